@@ -687,7 +687,7 @@ def test_download_without_a_checksum_is_verified_by_contents(published, server, 
     write_audio(tmp_path / f"source/train_wav/{TRAIN}.wav", seed=99)
     server.content = zipped(tmp_path / "source")
     with pytest.raises(
-        LaennecError, match=f"1 recordings .* unreadable: {TRAIN}: its samples are not those published"
+        LaennecError, match=f"in 1 places, .* unreadable: {TRAIN}: its samples are not those published"
     ):
         fetch.fetch(published, tmp_path / "other", progress=False)
     assert not (tmp_path / "other").exists()

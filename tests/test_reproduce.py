@@ -10,7 +10,7 @@ from laennec.errors import LaennecError
 from laennec.evaluate import Predictions, write_predictions
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.metrics import evaluate
-from laennec.reproduce import (
+from laennec.reproduce.chen2022 import (
     MODELS,
     PAPER,
     collect,

@@ -20,6 +20,7 @@ EXTRAS = {
     "torch": "train",
     "lightning": "train",
     "pandas": "train",
+    "scipy": "train",
     "sklearn": "train",
     "onnx": "train",
     "pooch": "train",
@@ -142,7 +143,7 @@ def train(
     out: Path,
     dataset: str | None = None,
     start: Path | None = None,
-    split: Literal["patient", "random", "none"] | None = None,
+    split: Literal["patient", "random", "official", "official-disjoint", "none"] | None = None,
     seed: int | None = None,
     split_seed: int | None = None,
     epochs: int | None = None,
@@ -164,9 +165,11 @@ def train(
         recipe: A recipe's name (default, chen2022, chen2022-cnn, …) or a TOML file.
         data: The data set's folder.
         out: Run folder.
-        dataset: sprsound, or folder for your own data; the recipe says which otherwise.
+        dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
         start: Finished run of the recipe that this one starts from; trained on the way otherwise.
-        split: patient: no patient on both sides; random: by event, which leaks; none: train on everything.
+        split: patient: no patient on both sides; random: by event, which leaks; official: the data set's own,
+            nothing is chosen on its test part; official-disjoint: without test clips of trained patients; none:
+            train on everything.
         seed: Seed of weights, order and augmentation.
         split_seed: Seed of the split.
         epochs: In place of the recipe's.
@@ -213,8 +216,9 @@ def evaluate(
         model: An .onnx file, a run folder, or "default".
         data: The data set's folder.
         out: Folder for the results.
-        split: validation (what the model's recipe held out), all, train, test, test-inter or test-intra.
-        dataset: sprsound, or folder for your own data; the model's recipe says which otherwise.
+        split: validation (what the model's recipe held out), all, train, test (or official),
+            official-disjoint (without test clips of patients who are trained on), test-inter or test-intra.
+        dataset: sprsound, icbhi, multichannel, or folder for your own data; otherwise the model's recipe's.
     """
     from laennec.train.commands import evaluate_model
 
@@ -237,48 +241,127 @@ def export(run: Positional[Path], /, out: Path | None = None, temperature: float
     return 0
 
 
-def reproduce(
-    paper: Positional[Literal["chen2022"]],
-    /,
-    data: Path,
-    out: Path = Path("runs/chen2022"),
-    quick: bool = False,
-    seeds: tuple[int, ...] = (0, 1, 2),
-    models: tuple[str, ...] = (),
-    split: Literal["patient", "random"] = "patient",
-    epochs: int | None = None,
-    threads: int = 0,
-) -> int:
-    """Train a paper's models and print its tables beside ours; goes on after an interruption.
+@dataclass(frozen=True)
+class ReproduceChen:
+    """Chen & Zhang: four models on SPRSound, Tables 2 and 3; goes on after an interruption.
 
     Example:  laennec reproduce chen2022 --data ~/data/SPRSound --quick
-
-    Args:
-        paper: chen2022 is "Using upsampling CONV-LSTM with metadata embedding", Tables 2 and 3.
-        data: SPRSound's folder.
-        out: Folder for the runs, tables.md and tables.json.
-        quick: Two epochs on an eighth of the events: shows that all of it runs.
-        seeds: One run a seed.
-        models: Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all otherwise.
-        split: patient, or the paper's random split, which leaks patients.
-        epochs: In place of the recipes'.
-        threads: CPU threads; 0 uses all cores.
     """
-    from laennec.reproduce import MODELS, render, reproduce_chen2022
+
+    data: Path
+    """SPRSound's folder."""
+    out: Path = Path("runs/chen2022")
+    """Folder for the runs, tables.md and tables.json."""
+    quick: bool = False
+    """Two epochs on an eighth of the events: shows that all of it runs."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One run a seed."""
+    models: tuple[str, ...] = ()
+    """Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all otherwise."""
+    split: Literal["patient", "random"] = "patient"
+    """patient, or the paper's random split, which leaks patients."""
+    epochs: int | None = None
+    """In place of the recipes'."""
+    threads: int = 0
+    """CPU threads; 0 uses all cores."""
+
+
+@dataclass(frozen=True)
+class ReproduceNguyen:
+    """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; goes on after an interruption.
+
+    Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
+    parts, with options after a plus; all, scratch, transfer, ratios and layers stand for several.
+
+    Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
+    """
+
+    target: Path
+    """The small cohort's folder."""
+    source: Path | None = None
+    """The large data set's folder; needed for rows that are not from scratch."""
+    out: Path = Path("runs/nguyen2022")
+    """Folder for source models, folds, tables.md and tables.json."""
+    rows: tuple[str, ...] = ("all",)
+    """Systems of Table II; all fourteen otherwise."""
+    runs: int = 5
+    """Independent trainings with the same folds."""
+    epochs: int = 150
+    """Of every fold."""
+    source_epochs: int | None = None
+    """Of a source model; as many as --epochs otherwise."""
+    folds: int = 7
+    """Fewer where fewer patients have crackles."""
+    patients: tuple[int, int] | None = None
+    """Draw so many patients without and with crackles from the target; all of it otherwise."""
+    every: int = 1
+    """Take one cycle in so many of the target, for a trial."""
+    length_s: float | None = None
+    """Seconds that cycles are brought to; the longest cycle's otherwise, at most the paper's 8.25."""
+    seed: int = 0
+    """Of folds and drawn patients."""
+    estimate: bool = False
+    """Say what it would cost on this machine, and run nothing."""
+    source_dataset: str = ""
+    """icbhi, sprsound, multichannel or folder; told by the files otherwise."""
+    target_dataset: str = ""
+    """The same of the target."""
+    threads: int = 0
+    """CPU threads; 0 uses all cores."""
+
+
+def reproduce(
+    paper: Annotated[ReproduceChen, subcommand("chen2022")] | Annotated[ReproduceNguyen, subcommand("nguyen2022")],
+) -> int:
+    """Train a paper's models and print its tables beside ours.
+
+    Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
+    """
+    if isinstance(paper, ReproduceNguyen):
+        return _reproduce_nguyen(paper)
+    from laennec.reproduce.chen2022 import MODELS, render, reproduce_chen2022
     from laennec.train.commands import command
 
     result = reproduce_chen2022(
-        data,
-        out,
-        quick=quick,
-        seeds=seeds,
-        models=models or tuple(MODELS),
-        split=split,
-        epochs=epochs,
-        threads=threads,
+        paper.data,
+        paper.out,
+        quick=paper.quick,
+        seeds=paper.seeds,
+        models=paper.models or tuple(MODELS),
+        split=paper.split,
+        epochs=paper.epochs,
+        threads=paper.threads,
         typed=command(),
     )
     print(render(result))
+    return 0
+
+
+def _reproduce_nguyen(asked: ReproduceNguyen) -> int:
+    from laennec.reproduce.nguyen2022 import Plan, expand, render, reproduce_nguyen2022
+    from laennec.train.commands import command
+
+    plan = Plan(
+        asked.source,
+        asked.target,
+        asked.out,
+        expand(asked.rows),
+        asked.runs,
+        asked.epochs,
+        asked.source_epochs or asked.epochs,
+        asked.folds,
+        asked.patients,
+        asked.every,
+        round((asked.length_s or 0) * 16_000),
+        asked.seed,
+        asked.threads,
+        asked.source_dataset,
+        asked.target_dataset,
+        command(),
+    )
+    result = reproduce_nguyen2022(plan, estimate=asked.estimate)
+    if not asked.estimate:
+        print(render(result))
     return 0
 
 

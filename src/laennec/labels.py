@@ -39,6 +39,25 @@ EVENT_FAMILY = {
     "Wheeze+Crackle": "CAS & DAS",
 }
 
+# What each label is in ICBHI's four classes (Rocha et al., section 2.3: crackles, wheezes, both or neither);
+# rhonchi and stridor are continuous sounds, as wheezes are.
+TO_ICBHI = {
+    **{label: label for label in ICBHI_CYCLES},
+    "Normal": "normal",
+    "Rhonchi": "wheeze",
+    "Wheeze": "wheeze",
+    "Stridor": "wheeze",
+    "Coarse Crackle": "crackle",
+    "Fine Crackle": "crackle",
+    "Wheeze+Crackle": "both",
+}
+
+
+def to_icbhi(label: str) -> str | None:
+    """Map a label of SPRSound or ICBHI, in any capitals, to ICBHI's four classes; None if it is neither's."""
+    spellings = {known.lower(): mapped for known, mapped in TO_ICBHI.items()}
+    return spellings.get(label.strip().lower())
+
 
 def to_task_11(label: str) -> str:
     """Map one of the seven event labels to the challenge's task 11 (Normal, Adventitious)."""

@@ -4,6 +4,7 @@ Time is the last axis of every array; times are in seconds from the start of the
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from laennec.errors import LaennecError
 
 # How `fit_length` fills up a short clip, and what NumPy calls it.
 PADDINGS = {"tile": "wrap", "zero": "constant", "sample": "symmetric"}
+
+# Share of inspiration in a respiratory cycle: the five of Nguyen & Pernkopf, section III-A.1.
+PHASE_RATIOS = {"1:3": 1 / 3, "2:5": 2 / 5, "3:7": 3 / 7, "4:9": 4 / 9, "1:2": 1 / 2}
+# What a network can hear of a cycle, in the order of its branches (Nguyen & Pernkopf, section III-C.3).
+INPUTS = ("cycle", "inspiration", "expiration")
 
 MIN_HOP_S = 0.001  # finer than the labels of any lung-sound dataset, which are in milliseconds
 LABEL_RESOLUTION_S = 0.001  # labels are rounded to milliseconds, so one may end that much after its file
@@ -59,6 +65,98 @@ def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArr
         return x[..., :length].copy()
     widths = [(0, 0)] * (x.ndim - 1) + [(0, length - samples)]
     return np.pad(x, widths, mode=PADDINGS[how])  # type: ignore[call-overload, no-any-return]
+
+
+def phases(
+    cycle: npt.NDArray[Any], ratio: float, inspiration_length: int | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Split respiratory cycles into inspiration and expiration (Nguyen & Pernkopf, section III-A.1).
+
+    Parameters
+    ----------
+    cycle : numpy.ndarray
+        ``(..., samples)``, at least two samples, from the onset of inspiration.
+    ratio : float
+        Share of inspiration in the cycle, between 0 and 1; `PHASE_RATIOS` has the paper's five.
+    inspiration_length : int, optional
+        Samples of inspiration where an airflow signal tells; then the ratio is not used.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Views of inspiration and expiration, one sample or more each; together they are the cycle.
+
+    Raises
+    ------
+    LaennecError
+        If the cycle has fewer than two samples or the ratio is not between 0 and 1.
+    """
+    samples = cycle.shape[-1] if cycle.ndim else 0
+    if samples < 2:
+        raise LaennecError(f"a cycle of {samples} samples cannot be split into two phases")
+    if not 0 < ratio < 1:
+        raise LaennecError(f"the ratio of inspiration to cycle must be between 0 and 1, got {ratio:g}")
+    wanted = _half_up(samples * ratio) if inspiration_length is None else inspiration_length
+    boundary = min(max(wanted, 1), samples - 1)
+    return cycle[..., :boundary], cycle[..., boundary:]
+
+
+def _half_up(value: float) -> int:
+    """Round to the nearest whole number, halves up, as the exported graph does; Python rounds to even."""
+    return math.floor(value + 0.5)
+
+
+def part_lengths(clip_samples: int, inputs: Sequence[str], ratio: float, window: int) -> tuple[int, ...]:
+    """Samples of each input: the cycle has `clip_samples`, the phases their shares of it by the ratio.
+
+    Each is cut to whole windows, so that spectra of the parts laid end to end do not mix them.
+
+    Raises
+    ------
+    LaennecError
+        If an input is unknown or named twice, or is shorter than a window.
+    """
+    unknown = [name for name in inputs if name not in INPUTS]
+    if unknown or not inputs or len(set(inputs)) < len(inputs):
+        raise LaennecError(f"inputs are {list(inputs)}; expected different ones of {', '.join(INPUTS)}")
+    inspiration = _half_up(clip_samples * ratio)
+    whole = {"cycle": clip_samples, "inspiration": inspiration, "expiration": clip_samples - inspiration}
+    lengths = tuple(whole[name] // window * window for name in inputs)
+    if min(lengths) < window:
+        raise LaennecError(f"a clip of {clip_samples} samples is too short for windows of {window}")
+    return lengths
+
+
+def fit_parts(
+    cycle: npt.NDArray[Any],
+    inputs: Sequence[str],
+    lengths: Sequence[int],
+    ratio: float,
+    how: str = "sample",
+    inspiration_length: int | None = None,
+) -> npt.NDArray[Any]:
+    """Cycle and phases, each fitted to its length by `fit_length`, laid end to end on the last axis.
+
+    Parameters
+    ----------
+    cycle : numpy.ndarray
+        ``(..., samples)``, at least two samples.
+    inputs, lengths
+        Which parts, of `INPUTS`, and the samples of each, as `part_lengths` gives them.
+    ratio, inspiration_length
+        As for `phases`.
+    how
+        Padding, as for `fit_length`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., sum of lengths)``.
+    """
+    inspiration, expiration = phases(cycle, ratio, inspiration_length)
+    parts = {"cycle": cycle, "inspiration": inspiration, "expiration": expiration}
+    fitted = [fit_length(parts[name], length, how) for name, length in zip(inputs, lengths, strict=True)]
+    return np.concatenate(fitted, axis=-1)
 
 
 def windows(duration_s: float, window_s: float, hop_s: float) -> list[tuple[float, float]]:

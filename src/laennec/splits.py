@@ -23,7 +23,7 @@ from laennec.errors import LaennecError
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES = ("patient", "random", "official")
+NAMES = ("patient", "random", "official", "official-disjoint")
 DRAWS = 256  # random deals, of which the best is improved move by move
 MAX_PASSES = 50
 EMPTY_COST = 1000.0  # above any sum of share errors: no class may be missing from a side for better shares
@@ -58,13 +58,18 @@ class Split:
 
 
 def make(clips: pd.DataFrame, name: str = "patient", test_fraction: float = 0.3, seed: int = 0) -> Split:
-    """Return the split called `name`: ``patient`` (ours), ``random`` (by clip) or ``official``."""
+    """Return the split called `name`: ``patient`` (ours), ``random`` (by clip), or the data set's own.
+
+    That is ``official``, or ``official-disjoint``, without the test clips of patients who are trained on too.
+    """
     if name == "patient":
         return holdout(clips, test_fraction, seed, by="subject")
     if name == "random":
         return holdout(clips, test_fraction, seed, by="clip")
     if name == "official":
         return official(clips)
+    if name == "official-disjoint":
+        return official_disjoint(clips)
     raise LaennecError(f"split is {name!r}; expected one of {', '.join(NAMES)}")
 
 
@@ -133,6 +138,84 @@ def official(clips: pd.DataFrame, test: str | None = None) -> Split:
                 f"no clip is in the official {wanted} split; draw one with the patient split instead"
             )
     return _split("official", clips, train, validation)
+
+
+def official_disjoint(clips: pd.DataFrame, test: str | None = None) -> Split:
+    """Return the official split less the test clips of patients who are in the training part as well.
+
+    ICBHI 2017 has patients 156 and 218 in both halves; a score on their test recordings measures memory.
+    """
+    split = official(clips, test)
+    groups = subject_groups(clips)
+    shared = sorted(set(groups[split.train]) & set(groups[split.validation]))
+    validation = split.validation & ~np.isin(groups, shared)
+    if not validation.any():
+        raise LaennecError("every patient of the official test set is trained on as well; nothing is left of it")
+    note = f"{int(split.validation.sum() - validation.sum())} test clips of {len(shared)} patients were left out"
+    notes = (f"{note}, who are trained on: {', '.join(shared)}",) if shared else ()
+    return Split("official-disjoint", split.train, validation, 0, notes)
+
+
+def cohort_folds(clips: pd.DataFrame, sick: np.ndarray, folds: int = 7, seed: int = 0) -> np.ndarray:
+    """Deal the patients of a small cohort into folds, the sick ones first (Nguyen & Pernkopf, section IV-A).
+
+    "7-fold cross-validation with the recordings of each IPF subject appearing once in the test set": every
+    fold gets as many sick patients as any other, give or take one, then as many healthy ones. Within that,
+    the patients of most sick clips go first, each to the fold that has fewest so far; the seed breaks ties.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        A clips table; ``subject``, ``recording`` and ``clip_id`` are used.
+    sick : ndarray of bool, shape (clips,)
+        Clips of the target class. A patient with one of them or more is sick.
+    folds : int
+        2 to the number of sick patients.
+
+    Returns
+    -------
+    ndarray of int, shape (clips,)
+        Fold of each clip, 0 to folds - 1; a patient's clips share one.
+
+    Raises
+    ------
+    LaennecError
+        If there are fewer sick, or fewer healthy, patients than folds need.
+    """
+    groups = subject_groups(clips)
+    names = np.unique(groups)
+    sick_clips = {name: int(np.count_nonzero(sick & (groups == name))) for name in names}
+    unwell = [name for name in names if sick_clips[name]]
+    well = [name for name in names if not sick_clips[name]]
+    if not 2 <= folds <= len(unwell):
+        raise LaennecError(
+            f"{folds} folds of {len(unwell)} patients with the target class: give 2 to {len(unwell)} folds"
+            if len(unwell) > 1
+            else f"{len(unwell)} patients have the target class; cross-validation needs 2 or more"
+        )
+    rng = np.random.default_rng(seed)
+    fold_of: dict[str, int] = {}
+    for members, size in (
+        (unwell, sick_clips),
+        (well, {name: int(np.count_nonzero(groups == name)) for name in well}),
+    ):
+        patients, load = np.zeros(folds), np.zeros(folds)
+        shuffled = [members[index] for index in rng.permutation(len(members))]
+        for name in sorted(shuffled, key=lambda name: -size[name]):
+            fewest = np.flatnonzero(patients == patients.min())
+            fold = int(fewest[np.argmin(load[fewest])])
+            fold_of[name] = fold
+            patients[fold] += 1
+            load[fold] += size[name]
+    return np.array([fold_of[name] for name in groups])
+
+
+def rotation(fold_of: np.ndarray, test: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks of training, validation and test clips: one fold tests, the next validates, the rest train."""
+    folds = int(fold_of.max()) + 1
+    validation = fold_of == (test + 1) % folds
+    held_out = fold_of == test
+    return ~(validation | held_out), validation, held_out
 
 
 def in_test_set(clips: pd.DataFrame) -> np.ndarray:

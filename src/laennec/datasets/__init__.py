@@ -11,11 +11,16 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from laennec.datasets import folder, sprsound
+from laennec.datasets import folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, Archive, Defect
 from laennec.errors import UsageError
 
-DATASETS: dict[str, ModuleType] = {"sprsound": sprsound, "folder": folder}
+DATASETS: dict[str, ModuleType] = {
+    "sprsound": sprsound,
+    "icbhi": icbhi,
+    "multichannel": multichannel,
+    "folder": folder,
+}
 
 __all__ = ["COLUMNS", "DATASETS", "Archive", "Defect", "dataset", "download", "list_datasets", "print_info"]
 
@@ -67,3 +72,25 @@ def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Pa
     from laennec.datasets.fetch import fetch
 
     return fetch(dataset(name), Path(to), progress)
+
+
+def guess(root: str | os.PathLike[str]) -> str:
+    """Tell which dataset a folder holds, by the files that each is known by.
+
+    Raises
+    ------
+    UsageError
+        If it is none of them.
+    """
+    path = Path(root)
+    if path.is_file() or (path / folder.CSV_NAME).is_file():
+        return folder.NAME
+    if (path / multichannel.RECORDINGS_NAME).is_file():
+        return multichannel.NAME
+    if (path / icbhi.SPLIT_FILE).is_file() or (path / "ICBHI_final_database").is_dir():
+        return icbhi.NAME
+    if path.is_dir() and any(place.is_dir() for place in path.glob("**/*_json")):
+        return sprsound.NAME
+    if path.is_dir() and any(place.suffix.lower() in folder.AUDIO_SUFFIXES for place in path.rglob("*")):
+        return folder.NAME
+    raise UsageError(f"{path}: no recordings of a known layout; say which with --dataset")

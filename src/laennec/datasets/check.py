@@ -123,7 +123,8 @@ def _channels(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[Def
 def _overlaps(clips: pd.DataFrame) -> Iterator[Defect]:
     """Yield clips that begin before an earlier one of their recording has ended; whole files do not count."""
     timed = clips[clips["end_s"].notna() & (clips["clip_id"] != clips["recording"])]
-    for _, group in timed.sort_values(["start_s", "end_s"]).groupby("recording", sort=True):
+    by = ["recording", "path", "channel"]  # channels are recorded at once
+    for _, group in timed.sort_values(["start_s", "end_s"]).groupby(by, sort=True, dropna=False):
         longest: Any = None
         row: Any
         for row in group.itertuples():

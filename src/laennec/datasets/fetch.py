@@ -27,7 +27,7 @@ HTTP_PARTIAL, HTTP_RANGE_REFUSED = 206, 416
 
 
 def fetch(module: ModuleType, to: Path, progress: bool = True) -> Path:
-    """Download, verify and unpack a dataset's archives into the new folder `to`.
+    """Download, verify and unpack a dataset's archives into the new folder `to`; other files are put there.
 
     An interrupted download is continued by the next call: what has come is kept beside `to`, under a name
     that ends in ``.part``, until it is whole. `to` appears only when all is unpacked and verified.
@@ -58,21 +58,24 @@ def fetch(module: ModuleType, to: Path, progress: bool = True) -> Path:
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise LaennecError(f"{to}: already there and not empty; give a new folder, or remove it first")
     to.parent.mkdir(parents=True, exist_ok=True)
-    zips = [
-        retrieve(archive, to.with_name(f"{to.name}.{number}.zip"), progress)
+    come = [
+        retrieve(archive, to.with_name(f"{to.name}.{number}{PurePosixPath(archive.url).suffix}"), progress)
         for number, archive in enumerate(module.ARCHIVES, start=1)
     ]
     with _folder_or_nothing(to) as unpacked:
-        for path in zips:
-            unpack(path, unpacked)
+        for archive, path in zip(module.ARCHIVES, come, strict=True):
+            if path.suffix == ".zip":
+                unpack(path, unpacked)
+            else:
+                shutil.copyfile(path, unpacked / PurePosixPath(archive.url).name)
         if any(archive.sha256 is None for archive in module.ARCHIVES):
             wrong = module.verify(unpacked, progress)
             if wrong:
                 raise LaennecError(
-                    f"{len(wrong)} recordings of the download are not as published, first: {wrong[0]}; "
-                    f"nothing was unpacked; remove {zips[0]} to download again"
+                    f"the download is not as published in {len(wrong)} places, first: {wrong[0]}; "
+                    f"nothing was unpacked; remove {come[0]} to download again"
                 )
-    for path in zips:
+    for path in come:
         path.unlink()
     return to
 

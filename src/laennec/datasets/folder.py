@@ -116,7 +116,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
 
 
 def _from_csv(path: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    for line, cells in _table(path, ("path", "label"), CSV_COLUMNS, defects):
+    for line, cells in read_table(path, ("path", "label"), CSV_COLUMNS, defects):
         try:
             row = _csv_row(path.parent, cells)
         except ValueError as error:
@@ -227,7 +227,7 @@ def _subjects(path: Path, defects: list[Defect]) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     subjects = {}
-    for line, cells in _table(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
+    for line, cells in read_table(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
         try:
             if "recording" not in cells:
                 raise ValueError("recording is empty")
@@ -242,7 +242,7 @@ def _subjects(path: Path, defects: list[Defect]) -> dict[str, dict[str, Any]]:
     return subjects
 
 
-def _table(
+def read_table(
     path: Path, needed: tuple[str, ...], known: tuple[str, ...], defects: list[Defect]
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line numbers and the cells that are not empty of a CSV with comma, semicolon or tab between."""

@@ -21,6 +21,10 @@ age_years float  age in years
 sex      text    one of :data:`laennec.labels.SEXES`
 split    text    ``train``, ``test-inter``, ``test-intra``, ``test``, or missing where none is given
 dataset  text    the dataset's name
+inspiration_end_s
+         float   end of inspiration in the file, seconds, where an airflow signal or an annotator told it
+diagnosis
+         text    of the patient
 ======== ======= ============================================================================
 """
 
@@ -48,8 +52,10 @@ COLUMNS = (
     "sex",
     "split",
     "dataset",
+    "inspiration_end_s",
+    "diagnosis",
 )
-NUMBERS = ("start_s", "end_s", "age_years")
+NUMBERS = ("start_s", "end_s", "age_years", "inspiration_end_s")
 SPLITS = ("train", "test-inter", "test-intra", "test")
 LEVELS = ("event", "record")
 
@@ -63,8 +69,8 @@ class Defect:
     kind : str
         ``unreadable``, ``missing`` (an annotation without audio), ``no annotation`` (audio without one),
         ``malformed annotation``, ``malformed name``, ``unknown label``, ``unknown position``,
-        ``outside file``, ``overlap``, ``conflicting annotation``, ``duplicate audio``
-        or ``patient in two splits``.
+        ``outside file``, ``overlap``, ``conflicting annotation``, ``duplicate audio``, ``renamed``,
+        ``odd form`` or ``patient in two splits``.
     path : str
         The file, or the patient, it concerns.
     detail : str
@@ -86,7 +92,7 @@ class Archive:
     Attributes
     ----------
     url : str
-        Where it is published.
+        Where it is published: a ``.zip`` is unpacked, any other file is kept as it is.
     sha256 : str or None
         Its checksum, 64 hexadecimal digits; None where none is published, and then the dataset's
         ``verify`` looks at the contents.

@@ -189,7 +189,7 @@ def simulate_dataset(
     audio = {item.stem: Path(AUDIO_FOLDER[layout], f"{item.stem}.wav") for item in planned}
     notes = {item.stem: Path(NOTES_FOLDER[layout], f"{item.stem}{NOTES_SUFFIX[layout]}") for item in planned}
     names = sorted(path.as_posix() for path in [*audio.values(), *notes.values(), *map(Path, tables)])
-    _claim(out, [*names, SIMULATION_FILE], seed)
+    claim_folder(out, [*names, SIMULATION_FILE], seed)
 
     head = {
         "generator": SIMULATION_MARK,
@@ -230,7 +230,7 @@ def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     """
     out, recordings = Path(out), demo_recordings(seed)
     names = sorted(f"{name}{suffix}" for name in recordings for suffix in (".wav", ".txt"))
-    _claim(out, [*names, SIMULATION_FILE], seed)
+    claim_folder(out, [*names, SIMULATION_FILE], seed)
     write_json(
         out / SIMULATION_FILE, {"generator": SIMULATION_MARK, "layout": "demo", "seed": seed, "files": names}
     )
@@ -257,7 +257,7 @@ def _check_dataset(subjects: int, seed: int, layout: str, recordings_per_subject
         raise LaennecError(f"seed is {seed}; give 0 or more.")
 
 
-def _claim(out: Path, names: list[str], seed: int) -> None:
+def claim_folder(out: Path, names: list[str], seed: int) -> None:
     """Refuse a folder in which something could be overwritten or mixed that no simulation put there."""
     if out.exists() and not out.is_dir():
         raise LaennecError(f"{out} is a file; give a folder to simulate into.")
@@ -384,14 +384,14 @@ def _truth(recording: SimulatedRecording, item: _Planned) -> dict[str, Any]:
         else value
         for name, value in fields.items()
     }
-    return _rounded({"age_years": item.age_years, "poor_quality": item.poor, **plain})
+    return rounded({"age_years": item.age_years, "poor_quality": item.poor, **plain})
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, Mapping):
-        return {key: _rounded(part) for key, part in value.items()}
+        return {key: rounded(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(part) for part in value]
+        return [rounded(part) for part in value]
     return value

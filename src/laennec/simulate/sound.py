@@ -146,6 +146,8 @@ class HospitalNoise:
     handling_peak: float = 15.0
 
 
+BESSEL_3_DB = 2.113917674904216  # where the fourth-order Bessel polynomial of unit delay is 3 dB down
+
 SILENCE = HospitalNoise(-300.0, -300.0, 0.0, 0.0, 0.0)
 
 
@@ -179,6 +181,7 @@ class Device:
     level_dbfs: float  # RMS of an inspiration
     floor_dbfs: float  # RMS of white sensor noise
     heart: float  # peak of the first heart sound / inspiration RMS at the chest wall
+    bessel_highpass_hz: float = 0.0  # fourth order, 24 dB an octave; 0 for none
 
 
 # Shapes in the manner of the stethoscopes and microphones behind SPRSound and ICBHI, set by eye against the
@@ -201,11 +204,23 @@ def device_response(device: Device, freqs_hz: Wave) -> Wave:
     freqs_hz = np.maximum(freqs_hz, 1e-3)
     response = _butterworth(1j * freqs_hz / device.lowpass_hz, device.lowpass_order)
     response = response * _butterworth(device.highpass_hz / (1j * freqs_hz), device.highpass_order)
+    if device.bessel_highpass_hz:
+        response = response * bessel_highpass(1j * freqs_hz / device.bessel_highpass_hz)
     for centre_hz, gain_db, q in device.resonances:
         s = 1j * freqs_hz / centre_hz
         a = 10.0 ** (gain_db / 40.0)
         response = response * (s**2 + s * a / q + 1.0) / (s**2 + s / (a * q) + 1.0)
     return response
+
+
+def bessel_highpass(s: Wave) -> Wave:
+    """Analogue Bessel high-pass of order 4, 3 dB down at unit frequency, at complex frequency `s`.
+
+    Thomson, "Delay networks having maximally flat frequency characteristics", Proc. IEE 96, 1949: the
+    low-pass is 105 over the reverse Bessel polynomial; `s` is inverted for the high-pass.
+    """
+    p = BESSEL_3_DB / s
+    return 105.0 / (p**4 + 10.0 * p**3 + 45.0 * p**2 + 105.0 * p + 105.0)
 
 
 def _butterworth(s: Wave, order: int) -> Wave:
@@ -348,14 +363,14 @@ def breath_spectrum(freqs_hz: Wave, phase: str) -> Wave:
     return falling / np.sqrt(1.0 + (BREATH_LOW_HZ / np.maximum(freqs_hz, 1e-3)) ** 4)
 
 
-def _noise(rng: np.random.Generator, amplitude: Wave, length: int) -> Wave:
+def coloured_noise(rng: np.random.Generator, amplitude: Wave, length: int) -> Wave:
     """Gaussian noise of unit RMS with the amplitude spectrum given at the length // 2 + 1 FFT bins."""
     spectrum = amplitude * (rng.standard_normal(amplitude.size) + 1j * rng.standard_normal(amplitude.size))
     wave = np.fft.irfft(spectrum, n=length)
     return wave / np.sqrt(np.mean(wave**2))
 
 
-def _flow(u: Wave, phase: str) -> Wave:
+def flow_shape(u: Wave, phase: str) -> Wave:
     """Relative flow over a phase (`u` from 0 to 1), peak 1: a half sine in, an early peak and a decay out."""
     inside = (u > 0.0) & (u < 1.0)
     u = np.clip(u, 0.0, 1.0)
@@ -363,7 +378,7 @@ def _flow(u: Wave, phase: str) -> Wave:
     return np.where(inside, shape, 0.0)
 
 
-def _span(out: Wave, sample_rate: int, start_s: float, end_s: float) -> tuple[Wave, Wave]:
+def span(out: Wave, sample_rate: int, start_s: float, end_s: float) -> tuple[Wave, Wave]:
     """View of `out` between two times (s), less what lies outside it, and the time of each sample."""
     first = min(out.size, max(0, math.ceil(start_s * sample_rate)))
     last = max(first, min(out.size, math.floor(end_s * sample_rate) + 1))
@@ -409,12 +424,17 @@ def _draw_breaths(
     return breaths
 
 
-def _draw_crackles(rng: np.random.Generator, breath: Breath, kind: str) -> list[Crackle]:
-    """Crackles of one kind within a breath's inspiration, none overlapping another."""
+def draw_crackles(
+    rng: np.random.Generator, breath: Breath, kind: str, number: tuple[int, int] | None = None
+) -> list[Crackle]:
+    """Crackles of one kind within a breath's inspiration, none overlapping another.
+
+    `number` is the smallest and the largest; None for the kind's own.
+    """
     mean, spread, shortest, longest = CRACKLE_TWO_CYCLE_MS[kind]
     inspiration_s = breath.inspiration_end_s - breath.start_s
     first_s, last_s = (breath.start_s + share * inspiration_s for share in CRACKLE_WINDOW[kind])
-    low, high = CRACKLES_PER_BREATH[kind]
+    low, high = number or CRACKLES_PER_BREATH[kind]
     slot_s = longest / 1000.0 + CRACKLE_GAP_S
     count = max(1, min(int(rng.integers(low, high + 1)), int((last_s - first_s) / slot_s)))
     slack = np.sort(rng.uniform(0.0, max(0.0, last_s - first_s - count * slot_s), count))
@@ -469,7 +489,7 @@ def _draw_adventitious(rng: np.random.Generator, breath: Breath) -> tuple[list[C
     """Crackles and tones that a breath's label stands for."""
     tone, kinds = TONE_OF_LABEL.get(breath.label), CRACKLE_OF_LABEL.get(breath.label, ())
     tones = _draw_tones(rng, breath, tone) if tone else []
-    crackles = _draw_crackles(rng, breath, kinds[rng.integers(len(kinds))]) if kinds else []
+    crackles = draw_crackles(rng, breath, kinds[rng.integers(len(kinds))]) if kinds else []
     return crackles, tones
 
 
@@ -528,10 +548,10 @@ def _render_breaths(
             start_s, end_s = breath.start_s, breath.inspiration_end_s
             if phase == "expiration":
                 start_s, end_s = end_s, breath.expiration_end_s
-            view, times_s = _span(envelope, sample_rate, start_s, end_s)
-            view += _flow((times_s - start_s) / (end_s - start_s), phase) ** FLOW_EXPONENT
+            view, times_s = span(envelope, sample_rate, start_s, end_s)
+            view += flow_shape((times_s - start_s) / (end_s - start_s), phase) ** FLOW_EXPONENT
         gain = 1.0 if phase == "inspiration" else 10.0 ** (EXPIRATION_DB / 20.0)
-        out += gain * envelope * _noise(rng, breath_spectrum(freqs_hz, phase), length)
+        out += gain * envelope * coloured_noise(rng, breath_spectrum(freqs_hz, phase), length)
     return out
 
 
@@ -540,10 +560,10 @@ def _add_adventitious(
 ) -> None:
     for crackle in crackles:
         two_cycle_s, deflection_s = crackle.two_cycle_ms / 1000.0, crackle.initial_deflection_ms / 1000.0
-        view, times_s = _span(wave, sample_rate, crackle.start_s, crackle.start_s + two_cycle_s)
+        view, times_s = span(wave, sample_rate, crackle.start_s, crackle.start_s + two_cycle_s)
         view += crackle.peak * crackle_waveform(two_cycle_s, deflection_s, times_s - crackle.start_s)
     for tone in tones:
-        view, times_s = _span(wave, sample_rate, tone.start_s, tone.end_s)
+        view, times_s = span(wave, sample_rate, tone.start_s, tone.end_s)
         view += tone_waveform(tone, times_s, sample_rate)
 
 
@@ -559,7 +579,7 @@ def _render_heart(
         beats_s.append(float(at_s))
         for name, onset_s, gain in (("S1", at_s, 1.0), ("S2", at_s + ejection_s, S2_OVER_S1)):
             pitch_hz, decay_s = HEART_SOUNDS[name]
-            view, times_s = _span(out, sample_rate, onset_s, onset_s + 10.0 * decay_s)
+            view, times_s = span(out, sample_rate, onset_s, onset_s + 10.0 * decay_s)
             u = times_s - onset_s
             # A soft onset, u/d * exp(1 - u/d) with peak 1, since a step would sound like a crackle.
             view += gain * np.sin(2.0 * np.pi * pitch_hz * u) * u / decay_s * np.exp(1.0 - u / decay_s)
@@ -577,14 +597,14 @@ def _render_noise(
     """Hum, broadband noise and the disturbances."""
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
     pink = 1.0 / np.sqrt(np.maximum(freqs_hz, 30.0))
-    out = 10.0 ** (noise.broadband_db / 20.0) * _noise(rng, pink, length)
+    out = 10.0 ** (noise.broadband_db / 20.0) * coloured_noise(rng, pink, length)
     t = np.arange(length) / sample_rate
     phase = rng.uniform(0.0, 2.0 * np.pi)
     for harmonic, share in ((1, 1.0), (2, 0.5), (3, 0.3)):
         amplitude = math.sqrt(2.0) * 10.0 ** (noise.hum_db / 20.0) * share
         out += amplitude * np.sin(2.0 * np.pi * HUM_HZ * harmonic * t + harmonic * phase)
     for item in disturbances:
-        view, times_s = _span(out, sample_rate, item.start_s, item.end_s)
+        view, times_s = span(out, sample_rate, item.start_s, item.end_s)
         if view.size > 1:
             view += item.peak * _disturbance_shape(rng, item, times_s - item.start_s, sample_rate)
     return out
@@ -603,13 +623,13 @@ def _disturbance_shape(rng: np.random.Generator, item: Disturbance, u: Wave, sam
     freqs_hz = np.fft.rfftfreq(u.size, 1.0 / sample_rate)
     if item.kind == "burst":  # a voice or a door
         band = np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / 400.0)) ** 2))
-        return np.sin(np.pi * np.clip(u / span_s, 0.0, 1.0)) * _noise(rng, band, u.size) / 3.0
+        return np.sin(np.pi * np.clip(u / span_s, 0.0, 1.0)) * coloured_noise(rng, band, u.size) / 3.0
     band = 1.0 / (1.0 + (freqs_hz / 120.0) ** 2)  # handling: a thump and a rub of the chest piece
     attack = np.clip(u / 0.004, 0.0, 1.0)
-    return attack * np.exp(-4.0 * u / span_s) * _noise(rng, band, u.size) / 3.0
+    return attack * np.exp(-4.0 * u / span_s) * coloured_noise(rng, band, u.size) / 3.0
 
 
-def _through_device(device: Device, wave: Wave, sample_rate: int) -> Wave:
+def through_device(device: Device, wave: Wave, sample_rate: int) -> Wave:
     """`wave` as the device passes it, scaled so that inspiratory breath noise keeps its RMS."""
     padded = (wave.size // 1024 + 2) * 1024  # the tail may ring past the end instead of into the start
     freqs_hz = np.fft.rfftfreq(padded, 1.0 / sample_rate)
@@ -701,7 +721,7 @@ def _record(
     rng: np.random.Generator, device: Device, wave: Wave, sample_rate: int
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Samples in [-1, 1] as the device stores them, and the gain from inspiration RMS to full scale."""
-    wave = _through_device(device, wave, sample_rate)
+    wave = through_device(device, wave, sample_rate)
     gain = 10.0 ** ((device.level_dbfs + float(np.clip(rng.normal(0.0, 3.0), -7.0, 7.0))) / 20.0)
     floor = 10.0 ** (device.floor_dbfs / 20.0) * rng.standard_normal(wave.size)
     # A real device would clip here; turning it down keeps what the ground truth says true of the samples.

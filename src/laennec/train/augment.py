@@ -3,12 +3,19 @@
 Item *i* of a batch is varied by item *i* of the parameters alone, so a batch of one gives the same result.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from laennec.errors import LaennecError
 
 from laennec.train.recipe import Augmentation
+
+STRETCH_N_FFT, STRETCH_HOP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 
 
 @dataclass(frozen=True)
@@ -88,3 +95,93 @@ def mix(values: Tensor, mixing: Mixing) -> Tensor:
 def draw_hidden_metadata(batch: int, chance: float, generator: torch.Generator | None = None) -> Tensor:
     """``(3, batch)`` True where age, sex or position is to be hidden."""
     return torch.rand(3, batch, generator=generator) < chance
+
+
+# Copies of whole clips, made once before training ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One augmented copy of a clip: what was drawn for it."""
+
+    row: int
+    """Of the clip it is a copy of."""
+    stretch: float = 1.0
+    """Rate of time stretching, 1 for none."""
+    warp: float = 1.0
+    """Warp of vocal tract length perturbation, 1 for none."""
+
+
+def draw_copies(labels: Sequence[str], settings: Augmentation, seed: int) -> list[Copy]:
+    """Draw the copies of a training set.
+
+    Nguyen & Pernkopf, section III-B: stretching doubles some classes; VTLP then enlarges "the original
+    training set and the time stretched data".
+
+    Parameters
+    ----------
+    labels
+        Class of each training clip.
+    seed
+        The same labels, settings and seed give the same copies.
+    """
+    rng = np.random.default_rng(seed)
+    stretched = [
+        Copy(row, stretch=float(rng.uniform(*settings.stretch_range)))
+        for row, label in enumerate(labels)
+        if label in settings.stretch_labels
+    ]
+    warped = [
+        Copy(copy.row, copy.stretch, float(rng.uniform(*settings.vtlp_range)))
+        for copy in [*(Copy(row) for row in range(len(labels))), *stretched]
+        if labels[copy.row] in settings.vtlp_labels
+        for _ in range(settings.vtlp_copies)
+    ]
+    return stretched + warped
+
+
+def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
+    """Change the tempo and keep the pitch: a phase vocoder.
+
+    Flanagan & Golden, "Phase vocoder", Bell System Technical Journal 45, 1966: magnitudes are read from the
+    spectrum at `rate` times the speed, phases advance by what neighbouring frames tell. `librosa` does the
+    same with other windows.
+
+    Parameters
+    ----------
+    samples
+        ``(samples,)`` float32 at 16 kHz.
+    rate
+        Above 1 is faster; 0.25 to 4.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(round(samples / rate),)`` float32.
+    """
+    if not 0.25 <= rate <= 4:
+        raise LaennecError(f"the rate of time stretching is {rate:g}; expected 0.25 to 4")
+    length = max(1, round(len(samples) / rate))
+    if rate == 1.0:
+        return samples.copy()
+    window = torch.hann_window(STRETCH_N_FFT)
+    short = max(0, STRETCH_N_FFT - len(samples))  # less than a window has no spectrum of its own
+    padded = F.pad(torch.from_numpy(np.ascontiguousarray(samples, np.float32)), (0, short))
+    spectrum = torch.stft(
+        padded, STRETCH_N_FFT, STRETCH_HOP, window=window, return_complex=True, pad_mode="constant"
+    )
+    frames = spectrum.shape[1]
+    steps = torch.arange(0, frames, rate, dtype=torch.float64)
+    before, share = steps.long(), (steps % 1).float()
+    spectrum = F.pad(spectrum, (0, 2))
+    first, second = spectrum[:, before], spectrum[:, before + 1]
+    magnitude = (1 - share) * first.abs() + share * second.abs()
+    # What a bin turns by in a hop: its own frequency's advance, and the rest that the two frames show.
+    expected = 2 * torch.pi * STRETCH_HOP * torch.arange(len(spectrum))[:, None] / STRETCH_N_FFT
+    turn = second.angle() - first.angle() - expected
+    turn = expected + turn - 2 * torch.pi * torch.round(turn / (2 * torch.pi))
+    phase = torch.cumsum(torch.cat([first[:, :1].angle(), turn[:, :-1]], dim=1).double(), dim=1).float()
+    stretched = torch.istft(
+        torch.polar(magnitude, phase), STRETCH_N_FFT, STRETCH_HOP, window=window, length=length
+    )
+    return stretched.numpy()

@@ -4,11 +4,11 @@ import torch
 
 from laennec.errors import LaennecError
 from laennec.models import build_model
-from laennec.train.features import CepstralImage, LogMel, build_front_end
+from laennec.train.features import CepstralImage, CycleLogMel, FrontEnd, build_front_end
 from laennec.train.recipe import Recipe
 
 
-def build_parts(recipe: Recipe) -> tuple[CepstralImage | LogMel, torch.nn.Module]:
+def build_parts(recipe: Recipe) -> tuple[FrontEnd, torch.nn.Module]:
     """The front end and the network that a recipe describes, untrained.
 
     Raises
@@ -22,7 +22,10 @@ def build_parts(recipe: Recipe) -> tuple[CepstralImage | LogMel, torch.nn.Module
         part = "[model]"
         channels = 3 if isinstance(front_end, CepstralImage) else 1
         image = (channels, front_end.bands, front_end.frames)
-        return front_end, build_model(recipe.model, len(recipe.labels), image)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        model = dict(recipe.model)
+        if model.get("kind") == "nguyen2022" and isinstance(front_end, CycleLogMel):
+            model["part_frames"] = front_end.part_frames
+        return front_end, build_model(model, len(recipe.labels), image)
+    except (KeyError, TypeError, ValueError, RuntimeError, LaennecError) as error:
         reason = f"unknown kind {error}" if isinstance(error, KeyError) else str(error)
         raise LaennecError(f"recipe {recipe.name}: {part} cannot be built: {reason}") from None

@@ -19,15 +19,20 @@ from laennec.model import RUN_MODEL, LungModel, load_model, shipped_models
 from laennec.models.metadata import age_or_nan
 from laennec.train.data import cut_clips, predictions
 from laennec.train.export import export
-from laennec.train.fit import Hardware, clips_of, fit, make_split, prepare
+from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
 from laennec.train.recipe import Recipe, recipe_from_dict
+
+
+# Defects of a data set that cost no clip.
+REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "unknown position")
 
 
 def load_clips(dataset: str, root: Path) -> pd.DataFrame:
     """Read a data set's annotated events; what could not be used is said on stderr."""
     clips = datasets.dataset(dataset).load(root)
     for defect in clips.attrs.get("defects", ())[:10]:
-        print(f"left out: {defect}", file=sys.stderr)
+        told = "note" if str(defect).startswith(REMARKS) else "left out"
+        print(f"{told}: {defect}", file=sys.stderr)
     more = len(clips.attrs.get("defects", ())) - 10
     if more > 0:
         print(f"left out: {more} more; see laennec datasets info {dataset} {root}", file=sys.stderr)
@@ -42,7 +47,9 @@ def training_clips(clips: pd.DataFrame) -> pd.DataFrame:
 def train_recipe(recipe: Recipe, data: Path, out: Path, hardware: Hardware, start: Path | None) -> int:
     """Train, export and score one run; only the first of several processes writes and speaks."""
     make_folder(out)
-    clips = training_clips(load_clips(recipe.dataset, data))
+    clips = load_clips(recipe.dataset, data)
+    if not recipe.split.startswith("official"):
+        clips = training_clips(clips)
     prepared = prepare(clips, recipe)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
@@ -147,6 +154,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     lung_model = load_model(model)
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
     everything = load_clips(dataset, data)
+    everything = for_model(everything, lung_model)
     clips = select(everything, split, lung_model)
     note = ""
     if split != "validation" and set(clips["clip_id"]) & training_side(everything, lung_model):
@@ -154,9 +162,6 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
         print(f"laennec: these events are scored{note}", file=sys.stderr)
     make_folder(out)
     labels = lung_model.card.labels
-    unknown = sorted(set(clips["label"]) - set(labels))
-    if unknown:
-        raise LaennecError(f"the data has labels that the model does not know: {', '.join(unknown)}")
     probabilities = predict_clips(lung_model, clips)
     write_predictions(out / "predictions.csv", predictions(clips, labels, probabilities))
     found = score_predictions(
@@ -174,6 +179,29 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     return 0
 
 
+def for_model(clips: pd.DataFrame, model: LungModel) -> pd.DataFrame:
+    """The clips with their labels as the model has them.
+
+    Where its recipe maps labels to another taxonomy, or leaves some out, so does this.
+    """
+    labels = model.card.labels
+    if "name" in model.card.recipe:
+        recipe = recipe_from_dict(dict(model.card.recipe), "the model's recipe")
+        before = len(clips)
+        clips = in_taxonomy(clips, recipe)
+        if len(clips) < before:
+            print(
+                f"{before - len(clips)} clips have none of the model's labels ({', '.join(labels)}); left out",
+                file=sys.stderr,
+            )
+    unknown = sorted(set(clips["label"]) - set(labels))
+    if unknown:
+        raise LaennecError(f"the data has labels that the model does not know: {', '.join(unknown)}")
+    if clips.empty:
+        raise LaennecError(f"no clip has one of the model's labels: {', '.join(labels)}")
+    return clips
+
+
 def held_out(clips: pd.DataFrame, model: LungModel) -> np.ndarray | None:
     """Mask of the clips that the model's recipe held out, or None if they cannot be told from this data.
 
@@ -183,7 +211,8 @@ def held_out(clips: pd.DataFrame, model: LungModel) -> np.ndarray | None:
     if "name" not in model.card.recipe:
         return None
     recipe = recipe_from_dict(dict(model.card.recipe), "the model's recipe")
-    training = ~splits.in_test_set(clips)
+    official = recipe.split.startswith("official")
+    training = np.ones(len(clips), bool) if official else ~splits.in_test_set(clips)
     if recipe.split == "none" or not training.any():
         return None
     mask = np.zeros(len(clips), bool)
@@ -217,12 +246,14 @@ def select(clips: pd.DataFrame, split: str, model: LungModel) -> pd.DataFrame:
                 "never seen it, measure all of it with --split all"
             )
         chosen = clips[mask]
-    elif split == "test":
+    elif split == "official-disjoint":
+        chosen = clips[splits.official_disjoint(clips).validation]
+    elif split in ("test", "official"):
         chosen = clips[splits.in_test_set(clips)]
     else:
         chosen = clips[column == split]
     if chosen.empty:
-        there = sorted({"all", "validation", *column[column.str.len() > 0].unique()} - {"None", "nan"})
+        there = sorted({"all", "validation", "official", "official-disjoint", *column[column.str.len() > 0].unique()} - {"None", "nan"})
         raise UsageError(f"no event is in split {split!r}; there are: {', '.join(there)}")
     return chosen.reset_index(drop=True)
 

@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from laennec.audio import Recording
 from laennec.evaluate import Predictions
 from laennec.models.metadata import age_or_nan, position_index, sex_index
-from laennec.segment import cut, fit_length
+from laennec.segment import cut, fit_length, fit_parts
+from laennec.train.augment import Copy, time_stretch
+from laennec.train.features import CycleLogMel
 from laennec.train.progress import track
 
 Batch = dict[str, Tensor]
@@ -57,6 +59,72 @@ def read_waveforms(clips: pd.DataFrame, sample_rate: int, clip_samples: int, pad
     for row, samples in cut_clips(clips, sample_rate):
         waveforms[row] = torch.from_numpy(fit_length(samples, clip_samples, padding))
     return waveforms
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Samples of one respiratory cycle or event, as cut from its recording."""
+
+    samples: np.ndarray
+    """``(samples,)`` float32."""
+    inspiration_length: int | None = None
+    """Samples of inspiration, where an airflow signal or an annotator told its end."""
+
+    def varied(self, copy: Copy) -> "Cycle":
+        """The cycle stretched in time as a copy wants it."""
+        if copy.stretch == 1.0:
+            return self
+        known = self.inspiration_length
+        length = None if known is None else round(known / copy.stretch)
+        return Cycle(time_stretch(self.samples, copy.stretch), length)
+
+
+def read_cycles(clips: pd.DataFrame, sample_rate: int) -> list[Cycle]:
+    """Cut all clips, each recording decoded once; a cycle of less than two samples is doubled."""
+    found: list[Cycle | None] = [None] * len(clips)
+    end_s = clips["inspiration_end_s"].to_numpy(float) - clips["start_s"].to_numpy(float)
+    for row, samples in cut_clips(clips, sample_rate):
+        known = None if np.isnan(end_s[row]) else round(end_s[row] * sample_rate)
+        found[row] = Cycle(samples if len(samples) > 1 else np.repeat(samples, 2), known)
+    return [cycle for cycle in found if cycle is not None]
+
+
+@torch.inference_mode()
+def cycle_images(
+    cycles: Sequence[Cycle],
+    front_end: CycleLogMel,
+    padding: str,
+    copies: Sequence[Copy] = (),
+    chunk: int = 16,
+) -> tuple[Tensor, Tensor]:
+    """Normalised images of cycles, and those of the copies that were drawn for them.
+
+    Returns
+    -------
+    tuple of Tensor
+        ``(cycles, 1, bands, frames)`` and ``(copies, 1, bands, frames)``, float32.
+    """
+
+    def fitted(cycle: Cycle) -> Tensor:
+        parts = fit_parts(
+            cycle.samples,
+            front_end.inputs,
+            front_end.part_samples,
+            front_end.ratio,
+            padding,
+            cycle.inspiration_length,
+        )
+        return torch.from_numpy(parts)
+
+    images = torch.empty(len(cycles), 1, front_end.bands, front_end.frames)
+    for start in range(0, len(cycles), chunk):
+        waveforms = torch.stack([fitted(cycle) for cycle in cycles[start : start + chunk]])
+        images[start : start + chunk] = front_end(waveforms)
+    varied = torch.empty(len(copies), 1, front_end.bands, front_end.frames)
+    for index, copy in enumerate(copies):  # each has filters of its own
+        waveform = fitted(cycles[copy.row].varied(copy))[None]
+        varied[index] = front_end.normalised(front_end.unnormalised(waveform, copy.warp))[0]
+    return images.clone(), varied.clone()  # plain tensors: those of inference mode cannot be trained on
 
 
 def cut_clips(
@@ -137,6 +205,21 @@ def validation_loader(clips: ClipTensors, batch_size: int = 128) -> DataLoader[B
 
 def _as_is(batch: Any) -> Any:
     return batch
+
+
+def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
+    """Two sets of clips as one."""
+    names = clips.__dataclass_fields__
+    both = {name: torch.cat([getattr(clips, name), getattr(more, name)]) for name in names}
+    both["image"] = both["image"].to(memory_format=torch.channels_last)
+    return ClipTensors(**both)
+
+
+def copies_of(clips: ClipTensors, rows: Sequence[int], images: Tensor) -> ClipTensors:
+    """Copies of clips: labels and metadata of `rows`, with images of their own."""
+    chosen = torch.as_tensor(list(rows), dtype=torch.long)
+    same = {name: getattr(clips, name)[chosen] for name in clips.__dataclass_fields__ if name != "image"}
+    return ClipTensors(images, **same)
 
 
 def subset(clips: ClipTensors, chosen: np.ndarray) -> ClipTensors:

@@ -21,7 +21,7 @@ from laennec.labels import POSITIONS, SEXES
 from laennec.model import FORMAT, METADATA_KEY, RUN_MODEL
 from laennec.train.build import build_parts
 from laennec.train.card import render_card
-from laennec.train.features import CepstralImage, LogMel
+from laennec.train.features import CycleLogMel, FrontEnd
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from laennec.version import __version__
 
@@ -31,7 +31,7 @@ OPSET = 18
 class FitLength(nn.Module):
     """Bring clips to one length inside the graph, as `laennec.segment.fit_length` does outside.
 
-    ``(batch, samples)`` and ``(batch,)`` valid samples ``-> (batch, clip_samples)``.
+    ``(batch, samples)``, ``(batch,)`` valid samples and the first of them ``-> (batch, clip_samples)``.
     """
 
     def __init__(self, clip_samples: int, padding: str) -> None:
@@ -39,23 +39,52 @@ class FitLength(nn.Module):
         self.padding = padding
         self.register_buffer("index", torch.arange(clip_samples)[None], persistent=False)
 
-    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, length: Tensor, first: Tensor | None = None) -> Tensor:
         count = length[:, None]
+        offset = 0 if first is None else first[:, None]
         index: Tensor = self.index  # type: ignore[assignment]
         if self.padding == "tile":
-            return waveform.gather(1, index % count)
+            return waveform.gather(1, index % count + offset)
         if self.padding == "sample":
             # Backwards from the last sample, then forwards again: a triangle of period 2n.
             position = index % (2 * count)
-            return waveform.gather(1, torch.minimum(position, 2 * count - 1 - position))
+            return waveform.gather(1, torch.minimum(position, 2 * count - 1 - position) + offset)
         inside = index < count
-        return waveform.gather(1, torch.minimum(index, count - 1)) * inside.to(waveform.dtype)
+        return waveform.gather(1, torch.minimum(index, count - 1) + offset) * inside.to(waveform.dtype)
+
+
+class FitParts(nn.Module):
+    """Split a cycle into phases and fit each part inside the graph, as `laennec.segment.fit_parts` does.
+
+    ``(batch, samples)`` and ``(batch,)`` valid samples ``-> (batch, samples of all parts)``. Phases are told
+    apart by the ratio: a model file is given sound alone, no airflow.
+    """
+
+    def __init__(self, front_end: CycleLogMel, padding: str) -> None:
+        super().__init__()
+        self.inputs, self.ratio = front_end.inputs, front_end.ratio
+        self.parts = nn.ModuleList(FitLength(length, padding) for length in front_end.part_samples)
+
+    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
+        # In double precision, or the boundary of a long cycle would be rounded to another sample.
+        whole = torch.maximum(length, torch.full_like(length, 2))
+        inspiration = (whole.double() * self.ratio + 0.5).floor().long()
+        inspiration = torch.minimum(inspiration.clamp_min(1), whole - 1)
+        bounds = {
+            "cycle": (torch.zeros_like(length), length),
+            "inspiration": (torch.zeros_like(length), torch.minimum(inspiration, length)),
+            "expiration": (torch.minimum(inspiration, length - 1), (length - inspiration).clamp_min(1)),
+        }
+        return torch.cat(
+            [fit(waveform, bounds[name][1], bounds[name][0]) for name, fit in zip(self.inputs, self.parts, strict=True)],
+            dim=1,
+        )
 
 
 class DeployedModel(nn.Module):
     """Fit to length, front end, network and calibrated softmax as one graph."""
 
-    def __init__(self, fit: FitLength, front_end: nn.Module, network: nn.Module, temperature: float) -> None:
+    def __init__(self, fit: nn.Module, front_end: nn.Module, network: nn.Module, temperature: float) -> None:
         super().__init__()
         self.fit, self.front_end, self.network = fit, front_end, network
         self.temperature = temperature
@@ -67,7 +96,14 @@ class DeployedModel(nn.Module):
         return (self.network(image, age_years, sex, position) / self.temperature).softmax(1)
 
 
-def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, CepstralImage | LogMel, nn.Module, float]:
+def fitting(front_end: FrontEnd, padding: str) -> nn.Module:
+    """What brings a clip to the length, or to the parts, that a front end takes."""
+    if isinstance(front_end, CycleLogMel):
+        return FitParts(front_end, padding)
+    return FitLength(front_end.clip_samples, padding)
+
+
+def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, FrontEnd, nn.Module, float]:
     """Recipe, front end, network and temperature of a finished run.
 
     Raises
@@ -94,9 +130,7 @@ def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, CepstralImage | LogMe
 def deployed(run: str | os.PathLike[str]) -> DeployedModel:
     """The PyTorch model of a run: the reference that its exported file is held to."""
     recipe, front_end, network, temperature = read_run(run)
-    return DeployedModel(
-        FitLength(front_end.clip_samples, recipe.padding), front_end, network, temperature
-    ).eval()
+    return DeployedModel(fitting(front_end, recipe.padding), front_end, network, temperature).eval()
 
 
 def export(
@@ -125,8 +159,8 @@ def export(
     temperature = fitted if temperature is None else temperature
     out = Path(out) if out else Path(run) / RUN_MODEL
     front_end.power.as_convolution = True
-    fit = FitLength(front_end.clip_samples, recipe.padding)
-    module = DeployedModel(fit, front_end, network, temperature).eval()
+    module = DeployedModel(fitting(front_end, recipe.padding), front_end, network, temperature).eval()
+    cycles = isinstance(front_end, CycleLogMel)
     window_s = front_end.clip_samples / front_end.sample_rate
     told = Path(run) / "card.json"
     if card is None and told.exists():
@@ -134,7 +168,7 @@ def export(
     metadata = {
         "format": FORMAT,
         "name": recipe.name,
-        "task": "event",
+        "task": "cycle" if cycles else "event",
         "labels": list(recipe.labels),
         "normal": recipe.labels[0],
         "sample_rate": front_end.sample_rate,
@@ -144,9 +178,9 @@ def export(
         "positions": list(POSITIONS),
         "temperature": temperature,
         "uses_metadata": any("metadata" in name for name, _ in network.named_modules()),
-        # SPRSound's events last 1.3 s on average; a window much longer would hold several.
-        "window_s": min(1.5, window_s),
-        "hop_s": min(0.5, window_s / 3),
+        # SPRSound's events last 1.3 s on average, ICBHI's cycles 2.7 s; a longer window would hold several.
+        "window_s": min(2.7 if cycles else 1.5, window_s),
+        "hop_s": min(0.9 if cycles else 0.5, window_s / 3),
         "version": __version__,
         "recipe": recipe_to_dict(recipe),
         **(card or {}),

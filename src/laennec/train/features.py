@@ -9,7 +9,7 @@ and every runtime can load. `tests/train/test_features.py` holds both to librosa
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from laennec.filters import bessel_highpass_magnitude
+from laennec.segment import PHASE_RATIOS, part_lengths
+
 POWER_FLOOR = 1e-8  # added before the logarithm: 80 dB under a unit-RMS clip's total power
+# Added to mel magnitudes: 60 dB under the mean magnitude of a bin of unit-RMS noise in a window of 512, so
+# that bands above what a device records do not decide the deviation of the image.
+MAGNITUDE_FLOOR = 1e-2
+VTLP_BOUNDARY = 4800 / 16_000  # of the sample rate: Jaitly & Hinton's F_hi at their sample rate
 
 
 def hz_to_mel(frequency_hz: np.ndarray | float) -> np.ndarray:
@@ -74,15 +81,16 @@ class PowerSpectrum(nn.Module):
 
     ``(batch, samples) -> (batch, 1 + samples // hop_length, n_fft // 2 + 1)``, frames before bins, so that
     filters apply as one matrix product; the frames and their number are those of
-    ``librosa.stft(center=True, pad_mode="constant")``.
+    ``librosa.stft(center=True, pad_mode="constant")``. Without `centre` the first frame starts at the first
+    sample and no frame reaches beyond the last: ``1 + (samples - n_fft) // hop_length`` frames.
     """
 
     window: Tensor
     basis: Tensor
 
-    def __init__(self, n_fft: int, hop_length: int) -> None:
+    def __init__(self, n_fft: int, hop_length: int, centre: bool = True) -> None:
         super().__init__()
-        self.n_fft, self.hop_length = n_fft, hop_length
+        self.n_fft, self.hop_length, self.centre = n_fft, hop_length, centre
         self.as_convolution = False  # set by the exporter
         window = np.hanning(n_fft + 1)[:-1]  # periodic
         angle = 2 * np.pi * np.outer(np.arange(n_fft // 2 + 1), np.arange(n_fft)) / n_fft
@@ -91,7 +99,7 @@ class PowerSpectrum(nn.Module):
         self.register_buffer("basis", torch.tensor(basis[:, None], dtype=torch.float32), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        padded = F.pad(waveform, (self.n_fft // 2, self.n_fft // 2))
+        padded = F.pad(waveform, (self.n_fft // 2, self.n_fft // 2)) if self.centre else waveform
         if self.as_convolution:
             real, imaginary = F.conv1d(padded[:, None], self.basis, stride=self.hop_length).chunk(2, dim=1)
             return (real.square() + imaginary.square()).transpose(1, 2)
@@ -203,18 +211,132 @@ class LogMel(nn.Module):
 
     def normalised(self, images: Tensor) -> Tensor:
         """Zero mean and unit deviation over each clip's whole image."""
-        mean = images.mean((2, 3), keepdim=True)
-        deviation = (images - mean).square().mean((2, 3), keepdim=True).sqrt()
-        return (images - mean) / (deviation + 1e-5)
+        return standardised(images)
 
     def forward(self, waveform: Tensor) -> Tensor:
         return self.normalised(self.unnormalised(waveform))
 
 
-FRONT_ENDS: Mapping[str, Any] = {"cepstral-image": CepstralImage, "log-mel": LogMel}
+class CycleLogMel(nn.Module):
+    """Log-mel spectrograms of a respiratory cycle and its phases, side by side along time.
+
+    Nguyen & Pernkopf, section III-A: the parts of `laennec.segment.fit_parts` laid end to end, windows of 512
+    samples without overlap, 45 mel bands, logarithm of the magnitude. Since every part is a whole number of
+    windows, one spectrum of all of them is the spectra of each.
+
+    Normalisation, which the paper calls "zero mean and unit standard deviation":
+
+    - ``clip``: over the image of each part. It needs nothing from the training set, so source and target are
+      treated alike whatever their gain, and a clip's image does not depend on who else was recorded.
+    - ``band``: first each band's mean over the part's time is taken out, which takes out whatever a device
+      does to the spectrum (cepstral mean normalisation: Atal, JASA 55, 1974), then as ``clip``.
+
+    `highpass_hz` above 0 weighs the spectrum by the gain of `laennec.filters.bessel_highpass`.
+
+    ``(batch, samples of all parts) -> (batch, 1, bands, frames of all parts)``.
+    """
+
+    mel: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int = 16_000,
+        clip_samples: int = 131_960,
+        inputs: Sequence[str] = ("cycle",),
+        ratio: str = "1:2",
+        window: int = 512,
+        hop_length: int = 0,
+        bands: int = 45,
+        fmin_hz: float = 0.0,
+        fmax_hz: float = 8000.0,
+        normalisation: str = "clip",
+        highpass_hz: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if normalisation not in ("clip", "band"):
+            raise ValueError(f"normalisation is {normalisation!r}; expected clip or band")
+        if ratio not in PHASE_RATIOS:
+            raise ValueError(f"ratio is {ratio!r}; expected one of {', '.join(PHASE_RATIOS)}")
+        hop_length = hop_length or window
+        if window % hop_length:
+            raise ValueError(f"a window of {window} samples is not a whole number of hops of {hop_length}")
+        self.sample_rate, self.clip_samples, self.bands = sample_rate, clip_samples, bands
+        self.inputs, self.ratio, self.normalisation = tuple(inputs), PHASE_RATIOS[ratio], normalisation
+        self.part_samples = part_lengths(clip_samples, self.inputs, self.ratio, window)
+        self.part_frames = tuple(1 + (length - window) // hop_length for length in self.part_samples)
+        self.frames = sum(self.part_frames)
+        self.n_fft, self.fmin_hz, self.fmax_hz = window, fmin_hz, fmax_hz
+        self.highpass_hz = highpass_hz
+        self.power = PowerSpectrum(window, hop_length, centre=False)
+        self.register_buffer("mel", self.warped_filters(1.0), persistent=False)
+
+    def unnormalised(self, waveform: Tensor, warp: float = 1.0) -> Tensor:
+        """Natural logarithm of the mel bands' magnitude; `warp` is that of VTLP, 1 for none."""
+        mel = self.mel if warp == 1.0 else self.warped_filters(warp)
+        parts = waveform.split(self.part_samples, dim=1)
+        # Each part by itself: a window across two parts would hear a joint that is not in the recording.
+        bands = torch.cat([self.power(unit_rms(part)).sqrt() @ mel for part in parts], dim=1)
+        return torch.log(bands + MAGNITUDE_FLOOR).transpose(1, 2)[:, None]
+
+    def warped_filters(self, warp: float) -> Tensor:
+        """Filters ``(n_fft // 2 + 1, bands)`` whose edges are moved by `vtlp_warp`."""
+        edges = mel_to_hz(
+            np.linspace(float(hz_to_mel(self.fmin_hz)), float(hz_to_mel(self.fmax_hz)), self.bands + 2)
+        )
+        if warp != 1.0:
+            edges = vtlp_warp(edges, warp, self.sample_rate)
+        filters = triangular_filters(edges, self.n_fft, self.sample_rate).T
+        if self.highpass_hz:
+            bins_hz = np.arange(self.n_fft // 2 + 1) * self.sample_rate / self.n_fft
+            filters = filters * bessel_highpass_magnitude(bins_hz, self.sample_rate, self.highpass_hz)[:, None]
+        return torch.tensor(filters, dtype=torch.float32)
+
+    def fit_statistics(self, images: Tensor) -> None:
+        """Nothing to learn: the clip normalises itself."""
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Zero mean and unit deviation of each part of each clip."""
+        parts = images.split(self.part_frames, dim=3)
+        if self.normalisation == "band":
+            parts = tuple(part - part.mean(3, keepdim=True) for part in parts)
+        return torch.cat([standardised(part) for part in parts], dim=3)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.normalised(self.unnormalised(waveform))
 
 
-def build_front_end(settings: Mapping[str, Any]) -> CepstralImage | LogMel:
+def standardised(images: Tensor) -> Tensor:
+    """Zero mean and unit deviation over each clip's whole image ``(batch, channels, bins, frames)``."""
+    mean = images.mean((2, 3), keepdim=True)
+    deviation = (images - mean).square().mean((2, 3), keepdim=True).sqrt()
+    return (images - mean) / (deviation + 1e-5)
+
+
+def vtlp_warp(frequency_hz: np.ndarray, alpha: float, sample_rate: int) -> np.ndarray:
+    """Warp frequencies as vocal tract length perturbation does.
+
+    Jaitly & Hinton, "Vocal tract length perturbation (VTLP) improves speech recognition", ICML 2013 workshop,
+    section 3: a line of slope `alpha` up to a boundary, and from there one to the Nyquist frequency, which
+    stays. Their boundary frequency is 4800 Hz at 16 kHz; here it is the same share of the sample rate.
+    """
+    nyquist_hz = sample_rate / 2
+    boundary_hz = VTLP_BOUNDARY * sample_rate * min(alpha, 1.0)
+    frequency_hz = np.asarray(frequency_hz, dtype=np.float64)
+    above = nyquist_hz - (nyquist_hz - boundary_hz) / (nyquist_hz - boundary_hz / alpha) * (
+        nyquist_hz - frequency_hz
+    )
+    return np.where(frequency_hz <= boundary_hz / alpha, frequency_hz * alpha, above)
+
+
+FrontEnd = CepstralImage | LogMel | CycleLogMel
+FRONT_ENDS: Mapping[str, Any] = {
+    "cepstral-image": CepstralImage,
+    "log-mel": LogMel,
+    "cycle-log-mel": CycleLogMel,
+}
+
+
+def build_front_end(settings: Mapping[str, Any]) -> FrontEnd:
     """Make the front end that a recipe's ``[front_end]`` table names."""
     arguments = dict(settings)
     return FRONT_ENDS[arguments.pop("kind")](**arguments)

@@ -22,7 +22,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +44,28 @@ from laennec import splits
 from laennec.errors import LaennecError
 from laennec.evaluate import write_predictions
 from laennec.files import write_json, written_whole
+from laennec.labels import to_icbhi
+from laennec.train.augment import draw_copies
 from laennec.train.build import build_parts
 from laennec.train.data import (
     ClipTensors,
     class_weights,
+    copies_of,
+    cycle_images,
+    joined,
     label_indices,
     metadata_tensors,
     predictions,
+    read_cycles,
     read_waveforms,
     subset,
     training_loader,
     validation_loader,
 )
-from laennec.train.features import CepstralImage, LogMel, extract
+from laennec.train.features import CycleLogMel, FrontEnd, extract
 from laennec.train.module import Classifier
 from laennec.train.recipe import Recipe, parent_of, recipe_from_dict, recipe_to_dict
+from laennec.train.transfer import freeze_before, take_over
 from laennec.version import __version__
 
 
@@ -68,8 +75,10 @@ class TrainingData:
 
     clips: pd.DataFrame
     split: splits.Split
-    front_end: CepstralImage | LogMel
+    front_end: FrontEnd
     images: ClipTensors
+    copies: ClipTensors | None = None
+    """Augmented copies of clips of the training side; they are trained on beside them."""
 
 
 @dataclass(frozen=True)
@@ -116,29 +125,54 @@ def make_split(clips: pd.DataFrame, recipe: Recipe) -> splits.Split:
     return splits.make(clips, recipe.split, recipe.validation_fraction, recipe.split_seed)
 
 
+def chooses_epoch(recipe: Recipe) -> bool:
+    """Whether the best epoch and the temperature are chosen on the validation side.
+
+    Not where everything is trained on, nor on a published test set.
+    """
+    return recipe.split in ("patient", "random")
+
+
+def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The clips with their labels in the recipe's taxonomy; others are refused or left out, as it says."""
+    if recipe.taxonomy == "icbhi":
+        clips = clips.assign(label=[to_icbhi(str(label)) or label for label in clips["label"]])
+    unknown = sorted(set(clips["label"]) - set(recipe.labels))
+    if unknown and recipe.other_labels == "refuse":
+        raise LaennecError(
+            f"the data has labels that the recipe does not: {', '.join(unknown)}; "
+            f"it knows {', '.join(recipe.labels)}"
+        )
+    return clips[clips["label"].isin(recipe.labels)].reset_index(drop=True)
+
+
 def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None) -> TrainingData:
     """Read, cut and transform all clips, with the front end's statistics from the training side alone.
 
     `waveforms`, as `read_waveforms` returns them, saves the reading where they are known.
     """
-    unknown = sorted(set(clips["label"]) - set(recipe.labels))
-    if unknown:
-        raise LaennecError(
-            f"the data has labels that the recipe does not: {', '.join(unknown)}; "
-            f"it knows {', '.join(recipe.labels)}"
-        )
+    clips = in_taxonomy(clips, recipe)
     front_end = build_parts(recipe)[0]  # before the recordings are read, which takes longer
     split = make_split(clips, recipe)
     if recipe.split == "patient":
         splits.refuse_leakage(clips[split.train], clips[split.validation])
+    age_years, sex, position = metadata_tensors(clips)
+    told = (label_indices(clips, recipe.labels), age_years, sex, position)
+    if isinstance(front_end, CycleLogMel):
+        rows = np.flatnonzero(split.train)
+        drawn = draw_copies(list(clips["label"].iloc[rows]), recipe.augmentation, recipe.seed)
+        copies = [replace(copy, row=int(rows[copy.row])) for copy in drawn]
+        cycles = read_cycles(clips, front_end.sample_rate)
+        images, varied = cycle_images(cycles, front_end, recipe.padding, copies)
+        tensors = ClipTensors(images.to(memory_format=torch.channels_last), *told)
+        more = copies_of(tensors, [copy.row for copy in copies], varied) if copies else None
+        return TrainingData(clips, split, front_end, tensors, more)
     if waveforms is None:
         waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
     images = extract(front_end, waveforms)
     front_end.fit_statistics(images[torch.from_numpy(split.train)])
     images = front_end.normalised(images).to(memory_format=torch.channels_last)
-    age_years, sex, position = metadata_tensors(clips)
-    tensors = ClipTensors(images, label_indices(clips, recipe.labels), age_years, sex, position)
-    return TrainingData(clips, split, front_end, tensors)
+    return TrainingData(clips, split, front_end, ClipTensors(images, *told))
 
 
 @contextmanager
@@ -162,7 +196,7 @@ def _callbacks(out: Path, recipe: Recipe) -> list[Callback]:
         ModelCheckpoint(
             checkpoints,
             "best",
-            monitor="val_ts",
+            monitor=f"val_{recipe.monitor}",
             mode="max",
             # Lightning puts averaged weights into whole checkpoints only.
             save_weights_only=recipe.averaging_decay == 0,
@@ -239,10 +273,13 @@ def fit(
 def _train(data: TrainingData, recipe: Recipe, out: Path, hardware: Hardware, start: Path | None) -> None:
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     training, validation = subset(data.images, data.split.train), subset(data.images, data.split.validation)
+    if data.copies is not None:
+        training = joined(training, data.copies)
     weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
     network = build_parts(recipe)[1]
     if start is not None:
         load_start(network, start)
+    freeze_before(network, recipe.fine_tune_from)
     with quiet():
         trainer = make_trainer(out, recipe, hardware)
         batches = training_loader(
@@ -286,11 +323,7 @@ def trained_start(
 def load_start(network: torch.nn.Module, start: Path) -> None:
     """Take over the weights of a finished run wherever name and shape agree."""
     found = torch.load(start / "model.pt", map_location="cpu", weights_only=True)["network"]
-    own = network.state_dict()
-    shared = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
-    if not shared:
-        raise LaennecError(f"{start} has no layer in common with the network to train")
-    network.load_state_dict(own | shared)
+    take_over(network, found, str(start))
 
 
 def begin_run(out: Path, data: TrainingData, recipe: Recipe) -> None:
@@ -372,7 +405,7 @@ def finish_run(
 ) -> None:
     """Write the run's figures, predictions and model, the last of them ``run.json``."""
     network, history = module.network.cpu(), module.history
-    if recipe.split != "none":  # where everything was trained on, no epoch can be called best
+    if chooses_epoch(recipe):
         load_best(out, network)
     network = network.float().eval()
     temperature = 1.0
@@ -380,7 +413,7 @@ def finish_run(
         # The temperature is fitted on the validation side, which no weight was trained on. A model trained
         # on everything has no such side and takes that of the run that selected it (`export`).
         logits = predict_logits(network, validation)
-        temperature = fit_temperature(logits, validation.label)
+        temperature = fit_temperature(logits, validation.label) if chooses_epoch(recipe) else 1.0
         probabilities = (logits.double() / temperature).softmax(1).numpy()
         found = predictions(clips_of(data, "validation"), recipe.labels, probabilities)
         write_predictions(out / "predictions.csv", found)
@@ -394,7 +427,7 @@ def finish_run(
         out / "model.pt",
     )
     measured = recipe.split != "none"
-    best = max(history, key=lambda epoch: epoch["val_ts"]) if measured else None
+    best = max(history, key=lambda epoch: epoch[f"val_{recipe.monitor}"]) if chooses_epoch(recipe) else None
     write_json(
         out / "run.json",
         {

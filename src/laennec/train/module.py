@@ -85,15 +85,21 @@ class Classifier(L.LightningModule):
         return loss
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Class-weighted cross entropy against soft targets, averaged over the weights of the batch.
+        """Class-weighted cross entropy or focal loss against soft targets, averaged over the batch's weights.
 
-        For hard targets this is ``torch.nn.CrossEntropyLoss(weight=…)``.
+        For hard targets the first is ``torch.nn.CrossEntropyLoss(weight=…)``. The focal loss multiplies each
+        class's term by ``(1 - p) ** gamma`` (Lin et al., "Focal loss for dense object detection", ICCV 2017,
+        equation 4).
         """
         smoothing = self.recipe.label_smoothing
         if smoothing > 0:
             target = target * (1 - smoothing) + smoothing / target.shape[1]
         weighted = target * self.weights
-        return -(weighted * logits.log_softmax(1)).sum() / weighted.sum().clamp_min(1e-12)
+        log_probability = logits.log_softmax(1)
+        terms = weighted * log_probability
+        if self.recipe.loss == "focal":
+            terms = terms * (1 - log_probability.exp()) ** self.recipe.focal_gamma
+        return -terms.sum() / weighted.sum().clamp_min(1e-12)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._outputs.append((self(batch).detach(), batch["label"]))
@@ -106,8 +112,13 @@ class Classifier(L.LightningModule):
         names = self.recipe.labels
         annotated, predicted = ([names[k] for k in index.tolist()] for index in (label, logits.argmax(1)))
         confusion = metrics.confusion_matrix(annotated, predicted, names)
-        for name, value in event_scores(confusion, names).items():
-            self.log(f"val_{name}", value, prog_bar=name == "ts")
+        scores = event_scores(confusion, names)
+        scores["accuracy"] = float(metrics.accuracy(confusion))
+        adventitious = 1 - logits.softmax(1)[:, 0].double().numpy(force=True)
+        ranked = metrics.average_precision((label != 0).numpy(force=True), adventitious)
+        scores["average_precision"] = float(np.nan_to_num(ranked))
+        for name, value in scores.items():
+            self.log(f"val_{name}", value, prog_bar=name == self.recipe.monitor)
 
     def on_train_epoch_end(self) -> None:
         # Called after the epoch's validation and before the checkpoint for resuming is written.
@@ -131,6 +142,8 @@ class Classifier(L.LightningModule):
         rate = recipe.learning_rate
         groups: list[dict[str, Any]] = []
         for parameter in self.parameters():
+            if not parameter.requires_grad:
+                continue
             wide = parameter.shape[1] if parameter.ndim == 2 else 0
             groups.append(
                 {
@@ -140,7 +153,10 @@ class Classifier(L.LightningModule):
                     "weight_decay": recipe.weight_decay if parameter.ndim > 1 else 0.0,
                 }
             )
-        optimizer = torch.optim.AdamW(groups, lr=rate, fused=True)
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
+        optimizer = kind(groups, lr=rate, fused=True)
+        if recipe.schedule == "constant":
+            return optimizer
         steps = max(2, recipe.epochs * self.batches_per_epoch)
         # A rise of exactly one step would divide by zero in PyTorch.
         warmup = recipe.warmup if recipe.warmup * steps >= 1.5 else 1.5 / steps

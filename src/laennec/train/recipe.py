@@ -5,6 +5,7 @@ are named without path or suffix: ``laennec train chen2022``.
 """
 
 import dataclasses
+import re
 import tomllib
 import types
 import typing
@@ -37,6 +38,16 @@ class Augmentation:
     """Alpha of mixup's Beta distribution (Zhang et al., ICLR 2018)."""
     metadata_dropout: float = 0.15
     """Chance that age, sex or position, each by itself, is hidden from the model in training."""
+    stretch_labels: tuple[str, ...] = ()
+    """Classes whose training clips get a time-stretched copy each (Nguyen & Pernkopf, section III-B)."""
+    stretch_range: tuple[float, ...] = (0.8, 1.25)
+    """Lowest and highest rate of time stretching; above 1 is faster."""
+    vtlp_labels: tuple[str, ...] = ()
+    """Classes whose training clips, stretched ones included, get copies by vocal tract length perturbation."""
+    vtlp_copies: int = 1
+    """How many of them each."""
+    vtlp_range: tuple[float, ...] = (0.9, 1.1)
+    """Lowest and highest warp (Jaitly & Hinton, section 3)."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +60,19 @@ class Recipe:
     """Paper or reason behind it."""
     dataset: str = "sprsound"
     labels: tuple[str, ...] = SPRSOUND_EVENTS
+    taxonomy: Literal["own", "icbhi"] = "own"
+    """``icbhi``: map the data set's labels to normal, crackle, wheeze and both (`laennec.labels.TO_ICBHI`)."""
+    other_labels: Literal["refuse", "leave out"] = "refuse"
+    """What happens to clips whose label is none of `labels`."""
     padding: Literal["tile", "zero", "sample"] = "tile"
     front_end: dict[str, Any] = field(default_factory=lambda: {"kind": "cepstral-image"})
     model: dict[str, Any] = field(default_factory=lambda: {"kind": "chen2022"})
     start_from: str = ""
     """Recipe whose trained weights the run begins with, wherever name and shape of a layer agree."""
-    split: Literal["patient", "random", "none"] = "patient"
+    split: Literal["patient", "random", "official", "official-disjoint", "none"] = "patient"
     """``patient``: no patient on both sides; ``random``: the paper's plain split of events, which leaks;
+    ``official``: the data set's own training part against its test part, on which nothing is chosen: the last
+    epoch counts; ``official-disjoint``: the same without the test clips of patients who are trained on;
     ``none``: train on everything, for a model to ship after selection."""
     validation_fraction: float = 0.3
     split_seed: int = 0
@@ -66,6 +83,20 @@ class Recipe:
     warmup: float = 0.2
     """Share of the steps in which the one-cycle schedule rises."""
     class_weights: Literal["balanced", "sqrt", "none"] = "sqrt"
+    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
+    focal_gamma: float = 2.0
+    """Exponent of the focal loss (Lin et al., ICCV 2017, equation 4)."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """``adam`` adds `weight_decay` times the weights to their gradient, as an L2 penalty does."""
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    monitor: Literal["ts", "accuracy", "average_precision"] = "ts"
+    """What of the validation side chooses the epoch."""
+    decision: Literal["argmax", "validation-f1"] = "argmax"
+    """``validation-f1``: the last class's logit is shifted so that its F-score on the validation side is best;
+    cross-validation only."""
+    fine_tune_from: str = ""
+    """Where fine-tuning begins, by the names of Nguyen & Pernkopf's Table II: ``2ndConv``, ``4thBN``, …;
+    earlier layers keep the weights they start with. Empty: everything is trained."""
     label_smoothing: float = 0.0
     gradient_clip: float = 1.0
     averaging_decay: float = 0.0
@@ -74,6 +105,8 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
 
+
+FINE_TUNE_PATTERN = r"(1st|2nd|3rd|[4-7]th)(BN|Conv)"
 
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "labels": (
@@ -88,6 +121,11 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "warmup": (lambda x: 0 <= x < 1, "from 0 to below 1"),
     "label_smoothing": (lambda x: 0 <= x < 1, "from 0 to below 1"),
     "averaging_decay": (lambda x: 0 <= x < 1, "from 0 to below 1"),
+    "focal_gamma": (lambda x: x >= 0, "0 or more"),
+    "fine_tune_from": (
+        lambda place: not place or re.fullmatch(FINE_TUNE_PATTERN, place) is not None,
+        "a layer such as 2ndConv, 3rdBN or 4thConv, or empty",
+    ),
 }
 
 
@@ -134,8 +172,6 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     table["augmentation"] = _checked(
         Augmentation, dict(table.get("augmentation", {})), f"{where} [augmentation]"
     )
-    if "labels" in table:
-        table["labels"] = tuple(table["labels"])
     if "name" not in table:
         raise LaennecError(f"{where} has no name")
     recipe = _checked(Recipe, table, where)
@@ -147,6 +183,11 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
 
 def _checked(kind: type, table: dict[str, Any], where: str) -> Any:
     hints = typing.get_type_hints(kind)
+    # TOML and JSON know lists only.
+    table = {
+        name: tuple(value) if isinstance(value, list) and typing.get_origin(hints.get(name)) is tuple else value
+        for name, value in table.items()
+    }
     for name, value in table.items():
         if name not in hints:
             raise LaennecError(f"{where}: unknown setting {name!r}; there are: {', '.join(hints)}")
@@ -179,6 +220,8 @@ def parent_of(recipe: Recipe) -> Recipe | None:
     same = (
         "dataset",
         "labels",
+        "taxonomy",
+        "other_labels",
         "padding",
         "front_end",
         "split",

@@ -1,4 +1,4 @@
-"""Reproductions: the paper's tables beside ours, from one command.
+"""Chen & Zhang's tables beside ours, from one command.
 
 Chen & Zhang trained four models on 70 % of SPRSound's training set and reported them on the other 30 %
 (Table 2) and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was

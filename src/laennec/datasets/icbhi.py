@@ -1,0 +1,326 @@
+"""ICBHI 2017 Respiratory Sound Database: recordings with their respiratory cycles, read as distributed.
+
+``ICBHI_final_database/*.wav`` (or FLAC) with a text file each: a line a cycle, ``start end crackles wheezes``,
+in seconds and 0 or 1. Beside or in that folder lie the official split of 920 recordings, the demographics and
+the diagnoses; whatever of the three is missing is only not known.
+
+File names are ``patient_index_location_mode_device``. Copies differ in small ways, all of which are read and
+reported: CRLF line ends, an empty line, and ``226_1b1_Pl_sc_Meditron`` in the split for the recording
+``226_1b1_Pl_sc_LittC2SE``. The official split has patients 156 and 218 in both halves.
+
+Source: Rocha et al., Physiological Measurement 40(3), 2019; the challenge's page.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laennec.datasets import check as checks
+from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, event_id
+from laennec.errors import LaennecError
+from laennec.labels import ICBHI_CYCLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "icbhi"
+TITLE = "ICBHI 2017 Respiratory Sound Database"
+HOMEPAGE = "https://bhichallenge.med.auth.gr/ICBHI_2017_Challenge"
+LICENCE = "freely available for research, as its homepage says"
+CITATION = (
+    "B. M. Rocha et al., An open access database for the evaluation of respiratory sound classification "
+    "algorithms, Physiological Measurement 40(3), 035001, 2019"
+)
+LABELS = {"event": ICBHI_CYCLES, "record": ICBHI_CYCLES}
+SPLIT_FILE = "ICBHI_challenge_train_test.txt"
+DEMOGRAPHICS_FILE = "ICBHI_Challenge_demographic_information.txt"
+DIAGNOSIS_FILE = "ICBHI_Challenge_diagnosis.txt"
+_FILES = "https://bhichallenge.med.auth.gr/sites/default/files/ICBHI_final_database"
+# No checksum is published, so the contents are counted (`verify`).
+ARCHIVES = tuple(
+    Archive(f"{_FILES}/{name}")
+    for name in ("ICBHI_final_database.zip", SPLIT_FILE, DEMOGRAPHICS_FILE, DIAGNOSIS_FILE)
+)
+# Rocha et al., Table 2; the split as published.
+RECORDINGS, PATIENTS = 920, 126
+CYCLES = {"normal": 3642, "crackle": 1864, "wheeze": 886, "both": 506}
+SPLIT_RECORDINGS = {"train": 539, "test": 381}
+
+LOCATIONS = {
+    "Tc": "trachea",
+    "Al": "left-anterior",
+    "Ar": "right-anterior",
+    "Pl": "left-posterior",
+    "Pr": "right-posterior",
+    "Ll": "left-lateral",
+    "Lr": "right-lateral",
+}
+AUDIO_SUFFIXES = (".wav", ".flac")
+FILE_NAME = re.compile(
+    r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
+)
+SEX = {"M": "male", "F": "female"}
+# What else lies in the folder as distributed.
+OTHER_FILES = {"filename_differences", "filename_format"}
+
+
+@dataclass
+class _Tables:
+    """The three text files beside the recordings."""
+
+    split: dict[str, str] = field(default_factory=dict)
+    demographics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    diagnosis: dict[str, str] = field(default_factory=dict)
+
+
+def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
+    """Read ICBHI 2017 as a clips table; no audio is decoded at level ``event``.
+
+    Parameters
+    ----------
+    root : path
+        The folder that holds ``ICBHI_final_database``, or that folder itself. A part of the database is
+        read as well; the recordings that the split lists and that are not there are counted in the defects.
+    level : {"event", "record"}
+        ``event``: a row per respiratory cycle: normal, crackle, wheeze or both. ``record``: a row per
+        recording, labelled by all of its cycles together (ours: the database labels cycles only).
+
+    Returns
+    -------
+    DataFrame
+        The columns of :mod:`laennec.datasets.table`; what could not be used is in ``attrs["defects"]``.
+
+    Raises
+    ------
+    LaennecError
+        If `root` is no folder or holds no annotated recording.
+    """
+    rows, defects = read(Path(root), level)
+    if level == "record":
+        checks.fill_durations(rows, defects)
+    if not rows:
+        found = f"; first defect: {defects[0]}" if defects else ""
+        raise LaennecError(f"{root}: no ICBHI annotation with its recording was found{found}")
+    return clips_table(rows, defects)
+
+
+def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:
+    """Return the clips as mappings, and every defect that can be seen without opening audio."""
+    if level not in LEVELS:
+        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+    if not root.is_dir():
+        raise LaennecError(f"{root}: not a folder; give the one that holds ICBHI_final_database")
+    defects: list[Defect] = []
+    audio = _audio(root)
+    tables = _read_tables(root, defects)
+    _mend_renamed(tables.split, set(audio), root, defects)
+    rows = []
+    for stem, path in sorted(audio.items()):
+        recording = _describe(stem, path, tables, defects)
+        annotation = path.with_suffix(".txt")
+        if recording is None:
+            continue
+        if not annotation.is_file():
+            defects.append(Defect("no annotation", str(path), f"no {annotation.name} beside it"))
+            continue
+        cycles = list(_cycles(annotation, defects))
+        if level == "event":
+            rows += [{**recording, **cycle} for cycle in cycles]
+        elif cycles:
+            rows.append({**recording, "clip_id": stem, "start_s": 0.0, "label": joined(cycles)})
+    defects += _absent(tables.split, audio, root)
+    return rows, defects
+
+
+def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
+    """Return everything that is wrong with a copy; every annotated recording is decoded once."""
+    rows, defects = read(Path(root))
+    found = checks.check_clips(clips_table(rows), progress=progress)
+    # The official list tells of patients in both halves even where half of the recordings is not here.
+    return defects + [defect for defect in found if defect.kind != "patient in two splits"]
+
+
+def joined(cycles: list[dict[str, Any]]) -> str:
+    """The label of several cycles together: what any of them holds."""
+    labels = {cycle["label"] for cycle in cycles}
+    crackles, wheezes = bool(labels & {"crackle", "both"}), bool(labels & {"wheeze", "both"})
+    return ICBHI_CYCLES[crackles + 2 * wheezes]
+
+
+def _audio(root: Path) -> dict[str, Path]:
+    """Each recording's file by its stem, WAV before FLAC."""
+    audio: dict[str, Path] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in sorted(names, key=lambda name: not name.lower().endswith(".wav")):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
+                audio.setdefault(stem, Path(folder, name))
+    return audio
+
+
+def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> dict[str, Any] | None:
+    """What the name and the three tables tell of a recording."""
+    match = FILE_NAME.fullmatch(stem)
+    if match is None:
+        detail = "not patient_index_location_mode_device; left out"
+        defects.append(Defect("malformed name", str(path), detail))
+        return None
+    patient, place = match["patient"], match["location"]
+    if tables.split and stem not in tables.split:
+        defects.append(Defect("unknown label", str(path), f"{SPLIT_FILE} does not list it; split unknown"))
+    return {
+        "recording": stem,
+        "path": str(path),
+        "subject": patient,
+        "location": LOCATIONS.get(place, place),
+        "device": match["device"],
+        "channel": 0,
+        "split": tables.split.get(stem),
+        "diagnosis": tables.diagnosis.get(patient),
+        "dataset": NAME,
+        **tables.demographics.get(patient, {}),
+    }
+
+
+def _cycles(path: Path, defects: list[Defect]) -> Iterator[dict[str, Any]]:
+    """Yield the cycles of an annotation file and note lines that hold none."""
+    for number, line in enumerate(_lines(path, defects), start=1):
+        if not line.strip():
+            continue
+        cells = line.split()
+        try:
+            start_s, end_s = float(cells[0]), float(cells[1])
+            crackles, wheezes = (("0", "1").index(cell) for cell in cells[2:4])
+            if len(cells) != 4 or not 0 <= start_s < end_s < math.inf:
+                raise ValueError
+        except (ValueError, IndexError):
+            detail = f"line {number}: expected start, end, crackles and wheezes, found {line!r}"
+            defects.append(Defect("malformed annotation", str(path), detail))
+            continue
+        yield {
+            "clip_id": event_id(path.stem, start_s, end_s),
+            "start_s": start_s,
+            "end_s": end_s,
+            "label": ICBHI_CYCLES[crackles + 2 * wheezes],
+        }
+
+
+def _lines(path: Path, defects: list[Defect]) -> list[str]:
+    """Lines of a text file, whatever their ends; an unreadable one is noted and has none."""
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        defects.append(Defect("malformed annotation", str(path), f"not readable as text ({error})"))
+        return []
+
+
+def _table_file(root: Path, name: str) -> Path | None:
+    """One of the three tables, in the folder, above it or one folder below."""
+    places = [root, root.parent, *sorted(path for path in root.iterdir() if path.is_dir())]
+    return next((place / name for place in places if (place / name).is_file()), None)
+
+
+def _rows(root: Path, name: str, columns: int, defects: list[Defect]) -> Iterator[list[str]]:
+    """Yield the cells of a table's lines; what is odd about its form is noted once."""
+    path = _table_file(root, name)
+    if path is None:
+        defects.append(Defect("missing", str(root / name), "not there; what it would tell is unknown"))
+        return
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        defects.append(Defect("missing", str(path), f"cannot be read ({error.strerror})"))
+        return
+    if b"\r\n" in content and name == SPLIT_FILE:
+        defects.append(Defect("odd form", str(path), "lines end with CRLF; read all the same"))
+    lines = _lines(path, defects)
+    blank = sum(not line.strip() for line in lines)
+    if blank:
+        defects.append(Defect("odd form", str(path), f"{blank} empty lines; left out"))
+    for number, line in enumerate(lines, start=1):
+        cells = line.split()
+        if cells and len(cells) != columns:
+            detail = f"line {number}: expected {columns} columns, found {line!r}"
+            defects.append(Defect("malformed annotation", str(path), detail))
+        elif cells:
+            yield cells
+
+
+def _read_tables(root: Path, defects: list[Defect]) -> _Tables:
+    tables = _Tables()
+    halves: dict[str, set[str]] = {"train": set(), "test": set()}
+    for stem, half in _rows(root, SPLIT_FILE, 2, defects):
+        if half not in halves:
+            detail = f"{stem} is {half!r}; expected train or test"
+            defects.append(Defect("malformed annotation", SPLIT_FILE, detail))
+            continue
+        tables.split[stem] = half
+        halves[half].add(stem.split("_")[0])
+    both = sorted(halves["train"] & halves["test"])
+    if both:
+        detail = f"{len(both)} patients are in both halves of the official split: {', '.join(both)}"
+        defects.append(Defect("patient in two splits", SPLIT_FILE, detail))
+    for patient, age, sex, *_ in _rows(root, DEMOGRAPHICS_FILE, 6, defects):
+        tables.demographics[patient] = {"age_years": _known(age), "sex": SEX.get(sex)}
+    tables.diagnosis = {patient: name for patient, name in _rows(root, DIAGNOSIS_FILE, 2, defects)}
+    return tables
+
+
+def _known(text: str) -> float | None:
+    """A number, or None for ``NA`` and what else is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _mend_renamed(split: dict[str, str], stems: set[str], root: Path, defects: list[Defect]) -> None:
+    """Give a listed recording's half to a file that differs from it in the device alone."""
+    listed = {name.rpartition("_")[0]: name for name in split if name not in stems}
+    for stem in sorted(stems - set(split)):
+        name = listed.get(stem.rpartition("_")[0])
+        if name is not None:
+            split[stem] = split.pop(name)
+            defects.append(Defect("renamed", str(root / SPLIT_FILE), f"lists {name}, whose file is {stem}"))
+
+
+def _absent(split: dict[str, str], audio: dict[str, Path], root: Path) -> Iterator[Defect]:
+    """Yield one defect for all listed recordings that are not here: a part of the database is usual."""
+    absent = sorted(set(split) - set(audio))
+    if absent:
+        halves = Counter(split[stem] for stem in absent)
+        counts = " and ".join(f"{halves[half]} of {half}" for half in ("train", "test") if halves[half])
+        detail = f"{len(absent)} of {len(split)} listed recordings are not here ({counts}): a part of ICBHI"
+        yield Defect("missing", str(root), detail)
+
+
+def verify(root: Path, progress: bool = False) -> list[Defect]:
+    """Return whatever differs from the published counts; recordings that cannot be decoded are named."""
+    rows, defects = read(root)
+    wrong = [defect for defect in defects if defect.kind not in ("odd form", "renamed", "patient in two splits")]
+    recordings = {row["recording"]: row["split"] for row in rows}
+    counts = {
+        "recordings": (len(recordings), RECORDINGS),
+        "patients": (len({row["subject"] for row in rows}), PATIENTS),
+        **{f"{label} cycles": (sum(row["label"] == label for row in rows), n) for label, n in CYCLES.items()},
+        **{
+            f"{half} recordings": (sum(split == half for split in recordings.values()), n)
+            for half, n in SPLIT_RECORDINGS.items()
+        },
+    }
+    wrong += [
+        Defect("missing", what, f"{found} found, {published} published")
+        for what, (found, published) in counts.items()
+        if found != published
+    ]
+    _, unreadable = checks.read_audio({row["path"] for row in rows}, progress)
+    return wrong + unreadable

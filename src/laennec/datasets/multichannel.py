@@ -1,0 +1,306 @@
+"""A cohort recorded by several sensors at once, with cycles from a file or from an airflow signal.
+
+::
+
+    cohort/
+      recordings.csv            recording, subject; and age_years, sex, device, diagnosis, label if known
+      recordings/r1.wav         all channels in one file, or r1_ch0.wav, r1_ch1.wav, … a file each
+      recordings/r1.airflow.wav (optional) the airflow, positive in inspiration, of any sample rate
+      cycles.csv                (optional) recording, start_s, end_s; and inspiration_end_s, channel, label
+      labels.csv                (optional) recording, label; and channel
+      channels.csv              (optional) channel, location
+
+Cycles come from ``cycles.csv``; a recording that has none there has those of its airflow, and then where
+inspiration ends is known as well. A cycle's label is the first of these that is there: its own in
+``cycles.csv``, its channel's in ``labels.csv``, its recording's in ``labels.csv``, its recording's in
+``recordings.csv``. A row of ``cycles.csv`` without a channel stands for every channel. Channels count from 0.
+
+The layout is ours; the cohort it is made for is that of Nguyen & Pernkopf, section II-B.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laennec.airflow import cycles_from_airflow
+from laennec.datasets import check as checks
+from laennec.datasets.folder import read_table
+from laennec.datasets.table import LEVELS, Defect, clips_table, event_id
+from laennec.errors import LaennecError
+from laennec.labels import SEXES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "multichannel"
+TITLE = "A cohort recorded by several sensors at once, with cycles from a file or an airflow signal"
+CITATION = ""
+LICENCE = "yours"
+HOMEPAGE = ""
+ARCHIVES = ()
+LABELS: dict[str, tuple[str, ...]] = {}
+
+RECORDINGS_NAME, CYCLES_NAME, LABELS_NAME, CHANNELS_NAME = (
+    "recordings.csv",
+    "cycles.csv",
+    "labels.csv",
+    "channels.csv",
+)
+FOLDER = "recordings"
+SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
+DESCRIBING = ("age_years", "sex", "device", "diagnosis", "split")
+
+
+@dataclass
+class _Cohort:
+    recordings: dict[str, dict[str, str]] = field(default_factory=dict)
+    cycles: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    labels: dict[tuple[str, int | None], str] = field(default_factory=dict)
+    locations: dict[int, str] = field(default_factory=dict)
+
+
+def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
+    """Read a multichannel cohort as a clips table: a row for each cycle on each channel.
+
+    Parameters
+    ----------
+    root : path
+        The folder described above.
+    level : {"event", "record"}
+        ``record`` gives a row for each recording and channel, with the one label of its cycles, or, where
+        they differ, the one that is not normal.
+
+    Raises
+    ------
+    LaennecError
+        At the first thing that is wrong, or if there is no cycle.
+    """
+    rows, defects = read(Path(root), level)
+    if level == "record":
+        checks.fill_durations(rows, defects)
+    if defects:
+        more = f" (and {len(defects) - 1} more; `laennec datasets info multichannel` lists them)"
+        raise LaennecError(f"{defects[0].path}: {defects[0].detail}{more if defects[1:] else ''}")
+    if not rows:
+        raise LaennecError(f"{root}: no respiratory cycle was found")
+    return clips_table(rows, defects)
+
+
+def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:
+    """Return the clips as mappings, and every defect that can be seen without decoding sound."""
+    if level not in LEVELS:
+        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+    if not (root / RECORDINGS_NAME).is_file():
+        raise LaennecError(f"{root}: no {RECORDINGS_NAME} here; it names each recording and its subject")
+    defects: list[Defect] = []
+    cohort = _read_cohort(root, defects)
+    rows: list[dict[str, Any]] = []
+    for name, told in cohort.recordings.items():
+        channels = _channels(root, name, defects)
+        cycles = cohort.cycles.get(name) or _from_airflow(root, name, defects)
+        if channels and not cycles:
+            detail = f"{name} has no cycles in {CYCLES_NAME} and no {name}.airflow.wav"
+            defects.append(Defect("no annotation", str(root / FOLDER), detail))
+        found = list(_rows(name, told, channels, cycles, cohort, root, defects))
+        rows += found if level == "event" else _records(found)
+    return rows, defects
+
+
+def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
+    """Return everything that is wrong with a cohort; every recording is decoded once."""
+    rows, defects = read(Path(root))
+    return defects + checks.check_clips(clips_table(rows), progress=progress)
+
+
+def _read_cohort(root: Path, defects: list[Defect]) -> _Cohort:
+    cohort = _Cohort()
+    known = ("recording", "subject", "label", *DESCRIBING)
+    for line, cells in read_table(root / RECORDINGS_NAME, ("recording", "subject"), known, defects):
+        if not {"recording", "subject"} <= set(cells):
+            _malformed(defects, root / RECORDINGS_NAME, line, "recording or subject is empty")
+        elif cells["recording"] in cohort.recordings:
+            _malformed(defects, root / RECORDINGS_NAME, line, f"{cells['recording']} is there twice")
+        else:
+            cohort.recordings[cells["recording"]] = cells
+    for line, cells in _optional(root / CYCLES_NAME, ("recording", "start_s", "end_s"),
+                                 ("inspiration_end_s", "channel", "label"), defects):
+        try:
+            cycle = _cycle(cells, cohort)
+        except (KeyError, ValueError) as error:
+            _malformed(defects, root / CYCLES_NAME, line, str(error))
+            continue
+        cohort.cycles.setdefault(cells["recording"], []).append(cycle)
+    for line, cells in _optional(root / LABELS_NAME, ("recording", "label"), ("channel",), defects):
+        try:
+            cohort.labels[cells["recording"], _channel(cells)] = cells["label"]
+        except (KeyError, ValueError) as error:
+            _malformed(defects, root / LABELS_NAME, line, f"{error}: expected recording, label and a channel")
+    for line, cells in _optional(root / CHANNELS_NAME, ("channel", "location"), (), defects):
+        try:
+            cohort.locations[int(cells["channel"])] = cells["location"]
+        except (KeyError, ValueError) as error:
+            _malformed(defects, root / CHANNELS_NAME, line, f"{error}: expected a number and a place")
+    return cohort
+
+
+def _malformed(defects: list[Defect], path: Path, line: int, detail: str) -> None:
+    defects.append(Defect("malformed annotation", str(path), f"line {line}: {detail}"))
+
+
+def _optional(
+    path: Path, needed: tuple[str, ...], more: tuple[str, ...], defects: list[Defect]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    if path.is_file():
+        yield from read_table(path, needed, (*needed, *more), defects)
+
+
+def _channel(cells: dict[str, str]) -> int | None:
+    if "channel" not in cells:
+        return None
+    if not cells["channel"].isdecimal():
+        raise ValueError(f"channel is {cells['channel']!r}; expected 0, 1, …")
+    return int(cells["channel"])
+
+
+def _cycle(cells: dict[str, str], cohort: _Cohort) -> dict[str, Any]:
+    """A line of cycles.csv, checked."""
+    if cells.get("recording") not in cohort.recordings:
+        raise ValueError(f"recording {cells.get('recording')!r} is not in {RECORDINGS_NAME}")
+    if not {"start_s", "end_s"} <= set(cells):
+        raise ValueError("start_s or end_s is empty")
+    start_s, end_s = float(cells["start_s"]), float(cells["end_s"])
+    inspiration_end_s = float(cells["inspiration_end_s"]) if "inspiration_end_s" in cells else None
+    if not 0 <= start_s < end_s < float("inf"):
+        raise ValueError(f"the cycle runs from {start_s:g} to {end_s:g} s")
+    if inspiration_end_s is not None and not start_s < inspiration_end_s < end_s:
+        raise ValueError(f"inspiration ends at {inspiration_end_s:g} s, outside {start_s:g} to {end_s:g} s")
+    return {
+        "start_s": start_s,
+        "end_s": end_s,
+        "inspiration_end_s": inspiration_end_s,
+        "channel": _channel(cells),
+        "label": cells.get("label"),
+    }
+
+
+def _channels(root: Path, name: str, defects: list[Defect]) -> dict[int, tuple[str, int]]:
+    """File and its channel for each channel of a recording."""
+    import soundfile
+
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
+    whole = next((path for s in SUFFIXES if (path := folder / f"{name}{s}").is_file()), None)
+    if whole is not None:
+        try:
+            return {channel: (str(whole), channel) for channel in range(soundfile.info(str(whole)).channels)}
+        except (soundfile.SoundFileError, OSError) as error:
+            defects.append(Defect("unreadable", str(whole), str(error)))
+            return {}
+    pattern = re.compile(re.escape(name) + r"_ch(\d+)")
+    single = {
+        int(match[1]): (str(path), 0)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and (match := pattern.fullmatch(path.stem))
+    }
+    if not single:
+        detail = f"neither {name}.wav nor {name}_ch0.wav, {name}_ch1.wav, … is there"
+        defects.append(Defect("missing", str(folder), detail))
+    return dict(sorted(single.items()))
+
+
+def _from_airflow(root: Path, name: str, defects: list[Defect]) -> list[dict[str, Any]]:
+    """Cycles of a recording's airflow, for every channel; none if there is no such file."""
+    import soundfile
+
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
+    path = folder / f"{name}.airflow.wav"
+    if not path.is_file():
+        return []
+    try:
+        flow, sample_rate = soundfile.read(path, dtype="float64", always_2d=True)
+        cycles = cycles_from_airflow(flow[:, 0], sample_rate)
+    except (soundfile.SoundFileError, OSError, LaennecError) as error:
+        defects.append(Defect("unreadable", str(path), str(error)))
+        return []
+    return [
+        {
+            "start_s": cycle.start_s,
+            "end_s": cycle.end_s,
+            "inspiration_end_s": cycle.inspiration_end_s,
+            "channel": None,
+            "label": None,
+        }
+        for cycle in cycles
+    ]
+
+
+def _rows(
+    name: str,
+    told: dict[str, str],
+    channels: dict[int, tuple[str, int]],
+    cycles: list[dict[str, Any]],
+    cohort: _Cohort,
+    root: Path,
+    defects: list[Defect],
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each cycle on each channel; one on a channel of its own replaces that of all."""
+    described: dict[str, Any] = {key: told[key] for key in DESCRIBING if key in told}
+    try:
+        if "age_years" in described:
+            described["age_years"] = float(described["age_years"])
+        if described.get("sex", SEXES[0]) not in SEXES:
+            raise ValueError(f"sex is {described['sex']!r}; expected {' or '.join(SEXES)}")
+    except ValueError as error:
+        defects.append(Defect("malformed annotation", str(root / RECORDINGS_NAME), f"{name}: {error}"))
+        return
+    own = {(cycle["channel"], cycle["start_s"]) for cycle in cycles if cycle["channel"] is not None}
+    for cycle in cycles:
+        wanted = list(channels) if cycle["channel"] is None else [cycle["channel"]]
+        for channel in wanted:
+            if cycle["channel"] is None and (channel, cycle["start_s"]) in own:
+                continue
+            if channel not in channels:
+                detail = f"{name} has no channel {channel}, from 0; it has {len(channels)}"
+                defects.append(Defect("malformed annotation", str(root / CYCLES_NAME), detail))
+                continue
+            label = (
+                cycle["label"]
+                or cohort.labels.get((name, channel))
+                or cohort.labels.get((name, None))
+                or told.get("label")
+            )
+            if label is None:
+                detail = f"{name}, channel {channel}: no label in {CYCLES_NAME}, {LABELS_NAME} or {RECORDINGS_NAME}"
+                defects.append(Defect("no annotation", str(root), detail))
+                return
+            path, in_file = channels[channel]
+            yield {
+                **described,
+                "clip_id": f"{event_id(name, cycle['start_s'], cycle['end_s'])}-ch{channel}",
+                "path": path,
+                "start_s": cycle["start_s"],
+                "end_s": cycle["end_s"],
+                "inspiration_end_s": cycle["inspiration_end_s"],
+                "label": label,
+                "subject": told["subject"],
+                "recording": name,
+                "channel": in_file,
+                "location": cohort.locations.get(channel, f"channel {channel}"),
+                "dataset": NAME,
+            }
+
+
+def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each channel of a recording, of its cycles."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = row["path"], row["location"]
+        clip_id = f"{row['recording']}-{row['clip_id'].rpartition('-')[2]}"
+        whole = {**row, "clip_id": clip_id, "start_s": 0.0, "end_s": None, "inspiration_end_s": None}
+        if key not in found or found[key]["label"].lower() == "normal":
+            found[key] = whole
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Reproductions, one paper a file: its tables beside ours, from one command."""

@@ -1,0 +1,309 @@
+"""A simulated cohort in the manner of Nguyen & Pernkopf's: sixteen sensors on the back, and airflow.
+
+Section II-B and Table I: 16 healthy subjects and 7 with idiopathic pulmonary fibrosis (IPF), 16 channels over
+the posterior chest at 16 kHz, a Bessel high-pass at 80 Hz, 3 to 8 respiratory cycles in 30 s at two flow
+rates, 4405 cycles without and 1791 with crackles; fine crackles from mid to late inspiration, none under
+some sensors at the top. A cycle on a channel counts once. What is drawn is returned in ``ground_truth.json``.
+
+The sensors' response is none of the stethoscopes' of `laennec.simulate.sound`. Everything without a source
+is ours.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from laennec.errors import LaennecError
+from laennec.files import write_json, write_text, written_whole
+from laennec.simulate.dataset import SIMULATION_FILE, SIMULATION_MARK, claim_folder, rounded
+from laennec.simulate.sound import (
+    EXPIRATION_DB,
+    FLOW_EXPONENT,
+    Breath,
+    Crackle,
+    Device,
+    Wave,
+    breath_spectrum,
+    coloured_noise,
+    crackle_waveform,
+    draw_crackles,
+    flow_shape,
+    span,
+    through_device,
+)
+
+SAMPLE_RATE = 16_000  # Hz, section II-B
+DURATION_S = 30.0  # s, section II-B
+CHANNELS, ROWS = 16, 4  # section II-B: 16; a grid of 4 x 4 over the back is ours
+AIRFLOW_RATE = 100  # Hz, of the airflow's file
+# Cycles in 30 s at the slower and the faster flow: together section II-B's "3 - 8 respiratory cycles".
+CYCLES_AT_FLOW = {"slow": (3, 5), "fast": (6, 8)}
+FLOW_PEAK_L_PER_S = {"slow": 0.8, "fast": 1.6}  # ours
+# With these, 16 healthy and 7 IPF subjects give about Table I's 4405 and 1791 cycles.
+RECORDINGS_EACH = {"healthy": 2, "ipf": 5}
+# Share of a patient's channels with crackles, row by row from the top of the back to its base.
+CRACKLING_SHARE = (0.1, 0.35, 0.95, 1.0)
+CRACKLE_GAIN = (0.5, 0.7, 1.0, 1.2)  # of a crackle's peak, row by row: stronger at the bases
+CRACKLES_PER_INSPIRATION = (3, 12)
+INSPIRATION_SHARE = (0.36, 0.46)  # of the cycle: around Tobin 1983's 0.42
+AGES = {"healthy": (22.0, 60.0), "ipf": (55.0, 80.0)}
+# A contact microphone with the paper's filter: flatter and noisier than a stethoscope.
+SENSOR = Device(2.0, 1, 2500.0, 2, ((260.0, 4.0, 1.5), (900.0, 3.0, 2.0)), -32.0, -62.0, 3.0, 80.0)
+
+
+@dataclass(frozen=True)
+class CohortRecording:
+    """One recording of all channels, with what is in it."""
+
+    name: str
+    subject: str
+    group: str
+    flow_rate: str
+    age_years: float
+    sex: str
+    breaths: tuple[Breath, ...]
+    crackling: tuple[int, ...]
+    """Channels under which crackles are heard."""
+    crackles: tuple[Crackle, ...]
+
+
+def simulate_cohort(
+    out: str | PathLike[str],
+    *,
+    subjects: Mapping[str, int] | None = None,
+    seed: int = 0,
+    recordings: Mapping[str, int] | None = None,
+    duration_s: float = DURATION_S,
+    channels: int = CHANNELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write a simulated multichannel cohort in the layout of `laennec.datasets.multichannel`.
+
+    Parameters
+    ----------
+    out : folder, made if need be; one that holds anything that this would not write again is refused
+    subjects : how many ``healthy`` and ``ipf`` ones; 16 and 7
+    seed : 0 or more; the same arguments give the same bytes
+    recordings : how many of each subject of a group; 2 and 5, slow and fast flow by turns
+    duration_s : s, 12 to 300
+    channels : 1 to 16, from the top of the back down
+    progress : called as ``progress(done, total)``
+
+    Returns
+    -------
+    list of Path
+        The recordings: WAV files of all channels, 16 bit. Beside each lies its airflow in litres a second,
+        one fifth of it full scale.
+
+    Raises
+    ------
+    LaennecError
+        When an argument is out of range or the folder is refused.
+    """
+    out = Path(out)
+    counts = {"healthy": 16, "ipf": 7} if subjects is None else dict(subjects)
+    each = {**RECORDINGS_EACH, **(recordings or {})}
+    _check(counts, seed, each, duration_s, channels)
+    planned = [
+        (group, index, number)
+        for group in ("healthy", "ipf")
+        for index in range(counts.get(group, 0))
+        for number in range(each[group])
+    ]
+    stems = [f"{_subject(group, index)}_{number + 1}" for group, index, number in planned]
+    names = [f"recordings/{stem}{end}" for stem in stems for end in (".wav", ".airflow.wav")]
+    tables = ["recordings.csv", "cycles.csv", "channels.csv"]
+    claim_folder(out, [*names, *tables, SIMULATION_FILE], seed)
+    head = {
+        "generator": SIMULATION_MARK,
+        "layout": "multichannel",
+        "seed": seed,
+        "subjects": counts,
+        "files": sorted([*names, *tables]),
+    }
+    write_json(out / SIMULATION_FILE, head | {"recordings": {}})
+    truth, made = {}, []
+    for done, ((group, index, number), stem) in enumerate(zip(planned, stems, strict=True), 1):
+        rng = np.random.default_rng([seed, {"healthy": 1, "ipf": 2}[group], index, number])
+        person = np.random.default_rng([seed, {"healthy": 1, "ipf": 2}[group], index])
+        recording = _draw(rng, person, group, index, number, stem, duration_s, channels)
+        _write(out / "recordings" / f"{stem}.wav", _render(rng, recording, duration_s, channels), SAMPLE_RATE)
+        flow = _airflow(rng, recording, duration_s)
+        _write(out / "recordings" / f"{stem}.airflow.wav", flow[:, None], AIRFLOW_RATE)
+        made.append(recording)
+        truth[stem] = rounded({**asdict(recording), "breaths": [asdict(b) for b in recording.breaths]})
+        if progress is not None:
+            progress(done, len(planned))
+    for name, text in _tables(made, channels).items():
+        write_text(out / name, text)
+    write_json(out / SIMULATION_FILE, head | {"recordings": truth})
+    return [out / "recordings" / f"{stem}.wav" for stem in stems]
+
+
+def _check(
+    counts: Mapping[str, int], seed: int, each: Mapping[str, int], duration_s: float, channels: int
+) -> None:
+    unknown = sorted(set(counts) - set(RECORDINGS_EACH))
+    if unknown or not any(counts.values()) or any(not 0 <= count <= 999 for count in counts.values()):
+        raise LaennecError(f"subjects are {dict(counts)}; give 0 to 999 healthy and ipf, and not none of both.")
+    if any(not 1 <= count <= 99 for count in each.values()):
+        raise LaennecError(f"recordings are {dict(each)}; give 1 to 99 each.")
+    if seed < 0:
+        raise LaennecError(f"seed is {seed}; give 0 or more.")
+    if not 12.0 <= duration_s <= 300.0 or not 1 <= channels <= CHANNELS:
+        raise LaennecError(f"{channels} channels of {duration_s:g} s; give 1 to {CHANNELS}, and 12 to 300 s.")
+
+
+def _subject(group: str, index: int) -> str:
+    return f"{group}{index + 1:02d}"
+
+
+def _row(channel: int) -> int:
+    return channel * ROWS // CHANNELS
+
+
+def _draw(
+    rng: np.random.Generator,
+    person: np.random.Generator,
+    group: str,
+    index: int,
+    number: int,
+    stem: str,
+    duration_s: float,
+    channels: int,
+) -> CohortRecording:
+    """Draw breaths, and under which sensors crackles are heard: the same for all recordings of a person."""
+    age_years, sex = round(float(person.uniform(*AGES[group])), 1), ("male", "female")[person.integers(2)]
+    heard = person.random(CHANNELS) < np.repeat(CRACKLING_SHARE, CHANNELS // ROWS)
+    flow_rate = ("slow", "fast")[number % 2]
+    low, high = CYCLES_AT_FLOW[flow_rate]
+    count = max(1, round(int(rng.integers(low, high + 1)) * duration_s / DURATION_S))
+    crackling = tuple(np.flatnonzero(heard[:channels]).tolist()) if group == "ipf" else ()
+    label = "Fine Crackle" if crackling else "Normal"
+    # `count` whole cycles, with part of one before and after them.
+    period_s = duration_s / (count + 0.6)
+    onsets = 0.3 * period_s + period_s * np.arange(-1, count + 2)
+    onsets = onsets + rng.uniform(-0.04, 0.04, onsets.size) * period_s
+    breaths = []
+    for start, end in zip(onsets, onsets[1:], strict=False):
+        middle = start + (end - start) * rng.uniform(*INSPIRATION_SHARE)
+        whole = bool(start >= 0 and end <= duration_s)
+        breaths.append(
+            Breath(float(start), float(middle), float(end), float(end), label if whole else "Normal", whole)
+        )
+    crackles: list[Crackle] = []
+    for breath in breaths:
+        if breath.label != "Normal":
+            crackles += draw_crackles(rng, breath, "fine", CRACKLES_PER_INSPIRATION)
+    return CohortRecording(
+        stem,
+        _subject(group, index),
+        group,
+        flow_rate,
+        age_years,
+        str(sex),
+        tuple(breaths),
+        crackling,
+        tuple(crackles),
+    )
+
+
+def _render(rng: np.random.Generator, recording: CohortRecording, duration_s: float, channels: int) -> Wave:
+    """Samples ``(samples, channels)`` float32: each sensor's own breath noise, the same crackles with delays."""
+    length = round(duration_s * SAMPLE_RATE)
+    freqs_hz = np.fft.rfftfreq(length, 1.0 / SAMPLE_RATE)
+    loudness = {"slow": 1.0, "fast": 2.0 ** (FLOW_EXPONENT / 2)}[recording.flow_rate]
+    envelopes = {phase: _envelope(recording, phase, length) for phase in ("inspiration", "expiration")}
+    samples = np.empty((length, channels), np.float32)
+    gain = 10.0 ** (SENSOR.level_dbfs / 20.0) * rng.uniform(0.7, 1.4)
+    for channel in range(channels):
+        wave = loudness * sum(
+            envelope * coloured_noise(rng, breath_spectrum(freqs_hz, phase), length)
+            for phase, envelope in envelopes.items()
+        )
+        if channel in recording.crackling:
+            _add_crackles(rng, wave, recording, channel)
+        wave = through_device(SENSOR, wave, SAMPLE_RATE)
+        own = gain * rng.uniform(0.8, 1.25)  # sensors differ
+        floor = 10.0 ** (SENSOR.floor_dbfs / 20.0) * rng.standard_normal(length)
+        samples[:, channel] = np.clip(own * wave + floor, -0.99, 0.99)
+    return samples
+
+
+def _envelope(recording: CohortRecording, phase: str, length: int) -> Wave:
+    envelope = np.zeros(length)
+    for breath in recording.breaths:
+        start_s, end_s = breath.start_s, breath.inspiration_end_s
+        if phase == "expiration":
+            start_s, end_s = end_s, breath.expiration_end_s
+        view, times_s = span(envelope, SAMPLE_RATE, start_s, end_s)
+        view += flow_shape((times_s - start_s) / (end_s - start_s), phase) ** FLOW_EXPONENT
+    return envelope if phase == "inspiration" else envelope * 10.0 ** (EXPIRATION_DB / 20.0)
+
+
+def _add_crackles(
+    rng: np.random.Generator, wave: Wave, recording: CohortRecording, channel: int
+) -> None:
+    """The recording's crackles as this sensor hears them: weaker further up, each a little more or less."""
+    for crackle in recording.crackles:
+        two_cycle_s, deflection_s = crackle.two_cycle_ms / 1000.0, crackle.initial_deflection_ms / 1000.0
+        peak = crackle.peak * CRACKLE_GAIN[_row(channel)] * rng.uniform(0.5, 1.3)
+        view, times_s = span(wave, SAMPLE_RATE, crackle.start_s, crackle.start_s + two_cycle_s)
+        view += peak * crackle_waveform(two_cycle_s, deflection_s, times_s - crackle.start_s)
+
+
+def _airflow(rng: np.random.Generator, recording: CohortRecording, duration_s: float) -> Wave:
+    """Flow, positive in inspiration, with a sensor's tremble; litres a second over 5."""
+    times_s = np.arange(round(duration_s * AIRFLOW_RATE)) / AIRFLOW_RATE
+    flow = np.zeros(times_s.size)
+    for breath in recording.breaths:
+        share = breath.inspiration_end_s - breath.start_s, breath.end_s - breath.inspiration_end_s
+        breathe_in = (times_s - breath.start_s) / share[0]
+        breathe_out = (times_s - breath.inspiration_end_s) / share[1]
+        # The same volume goes out as came in.
+        flow += flow_shape(breathe_in, "inspiration")
+        flow -= flow_shape(breathe_out, "inspiration") * share[0] / share[1]
+    flow *= FLOW_PEAK_L_PER_S[recording.flow_rate]
+    return ((flow + 0.015 * rng.standard_normal(flow.size)) / 5.0).astype(np.float32)
+
+
+def _write(path: Path, samples: Wave, sample_rate: int) -> None:
+    import soundfile
+
+    with written_whole(path) as temporary:
+        soundfile.write(temporary, samples, sample_rate, subtype="PCM_16", format="WAV")
+
+
+def _tables(made: list[CohortRecording], channels: int) -> dict[str, str]:
+    """recordings.csv, cycles.csv and channels.csv as the loader reads them."""
+    recordings = [["recording", "subject", "age_years", "sex", "device", "diagnosis", "label"]]
+    cycles = [["recording", "start_s", "end_s", "inspiration_end_s", "channel", "label"]]
+    for item in made:
+        diagnosis = {"healthy": "healthy", "ipf": "IPF"}[item.group]
+        described = [item.name, item.subject, f"{item.age_years:g}", item.sex, "simulated 16-channel array"]
+        recordings.append([*described, diagnosis, "normal"])
+        for breath in item.breaths:
+            if not breath.whole:
+                continue
+            times = [f"{at_s:.3f}" for at_s in (breath.start_s, breath.end_s, breath.inspiration_end_s)]
+            cycles.append([item.name, *times, "", "normal"])
+            if breath.label != "Normal":
+                cycles += [[item.name, *times, str(channel), "crackle"] for channel in item.crackling]
+    places = [["channel", "location"]]
+    places += [[str(channel), f"posterior row {_row(channel) + 1}"] for channel in range(channels)]
+    return {
+        name: _csv(rows)
+        for name, rows in (("recordings.csv", recordings), ("cycles.csv", cycles), ("channels.csv", places))
+    }
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,405 @@
+"""Patient-wise cross-validation of a small cohort: train, validation and test patients disjoint in each fold.
+
+Nguyen & Pernkopf, section IV-A. A fold is the unit of work: its predictions are written when it is finished,
+and what is there is not done again. Lightning owns the loop of each fold; the best epoch's weights stay in
+memory, since a fold takes a minute and hundreds of them would fill a disk with checkpoints.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from laennec import splits
+from laennec.errors import LaennecError
+from laennec.evaluate import Predictions, read_predictions, write_predictions
+from laennec.files import make_folder, write_json
+from laennec.train.augment import Copy, draw_copies
+from laennec.train.build import build_parts
+from laennec.train.data import (
+    ClipTensors,
+    Cycle,
+    class_weights,
+    copies_of,
+    cycle_images,
+    joined,
+    label_indices,
+    metadata_tensors,
+    predictions,
+    read_cycles,
+    subset,
+    training_loader,
+    validation_loader,
+)
+from laennec.train.features import CycleLogMel
+from laennec.train.fit import Hardware, predict_logits, quiet, tuned_cpu
+from laennec.train.module import Classifier
+from laennec.train.recipe import Recipe, recipe_to_dict
+from laennec.train.transfer import freeze_before, take_over
+
+SHORTEST_CYCLE_S = 0.2  # s: ICBHI's shortest cycle; what is shorter is a slip of the annotator's
+LONGEST_LENGTH = 131_960  # samples at 16 kHz: the longest cycle of Nguyen & Pernkopf's cohort
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A target: its cycles, their classes, and which fold each patient belongs to."""
+
+    clips: pd.DataFrame
+    cycles: Sequence[Cycle]
+    fold: np.ndarray
+    """``(clips,)`` fold of each clip."""
+    labels: tuple[str, ...]
+    sample_rate: int
+    clip_samples: int
+    """Length that every cycle is brought to."""
+    _images: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def folds(self) -> int:
+        return int(self.fold.max()) + 1
+
+    def images(self, recipe: Recipe, copies: Sequence[Copy]) -> tuple[Tensor, Tensor]:
+        """Images of all cycles, kept for the next fold, and of the copies."""
+        front_end = cycle_front_end(recipe)
+        key = json.dumps([recipe.front_end, recipe.padding], sort_keys=True, default=list)
+        if key not in self._images:
+            self._images.clear()  # one at a time: rows with the same images follow each other
+            self._images[key] = cycle_images(self.cycles, front_end, recipe.padding)[0]
+        return self._images[key], cycle_images([], front_end, recipe.padding)[1] if not copies else (
+            _copies(self.cycles, front_end, recipe.padding, copies)
+        )
+
+
+def _copies(
+    cycles: Sequence[Cycle], front_end: CycleLogMel, padding: str, copies: Sequence[Copy]
+) -> Tensor:
+    wanted = sorted({copy.row for copy in copies})
+    place = {row: index for index, row in enumerate(wanted)}
+    moved = [replace(copy, row=place[copy.row]) for copy in copies]
+    return cycle_images([cycles[row] for row in wanted], front_end, padding, moved)[1]
+
+
+def cycle_front_end(recipe: Recipe) -> CycleLogMel:
+    """The front end of a recipe for cycles.
+
+    Raises
+    ------
+    LaennecError
+        If the recipe has another one.
+    """
+    front_end = build_parts(recipe)[0]
+    if not isinstance(front_end, CycleLogMel):
+        raise LaennecError(f"recipe {recipe.name}: transfer works on cycles; its front end must be cycle-log-mel")
+    return front_end
+
+
+def make_cohort(
+    clips: pd.DataFrame,
+    labels: tuple[str, ...],
+    folds: int = 7,
+    seed: int = 0,
+    sample_rate: int = 16_000,
+    clip_samples: int = 0,
+) -> Cohort:
+    """Read a target cohort.
+
+    Parameters
+    ----------
+    clips
+        Cycles of the classes `labels`, the target class last.
+    folds
+        As many folds; fewer where there are fewer patients with the target class.
+    clip_samples
+        Length to bring cycles to; 0 takes that of the longest, and at most the paper's 131,960 samples.
+
+    Raises
+    ------
+    LaennecError
+        If a class has fewer than two patients, or a cycle is shorter than 0.2 s.
+    """
+    lasting = (clips["end_s"] - clips["start_s"]).round(6)  # 0.2 s in binary may be a little less
+    if (lasting < SHORTEST_CYCLE_S).any():
+        row = clips.loc[lasting.idxmin()]
+        raise LaennecError(
+            f"{int((lasting < SHORTEST_CYCLE_S).sum())} cycles are shorter than {SHORTEST_CYCLE_S} s, first "
+            f"{row['clip_id']} ({lasting.min():.3f} s); mend or remove them"
+        )
+    for label in labels:
+        patients = len(set(splits.subject_groups(clips[clips["label"] == label])))
+        if patients < 2:
+            raise LaennecError(
+                f"{patients} patient{'s' if patients != 1 else ''} with {label!r}: two or more are needed "
+                "to train on one and measure on another"
+            )
+    target = (clips["label"] == labels[-1]).to_numpy()
+    patients = len(set(splits.subject_groups(clips[target])))
+    fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
+    if int(fold.max()) + 1 == 2:
+        raise LaennecError(
+            f"2 patients have {labels[-1]!r}; a third is needed, since training, validation and test patients "
+            "are different ones"
+        )
+    cycles = read_cycles(clips, sample_rate)
+    longest = max(len(cycle.samples) for cycle in cycles)
+    return Cohort(
+        clips, cycles, fold, labels, sample_rate, clip_samples or min(longest, LONGEST_LENGTH)
+    )
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of a source model, and what to call it."""
+
+    weights: dict[str, Tensor]
+    name: str
+
+
+class KeepBest(Callback):
+    """Keep the weights of the epoch that is best on the validation patients."""
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor, self.best, self.epoch = f"val_{monitor}", -math.inf, -1
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        value = float(trainer.callback_metrics[self.monitor])
+        if value > self.best:
+            self.best, self.epoch = value, trainer.current_epoch
+            network: Any = pl_module.network
+            self.weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def train_fold(
+    training: ClipTensors,
+    validation: ClipTensors,
+    recipe: Recipe,
+    start: Start | None,
+    hardware: Hardware,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train on some patients, choose the epoch on others; return the network and what happened."""
+    torch.manual_seed(recipe.seed)
+    network = build_parts(recipe)[1]
+    if start is not None:
+        take_over(network, start.weights, start.name)
+    freeze_before(network, recipe.fine_tune_from)
+    weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
+    best = KeepBest(recipe.monitor)
+    started = time.perf_counter()
+    with quiet():
+        trainer = L.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator=hardware.accelerator,
+            devices=1,
+            precision=recipe.precision,
+            gradient_clip_val=recipe.gradient_clip or None,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            callbacks=[best],
+        )
+        batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0)
+        module = Classifier(network, recipe, weights, len(batches))
+        trainer.fit(module, batches, validation_loader(validation))
+    network = module.network.cpu().float()
+    network.load_state_dict(best.weights)
+    shift = 0.0
+    if recipe.decision == "validation-f1":
+        logits = predict_logits(network, validation)
+        shift = best_f1_shift(logits, validation.label)
+        shift_head(network, shift)
+    return network.eval(), {
+        "best_epoch": best.epoch,
+        f"val_{recipe.monitor}": best.best,
+        "shift": shift,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def best_f1_shift(logits: Tensor, label: Tensor) -> float:
+    """What to add to the last class's logit so that its F-score on these clips is highest.
+
+    Every threshold between two neighbouring scores is tried; of equally good ones, the middle of the first.
+    """
+    score = (logits[:, -1] - logits[:, :-1].logsumexp(1)).double().numpy()
+    target = (label == logits.shape[1] - 1).numpy()
+    if not target.any():
+        return 0.0
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(target[order])
+    f1 = 2 * hits / (np.arange(1, len(score) + 1) + target.sum())
+    last = np.append(np.diff(score[order]) != 0, True)  # only between different scores
+    best = int(np.argmax(np.where(last, f1, -1.0)))
+    below = score[order][best + 1] if best + 1 < len(score) else score[order][best] - 1.0
+    return -float((score[order][best] + below) / 2)
+
+
+def shift_head(network: nn.Module, shift: float) -> None:
+    """Add to the last class's logit, for good."""
+    head: Any = network.head
+    linear = head[-1] if isinstance(head, nn.Sequential) else head
+    with torch.no_grad():
+        linear.bias[-1] += shift
+
+
+def fold_tensors(
+    cohort: Cohort, recipe: Recipe, masks: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> tuple[ClipTensors, ClipTensors, ClipTensors]:
+    """Training clips with their augmented copies, validation clips and test clips of a fold."""
+    told = (label_indices(cohort.clips, recipe.labels), *metadata_tensors(cohort.clips))
+    rows = np.flatnonzero(masks[0])
+    drawn = draw_copies(list(cohort.clips["label"].iloc[rows]), recipe.augmentation, recipe.seed)
+    copies = [replace(copy, row=int(rows[copy.row])) for copy in drawn]
+    images, varied = cohort.images(recipe, copies)
+    clips = ClipTensors(images, *told)
+    training, validation, test = (subset(clips, mask) for mask in masks)
+    if copies:
+        training = joined(training, copies_of(clips, [copy.row for copy in copies], varied))
+    return training, validation, test
+
+
+def run_fold(
+    cohort: Cohort, recipe: Recipe, fold: int, folder: Path, start: Start | None, hardware: Hardware
+) -> None:
+    """Train, choose and predict one fold, and write ``predictions.csv`` and then ``fold.json``."""
+    masks = splits.rotation(cohort.fold, fold)
+    splits.refuse_leakage(cohort.clips[~masks[2]], cohort.clips[masks[2]])
+    splits.refuse_leakage(cohort.clips[masks[0]], cohort.clips[masks[1]])
+    training, validation, test = fold_tensors(cohort, recipe, masks)
+    with tuned_cpu(1, hardware.threads):
+        network, told = train_fold(training, validation, recipe, start, hardware)
+        logits = predict_logits(network, test)
+    make_folder(folder)
+    found = predictions(cohort.clips[masks[2]], recipe.labels, logits.double().softmax(1).numpy())
+    write_predictions(folder / "predictions.csv", found)
+    write_json(
+        folder / "fold.json",
+        {
+            **told,
+            "fold": fold + 1,
+            "clips": {
+                name: int(mask.sum()) for name, mask in zip(("train", "validation", "test"), masks, strict=True)
+            },
+            "source": start.name if start else None,
+            "recipe": recipe_to_dict(recipe),
+        },
+    )
+
+
+def cross_validate(
+    cohort: Cohort,
+    recipe: Recipe,
+    out: Path,
+    runs: int,
+    start: Start | None = None,
+    hardware: Hardware | None = None,
+    on_fold: Callable[[float], None] = lambda seconds: None,
+) -> list[Predictions]:
+    """Run every fold of every run that is not there yet, and return each run's predictions over all folds.
+
+    Parameters
+    ----------
+    out
+        Holds ``run-1/fold-1`` and so on.
+    runs
+        Independent trainings with the same folds, seeds 0, 1, …
+    on_fold
+        Called after each fold with the seconds that it took, 0 where it was there already.
+
+    Raises
+    ------
+    LaennecError
+        If `out` holds folds of other settings or other clips.
+    """
+    hardware = hardware or Hardware()
+    found = []
+    for run in range(runs):
+        seeded = replace(recipe, seed=recipe.seed + run)
+        parts = []
+        for fold in range(cohort.folds):
+            folder = out / f"run-{run + 1}" / f"fold-{fold + 1}"
+            seconds = 0.0
+            if not _finished(folder, seeded, cohort, fold):
+                started = time.perf_counter()
+                run_fold(cohort, seeded, fold, folder, start, hardware)
+                seconds = time.perf_counter() - started
+            parts.append(read_predictions(folder / "predictions.csv"))
+            on_fold(seconds)
+        found.append(pooled(parts))
+    return found
+
+
+def _finished(folder: Path, recipe: Recipe, cohort: Cohort, fold: int) -> bool:
+    path = folder / "fold.json"
+    if not path.exists():
+        return False
+    told = json.loads(path.read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(recipe_to_dict(recipe)))
+    changed = sorted(name for name in wanted if told["recipe"].get(name, wanted[name]) != wanted[name])
+    if changed:
+        raise LaennecError(
+            f"{folder} holds a fold of other settings ({', '.join(changed)}); choose another folder"
+        )
+    ids = set(read_predictions(folder / "predictions.csv").clip_ids)
+    if ids != set(cohort.clips["clip_id"][cohort.fold == fold]):
+        raise LaennecError(f"{folder} holds a fold of other clips; choose another folder")
+    return True
+
+
+def pooled(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of all folds of a run as one: every clip once."""
+    return Predictions(
+        tuple(clip for part in parts for clip in part.clip_ids),
+        tuple(subject for part in parts for subject in part.subjects),
+        tuple(label for part in parts for label in part.labels),
+        parts[0].classes,
+        np.concatenate([part.probabilities for part in parts]),
+    )
+
+
+def seconds_a_clip(recipe: Recipe, threads: int = 0, batches: int = 12) -> float:
+    """Median time of a training step on this machine, by the clip: noise in, the recipe's network and loss."""
+    front_end, network = build_parts(recipe)
+    count = batches * recipe.batch_size
+    images = torch.randn(count, 1, front_end.bands, front_end.frames).to(memory_format=torch.channels_last)
+    none = torch.zeros(count, dtype=torch.long)
+    clips = ClipTensors(images, none.clone(), torch.full((count,), torch.nan), none, none)
+    clips.label[::2] = 1
+
+    class Clock(Callback):
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            self.ends.append(time.perf_counter())
+
+    clock = Clock()
+    with tuned_cpu(1, threads), quiet():
+        batches_of = training_loader(clips, recipe.batch_size, 0, 1, 0)
+        trainer = L.Trainer(
+            max_epochs=1,
+            accelerator="auto",
+            devices=1,
+            precision=recipe.precision,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[clock],
+        )
+        module = Classifier(network, recipe, torch.ones(len(recipe.labels)), len(batches_of))
+        trainer.fit(module, batches_of)
+    return float(np.median(np.diff(clock.ends))) / recipe.batch_size
