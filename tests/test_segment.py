@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laennec.errors import LaennecError
-from laennec.segment import PADDINGS, cut, fit_length, windows
+from laennec.segment import (
+    INPUTS,
+    PADDINGS,
+    PHASE_RATIOS,
+    cut,
+    fit_length,
+    fit_parts,
+    part_lengths,
+    phases,
+    windows,
+)
 
 
 def test_the_three_paddings() -> None:
@@ -186,3 +196,72 @@ def test_every_icbhi_cycle_can_be_cut() -> None:
                 assert clip.shape[1] / recording.sample_rate == pytest.approx(end_s - start_s, abs=0.0015)
                 count += 1
     assert count > 100
+
+
+# Phases ------------------------------------------------------------------------------------------------------
+
+
+def test_the_papers_five_ratios() -> None:
+    assert list(PHASE_RATIOS) == ["1:3", "2:5", "3:7", "4:9", "1:2"]
+    for name, ratio in PHASE_RATIOS.items():
+        one, two = map(int, name.split(":"))
+        assert ratio == one / two
+
+
+@given(samples=st.integers(2, 3000), ratio=st.sampled_from(list(PHASE_RATIOS.values())))
+def test_phases_are_the_cycle_and_lose_nothing(samples: int, ratio: float) -> None:
+    cycle = np.arange(samples)
+    inspiration, expiration = phases(cycle, ratio)
+    assert inspiration.size >= 1
+    assert expiration.size >= 1
+    np.testing.assert_array_equal(np.concatenate([inspiration, expiration]), cycle)
+    assert abs(inspiration.size - samples * ratio) <= 0.5 + (samples < 4)
+
+
+def test_a_known_end_of_inspiration_is_used_in_place_of_the_ratio() -> None:
+    inspiration, expiration = phases(np.arange(100), 0.5, inspiration_length=30)
+    assert (inspiration.size, expiration.size) == (30, 70)
+    assert phases(np.arange(100), 0.5, inspiration_length=500)[1].size == 1
+
+
+def test_lengths_of_the_parts_at_the_papers_length() -> None:
+    lengths = part_lengths(131_960, INPUTS, 1 / 3, 512)
+    assert [length / 512 for length in lengths] == [257, 85, 171]
+    with pytest.raises(LaennecError, match="too short"):
+        part_lengths(900, INPUTS, 1 / 3, 512)
+    with pytest.raises(LaennecError, match="expected different ones"):
+        part_lengths(131_960, ("cycle", "cycle"), 1 / 3, 512)
+
+
+@given(
+    samples=st.integers(2, 700),
+    ratio=st.sampled_from(list(PHASE_RATIOS.values())),
+    how=st.sampled_from(["zero", "sample"]),
+)
+def test_parts_have_exact_lengths_and_begin_with_what_they_are_of(samples: int, ratio: float, how: str) -> None:
+    cycle = np.random.default_rng(samples).standard_normal(samples)
+    lengths = part_lengths(512, INPUTS, ratio, 16)
+    fitted = fit_parts(cycle, INPUTS, lengths, ratio, how)
+    assert fitted.shape == (sum(lengths),)
+    starts = np.cumsum((0, *lengths))
+    inspiration, expiration = phases(cycle, ratio)
+    for part, start, length in zip((cycle, inspiration, expiration), starts, lengths, strict=False):
+        found = fitted[start : start + length]
+        kept = min(part.size, length)
+        np.testing.assert_array_equal(found[:kept], part[:kept])
+        if how == "sample" and part.size < length:
+            # Backwards from the last sample: the first one after the joint repeats it, so nothing jumps there.
+            assert found[part.size] == part[-1]
+            more = min(part.size, length - part.size)
+            np.testing.assert_array_equal(found[part.size : part.size + more], part[::-1][:more])
+            steps = np.abs(np.diff(found))
+            assert steps.max() <= np.abs(np.diff(part)).max(initial=0.0)
+        elif part.size < length:
+            assert not found[part.size :].any()
+
+
+def test_a_cycle_of_one_sample_has_no_phases() -> None:
+    with pytest.raises(LaennecError, match="cannot be split"):
+        phases(np.zeros(1), 0.5)
+    with pytest.raises(LaennecError, match="between 0 and 1"):
+        phases(np.zeros(10), 1.0)

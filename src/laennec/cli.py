@@ -113,22 +113,25 @@ def datasets(
 
 
 def simulate(
-    out: Positional[Path],
+    out: Positional[Path] = Path("simulated"),
     /,
-    layout: Literal["sprsound", "icbhi", "demo"] = "sprsound",
-    subjects: int = 12,
-    recordings: int = 4,
+    layout: Literal["sprsound", "icbhi", "multichannel", "demo"] = "sprsound",
+    subjects: Annotated[tuple[str, ...], arg(metavar="N | N GROUP …")] = (),
+    recordings: int | None = None,
     seed: int = 0,
 ) -> int:
     """Make lung-sound recordings with exact ground truth, for demonstrations and tests.
 
     Example:  laennec simulate practice --subjects 12 --seed 0 --layout sprsound
 
+    Example:  laennec simulate cohort --layout multichannel --subjects 16 healthy 7 ipf
+
     Args:
         out: Folder to write; new or empty, or one that the same command wrote before.
-        layout: Files as SPRSound or ICBHI has them; "demo" makes two recordings with label tracks.
-        subjects: How many patients.
-        recordings: Recordings a patient.
+        layout: Files as SPRSound or ICBHI has them; "multichannel" makes a cohort recorded by sixteen sensors
+            with airflow (1 GB); "demo" makes two recordings with label tracks.
+        subjects: How many patients, 12; of a cohort, how many healthy and ipf, 16 and 7.
+        recordings: Recordings a patient, 4; of a cohort, 2 of the healthy and 5 of the others.
         seed: The same seed makes the same bytes.
     """
     from laennec.commands import simulate_folder
@@ -196,6 +199,50 @@ def train(
         precision=precision,
     )
     return train_recipe(chosen, data, out, Hardware(accelerator, devices, nodes, strategy, threads), start)
+
+
+def transfer(
+    data: Path,
+    target_class: str = "crackle",
+    from_: Annotated[str, arg(name="from", metavar="MODEL|RECIPE")] = "source",
+    source_data: Path | None = None,
+    out: Path = Path("runs/transfer"),
+    recipe: str = "transfer",
+    dataset: str = "",
+    runs: int = 1,
+    epochs: int | None = None,
+    folds: int = 7,
+    threads: int = 0,
+) -> int:
+    """Carry a model over to your own small cohort: figures by cross-validation, then a model of all of it.
+
+    Patients are dealt into folds, so that no patient is trained on and measured on; OUT receives predictions,
+    metrics.json, tables.txt and confusion.png of that, and model.onnx, trained on everybody. The same command
+    goes on after an interruption.
+
+    Example:  laennec transfer --data my-cohort --target-class crackle --out runs/mine
+
+    Example:  laennec transfer --from transfer-source --source-data ~/data/ICBHI --data my-cohort
+
+    Args:
+        data: Your recordings: a CSV, a folder with label files, a multichannel cohort, ICBHI or SPRSound.
+        target_class: The class to find: crackle, wheeze or both, however your labels call it, or a label of yours.
+        from_: Where to start: a model that ships, a run folder, an .onnx file, or a recipe to train first.
+        source_data: What a recipe given with --from is trained on.
+        out: Folder for the results.
+        recipe: How to fine-tune: transfer (what worked best), nguyen2022 (the paper's best row) or a TOML file.
+        dataset: sprsound, icbhi, multichannel or folder; told by the files otherwise.
+        runs: Independent cross-validations with the same folds.
+        epochs: In place of the recipe's.
+        folds: Fewer where fewer patients have the class.
+        threads: CPU threads; 0 uses all cores.
+    """
+    from laennec.train.adapt import Request
+    from laennec.train.adapt import transfer as run_transfer
+
+    return run_transfer(
+        Request(from_, data, target_class, out, source_data, recipe, dataset, runs, epochs, folds, threads)
+    )
 
 
 def evaluate(
@@ -386,6 +433,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "datasets": datasets,
     "simulate": simulate,
     "train": train,
+    "transfer": transfer,
     "evaluate": evaluate,
     "export": export,
     "reproduce": reproduce,

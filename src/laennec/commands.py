@@ -70,25 +70,59 @@ def analyze_files(
     return 1 if bad else 0
 
 
-def simulate_folder(out: Path, layout: str, subjects: int, recordings: int, seed: int) -> int:
-    """Write simulated recordings in a data set's layout, or the two of the demonstration."""
-    from laennec.simulate import simulate_dataset, write_demo
+def simulate_folder(
+    out: Path, layout: str, subjects: Sequence[str], recordings: int | None, seed: int
+) -> int:
+    """Write simulated recordings in a data set's layout, a cohort, or the two of the demonstration."""
+    from laennec.simulate import simulate_cohort, simulate_dataset, write_demo
 
     if layout == "demo":
         paths = write_demo(out, seed=seed)
     else:
+        counts = count_subjects(subjects, layout)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("simulating")
-            paths = simulate_dataset(
-                out,
-                subjects=subjects,
-                seed=seed,
-                layout=layout,
-                recordings_per_subject=recordings,
-                progress=lambda done, total: progress.update(bar, completed=done, total=total),
-            )
+
+            def show(done: int, total: int) -> None:
+                progress.update(bar, completed=done, total=total)
+
+            if layout == "multichannel":
+                each = {group: recordings for group in counts} if recordings else None
+                paths = simulate_cohort(out, subjects=counts, recordings=each, seed=seed, progress=show)
+            else:
+                paths = simulate_dataset(
+                    out,
+                    subjects=counts["all"],
+                    seed=seed,
+                    layout=layout,
+                    recordings_per_subject=4 if recordings is None else recordings,
+                    progress=show,
+                )
     print(f"{len(paths)} simulated recordings are in {out}")
     return 0
+
+
+def count_subjects(told: Sequence[str], layout: str) -> dict[str, int]:
+    """``12``, or ``16 healthy 7 ipf`` for a cohort; what is usual where nothing is told.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    words = [word for part in told for word in part.split()]
+    try:
+        if layout != "multichannel":
+            (count,) = words or ["12"]
+            return {"all": int(count)}
+        words = words or ["16", "healthy", "7", "ipf"]
+        counts = {group.lower(): int(count) for count, group in zip(words[::2], words[1::2], strict=True)}
+        if not set(counts) <= {"healthy", "ipf"} or 2 * len(counts) != len(words):
+            raise ValueError
+    except ValueError:
+        wanted = "16 healthy 7 ipf" if layout == "multichannel" else "a number"
+        raise UsageError(f"--subjects {' '.join(words)}: expected {wanted} with --layout {layout}") from None
+    return counts
 
 
 def answer_challenge(task: int, wav: Path, out: Path, model: str) -> int:

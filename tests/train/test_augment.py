@@ -1,12 +1,18 @@
+import numpy as np
+import pytest
 import torch
 
+from laennec.errors import LaennecError
 from laennec.train.augment import (
+    Copy,
     ImageVariation,
     Mixing,
+    draw_copies,
     draw_hidden_metadata,
     draw_image_variation,
     draw_mixing,
     mix,
+    time_stretch,
     vary_images,
 )
 from laennec.train.recipe import Augmentation
@@ -67,3 +73,70 @@ def test_metadata_is_hidden_as_often_as_asked() -> None:
     hidden = draw_hidden_metadata(20_000, 0.15, generator())
     assert hidden.shape == (3, 20_000)
     assert abs(hidden.float().mean().item() - 0.15) < 0.01
+
+
+# Copies ------------------------------------------------------------------------------------------------------
+
+LABELS = ["normal", "crackle", "wheeze", "both", "wheeze", "normal"]
+
+
+def test_the_papers_rules_for_the_source() -> None:
+    """Section III-B: stretching doubles wheeze and both; VTLP enlarges all, the stretched ones too."""
+    rules = Augmentation(
+        stretch_labels=("wheeze", "both"), vtlp_labels=("normal", "crackle", "wheeze", "both")
+    )
+    copies = draw_copies(LABELS, rules, 0)
+    stretched = [copy for copy in copies if copy.warp == 1.0]
+    assert sorted(copy.row for copy in stretched) == [2, 3, 4]
+    warped = [copy for copy in copies if copy.warp != 1.0]
+    assert len(warped) == len(LABELS) + len(stretched)
+    rates = {copy.row: copy.stretch for copy in stretched}
+    both = [copy for copy in warped if copy.stretch != 1.0]
+    assert {copy.row: copy.stretch for copy in both} == rates
+    assert all(0.8 <= copy.stretch <= 1.25 and 0.9 <= copy.warp <= 1.1 for copy in copies)
+
+
+def test_the_papers_rules_for_the_target() -> None:
+    """Section III-B: VTLP only for crackles."""
+    copies = draw_copies(LABELS, Augmentation(vtlp_labels=("crackle",), vtlp_copies=2), 0)
+    assert [copy.row for copy in copies] == [1, 1]
+    assert copies[0].warp != copies[1].warp
+
+
+def test_copies_are_the_same_for_the_same_seed_alone() -> None:
+    rules = Augmentation(vtlp_labels=("crackle", "normal"))
+    assert draw_copies(LABELS, rules, 5) == draw_copies(LABELS, rules, 5)
+    assert draw_copies(LABELS, rules, 5) != draw_copies(LABELS, rules, 6)
+    assert draw_copies(LABELS, Augmentation(), 5) == []
+    assert Copy(0) == Copy(0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("rate", [0.8, 0.93, 1.0, 1.1, 1.25])
+def test_stretching_changes_the_length_and_keeps_the_pitch(rate: float) -> None:
+    times_s = np.arange(24_000) / 16_000
+    tone = (np.sin(2 * np.pi * 400 * times_s) * np.hanning(24_000)).astype(np.float32)
+    stretched = time_stretch(tone, rate)
+    assert stretched.dtype == np.float32
+    assert len(stretched) == round(24_000 / rate)
+    spectrum = np.abs(np.fft.rfft(stretched))
+    assert spectrum.argmax() * 16_000 / len(stretched) == pytest.approx(400, abs=1.5)
+    # The envelope is the tone's own, faster or slower.
+    level = np.abs(stretched).reshape(-1)[: len(stretched) // 400 * 400].reshape(-1, 400).max(1)
+    wanted = np.interp(np.linspace(0, 1, len(level)), np.linspace(0, 1, 24_000), np.hanning(24_000))
+    assert np.abs(level - wanted).mean() < 0.05
+
+
+def test_stretching_agrees_with_librosa() -> None:
+    import librosa
+
+    samples = (np.random.default_rng(0).standard_normal(16_000) * np.hanning(16_000) * 0.1).astype(np.float32)
+    ours = time_stretch(samples, 1.2)
+    theirs = librosa.effects.time_stretch(samples, rate=1.2, n_fft=512, hop_length=128)
+    assert len(ours) == len(theirs)
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_a_clip_shorter_than_a_window_and_rates_that_are_none() -> None:
+    assert len(time_stretch(np.ones(50, np.float32), 0.8)) == round(50 / 0.8)
+    with pytest.raises(LaennecError, match=r"0\.25 to 4"):
+        time_stretch(np.ones(50, np.float32), 5.0)

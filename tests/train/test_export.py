@@ -11,10 +11,10 @@ import torch
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
 from laennec.model import load_model
-from laennec.segment import fit_length
+from laennec.segment import INPUTS, PHASE_RATIOS, fit_length, fit_parts, phases
 from laennec.train.build import build_parts
-from laennec.train.export import FitLength, deployed, export
-from laennec.train.features import CepstralImage
+from laennec.train.export import FitLength, FitParts, deployed, export
+from laennec.train.features import CepstralImage, CycleLogMel
 from laennec.train.recipe import load_recipe, recipe_names, recipe_to_dict
 
 
@@ -26,6 +26,29 @@ def test_fit_length_in_the_graph_equals_fit_length_outside(padding: str, length:
     inside = FitLength(120, padding)(torch.from_numpy(clips), torch.tensor([length, 200])).numpy()
     np.testing.assert_array_equal(inside[0], fit_length(clips[0, :length], 120, padding))
     np.testing.assert_array_equal(inside[1], fit_length(clips[1], 120, padding))
+
+
+@pytest.mark.parametrize("padding", ["zero", "sample"])
+@pytest.mark.parametrize("ratio", PHASE_RATIOS)
+def test_phases_in_the_graph_equal_those_outside(padding: str, ratio: str) -> None:
+    front_end = CycleLogMel(clip_samples=400, inputs=INPUTS, ratio=ratio, window=32)
+    lengths = [2, 3, 7, 31, 64, 399, 400, 401, 950]
+    clips = np.random.default_rng(0).standard_normal((len(lengths), 1000)).astype(np.float32)
+    inside = FitParts(front_end, padding)(torch.from_numpy(clips), torch.tensor(lengths)).numpy()
+    for row, length in enumerate(lengths):
+        outside = fit_parts(
+            clips[row, :length], INPUTS, front_end.part_samples, front_end.ratio, padding
+        )
+        np.testing.assert_array_equal(inside[row], outside)
+
+
+def test_every_length_of_a_cycle_is_split_alike_inside_and_outside() -> None:
+    length = torch.arange(2, 140_000)
+    for ratio in PHASE_RATIOS.values():
+        inside = (length.double() * ratio + 0.5).floor().long().clamp_min(1).minimum(length - 1)
+        some = range(0, len(length), 37)
+        outside = [phases(np.empty(int(length[k]), np.int8), ratio)[0].size for k in some]
+        assert inside[list(some)].tolist() == outside
 
 
 def untrained_run(folder: Path, name: str) -> Path:
@@ -87,9 +110,10 @@ def test_every_recipe_exports_and_onnx_runtime_agrees(
     run, path = exported(name)
     model = load_model(path)
     clips, age, sex, position = clips_and_metadata()
-    together = model.predict(clips, 8000, age, sex, position)
+    rate = model.card.sample_rate
+    together = model.predict(clips, rate, age, sex, position)
     np.testing.assert_allclose(together, reference(run, clips), atol=1e-4)
-    alone = model.predict([clips[2]], 8000, age[2], sex[2], position[2])
+    alone = model.predict([clips[2]], rate, age[2], sex[2], position[2])
     np.testing.assert_allclose(alone[0], together[2], atol=1e-5)
     assert model.card.name == name
     assert model.card.temperature == 1.7

@@ -95,6 +95,7 @@ def _groups(clips: pd.DataFrame) -> dict[str, Counts]:
         "sex": clips["sex"],
         "position": clips["location"],
         "device": clips["device"],
+        "diagnosis": clips["diagnosis"],
     }
     return {
         name: _people(clips, column.fillna(UNKNOWN), AGE_NAMES if name == "age in years" else ())

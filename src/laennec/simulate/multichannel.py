@@ -48,7 +48,7 @@ FLOW_PEAK_L_PER_S = {"slow": 0.8, "fast": 1.6}  # ours
 # With these, 16 healthy and 7 IPF subjects give about Table I's 4405 and 1791 cycles.
 RECORDINGS_EACH = {"healthy": 2, "ipf": 5}
 # Share of a patient's channels with crackles, row by row from the top of the back to its base.
-CRACKLING_SHARE = (0.1, 0.35, 0.95, 1.0)
+CRACKLING_SHARE = (0.05, 0.25, 0.9, 1.0)
 CRACKLE_GAIN = (0.5, 0.7, 1.0, 1.2)  # of a crackle's peak, row by row: stronger at the bases
 CRACKLES_PER_INSPIRATION = (3, 12)
 INSPIRATION_SHARE = (0.36, 0.46)  # of the cycle: around Tobin 1983's 0.42
@@ -90,7 +90,7 @@ def simulate_cohort(
     out : folder, made if need be; one that holds anything that this would not write again is refused
     subjects : how many ``healthy`` and ``ipf`` ones; 16 and 7
     seed : 0 or more; the same arguments give the same bytes
-    recordings : how many of each subject of a group; 2 and 5, slow and fast flow by turns
+    recordings : how many of each subject of a group; 2 and 5, fast and slow flow by turns
     duration_s : s, 12 to 300
     channels : 1 to 16, from the top of the back down
     progress : called as ``progress(done, total)``
@@ -181,7 +181,7 @@ def _draw(
     """Draw breaths, and under which sensors crackles are heard: the same for all recordings of a person."""
     age_years, sex = round(float(person.uniform(*AGES[group])), 1), ("male", "female")[person.integers(2)]
     heard = person.random(CHANNELS) < np.repeat(CRACKLING_SHARE, CHANNELS // ROWS)
-    flow_rate = ("slow", "fast")[number % 2]
+    flow_rate = ("fast", "slow")[number % 2]
     low, high = CYCLES_AT_FLOW[flow_rate]
     count = max(1, round(int(rng.integers(low, high + 1)) * duration_s / DURATION_S))
     crackling = tuple(np.flatnonzero(heard[:channels]).tolist()) if group == "ipf" else ()

@@ -171,16 +171,19 @@ def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
         padded, STRETCH_N_FFT, STRETCH_HOP, window=window, return_complex=True, pad_mode="constant"
     )
     frames = spectrum.shape[1]
-    steps = torch.arange(0, frames, rate, dtype=torch.float64)
+    steps = torch.from_numpy(np.arange(0, frames, rate))
     before, share = steps.long(), (steps % 1).float()
     spectrum = F.pad(spectrum, (0, 2))
     first, second = spectrum[:, before], spectrum[:, before + 1]
     magnitude = (1 - share) * first.abs() + share * second.abs()
     # What a bin turns by in a hop: its own frequency's advance, and the rest that the two frames show.
-    expected = 2 * torch.pi * STRETCH_HOP * torch.arange(len(spectrum))[:, None] / STRETCH_N_FFT
-    turn = second.angle() - first.angle() - expected
+    # In double precision: a phase adds up to tens of thousands of radians.
+    bins = torch.arange(len(spectrum), dtype=torch.float64)[:, None]
+    expected = 2 * torch.pi * STRETCH_HOP * bins / STRETCH_N_FFT
+    turn = second.angle().double() - first.angle().double() - expected
     turn = expected + turn - 2 * torch.pi * torch.round(turn / (2 * torch.pi))
-    phase = torch.cumsum(torch.cat([first[:, :1].angle(), turn[:, :-1]], dim=1).double(), dim=1).float()
+    phase = torch.cumsum(torch.cat([first[:, :1].angle().double(), turn[:, :-1]], dim=1), dim=1)
+    phase = torch.remainder(phase, 2 * torch.pi).float()
     stretched = torch.istft(
         torch.polar(magnitude, phase), STRETCH_N_FFT, STRETCH_HOP, window=window, length=length
     )

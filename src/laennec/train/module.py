@@ -117,6 +117,7 @@ class Classifier(L.LightningModule):
         adventitious = 1 - logits.softmax(1)[:, 0].double().numpy(force=True)
         ranked = metrics.average_precision((label != 0).numpy(force=True), adventitious)
         scores["average_precision"] = float(np.nan_to_num(ranked))
+        scores["last"] = float(self.current_epoch)
         for name, value in scores.items():
             self.log(f"val_{name}", value, prog_bar=name == self.recipe.monitor)
 

@@ -89,8 +89,8 @@ class Recipe:
     optimizer: Literal["adamw", "adam"] = "adamw"
     """``adam`` adds `weight_decay` times the weights to their gradient, as an L2 penalty does."""
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    monitor: Literal["ts", "accuracy", "average_precision"] = "ts"
-    """What of the validation side chooses the epoch."""
+    monitor: Literal["ts", "accuracy", "average_precision", "last"] = "ts"
+    """What of the validation side chooses the epoch; ``last`` chooses none and keeps the last."""
     decision: Literal["argmax", "validation-f1"] = "argmax"
     """``validation-f1``: the last class's logit is shifted so that its F-score on the validation side is best;
     cross-validation only."""

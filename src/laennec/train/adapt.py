@@ -1,0 +1,282 @@
+"""``laennec transfer``: a source model and a small cohort in, cross-validated figures and a model file out."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+
+
+from laennec import datasets, splits
+from laennec.errors import LaennecError, UsageError
+from laennec.evaluate import Predictions, render_tables, score_predictions, write_predictions
+from laennec.files import make_folder, write_json
+from laennec.labels import TO_ICBHI, to_icbhi
+from laennec.model import RUN_MODEL, shipped_models
+from laennec.reproduce.nguyen2022 import (
+    Clock,
+    by_patient,
+    describe,
+    merged,
+    refuse_shared_patients,
+    row_scores,
+)
+from laennec.train.build import build_parts
+from laennec.train.commands import card, command, load_clips, summary, training_clips
+from laennec.train.crossval import Cohort, Start, cross_validate, fold_tensors, make_cohort, shift_head
+from laennec.train.data import class_weights, training_loader
+from laennec.train.export import export
+from laennec.train.fit import Hardware, fit, fit_temperature, machine, prepare, quiet, tuned_cpu
+from laennec.train.module import Classifier
+from laennec.train.recipe import Recipe, load_recipe, recipe_from_dict, recipe_names, recipe_to_dict
+from laennec.train.transfer import freeze_before, source_weights, take_over
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``laennec transfer`` was asked for."""
+
+    source: str
+    """A run folder, a model file, the name of one that ships, or a recipe to train first."""
+    data: Path
+    target_class: str
+    out: Path
+    source_data: Path | None = None
+    recipe: str = "transfer"
+    dataset: str = ""
+    runs: int = 1
+    epochs: int | None = None
+    folds: int = 7
+    threads: int = 0
+
+
+def transfer(request: Request) -> int:
+    """Cross-validate on the cohort, then train on all of it and export.
+
+    Raises
+    ------
+    LaennecError
+        If the labels are not there, a class has too few patients, a cycle is too short, source and target
+        share patients, or the source model cannot be carried over.
+    """
+    dataset = request.dataset or datasets.guess(request.data)
+    clips, labels = target_clips(load_clips(dataset, request.data), request.target_class)
+    clips = training_clips(clips)
+    hardware = Hardware(threads=request.threads)
+    source, start = find_source(request, clips, hardware)
+    recipe = target_recipe(request, dataset, labels, source)
+    rate = build_parts(source)[0].sample_rate
+    cohort = make_cohort(clips, labels, request.folds, recipe.split_seed, rate)
+    recipe = with_length(recipe, cohort.clip_samples)
+    print(describe(cohort, dataset), file=sys.stderr)
+    make_folder(request.out)
+    clock = Clock(request.runs * cohort.folds)
+    with clock.shown("cross-validation"):
+        runs = cross_validate(
+            cohort, recipe, request.out / "folds", request.runs, start, hardware, clock.fold_done
+        )
+    found = report(runs, cohort, recipe, request, dataset)
+    print("training on all patients", file=sys.stderr)
+    run = final_run(cohort, recipe, start, request.out, runs, hardware)
+    told = card(replace(recipe, dataset=dataset), clips, splits.Split("none", *[np.ones(len(clips), bool)] * 2))
+    told["data"]["source"] = source_card(source, start)
+    told["metrics"] = {
+        **summary(found, clips["clip_id"]),
+        "split": f"{cohort.folds}-fold cross-validation by patient; the file itself is trained on all of them",
+    }
+    write_json(run / "card.json", told)
+    model = export(run, request.out / RUN_MODEL)
+    print(f"model: {model}")
+    return 0
+
+
+def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, tuple[str, str]]:
+    """Normal cycles and those of the target class; others are left out and counted.
+
+    ``crackle``, ``wheeze`` and ``both`` take whatever SPRSound and ICBHI call so; any other name is a label
+    of the data.
+
+    Raises
+    ------
+    LaennecError
+        If either is not there.
+    """
+    own = sorted(set(clips["label"]))
+    if target_class.lower() in set(TO_ICBHI.values()) - {"normal"}:
+        target = target_class.lower()
+        label = [to_icbhi(str(name)) or str(name) for name in clips["label"]]
+    else:
+        spelled = {name.lower(): name for name in own}
+        target = spelled.get(target_class.lower(), target_class)
+        label = ["normal" if str(name).lower() == "normal" else str(name) for name in clips["label"]]
+    for name in ("normal", target):
+        if name not in label:
+            raise LaennecError(f"no clip is labelled {name!r}; the labels are: {', '.join(own)}")
+    clips = clips.assign(label=label)
+    chosen = clips["label"].isin(["normal", target])
+    if not chosen.all():
+        left = clips["label"][~chosen].value_counts()
+        counts = ", ".join(f"{count} {name}" for name, count in left.items())
+        print(f"left out, being neither normal nor {target}: {counts}", file=sys.stderr)
+    return clips[chosen].reset_index(drop=True), ("normal", target)
+
+
+def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tuple[Recipe, Start]:
+    """The source model's recipe and weights; a recipe is trained first, on ``source_data``."""
+    recipe_named = request.source in recipe_names() and request.source not in shipped_models()
+    if recipe_named or request.source.endswith(".toml"):
+        recipe = load_recipe(request.source)
+        if request.source_data is None:
+            raise UsageError(f"--from {request.source} is a recipe; --source-data names what to train it on")
+        dataset = datasets.guess(request.source_data)
+        recipe = replace(recipe, dataset=dataset)
+        folder = request.out / "source"
+        source_clips = training_clips(load_clips(dataset, request.source_data))
+        refuse_shared_patients(source_clips, clips)
+        if not (folder / "run.json").exists():
+            make_folder(folder)
+            print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
+            fit(prepare(source_clips, recipe), recipe, folder, hardware)
+        return recipe, Start(source_weights(folder)[1], recipe.name)
+    recipe, weights = source_weights(request.source)
+    return recipe, Start(weights, recipe.name)
+
+
+def target_recipe(request: Request, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
+    """The recipe for the cohort: how the source hears is kept, what of a cycle it hears is the recipe's."""
+    own = recipe_to_dict(load_recipe(request.recipe))
+    heard = {name: own["front_end"][name] for name in ("inputs", "ratio") if name in own["front_end"]}
+    if source.front_end.get("kind") != "cycle-log-mel":
+        raise LaennecError(
+            f"{source.name} does not hear cycles (its front end is {source.front_end.get('kind')}); transfer "
+            "starts from a model of nguyen2022-source or of transfer-source"
+        )
+    change: dict[str, Any] = {
+        "dataset": dataset,
+        "labels": list(labels),
+        "padding": source.padding,
+        "model": source.model,
+        "taxonomy": "icbhi" if labels[1] in set(TO_ICBHI.values()) else "own",
+    }
+    if request.epochs:
+        change["epochs"] = request.epochs
+    if own["augmentation"]["vtlp_labels"]:
+        change["augmentation"] = {"vtlp_labels": [labels[1]]}
+    table = merged(own, change)
+    table["front_end"] = {**source.front_end, **heard}
+    return recipe_from_dict(table, request.recipe)
+
+
+def with_length(recipe: Recipe, clip_samples: int) -> Recipe:
+    """The recipe with the length that the cohort's cycles are brought to."""
+    return replace(recipe, front_end={**recipe.front_end, "clip_samples": clip_samples})
+
+
+def report(
+    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, request: Request, dataset: str
+) -> dict[str, Any]:
+    """Write and print the cross-validated figures, of the first run in full and of all in a line."""
+    for number, run in enumerate(runs, start=1):
+        write_predictions(request.out / ("predictions.csv" if number == 1 else f"predictions-{number}.csv"), run)
+    found = score_predictions(
+        request.out / "predictions.csv",
+        request.out,
+        {
+            "model": recipe.name,
+            "data": f"{dataset}, {len(cohort.clips)} cycles",
+            "split": f"{cohort.folds}-fold cross-validation by patient",
+            "command": command(),
+            "seeds": [recipe.seed],
+        },
+    )
+    print(render_tables(found))
+    patients = sorted(set(runs[0].subjects))
+    se, precision, f = row_scores(by_patient(runs, patients).sum(0))
+    print(f"{request.target_class}, mean of {len(runs)} run(s): Se {se:.4f}, P+ {precision:.4f}, F {f:.4f}")
+    return found
+
+
+def final_run(
+    cohort: Cohort, recipe: Recipe, start: Start, out: Path, runs: Sequence[Predictions], hardware: Hardware
+) -> Path:
+    """Train on every patient, as long as the folds found best, and write a run folder."""
+    folder = out / "run"
+    if (folder / "run.json").exists():
+        return folder
+    make_folder(folder)
+    told = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((out / "folds").glob("*/*/fold.json"))]
+    epochs = round(float(np.median([fold["best_epoch"] + 1 for fold in told])))
+    # A falling rate must fall to its end; only with a constant one can training stop anywhere.
+    chosen = replace(recipe, split="none", epochs=recipe.epochs if recipe.schedule == "one-cycle" else epochs)
+    everything = np.ones(len(cohort.clips), bool)
+    training, _, _ = fold_tensors(cohort, chosen, (everything, everything, everything))
+    with tuned_cpu(1, hardware.threads), quiet():
+        torch.manual_seed(chosen.seed)
+        front_end, network = build_parts(chosen)
+        take_over(network, start.weights, start.name)
+        freeze_before(network, chosen.fine_tune_from)
+        weights = class_weights(training.label, len(chosen.labels), chosen.class_weights)
+        batches = training_loader(training, chosen.batch_size, chosen.seed, 1, 0)
+        trainer = L.Trainer(
+            max_epochs=chosen.epochs,
+            accelerator=hardware.accelerator,
+            devices=1,
+            precision=chosen.precision,
+            gradient_clip_val=chosen.gradient_clip or None,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            use_distributed_sampler=False,
+        )
+        module = Classifier(network, chosen, weights, len(batches))
+        trainer.fit(module, batches)
+    network = module.network.cpu().float().eval()
+    shift_head(network, float(np.mean([fold["shift"] for fold in told])))
+    temperature = calibrated(runs)
+    torch.save(
+        {
+            "front_end": front_end.state_dict(),
+            "network": network.state_dict(),
+            "temperature": temperature,
+            "recipe": recipe_to_dict(chosen),
+        },
+        folder / "model.pt",
+    )
+    write_json(folder / "recipe.json", recipe_to_dict(chosen))
+    write_json(
+        folder / "run.json",
+        {
+            "recipe": chosen.name,
+            "seed": chosen.seed,
+            "split": "none",
+            "split_seed": chosen.split_seed,
+            "clips": {"train": len(cohort.clips), "validation": 0},
+            "epochs": chosen.epochs,
+            "temperature": temperature,
+            "source": start.name,
+            "machine": machine(),
+        },
+    )
+    return folder
+
+
+def calibrated(runs: Sequence[Predictions]) -> float:
+    """Temperature by the cross-validated predictions: no clip's was made by a network that knew its patient."""
+    probabilities = np.concatenate([run.probabilities for run in runs])
+    label = [run.classes.index(name) for run in runs for name in run.labels]
+    logits = torch.from_numpy(np.log(np.maximum(probabilities, 1e-12))).float()
+    return fit_temperature(logits, torch.tensor(label))
+
+
+def source_card(source: Recipe, start: Start) -> Mapping[str, Any]:
+    """What the model file says of where its weights began."""
+    return {"recipe": start.name, "dataset": source.dataset, "labels": list(source.labels)}
+
+
