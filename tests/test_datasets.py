@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from laennec import datasets
-from laennec.datasets import fetch, folder, sprsound
+from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
@@ -293,7 +293,7 @@ def test_info_counts_and_a_sound_copy_passes_strict(tmp_path, capsys):
 def test_info_of_no_copy_is_an_error(tmp_path):
     with pytest.raises(LaennecError, match="no SPRSound annotation here"):
         datasets.print_info("sprsound", tmp_path)
-    with pytest.raises(LaennecError, match="'icbhi2' is no dataset; known are sprsound, folder"):
+    with pytest.raises(LaennecError, match="'icbhi2' is no dataset; known are sprsound, icbhi, multichannel, folder"):
         datasets.print_info("icbhi2", tmp_path)
 
 
@@ -320,7 +320,51 @@ def tiny_folder(root):
     write_recording(root, root, "2", [event(100, 900)])
 
 
-TINY = {"sprsound": tiny_sprsound, "folder": tiny_folder}
+def tiny_icbhi(root):
+    """Four recordings of three patients, two of them in both halves of the split, with one line amiss."""
+    audio = root / "ICBHI_final_database"
+    for stem, lines in {
+        "156_1b1_Tc_sc_Meditron": "0.1\t0.4\t0\t0\n0.4\t0.9\t1\t0\n",
+        "156_2b1_Al_mc_AKGC417L": "0.0\t0.5\t0\t1\n0.5\t1.0\t1\t1\n",
+        "218_1p1_Pr_sc_Litt3200": "0.2\t0.8\t0\t0\n",
+        "226_1b1_Pl_sc_LittC2SE": "0.2\t0.8\t1\t0\n",
+    }.items():
+        write_audio(audio / f"{stem}.wav")
+        (audio / f"{stem}.txt").write_text(lines)
+    (audio / "filename_differences.txt").write_text("'101_1b1_Al_sc_AKGC417L'\n")
+    (root / icbhi.SPLIT_FILE).write_bytes(
+        b"156_1b1_Tc_sc_Meditron\ttrain\r\n156_2b1_Al_mc_AKGC417L\ttest\r\n218_1p1_Pr_sc_Litt3200\ttrain\r\n"
+        b"218_9p9_Pr_sc_Litt3200\ttest\r\n226_1b1_Pl_sc_Meditron\ttest\r\n\r\n"
+    )
+    (root / icbhi.DEMOGRAPHICS_FILE).write_bytes(b"156\t80\tM\t28\tNA\tNA\r\n218\tNA\tNA\tNA\tNA\tNA\r\n")
+    (root / icbhi.DIAGNOSIS_FILE).write_text("156\tCOPD\n218\tCOPD\n226\tPneumonia\n")
+
+
+def tiny_multichannel(root):
+    """Two recordings of two channels: one with cycles in a file, one with airflow and a file a channel."""
+    (root / "recordings").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    soundfile.write(root / "recordings" / "a.wav", rng.standard_normal((RATE_HZ, 2)) * 0.1, RATE_HZ)
+    for channel in (0, 1):
+        soundfile.write(root / "recordings" / f"b_ch{channel}.wav", rng.standard_normal(12 * RATE_HZ) * 0.1, RATE_HZ)
+    flow = 0.5 * np.sin(2 * np.pi * np.arange(1200) / 300 + 0.5)
+    soundfile.write(root / "recordings" / "b.airflow.wav", flow, 100)
+    (root / "recordings.csv").write_text(
+        "recording,subject,age_years,sex,diagnosis,label\na,s1,44,male,healthy,normal\nb,s2,,,IPF,\n"
+    )
+    (root / "cycles.csv").write_text(
+        "recording,start_s,end_s,inspiration_end_s,channel,label\na,0.1,0.5,0.25,,\na,0.5,0.9,,,\na,0.5,0.9,,1,crackle\n"
+    )
+    (root / "labels.csv").write_text("recording,channel,label\nb,0,crackle\nb,,normal\n")
+    (root / "channels.csv").write_text("channel,location\n0,top\n1,base\n")
+
+
+TINY = {
+    "sprsound": tiny_sprsound,
+    "icbhi": tiny_icbhi,
+    "multichannel": tiny_multichannel,
+    "folder": tiny_folder,
+}
 
 
 @pytest.mark.parametrize("level", ["event", "record"])
@@ -741,6 +785,160 @@ def test_download_into_what_is_there_or_of_what_is_yours(published, server, tmp_
         datasets.download("folder", tmp_path / "copy")
 
 
+# ICBHI 2017 --------------------------------------------------------------------------------------------------
+
+
+def test_icbhi_cycles_and_what_is_told_of_them(tmp_path):
+    tiny_icbhi(tmp_path)
+    clips = icbhi.load(tmp_path)
+    assert clips["label"].tolist() == ["normal", "crackle", "wheeze", "both", "normal", "crackle"]
+    row = clips.iloc[1]
+    assert row["clip_id"] == "156_1b1_Tc_sc_Meditron-400-900"
+    assert (row["subject"], row["age_years"], row["sex"], row["diagnosis"]) == ("156", 80.0, "male", "COPD")
+    assert (row["location"], row["device"], row["split"]) == ("trachea", "Meditron", "train")
+    assert clips[["age_years", "sex"]].iloc[4].isna().all()  # "NA" is not known
+    assert icbhi.load(tmp_path, "record")["label"].tolist() == ["crackle", "both", "normal", "crackle"]
+    pd.testing.assert_frame_equal(
+        clips.drop(columns="path"),
+        icbhi.load(tmp_path / "ICBHI_final_database").drop(columns="path"),
+    )
+
+
+def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
+    tiny_icbhi(tmp_path)
+    found = {defect.kind: defect.detail for defect in icbhi.check(tmp_path)}
+    assert found["patient in two splits"].endswith("in both halves of the official split: 156, 218")
+    assert found["renamed"] == "lists 226_1b1_Pl_sc_Meditron, whose file is 226_1b1_Pl_sc_LittC2SE"
+    assert icbhi.load(tmp_path).set_index("recording")["split"]["226_1b1_Pl_sc_LittC2SE"] == "test"
+    assert "1 of 5 listed recordings are not here (1 of test)" in found["missing"]
+    odd = [defect.detail for defect in icbhi.check(tmp_path) if defect.kind == "odd form"]
+    assert odd == ["lines end with CRLF; read all the same", "1 empty lines; left out"]
+    assert set(found) == {"patient in two splits", "renamed", "missing", "odd form"}
+
+
+@pytest.mark.parametrize("line", ["0.1 0.9 0", "0.9 0.1 0 0", "a b 0 0", "0.1 0.9 2 0", "0.1 0.9 0 0 0", "0 nan 0 0"])
+def test_icbhi_names_a_line_that_is_no_cycle(line, tmp_path):
+    tiny_icbhi(tmp_path)
+    path = tmp_path / "ICBHI_final_database" / "218_1p1_Pr_sc_Litt3200.txt"
+    path.write_text(f"0.1\t0.2\t0\t0\n\n{line}\n")
+    clips = icbhi.load(tmp_path)
+    assert (clips["subject"] == "218").sum() == 1
+    (said,) = [text for text in clips.attrs["defects"] if text.startswith("malformed annotation")]
+    assert "line 3: expected start, end, crackles and wheezes" in said
+
+
+def test_icbhi_without_its_tables_and_without_anything(tmp_path):
+    tiny_icbhi(tmp_path)
+    for name in (icbhi.SPLIT_FILE, icbhi.DEMOGRAPHICS_FILE, icbhi.DIAGNOSIS_FILE):
+        (tmp_path / name).unlink()
+    clips = icbhi.load(tmp_path)
+    assert len(clips) == 6
+    assert clips[["split", "age_years", "diagnosis"]].isna().all().all()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LaennecError, match="no ICBHI annotation"):
+        icbhi.load(tmp_path / "empty")
+    with pytest.raises(LaennecError, match="not a folder"):
+        icbhi.load(tmp_path / "gone")
+
+
+def test_icbhi_verify_compares_with_the_published_counts(tmp_path, monkeypatch):
+    tiny_icbhi(tmp_path)
+    wrong = {defect.path: defect.detail for defect in icbhi.verify(tmp_path)}
+    assert wrong["recordings"] == "4 found, 920 published"
+    assert wrong["crackle cycles"] == "2 found, 1864 published"
+    monkeypatch.setattr(icbhi, "RECORDINGS", 4)
+    monkeypatch.setattr(icbhi, "PATIENTS", 3)
+    monkeypatch.setattr(icbhi, "CYCLES", {"normal": 2, "crackle": 2, "wheeze": 1, "both": 1})
+    monkeypatch.setattr(icbhi, "SPLIT_RECORDINGS", {"train": 2, "test": 2})
+    assert [defect.kind for defect in icbhi.verify(tmp_path)] == ["missing"]  # the one that the list has
+    path = tmp_path / icbhi.SPLIT_FILE
+    path.write_bytes(path.read_bytes().replace(b"218_9p9_Pr_sc_Litt3200\ttest\r\n", b""))
+    assert icbhi.verify(tmp_path) == []
+
+
+def test_download_puts_plain_files_beside_what_it_unpacks(server, tmp_path):
+    source = tmp_path / "source"
+    tiny_icbhi(source)
+    server.content = zipped(source / "ICBHI_final_database")
+    published = SimpleNamespace(
+        NAME="icbhi",
+        ARCHIVES=(
+            Archive(server.url),
+            Archive(server.url.rsplit("/", 1)[0] + f"/{icbhi.SPLIT_FILE}"),
+        ),
+        verify=lambda *_: [],
+    )
+    to = fetch.fetch(published, tmp_path / "copy", progress=False)
+    assert len(icbhi.load(to)) == 6
+    assert (to / icbhi.SPLIT_FILE).read_bytes() == server.content
+    assert left(tmp_path) == ["copy"]
+
+
+# A multichannel cohort ----------------------------------------------------------------------------------------
+
+
+def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
+    tiny_multichannel(tmp_path)
+    clips = multichannel.load(tmp_path)
+    one = clips[clips["recording"] == "a"]
+    told = dict(zip(one["clip_id"], zip(one["label"], one["channel"], one["location"], strict=True), strict=True))
+    assert told == {
+        "a-100-500-ch0": ("normal", 0, "top"),
+        "a-100-500-ch1": ("normal", 1, "base"),
+        "a-500-900-ch0": ("normal", 0, "top"),
+        "a-500-900-ch1": ("crackle", 1, "base"),
+    }
+    assert one["inspiration_end_s"].dropna().unique().tolist() == [0.25]
+    two = clips[clips["recording"] == "b"]
+    assert len(two) == 2 * 3  # whole cycles of the airflow, on both channels
+    assert (two["channel"] == 0).all()  # a file each
+    assert set(two[two["location"] == "top"]["label"]) == {"crackle"}
+    assert set(two[two["location"] == "base"]["label"]) == {"normal"}
+    share = (two["inspiration_end_s"] - two["start_s"]) / (two["end_s"] - two["start_s"])
+    assert share.between(0.45, 0.55).all()
+    records = multichannel.load(tmp_path, "record").set_index("clip_id")["label"]
+    assert records.to_dict() == {"a-ch0": "normal", "a-ch1": "crackle", "b-ch0": "crackle", "b-ch1": "normal"}
+    assert multichannel.check(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("cycles.csv", "recording,start_s,end_s\nc,0,1\n", "line 2: recording 'c' is not in recordings.csv"),
+        ("cycles.csv", "recording,start_s,end_s\na,0.5,0.2\n", "line 2: the cycle runs from 0.5 to 0.2 s"),
+        ("cycles.csv", "recording,start_s,end_s,channel\na,0,0.5,7\n", "a has no channel 7, from 0; it has 2"),
+        ("cycles.csv", "recording,start_s,end_s,inspiration_end_s\na,0,0.5,0.6\n", "inspiration ends at 0.6 s, outside"),
+        ("labels.csv", "recording,label\na,crackle\n", "b, channel 0: no label in cycles.csv"),
+        ("recordings.csv", "recording,subject\na,s1\na,s2\n", "line 3: a is there twice"),
+        ("recordings.csv", "recording,subject,label\na,s1,normal\ngone,s2,\n", r"neither gone.wav nor gone_ch0.wav"),
+        ("recordings.csv", "recording,subject,sex,label\na,s1,x,normal\n", "sex is 'x'"),
+    ],
+)
+def test_multichannel_names_what_is_wrong(file, text, message, tmp_path):
+    tiny_multichannel(tmp_path)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(LaennecError, match=message):
+        multichannel.load(tmp_path)
+
+
+def test_multichannel_without_cycles_or_a_table(tmp_path):
+    tiny_multichannel(tmp_path)
+    (tmp_path / "recordings" / "b.airflow.wav").unlink()
+    with pytest.raises(LaennecError, match=r"b has no cycles in cycles.csv and no b.airflow.wav"):
+        multichannel.load(tmp_path)
+    (tmp_path / "recordings.csv").unlink()
+    with pytest.raises(LaennecError, match="it names each recording and its subject"):
+        multichannel.load(tmp_path)
+
+
+def test_a_folder_is_known_by_its_files(tmp_path):
+    for name, make in TINY.items():
+        make(tmp_path / name)
+        assert datasets.guess(tmp_path / name) == name
+    with pytest.raises(LaennecError, match="no recordings of a known layout"):
+        datasets.guess(tmp_path / "gone")
+
+
 # The real recordings ----------------------------------------------------------------------------------------
 
 
@@ -795,3 +993,19 @@ def test_public_files_with_a_wrong_riff_header_can_be_read(tmp_path):
     facts, defects = datasets.sprsound.checks.read_audio(map(str, paths))
     assert len(facts) == len(paths) == 4
     assert defects == []
+
+
+@pytest.mark.real
+def test_icbhi_subset():
+    """What is beside the project: 112 of the official training half's recordings."""
+    root = real("ICBHI")
+    clips = icbhi.load(root)
+    assert clips["label"].value_counts().to_dict() == {"normal": 790, "crackle": 204, "wheeze": 149, "both": 49}
+    assert clips["subject"].nunique() == 48
+    assert clips["recording"].nunique() == 112
+    assert set(clips["split"]) == {"train"}
+    said = clips.attrs["defects"]
+    assert any("in both halves of the official split: 156, 218" in text for text in said)
+    assert any("808 of 920 listed recordings are not here" in text for text in said)
+    assert (clips["end_s"] - clips["start_s"]).between(0.1999, 16.2).all()
+    assert clips["diagnosis"].notna().all()

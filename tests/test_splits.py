@@ -196,3 +196,59 @@ def test_sprsound_holdout_has_every_class_on_both_sides():
         share = counts / clips["label"].value_counts()
         # Stridor has two patients, of 14 clips and 1: no deal gives both sides their share.
         assert (share.drop("Stridor") - 0.3).abs().max() < 0.1
+
+
+# Small cohorts -------------------------------------------------------------------------------------------------
+
+
+def small_cohort(sick=7, healthy=16, seed=0):
+    rng = np.random.default_rng(seed)
+    subjects, labels = [], []
+    for number in range(sick + healthy):
+        for clip in range(int(rng.integers(3, 30))):
+            subjects.append(f"p{number:02d}")
+            labels.append("crackle" if number < sick and (clip == 0 or rng.random() < 0.5) else "normal")
+    return table(subjects, labels)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_sick_patient_is_in_one_test_fold_and_healthy_ones_are_shared_out(seed):
+    clips = small_cohort()
+    sick = (clips["label"] == "crackle").to_numpy()
+    fold = splits.cohort_folds(clips, sick, 7, seed)
+    patients = clips.assign(fold=fold, sick=sick).groupby("subject").agg(folds=("fold", "nunique"), fold=("fold", "first"), sick=("sick", "any"))
+    assert (patients["folds"] == 1).all()
+    assert patients[patients["sick"]]["fold"].value_counts().tolist() == [1] * 7  # section IV-A
+    assert set(patients[~patients["sick"]]["fold"].value_counts()) <= {2, 3}  # 16 over 7
+    for test in range(7):
+        train, validation, held_out = splits.rotation(fold, test)
+        assert (train.astype(int) + validation + held_out == 1).all()
+        people_of = [set(clips["subject"][mask]) for mask in (train, validation, held_out)]
+        assert not (people_of[0] & people_of[1] or people_of[0] & people_of[2] or people_of[1] & people_of[2])
+        assert all(sick[mask].any() for mask in (train, validation, held_out))
+
+
+def test_cohort_folds_do_not_depend_on_the_order_of_rows_and_refuse_too_few():
+    clips = small_cohort()
+    sick = (clips["label"] == "crackle").to_numpy()
+    order = np.random.default_rng(3).permutation(len(clips))
+    fold = splits.cohort_folds(clips, sick)
+    shuffled = splits.cohort_folds(clips.iloc[order].reset_index(drop=True), sick[order])
+    assert (shuffled == fold[order]).all()
+    with pytest.raises(LaennecError, match="8 folds of 7 patients"):
+        splits.cohort_folds(clips, sick, 8)
+    with pytest.raises(LaennecError, match="1 patients have the target class"):
+        splits.cohort_folds(clips, (clips["subject"] == "p00").to_numpy())
+
+
+def test_official_disjoint_drops_the_test_clips_of_patients_who_are_trained_on():
+    clips = table(["156", "156", "218", "218", "300"], ["normal"] * 5, ["train", "test", "train", "test", "test"])
+    whole = splits.make(clips, "official")
+    assert whole.shared_subjects == 2
+    split = splits.make(clips, "official-disjoint")
+    assert split.validation.tolist() == [False, False, False, False, True]
+    assert split.train.tolist() == whole.train.tolist()
+    assert not split.leaks
+    assert split.notes == ("2 test clips of 2 patients were left out, who are trained on: 156, 218",)
+    with pytest.raises(LaennecError, match="nothing is left of it"):
+        splits.official_disjoint(clips.iloc[:4])
