@@ -1,5 +1,7 @@
 """Cycles from airflow, against flows whose zero crossings are known."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ def breathing(onsets_s, share=0.4, noise=0.0, offset=0.0, seed=0):
     """Half sines in and out, the same volume each way, between the onsets."""
     times_s = np.arange(round(onsets_s[-1] * RATE_HZ)) / RATE_HZ
     flow = np.zeros(times_s.size)
-    for start, end in zip(onsets_s, onsets_s[1:], strict=False):
+    for start, end in itertools.pairwise(onsets_s):
         middle = start + share * (end - start)
         inside, outside = (times_s >= start) & (times_s < middle), (times_s >= middle) & (times_s < end)
         flow[inside] = np.sin(np.pi * (times_s[inside] - start) / (middle - start))
@@ -26,7 +28,7 @@ def test_whole_cycles_are_found_with_the_end_of_inspiration(noise, offset):
     onsets = [0.0, 3.1, 6.9, 10.2, 14.0, 17.3]
     found = cycles_from_airflow(breathing(onsets, noise=noise, offset=offset), RATE_HZ)
     # The first cycle begins with the signal, so nothing tells whether it is whole; the last one ends with it.
-    wanted = list(zip(onsets[1:-1], onsets[2:], strict=True))[:-1]
+    wanted = list(itertools.pairwise(onsets[1:]))[:-1]
     assert len(found) == len(wanted)
     for cycle, (start, end) in zip(found, wanted, strict=True):
         assert cycle.start_s == pytest.approx(start, abs=0.08)

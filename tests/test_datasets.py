@@ -293,7 +293,9 @@ def test_info_counts_and_a_sound_copy_passes_strict(tmp_path, capsys):
 def test_info_of_no_copy_is_an_error(tmp_path):
     with pytest.raises(LaennecError, match="no SPRSound annotation here"):
         datasets.print_info("sprsound", tmp_path)
-    with pytest.raises(LaennecError, match="'icbhi2' is no dataset; known are sprsound, icbhi, multichannel, folder"):
+    with pytest.raises(
+        LaennecError, match="'icbhi2' is no dataset; known are sprsound, icbhi, multichannel, folder"
+    ):
         datasets.print_info("icbhi2", tmp_path)
 
 
@@ -305,7 +307,7 @@ def test_list_names_every_dataset(capsys):
         assert module.TITLE in out
 
 
-# The contract, over every dataset ---------------------------------------------------------------------------
+# The contract, over every dataset -------------------------------------------------------------------------
 
 
 def tiny_sprsound(root):
@@ -346,7 +348,9 @@ def tiny_multichannel(root):
     rng = np.random.default_rng(0)
     soundfile.write(root / "recordings" / "a.wav", rng.standard_normal((RATE_HZ, 2)) * 0.1, RATE_HZ)
     for channel in (0, 1):
-        soundfile.write(root / "recordings" / f"b_ch{channel}.wav", rng.standard_normal(12 * RATE_HZ) * 0.1, RATE_HZ)
+        soundfile.write(
+            root / "recordings" / f"b_ch{channel}.wav", rng.standard_normal(12 * RATE_HZ) * 0.1, RATE_HZ
+        )
     flow = 0.5 * np.sin(2 * np.pi * np.arange(1200) / 300 + 0.5)
     soundfile.write(root / "recordings" / "b.airflow.wav", flow, 100)
     (root / "recordings.csv").write_text(
@@ -398,7 +402,7 @@ def test_contract(name, level, tmp_path):
     assert isinstance(module.check(tmp_path), list)
 
 
-# Your own data ----------------------------------------------------------------------------------------------
+# Your own data --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -576,7 +580,7 @@ def test_other_faults_of_a_folder(own):
         folder.load(own / "nowhere")
 
 
-# Downloads --------------------------------------------------------------------------------------------------
+# Downloads ------------------------------------------------------------------------------------------------
 
 
 class ArchiveHandler(BaseHTTPRequestHandler):
@@ -785,7 +789,7 @@ def test_download_into_what_is_there_or_of_what_is_yours(published, server, tmp_
         datasets.download("folder", tmp_path / "copy")
 
 
-# ICBHI 2017 --------------------------------------------------------------------------------------------------
+# ICBHI 2017 -----------------------------------------------------------------------------------------------
 
 
 def test_icbhi_cycles_and_what_is_told_of_them(tmp_path):
@@ -816,7 +820,9 @@ def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
     assert set(found) == {"patient in two splits", "renamed", "missing", "odd form"}
 
 
-@pytest.mark.parametrize("line", ["0.1 0.9 0", "0.9 0.1 0 0", "a b 0 0", "0.1 0.9 2 0", "0.1 0.9 0 0 0", "0 nan 0 0"])
+@pytest.mark.parametrize(
+    "line", ["0.1 0.9 0", "0.9 0.1 0 0", "a b 0 0", "0.1 0.9 2 0", "0.1 0.9 0 0 0", "0 nan 0 0"]
+)
 def test_icbhi_names_a_line_that_is_no_cycle(line, tmp_path):
     tiny_icbhi(tmp_path)
     path = tmp_path / "ICBHI_final_database" / "218_1p1_Pr_sc_Litt3200.txt"
@@ -874,14 +880,16 @@ def test_download_puts_plain_files_beside_what_it_unpacks(server, tmp_path):
     assert left(tmp_path) == ["copy"]
 
 
-# A multichannel cohort ----------------------------------------------------------------------------------------
+# A multichannel cohort ------------------------------------------------------------------------------------
 
 
 def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
     tiny_multichannel(tmp_path)
     clips = multichannel.load(tmp_path)
     one = clips[clips["recording"] == "a"]
-    told = dict(zip(one["clip_id"], zip(one["label"], one["channel"], one["location"], strict=True), strict=True))
+    told = dict(
+        zip(one["clip_id"], zip(one["label"], one["channel"], one["location"], strict=True), strict=True)
+    )
     assert told == {
         "a-100-500-ch0": ("normal", 0, "top"),
         "a-100-500-ch1": ("normal", 1, "base"),
@@ -906,11 +914,23 @@ def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
     [
         ("cycles.csv", "recording,start_s,end_s\nc,0,1\n", "line 2: recording 'c' is not in recordings.csv"),
         ("cycles.csv", "recording,start_s,end_s\na,0.5,0.2\n", "line 2: the cycle runs from 0.5 to 0.2 s"),
-        ("cycles.csv", "recording,start_s,end_s,channel\na,0,0.5,7\n", "a has no channel 7, from 0; it has 2"),
-        ("cycles.csv", "recording,start_s,end_s,inspiration_end_s\na,0,0.5,0.6\n", "inspiration ends at 0.6 s, outside"),
+        (
+            "cycles.csv",
+            "recording,start_s,end_s,channel\na,0,0.5,7\n",
+            "a has no channel 7, from 0; it has 2",
+        ),
+        (
+            "cycles.csv",
+            "recording,start_s,end_s,inspiration_end_s\na,0,0.5,0.6\n",
+            "inspiration ends at 0.6 s, outside",
+        ),
         ("labels.csv", "recording,label\na,crackle\n", "b, channel 0: no label in cycles.csv"),
         ("recordings.csv", "recording,subject\na,s1\na,s2\n", "line 3: a is there twice"),
-        ("recordings.csv", "recording,subject,label\na,s1,normal\ngone,s2,\n", r"neither gone.wav nor gone_ch0.wav"),
+        (
+            "recordings.csv",
+            "recording,subject,label\na,s1,normal\ngone,s2,\n",
+            r"neither gone.wav nor gone_ch0.wav",
+        ),
         ("recordings.csv", "recording,subject,sex,label\na,s1,x,normal\n", "sex is 'x'"),
     ],
 )
@@ -939,7 +959,7 @@ def test_a_folder_is_known_by_its_files(tmp_path):
         datasets.guess(tmp_path / "gone")
 
 
-# The real recordings ----------------------------------------------------------------------------------------
+# The real recordings --------------------------------------------------------------------------------------
 
 
 def real(*parts):
@@ -1000,7 +1020,12 @@ def test_icbhi_subset():
     """What is beside the project: 112 of the official training half's recordings."""
     root = real("ICBHI")
     clips = icbhi.load(root)
-    assert clips["label"].value_counts().to_dict() == {"normal": 790, "crackle": 204, "wheeze": 149, "both": 49}
+    assert clips["label"].value_counts().to_dict() == {
+        "normal": 790,
+        "crackle": 204,
+        "wheeze": 149,
+        "both": 49,
+    }
     assert clips["subject"].nunique() == 48
     assert clips["recording"].nunique() == 112
     assert set(clips["split"]) == {"train"}

@@ -198,7 +198,7 @@ def test_every_icbhi_cycle_can_be_cut() -> None:
     assert count > 100
 
 
-# Phases ------------------------------------------------------------------------------------------------------
+# Phases ---------------------------------------------------------------------------------------------------
 
 
 def test_the_papers_five_ratios() -> None:
@@ -238,7 +238,9 @@ def test_lengths_of_the_parts_at_the_papers_length() -> None:
     ratio=st.sampled_from(list(PHASE_RATIOS.values())),
     how=st.sampled_from(["zero", "sample"]),
 )
-def test_parts_have_exact_lengths_and_begin_with_what_they_are_of(samples: int, ratio: float, how: str) -> None:
+def test_parts_have_exact_lengths_and_begin_with_what_they_are_of(
+    samples: int, ratio: float, how: str
+) -> None:
     cycle = np.random.default_rng(samples).standard_normal(samples)
     lengths = part_lengths(512, INPUTS, ratio, 16)
     fitted = fit_parts(cycle, INPUTS, lengths, ratio, how)
@@ -250,7 +252,7 @@ def test_parts_have_exact_lengths_and_begin_with_what_they_are_of(samples: int, 
         kept = min(part.size, length)
         np.testing.assert_array_equal(found[:kept], part[:kept])
         if how == "sample" and part.size < length:
-            # Backwards from the last sample: the first one after the joint repeats it, so nothing jumps there.
+            # Backwards from the last sample: the first one after the joint repeats it, so nothing jumps.
             assert found[part.size] == part[-1]
             more = min(part.size, length - part.size)
             np.testing.assert_array_equal(found[part.size : part.size + more], part[::-1][:more])

@@ -1,4 +1,4 @@
-"""The simulated cohort: its layout, its truth, and that sensors, flow and crackles are what they are said to be."""
+"""The simulated cohort: its layout, its truth, and what sensors, flow and crackles are said to be."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,9 @@ def test_low_frequencies_are_filtered_as_the_papers_are(cohort: Path) -> None:
     assert level(10, 30) < 0.1 * level(120, 200)
 
 
-def test_the_same_seed_makes_the_same_bytes_and_folders_are_not_overwritten(cohort: Path, tmp_path: Path) -> None:
+def test_the_same_seed_makes_the_same_bytes_and_folders_are_not_overwritten(
+    cohort: Path, tmp_path: Path
+) -> None:
     again = tmp_path / "again"
     simulate_cohort(again, seed=3, **SMALL)
     for path in sorted(cohort.rglob("*")):
@@ -141,7 +143,12 @@ def test_subjects_as_they_are_told() -> None:
     assert count_subjects((), "multichannel") == {"healthy": 16, "ipf": 7}
     assert count_subjects(("2 ipf",), "multichannel") == {"ipf": 2}
     assert count_subjects((), "icbhi") == {"all": 12}
-    for words, layout in ((("16",), "multichannel"), (("1", "ill"), "multichannel"), (("a",), "sprsound"), (("1", "2"), "icbhi")):
+    for words, layout in (
+        (("16",), "multichannel"),
+        (("1", "ill"), "multichannel"),
+        (("a",), "sprsound"),
+        (("1", "2"), "icbhi"),
+    ):
         with pytest.raises(UsageError, match="--subjects"):
             count_subjects(words, layout)
 

@@ -198,7 +198,7 @@ def test_sprsound_holdout_has_every_class_on_both_sides():
         assert (share.drop("Stridor") - 0.3).abs().max() < 0.1
 
 
-# Small cohorts -------------------------------------------------------------------------------------------------
+# Small cohorts --------------------------------------------------------------------------------------------
 
 
 def small_cohort(sick=7, healthy=16, seed=0):
@@ -216,7 +216,11 @@ def test_each_sick_patient_is_in_one_test_fold_and_healthy_ones_are_shared_out(s
     clips = small_cohort()
     sick = (clips["label"] == "crackle").to_numpy()
     fold = splits.cohort_folds(clips, sick, 7, seed)
-    patients = clips.assign(fold=fold, sick=sick).groupby("subject").agg(folds=("fold", "nunique"), fold=("fold", "first"), sick=("sick", "any"))
+    patients = (
+        clips.assign(fold=fold, sick=sick)
+        .groupby("subject")
+        .agg(folds=("fold", "nunique"), fold=("fold", "first"), sick=("sick", "any"))
+    )
     assert (patients["folds"] == 1).all()
     assert patients[patients["sick"]]["fold"].value_counts().tolist() == [1] * 7  # section IV-A
     assert set(patients[~patients["sick"]]["fold"].value_counts()) <= {2, 3}  # 16 over 7
@@ -224,7 +228,8 @@ def test_each_sick_patient_is_in_one_test_fold_and_healthy_ones_are_shared_out(s
         train, validation, held_out = splits.rotation(fold, test)
         assert (train.astype(int) + validation + held_out == 1).all()
         people_of = [set(clips["subject"][mask]) for mask in (train, validation, held_out)]
-        assert not (people_of[0] & people_of[1] or people_of[0] & people_of[2] or people_of[1] & people_of[2])
+        assert not people_of[0] & people_of[1]
+        assert not (people_of[0] | people_of[1]) & people_of[2]
         assert all(sick[mask].any() for mask in (train, validation, held_out))
 
 
@@ -242,7 +247,9 @@ def test_cohort_folds_do_not_depend_on_the_order_of_rows_and_refuse_too_few():
 
 
 def test_official_disjoint_drops_the_test_clips_of_patients_who_are_trained_on():
-    clips = table(["156", "156", "218", "218", "300"], ["normal"] * 5, ["train", "test", "train", "test", "test"])
+    clips = table(
+        ["156", "156", "218", "218", "300"], ["normal"] * 5, ["train", "test", "train", "test", "test"]
+    )
     whole = splits.make(clips, "official")
     assert whole.shared_subjects == 2
     split = splits.make(clips, "official-disjoint")

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from laennec.errors import LaennecError
 
-HYSTERESIS = 0.1  # of the flow's 95th percentile: beyond a pneumotachograph's tremble, below any breath (ours)
+HYSTERESIS = (
+    0.1  # of the flow's 95th percentile: beyond a pneumotachograph's tremble, below any breath (ours)
+)
 SMOOTHING_S = 0.1  # s, moving average before crossings are looked for (ours)
 SHORTEST_PHASE_S = 0.2  # s; 60 breaths a minute have phases of half a second
 

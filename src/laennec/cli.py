@@ -171,8 +171,8 @@ def train(
         dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
         start: Finished run of the recipe that this one starts from; trained on the way otherwise.
         split: patient: no patient on both sides; random: by event, which leaks; official: the data set's own,
-            nothing is chosen on its test part; official-disjoint: without test clips of trained patients; none:
-            train on everything.
+            nothing is chosen on its test part; official-disjoint: without test clips of trained patients;
+            none: train on everything.
         seed: Seed of weights, order and augmentation.
         split_seed: Seed of the split.
         epochs: In place of the recipe's.
@@ -226,11 +226,11 @@ def transfer(
 
     Args:
         data: Your recordings: a CSV, a folder with label files, a multichannel cohort, ICBHI or SPRSound.
-        target_class: The class to find: crackle, wheeze or both, however your labels call it, or a label of yours.
+        target_class: The class to find: crackle, wheeze or both in any spelling, or a label of yours.
         from_: Where to start: a model that ships, a run folder, an .onnx file, or a recipe to train first.
         source_data: What a recipe given with --from is trained on.
         out: Folder for the results.
-        recipe: How to fine-tune: transfer (what worked best), nguyen2022 (the paper's best row) or a TOML file.
+        recipe: How to fine-tune: transfer (what worked best), nguyen2022 (the paper's best) or a TOML file.
         dataset: sprsound, icbhi, multichannel or folder; told by the files otherwise.
         runs: Independent cross-validations with the same folds.
         epochs: In place of the recipe's.
@@ -358,7 +358,8 @@ class ReproduceNguyen:
 
 
 def reproduce(
-    paper: Annotated[ReproduceChen, subcommand("chen2022")] | Annotated[ReproduceNguyen, subcommand("nguyen2022")],
+    paper: Annotated[ReproduceChen, subcommand("chen2022")]
+    | Annotated[ReproduceNguyen, subcommand("nguyen2022")],
 ) -> int:
     """Train a paper's models and print its tables beside ours.
 

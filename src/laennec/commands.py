@@ -87,7 +87,7 @@ def simulate_folder(
                 progress.update(bar, completed=done, total=total)
 
             if layout == "multichannel":
-                each = {group: recordings for group in counts} if recordings else None
+                each = dict.fromkeys(counts, recordings) if recordings else None
                 paths = simulate_cohort(out, subjects=counts, recordings=each, seed=seed, progress=show)
             else:
                 paths = simulate_dataset(

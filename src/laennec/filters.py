@@ -7,7 +7,9 @@ import numpy.typing as npt
 
 from laennec.errors import LaennecError
 
-CUTOFF_HZ = 80.0  # Nguyen & Pernkopf, section II-B: "a Bessel high-pass filter with a cut-off frequency of 80Hz"
+CUTOFF_HZ = (
+    80.0  # Nguyen & Pernkopf, section II-B: "a Bessel high-pass filter with a cut-off frequency of 80Hz"
+)
 ORDER = 4  # "and a slope of 24dB/oct": 6 dB an octave for each order
 
 

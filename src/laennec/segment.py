@@ -39,10 +39,10 @@ def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArr
         - ``tile``: the clip again from its start, as often as needed;
         - ``zero``: zeros;
         - ``sample``: sample padding (Nguyen & Pernkopf, "Crackle detection in lung sounds using transfer
-          learning and multi-input convolutional neural networks", EMBC 2021, section III-A.2): the clip's own
-          samples "in time-reversed order, i.e. using the last samples … for padding first", which avoids an
-          abrupt change. The paper stops there; when the reversed clip is used up, it goes on forwards, then
-          backwards again, since that alone has no jump either.
+          learning and multi-input convolutional neural networks", arXiv:2104.14921, section III-A.2): the
+          clip's own samples "in time-reversed order, i.e. using the last samples … for padding first", which
+          avoids an abrupt change. The paper stops there; when the reversed clip is used up, it goes on
+          forwards, then backwards again, since that alone has no jump either.
 
     Returns
     -------

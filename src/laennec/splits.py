@@ -150,8 +150,12 @@ def official_disjoint(clips: pd.DataFrame, test: str | None = None) -> Split:
     shared = sorted(set(groups[split.train]) & set(groups[split.validation]))
     validation = split.validation & ~np.isin(groups, shared)
     if not validation.any():
-        raise LaennecError("every patient of the official test set is trained on as well; nothing is left of it")
-    note = f"{int(split.validation.sum() - validation.sum())} test clips of {len(shared)} patients were left out"
+        raise LaennecError(
+            "every patient of the official test set is trained on as well; nothing is left of it"
+        )
+    note = (
+        f"{int(split.validation.sum() - validation.sum())} test clips of {len(shared)} patients were left out"
+    )
     notes = (f"{note}, who are trained on: {', '.join(shared)}",) if shared else ()
     return Split("official-disjoint", split.train, validation, 0, notes)
 

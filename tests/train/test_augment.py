@@ -75,7 +75,7 @@ def test_metadata_is_hidden_as_often_as_asked() -> None:
     assert abs(hidden.float().mean().item() - 0.15) < 0.01
 
 
-# Copies ------------------------------------------------------------------------------------------------------
+# Copies ---------------------------------------------------------------------------------------------------
 
 LABELS = ["normal", "crackle", "wheeze", "both", "wheeze", "normal"]
 

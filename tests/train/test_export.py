@@ -36,9 +36,7 @@ def test_phases_in_the_graph_equal_those_outside(padding: str, ratio: str) -> No
     clips = np.random.default_rng(0).standard_normal((len(lengths), 1000)).astype(np.float32)
     inside = FitParts(front_end, padding)(torch.from_numpy(clips), torch.tensor(lengths)).numpy()
     for row, length in enumerate(lengths):
-        outside = fit_parts(
-            clips[row, :length], INPUTS, front_end.part_samples, front_end.ratio, padding
-        )
+        outside = fit_parts(clips[row, :length], INPUTS, front_end.part_samples, front_end.ratio, padding)
         np.testing.assert_array_equal(inside[row], outside)
 
 

@@ -91,7 +91,7 @@ def test_a_recipe_builds_its_front_end() -> None:
     assert front_end(torch.randn(1, 8000)).shape == (1, 1, 32, 81)
 
 
-# Cycles ------------------------------------------------------------------------------------------------------
+# Cycles ---------------------------------------------------------------------------------------------------
 
 
 def cycle(seconds: float = 3.0, seed: int = 0) -> np.ndarray:
@@ -151,7 +151,9 @@ def test_vtlp_warps_by_the_equation_of_jaitly_and_hinton() -> None:
         frequency_hz = np.linspace(0, 8000, 801)
         warped = vtlp_warp(frequency_hz, alpha, 16_000)
         boundary = 4800 * min(alpha, 1) / alpha
-        np.testing.assert_allclose(warped[frequency_hz <= boundary], frequency_hz[frequency_hz <= boundary] * alpha)
+        np.testing.assert_allclose(
+            warped[frequency_hz <= boundary], frequency_hz[frequency_hz <= boundary] * alpha
+        )
         assert warped[-1] == pytest.approx(8000)
         assert (np.diff(warped) > 0).all()
         assert np.abs(np.diff(warped)).max() < 25  # no jump at the boundary: 10 Hz steps by slopes below 2
@@ -162,7 +164,8 @@ def test_vtlp_moves_a_tone_to_another_band() -> None:
     front_end = CycleLogMel(clip_samples=16_384)
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_384) / 16_000).astype(np.float32)
     bands = [
-        int(front_end.unnormalised(torch.from_numpy(tone[None]), warp).mean(3).argmax()) for warp in (0.9, 1.0, 1.1)
+        int(front_end.unnormalised(torch.from_numpy(tone[None]), warp).mean(3).argmax())
+        for warp in (0.9, 1.0, 1.1)
     ]
     assert bands[0] > bands[1] > bands[2]  # filters that reach higher put the tone lower
 
@@ -183,7 +186,11 @@ def test_highpass_in_the_front_end_is_the_filter_of_the_recorder() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"ratio": "1:4"}, "ratio"), ({"normalisation": "none"}, "normalisation"), ({"hop_length": 100}, "hops")],
+    [
+        ({"ratio": "1:4"}, "ratio"),
+        ({"normalisation": "none"}, "normalisation"),
+        ({"hop_length": 100}, "hops"),
+    ],
 )
 def test_a_cycle_front_end_that_cannot_be(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -65,7 +65,10 @@ def test_overrides() -> None:
     [
         ("epoch = 3", "unknown setting 'epoch'; there are: name"),
         ("epochs = '3'", "epochs = '3' is not a int"),
-        ("split = 'patients'", "split = 'patients' is not one of 'patient', 'random', 'official', 'official-disjoint', 'none'"),
+        (
+            "split = 'patients'",
+            "split = 'patients' is not one of 'patient', 'random', 'official', 'official-disjoint', 'none'",
+        ),
         ("[augmentation]\nmix = 1", "unknown setting 'mix'"),
         ("epochs = ", "is not a TOML file"),
         ("epochs = 0", "epochs = 0 is not 1 or more"),

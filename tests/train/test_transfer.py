@@ -27,7 +27,7 @@ from laennec.train.transfer import freeze_before, source_weights, take_over
 SMALL = {"channels": [2, 2, 4, 4, 4, 4, 4]}
 
 
-# The network ---------------------------------------------------------------------------------------------------
+# The network ----------------------------------------------------------------------------------------------
 
 
 def test_seven_blocks_of_batch_norm_convolution_and_relu() -> None:
@@ -122,14 +122,19 @@ def test_stochastic_norm_mixes_the_two_statistics_in_training_alone() -> None:
     found = norm(maps)
     by_batch = (found.mean((0, 2, 3)).abs() < 1e-4).sum()
     assert 15 < int(by_batch) < 50
-    torch.testing.assert_close(found[:, found.mean((0, 2, 3)).abs() > 1], maps[:, found.mean((0, 2, 3)).abs() > 1], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        found[:, found.mean((0, 2, 3)).abs() > 1],
+        maps[:, found.mean((0, 2, 3)).abs() > 1],
+        rtol=1e-4,
+        atol=1e-3,
+    )
     norm.eval()
     plain = torch.nn.BatchNorm2d(64).eval()
     plain.load_state_dict(norm.state_dict())
     torch.testing.assert_close(norm(maps), plain(maps))
 
 
-# Deciding --------------------------------------------------------------------------------------------------------
+# Deciding -------------------------------------------------------------------------------------------------
 
 
 def test_the_shift_is_that_of_the_best_f_score() -> None:
@@ -155,7 +160,7 @@ def test_the_shift_becomes_part_of_the_network() -> None:
     torch.testing.assert_close(network(image, None, None, None), before + torch.tensor([0.0, 1.25]))
 
 
-# The paper's table -------------------------------------------------------------------------------------------
+# The paper's table ----------------------------------------------------------------------------------------
 
 
 def test_every_row_of_the_table_is_there_and_its_f_is_of_its_se_and_p() -> None:
@@ -212,7 +217,13 @@ def test_every_option_makes_recipes(option: str) -> None:
             ),
             (
                 nguyen2022.row_recipe(row, 80_000, 3),
-                recipe_from_dict({**recipe_to_dict(nguyen2022.row_recipe(plain, 80_000, 3)), "name": row.name, "title": row.name}),
+                recipe_from_dict(
+                    {
+                        **recipe_to_dict(nguyen2022.row_recipe(plain, 80_000, 3)),
+                        "name": row.name,
+                        "title": row.name,
+                    }
+                ),
             ),
         )
     ]
@@ -230,7 +241,7 @@ def test_scores_pool_folds_then_average_runs() -> None:
     assert row_scores(np.array([[[5.0, 0.0], [5.0, 0.0]]]))[2] == 0.0
 
 
-# Cohorts -------------------------------------------------------------------------------------------------------
+# Cohorts --------------------------------------------------------------------------------------------------
 
 
 def own_cohort(root: Path, patients: int = 8, sick: int = 4, seconds: float = 1.0, cycles: int = 4) -> Path:
@@ -263,7 +274,14 @@ def small_source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     text = text.replace('kind = "cycle-log-mel"', 'kind = "cycle-log-mel"\nclip_samples = 24_000')
     (folder / "small-source.toml").write_text(text)
     simulate_dataset(folder / "icbhi", subjects=7, layout="icbhi", recordings_per_subject=1)
-    line = ["train", str(folder / "small-source.toml"), "--data", str(folder / "icbhi"), "--out", str(folder / "run")]
+    line = [
+        "train",
+        str(folder / "small-source.toml"),
+        "--data",
+        str(folder / "icbhi"),
+        "--out",
+        str(folder / "run"),
+    ]
     assert run([*line, "--epochs", "1"]) == 0
     return folder / "small-source.toml", folder / "run"
 
@@ -283,12 +301,24 @@ def test_transfer_of_ones_own_cohort(
     small_source: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = own_cohort(tmp_path / "mine"), tmp_path / "out"
-    line = ["transfer", "--from", str(small_source[1]), "--data", str(data), "--out", str(out), "--epochs", "2"]
+    line = [
+        "transfer",
+        "--from",
+        str(small_source[1]),
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--epochs",
+        "2",
+    ]
     assert run(line) == 0
     said = capsys.readouterr()
     assert "4 folds" in said.err
     found = read_predictions(out / "predictions.csv")
-    assert sorted(found.clip_ids) == sorted(f"p{p}-{c * 1000}-{c * 1000 + 1000}" for p in range(8) for c in range(4))
+    assert sorted(found.clip_ids) == sorted(
+        f"p{p}-{c * 1000}-{c * 1000 + 1000}" for p in range(8) for c in range(4)
+    )
     assert found.classes == ("normal", "crackle")
     assert json.loads((out / "metrics.json").read_text())["clips"] == 32
     for fold in range(1, 5):
@@ -316,9 +346,17 @@ def test_transfer_trains_a_recipe_first(small_source: tuple[Path, Path], tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("Fine Crackle", "Wheeze").replace("Coarse Crackle", "Wheeze"), "no clip is labelled 'crackle'"),
+        (
+            lambda text: text.replace("Fine Crackle", "Wheeze").replace("Coarse Crackle", "Wheeze"),
+            "no clip is labelled 'crackle'",
+        ),
         (lambda text: text.replace("Normal", "Wheeze"), "no clip is labelled 'normal'"),
-        (lambda text: "\n".join(line for line in text.splitlines() if "Crackle" not in line or "p0" in line), "1 patient with 'crackle'"),
+        (
+            lambda text: "\n".join(
+                line for line in text.splitlines() if "Crackle" not in line or "p0" in line
+            ),
+            "1 patient with 'crackle'",
+        ),
         (lambda text: text.replace("0.0,1.0,", "0.0,0.15,", 1), "shorter than 0.2 s"),
     ],
 )
@@ -365,7 +403,7 @@ def test_cycles_are_brought_to_the_longest_at_most_the_papers(tmp_path: Path) ->
     assert make_cohort(long, labels).clip_samples == 131_960
 
 
-# Reproducing ---------------------------------------------------------------------------------------------------
+# Reproducing ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -413,10 +451,14 @@ def test_reproduce_runs_rows_and_goes_on(
     for part in (out / "rows" / rows[1] / "run-1").glob("fold-*"):
         assert len(set(read_predictions(part / "predictions.csv").subjects)) == 2  # one sick, one healthy
     with pytest.raises(LaennecError, match=r"another protocol \(epochs"):
-        run(["2" if word == "1" and line[k - 1] == "--epochs" else word for k, word in enumerate(line)] + rows)
+        run(
+            ["2" if word == "1" and line[k - 1] == "--epochs" else word for k, word in enumerate(line)] + rows
+        )
 
 
-def test_reproduce_estimates_and_refuses(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reproduce_estimates_and_refuses(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = ["reproduce", "nguyen2022", "--target", str(cohort), "--out", str(tmp_path / "out")]
     with pytest.raises(UsageError, match="name the source's folder"):
         run([*line, "--rows", "transfer"])
@@ -434,7 +476,9 @@ def test_source_and_target_may_not_share_patients() -> None:
 
 def test_a_small_cohort_is_drawn_by_seed() -> None:
     subjects = [f"p{k:02d}" for k in range(30) for _ in range(2)]
-    clips = pd.DataFrame({"subject": subjects, "recording": subjects, "label": ["normal", "crackle", "normal", "normal"] * 15})
+    clips = pd.DataFrame(
+        {"subject": subjects, "recording": subjects, "label": ["normal", "crackle", "normal", "normal"] * 15}
+    )
     drawn = nguyen2022.draw_patients(clips, 5, 4, 1)
     assert drawn["subject"].nunique() == 9
     assert drawn[drawn["label"] == "crackle"]["subject"].nunique() == 4

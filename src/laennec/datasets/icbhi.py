@@ -1,8 +1,8 @@
 """ICBHI 2017 Respiratory Sound Database: recordings with their respiratory cycles, read as distributed.
 
-``ICBHI_final_database/*.wav`` (or FLAC) with a text file each: a line a cycle, ``start end crackles wheezes``,
-in seconds and 0 or 1. Beside or in that folder lie the official split of 920 recordings, the demographics and
-the diagnoses; whatever of the three is missing is only not known.
+``ICBHI_final_database/*.wav`` (or FLAC) with a text file each: a line a cycle, ``start end crackles
+wheezes``, in seconds and 0 or 1. Beside or in that folder lie the official split of 920 recordings, the
+demographics and the diagnoses; whatever of the three is missing is only not known.
 
 File names are ``patient_index_location_mode_device``. Copies differ in small ways, all of which are read and
 reported: CRLF line ends, an empty line, and ``226_1b1_Pl_sc_Meditron`` in the split for the recording
@@ -270,7 +270,7 @@ def _read_tables(root: Path, defects: list[Defect]) -> _Tables:
         defects.append(Defect("patient in two splits", SPLIT_FILE, detail))
     for patient, age, sex, *_ in _rows(root, DEMOGRAPHICS_FILE, 6, defects):
         tables.demographics[patient] = {"age_years": _known(age), "sex": SEX.get(sex)}
-    tables.diagnosis = {patient: name for patient, name in _rows(root, DIAGNOSIS_FILE, 2, defects)}
+    tables.diagnosis = dict(_rows(root, DIAGNOSIS_FILE, 2, defects))
     return tables
 
 
@@ -306,7 +306,9 @@ def _absent(split: dict[str, str], audio: dict[str, Path], root: Path) -> Iterat
 def verify(root: Path, progress: bool = False) -> list[Defect]:
     """Return whatever differs from the published counts; recordings that cannot be decoded are named."""
     rows, defects = read(root)
-    wrong = [defect for defect in defects if defect.kind not in ("odd form", "renamed", "patient in two splits")]
+    wrong = [
+        defect for defect in defects if defect.kind not in ("odd form", "renamed", "patient in two splits")
+    ]
     recordings = {row["recording"]: row["split"] for row in rows}
     counts = {
         "recordings": (len(recordings), RECORDINGS),

@@ -127,8 +127,12 @@ def _read_cohort(root: Path, defects: list[Defect]) -> _Cohort:
             _malformed(defects, root / RECORDINGS_NAME, line, f"{cells['recording']} is there twice")
         else:
             cohort.recordings[cells["recording"]] = cells
-    for line, cells in _optional(root / CYCLES_NAME, ("recording", "start_s", "end_s"),
-                                 ("inspiration_end_s", "channel", "label"), defects):
+    for line, cells in _optional(
+        root / CYCLES_NAME,
+        ("recording", "start_s", "end_s"),
+        ("inspiration_end_s", "channel", "label"),
+        defects,
+    ):
         try:
             cycle = _cycle(cells, cohort)
         except (KeyError, ValueError) as error:
@@ -274,8 +278,8 @@ def _rows(
                 or told.get("label")
             )
             if label is None:
-                detail = f"{name}, channel {channel}: no label in {CYCLES_NAME}, {LABELS_NAME} or {RECORDINGS_NAME}"
-                defects.append(Defect("no annotation", str(root), detail))
+                places = f"{CYCLES_NAME}, {LABELS_NAME} or {RECORDINGS_NAME}"
+                detail = f"{name}, channel {channel}: no label in {places}"defects.append(Defect("no annotation", str(root), detail))
                 return
             path, in_file = channels[channel]
             yield {

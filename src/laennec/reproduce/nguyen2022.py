@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,8 @@ _MASKS = {
 }
 OPTIONS: dict[str, Option] = {
     "Band": Option(
-        "each band's mean over the clip is taken out, and with it the device's frequency response: the part of "
-        "spectrum correction (Nguyen, Pernkopf and Kosmider, EUSIPCO 2020) that needs no reference device",
+        "each band's mean over the clip is taken out, and with it the device's frequency response: the part "
+        "of spectrum correction (Nguyen, Pernkopf and Kosmider, EUSIPCO 2020) that needs no reference device",
         both={"front_end": {"normalisation": "band"}},
     ),
     "2kHz": Option(
@@ -101,8 +101,8 @@ OPTIONS: dict[str, Option] = {
         },
     ),
     "OneCycle": Option(
-        "fine-tuning by a one-cycle rate of 5e-4 in batches of 32, and the last epoch kept: accuracy on a few "
-        "validation patients chooses epochs by chance, and favours a model that calls everything normal",
+        "fine-tuning by a one-cycle rate of 5e-4 in batches of 32, and the last epoch kept: accuracy on a "
+        "few validation patients chooses epochs by chance, and favours a model that calls everything normal",
         target={
             "learning_rate": 5e-4,
             "batch_size": 32,
@@ -118,8 +118,9 @@ OPTIONS: dict[str, Option] = {
         target={"decision": "validation-f1"},
     ),
     "StochNorm": Option(
-        "stochastic normalisation (Kou et al., NeurIPS 2020; Nguyen & Pernkopf, IEEE TBME 2022): in training, "
-        "half of the channels, drawn anew each step, are normalised by running instead of batch statistics",
+        "stochastic normalisation (Kou et al., NeurIPS 2020; Nguyen & Pernkopf, IEEE TBME 2022): in "
+        "training, half of the channels, drawn anew each step, are normalised by running instead of batch "
+        "statistics",
         target={"model": {"stochastic_norm": 0.5}},
     ),
 }
@@ -149,7 +150,8 @@ def parse_row(name: str) -> Row:
     match = ROW.fullmatch(name)
     if match is None:
         raise UsageError(
-            f"{name!r} names no system; expected for example {BASELINE} or {list(PAPER)[10]}, with options after +"
+            f"{name!r} names no system; expected for example {BASELINE} or {list(PAPER)[10]}, "
+            "with options after +"
         )
     inputs = tuple(PARTS[part] for part in match["inputs"].strip("_").split("_"))
     ratio = f"{match['ratio'][0]}:{match['ratio'][1]}" if match["ratio"] else "1:2"
@@ -262,7 +264,9 @@ class Plan:
     command: str = ""
 
 
-def reproduce_nguyen2022(plan: Plan, say: Callable[[str], None] = print, estimate: bool = False) -> dict[str, Any]:
+def reproduce_nguyen2022(
+    plan: Plan, say: Callable[[str], None] = print, estimate: bool = False
+) -> dict[str, Any]:
     """Run the rows that are asked for and write ``tables.md`` and ``tables.json`` below ``plan.out``.
 
     Parameters
@@ -287,7 +291,9 @@ def reproduce_nguyen2022(plan: Plan, say: Callable[[str], None] = print, estimat
         raise UsageError("runs, epochs and every are 1 or more")
     starting = [row for row in rows if row.start]
     if starting and plan.source is None:
-        raise UsageError(f"{starting[0].name} starts from a source model; name the source's folder with --source")
+        raise UsageError(
+            f"{starting[0].name} starts from a source model; name the source's folder with --source"
+        )
     target_dataset = plan.target_dataset or datasets.guess(plan.target)
     source_dataset = plan.source_dataset or (datasets.guess(plan.source) if plan.source else "")
     clips = load_target(plan.target, target_dataset, plan.patients, plan.seed)
@@ -307,7 +313,8 @@ def reproduce_nguyen2022(plan: Plan, say: Callable[[str], None] = print, estimat
         if row.start:
             start = _source(plan, row, source_dataset, cohort, hardware, say)
         recipe = row_recipe(row, cohort.clip_samples, plan.epochs)
-        say(f"[{number}/{len(order)}] {row.name}: {plan.runs} runs of {cohort.folds} folds, {plan.epochs} epochs")
+        told = f"{plan.runs} runs of {cohort.folds} folds, {plan.epochs} epochs"
+        say(f"[{number}/{len(order)}] {row.name}: {told}")
         with clock.shown(row.name):
             cross_validate(
                 cohort, recipe, plan.out / "rows" / row.name, plan.runs, start, hardware, clock.fold_done
@@ -435,7 +442,9 @@ def _claim(plan: Plan, cohort: Any, target_dataset: str, source_dataset: str) ->
         found = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(name for name in told if found.get(name) != told[name])
         if changed:
-            raise LaennecError(f"{plan.out} holds rows of another protocol ({', '.join(changed)}); name another")
+            raise LaennecError(
+                f"{plan.out} holds rows of another protocol ({', '.join(changed)}); name another"
+            )
         told["command"] = found.get("command", plan.command)
     write_json(path, {**told, "command": told.get("command", plan.command)})
 
@@ -465,7 +474,10 @@ def _estimate(plan: Plan, rows: Sequence[Row], cohort: Any, say: Callable[[str],
     for name, seconds in sources.items():
         total += seconds
         say(f"source model {name}: {_time(seconds)}")
-    say(f"all of it: about {_time(total)} on this machine; every fold is kept, so it may be stopped at any time")
+    say(
+        f"all of it: about {_time(total)} on this machine; every fold is kept, so it may be stopped at any "
+        "time"
+    )
     return total
 
 
@@ -551,9 +563,7 @@ def collect(out: Path, draws: int = metrics.DRAWS, seed: int = 0) -> dict[str, A
         patients = patients or sorted(set(runs[0].subjects))
         confusions[name] = by_patient(runs, patients)
     drawn = metrics.patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
-    resampled = {
-        name: _f_of_draws(drawn, found) for name, found in confusions.items() if drawn is not None
-    }
+    resampled = {name: _f_of_draws(drawn, found) for name, found in confusions.items() if drawn is not None}
     for name, found in confusions.items():
         se, precision, f = row_scores(found.sum(0))
         each = [float(row_scores(found.sum(0)[run : run + 1])[2]) for run in range(found.shape[1])]
@@ -626,7 +636,8 @@ def render(result: Mapping[str, Any]) -> str:
         f"Target: {told['target']}, {told['clips']['normal']} normal and {told['clips']['crackle']} crackle "
         f"cycles of {told['patients']['all']} patients, {told['patients']['with crackles']} with crackles; "
         f"{told['folds']} folds, no patient in two parts of one. Source: {told['source'] or 'none'}. The "
-        "paper's figures are of its own cohort and not comparable with ours; they show which row should lead.",
+        "paper's figures are of its own cohort and not comparable with ours; they show which row should "
+        "lead.",
         "",
         "| system | Se, paper | P+ | F | Se, ours | P+ | F | 95 % over patients | AUC | F less "
         f"{BASELINE} (95 %) | runs | epochs |",
@@ -657,7 +668,7 @@ def render(result: Mapping[str, Any]) -> str:
 
 
 def expand(rows: Iterable[str]) -> tuple[str, ...]:
-    """Names of rows, with ``all``, ``scratch``, ``transfer``, ``ratios`` and ``layers`` standing for several."""
+    """Names of rows; ``all``, ``scratch``, ``transfer``, ``ratios`` and ``layers`` stand for several."""
     found: list[str] = []
     for name in rows or ("all",):
         found += GROUPS.get(name, (name,))

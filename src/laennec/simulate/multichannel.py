@@ -11,6 +11,7 @@ is ours.
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -151,7 +152,9 @@ def _check(
 ) -> None:
     unknown = sorted(set(counts) - set(RECORDINGS_EACH))
     if unknown or not any(counts.values()) or any(not 0 <= count <= 999 for count in counts.values()):
-        raise LaennecError(f"subjects are {dict(counts)}; give 0 to 999 healthy and ipf, and not none of both.")
+        raise LaennecError(
+            f"subjects are {dict(counts)}; give 0 to 999 healthy and ipf, and not none of both."
+        )
     if any(not 1 <= count <= 99 for count in each.values()):
         raise LaennecError(f"recordings are {dict(each)}; give 1 to 99 each.")
     if seed < 0:
@@ -191,7 +194,7 @@ def _draw(
     onsets = 0.3 * period_s + period_s * np.arange(-1, count + 2)
     onsets = onsets + rng.uniform(-0.04, 0.04, onsets.size) * period_s
     breaths = []
-    for start, end in zip(onsets, onsets[1:], strict=False):
+    for start, end in itertools.pairwise(onsets):
         middle = start + (end - start) * rng.uniform(*INSPIRATION_SHARE)
         whole = bool(start >= 0 and end <= duration_s)
         breaths.append(
@@ -215,7 +218,7 @@ def _draw(
 
 
 def _render(rng: np.random.Generator, recording: CohortRecording, duration_s: float, channels: int) -> Wave:
-    """Samples ``(samples, channels)`` float32: each sensor's own breath noise, the same crackles with delays."""
+    """Samples ``(samples, channels)`` float32: each sensor's own breath noise, the crackles of all."""
     length = round(duration_s * SAMPLE_RATE)
     freqs_hz = np.fft.rfftfreq(length, 1.0 / SAMPLE_RATE)
     loudness = {"slow": 1.0, "fast": 2.0 ** (FLOW_EXPONENT / 2)}[recording.flow_rate]
@@ -247,9 +250,7 @@ def _envelope(recording: CohortRecording, phase: str, length: int) -> Wave:
     return envelope if phase == "inspiration" else envelope * 10.0 ** (EXPIRATION_DB / 20.0)
 
 
-def _add_crackles(
-    rng: np.random.Generator, wave: Wave, recording: CohortRecording, channel: int
-) -> None:
+def _add_crackles(rng: np.random.Generator, wave: Wave, recording: CohortRecording, channel: int) -> None:
     """The recording's crackles as this sensor hears them: weaker further up, each a little more or less."""
     for crackle in recording.crackles:
         two_cycle_s, deflection_s = crackle.two_cycle_ms / 1000.0, crackle.initial_deflection_ms / 1000.0

@@ -1,4 +1,4 @@
-"""``laennec transfer``: a source model and a small cohort in, cross-validated figures and a model file out."""
+"""``laennec transfer``: a source model and a small cohort in, cross-validated figures and a model out."""
 
 import json
 import sys
@@ -11,7 +11,6 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-
 
 from laennec import datasets, splits
 from laennec.errors import LaennecError, UsageError
@@ -84,11 +83,12 @@ def transfer(request: Request) -> int:
     found = report(runs, cohort, recipe, request, dataset)
     print("training on all patients", file=sys.stderr)
     run = final_run(cohort, recipe, start, request.out, runs, hardware)
-    told = card(replace(recipe, dataset=dataset), clips, splits.Split("none", *[np.ones(len(clips), bool)] * 2))
+    everything = np.ones(len(clips), bool)
+    told = card(replace(recipe, dataset=dataset), clips, splits.Split("none", everything, everything))
     told["data"]["source"] = source_card(source, start)
     told["metrics"] = {
         **summary(found, clips["clip_id"]),
-        "split": f"{cohort.folds}-fold cross-validation by patient; the file itself is trained on all of them",
+        "split": f"{cohort.folds}-fold cross-validation by patient; the file is trained on all of them",
     }
     write_json(run / "card.json", told)
     model = export(run, request.out / RUN_MODEL)
@@ -183,7 +183,9 @@ def report(
 ) -> dict[str, Any]:
     """Write and print the cross-validated figures, of the first run in full and of all in a line."""
     for number, run in enumerate(runs, start=1):
-        write_predictions(request.out / ("predictions.csv" if number == 1 else f"predictions-{number}.csv"), run)
+        write_predictions(
+            request.out / ("predictions.csv" if number == 1 else f"predictions-{number}.csv"), run
+        )
     found = score_predictions(
         request.out / "predictions.csv",
         request.out,
@@ -268,7 +270,7 @@ def final_run(
 
 
 def calibrated(runs: Sequence[Predictions]) -> float:
-    """Temperature by the cross-validated predictions: no clip's was made by a network that knew its patient."""
+    """Temperature by the cross-validated predictions: no network had heard the patient it answers for."""
     probabilities = np.concatenate([run.probabilities for run in runs])
     label = [run.classes.index(name) for run in runs for name in run.labels]
     logits = torch.from_numpy(np.log(np.maximum(probabilities, 1e-12))).float()
@@ -278,5 +280,3 @@ def calibrated(runs: Sequence[Predictions]) -> float:
 def source_card(source: Recipe, start: Start) -> Mapping[str, Any]:
     """What the model file says of where its weights began."""
     return {"recipe": start.name, "dataset": source.dataset, "labels": list(source.labels)}
-
-

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from laennec.errors import LaennecError
-
 from laennec.train.recipe import Augmentation
 
 STRETCH_N_FFT, STRETCH_HOP = 512, 128  # samples at 16 kHz: 32 and 8 ms
@@ -127,12 +126,12 @@ def draw_copies(labels: Sequence[str], settings: Augmentation, seed: int) -> lis
     """
     rng = np.random.default_rng(seed)
     stretched = [
-        Copy(row, stretch=float(rng.uniform(*settings.stretch_range)))
+        Copy(row, stretch=float(rng.uniform(settings.stretch_range[0], settings.stretch_range[-1])))
         for row, label in enumerate(labels)
         if label in settings.stretch_labels
     ]
     warped = [
-        Copy(copy.row, copy.stretch, float(rng.uniform(*settings.vtlp_range)))
+        Copy(copy.row, copy.stretch, float(rng.uniform(settings.vtlp_range[0], settings.vtlp_range[-1])))
         for copy in [*(Copy(row) for row in range(len(labels))), *stretched]
         if labels[copy.row] in settings.vtlp_labels
         for _ in range(settings.vtlp_copies)

@@ -22,7 +22,6 @@ from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
 from laennec.train.recipe import Recipe, recipe_from_dict
 
-
 # Defects of a data set that cost no clip.
 REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "unknown position")
 
@@ -191,7 +190,7 @@ def for_model(clips: pd.DataFrame, model: LungModel) -> pd.DataFrame:
         clips = in_taxonomy(clips, recipe)
         if len(clips) < before:
             print(
-                f"{before - len(clips)} clips have none of the model's labels ({', '.join(labels)}); left out",
+                f"{before - len(clips)} clips have none of the labels {', '.join(labels)}; left out",
                 file=sys.stderr,
             )
     unknown = sorted(set(clips["label"]) - set(labels))
@@ -253,7 +252,10 @@ def select(clips: pd.DataFrame, split: str, model: LungModel) -> pd.DataFrame:
     else:
         chosen = clips[column == split]
     if chosen.empty:
-        there = sorted({"all", "validation", "official", "official-disjoint", *column[column.str.len() > 0].unique()} - {"None", "nan"})
+        there = sorted(
+            {"all", "validation", "official", "official-disjoint", *column[column.str.len() > 0].unique()}
+            - {"None", "nan"}
+        )
         raise UsageError(f"no event is in split {split!r}; there are: {', '.join(there)}")
     return chosen.reset_index(drop=True)
 

@@ -81,9 +81,7 @@ class Cohort:
         )
 
 
-def _copies(
-    cycles: Sequence[Cycle], front_end: CycleLogMel, padding: str, copies: Sequence[Copy]
-) -> Tensor:
+def _copies(cycles: Sequence[Cycle], front_end: CycleLogMel, padding: str, copies: Sequence[Copy]) -> Tensor:
     wanted = sorted({copy.row for copy in copies})
     place = {row: index for index, row in enumerate(wanted)}
     moved = [replace(copy, row=place[copy.row]) for copy in copies]
@@ -100,7 +98,9 @@ def cycle_front_end(recipe: Recipe) -> CycleLogMel:
     """
     front_end = build_parts(recipe)[0]
     if not isinstance(front_end, CycleLogMel):
-        raise LaennecError(f"recipe {recipe.name}: transfer works on cycles; its front end must be cycle-log-mel")
+        raise LaennecError(
+            f"recipe {recipe.name}: transfer works on cycles; its front end must be cycle-log-mel"
+        )
     return front_end
 
 
@@ -130,7 +130,7 @@ def make_cohort(
     """
     lasting = (clips["end_s"] - clips["start_s"]).round(6)  # 0.2 s in binary may be a little less
     if (lasting < SHORTEST_CYCLE_S).any():
-        row = clips.loc[lasting.idxmin()]
+        row = clips.iloc[int(lasting.argmin())]
         raise LaennecError(
             f"{int((lasting < SHORTEST_CYCLE_S).sum())} cycles are shorter than {SHORTEST_CYCLE_S} s, first "
             f"{row['clip_id']} ({lasting.min():.3f} s); mend or remove them"
@@ -147,14 +147,12 @@ def make_cohort(
     fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
     if int(fold.max()) + 1 == 2:
         raise LaennecError(
-            f"2 patients have {labels[-1]!r}; a third is needed, since training, validation and test patients "
-            "are different ones"
+            f"2 patients have {labels[-1]!r}; a third is needed, since training, validation and test "
+            "patients are different ones"
         )
     cycles = read_cycles(clips, sample_rate)
     longest = max(len(cycle.samples) for cycle in cycles)
-    return Cohort(
-        clips, cycles, fold, labels, sample_rate, clip_samples or min(longest, LONGEST_LENGTH)
-    )
+    return Cohort(clips, cycles, fold, labels, sample_rate, clip_samples or min(longest, LONGEST_LENGTH))
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ def best_f1_shift(logits: Tensor, label: Tensor) -> float:
 def shift_head(network: nn.Module, shift: float) -> None:
     """Add to the last class's logit, for good."""
     head: Any = network.head
-    linear = head[-1] if isinstance(head, nn.Sequential) else head
+    linear: Any = head[-1] if isinstance(head, nn.Sequential) else head
     with torch.no_grad():
         linear.bias[-1] += shift
 
@@ -291,7 +289,8 @@ def run_fold(
             **told,
             "fold": fold + 1,
             "clips": {
-                name: int(mask.sum()) for name, mask in zip(("train", "validation", "test"), masks, strict=True)
+                name: int(mask.sum())
+                for name, mask in zip(("train", "validation", "test"), masks, strict=True)
             },
             "source": start.name if start else None,
             "recipe": recipe_to_dict(recipe),
@@ -371,7 +370,7 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
 
 
 def seconds_a_clip(recipe: Recipe, threads: int = 0, batches: int = 12) -> float:
-    """Median time of a training step on this machine, by the clip: noise in, the recipe's network and loss."""
+    """Median time of a training step on this machine, by the clip, on noise."""
     front_end, network = build_parts(recipe)
     count = batches * recipe.batch_size
     images = torch.randn(count, 1, front_end.bands, front_end.frames).to(memory_format=torch.channels_last)

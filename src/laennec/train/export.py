@@ -76,7 +76,10 @@ class FitParts(nn.Module):
             "expiration": (torch.minimum(inspiration, length - 1), (length - inspiration).clamp_min(1)),
         }
         return torch.cat(
-            [fit(waveform, bounds[name][1], bounds[name][0]) for name, fit in zip(self.inputs, self.parts, strict=True)],
+            [
+                fit(waveform, bounds[name][1], bounds[name][0])
+                for name, fit in zip(self.inputs, self.parts, strict=True)
+            ],
             dim=1,
         )
 

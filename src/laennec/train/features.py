@@ -288,7 +288,9 @@ class CycleLogMel(nn.Module):
         filters = triangular_filters(edges, self.n_fft, self.sample_rate).T
         if self.highpass_hz:
             bins_hz = np.arange(self.n_fft // 2 + 1) * self.sample_rate / self.n_fft
-            filters = filters * bessel_highpass_magnitude(bins_hz, self.sample_rate, self.highpass_hz)[:, None]
+            filters = (
+                filters * bessel_highpass_magnitude(bins_hz, self.sample_rate, self.highpass_hz)[:, None]
+            )
         return torch.tensor(filters, dtype=torch.float32)
 
     def fit_statistics(self, images: Tensor) -> None:

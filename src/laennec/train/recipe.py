@@ -43,7 +43,7 @@ class Augmentation:
     stretch_range: tuple[float, ...] = (0.8, 1.25)
     """Lowest and highest rate of time stretching; above 1 is faster."""
     vtlp_labels: tuple[str, ...] = ()
-    """Classes whose training clips, stretched ones included, get copies by vocal tract length perturbation."""
+    """Classes whose training clips, stretched ones included, get copies by vocal tract perturbation."""
     vtlp_copies: int = 1
     """How many of them each."""
     vtlp_range: tuple[float, ...] = (0.9, 1.1)
@@ -61,7 +61,7 @@ class Recipe:
     dataset: str = "sprsound"
     labels: tuple[str, ...] = SPRSOUND_EVENTS
     taxonomy: Literal["own", "icbhi"] = "own"
-    """``icbhi``: map the data set's labels to normal, crackle, wheeze and both (`laennec.labels.TO_ICBHI`)."""
+    """``icbhi``: map labels to normal, crackle, wheeze and both (`laennec.labels.TO_ICBHI`)."""
     other_labels: Literal["refuse", "leave out"] = "refuse"
     """What happens to clips whose label is none of `labels`."""
     padding: Literal["tile", "zero", "sample"] = "tile"
@@ -92,8 +92,8 @@ class Recipe:
     monitor: Literal["ts", "accuracy", "average_precision", "last"] = "ts"
     """What of the validation side chooses the epoch; ``last`` chooses none and keeps the last."""
     decision: Literal["argmax", "validation-f1"] = "argmax"
-    """``validation-f1``: the last class's logit is shifted so that its F-score on the validation side is best;
-    cross-validation only."""
+    """``validation-f1``: the last class's logit is shifted so that its F-score on the validation side is
+    best; cross-validation only."""
     fine_tune_from: str = ""
     """Where fine-tuning begins, by the names of Nguyen & Pernkopf's Table II: ``2ndConv``, ``4thBN``, …;
     earlier layers keep the weights they start with. Empty: everything is trained."""
@@ -185,7 +185,9 @@ def _checked(kind: type, table: dict[str, Any], where: str) -> Any:
     hints = typing.get_type_hints(kind)
     # TOML and JSON know lists only.
     table = {
-        name: tuple(value) if isinstance(value, list) and typing.get_origin(hints.get(name)) is tuple else value
+        name: tuple(value)
+        if isinstance(value, list) and typing.get_origin(hints.get(name)) is tuple
+        else value
         for name, value in table.items()
     }
     for name, value in table.items():
