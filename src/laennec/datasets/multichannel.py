@@ -279,7 +279,8 @@ def _rows(
             )
             if label is None:
                 places = f"{CYCLES_NAME}, {LABELS_NAME} or {RECORDINGS_NAME}"
-                detail = f"{name}, channel {channel}: no label in {places}"defects.append(Defect("no annotation", str(root), detail))
+                detail = f"{name}, channel {channel}: no label in {places}"
+                defects.append(Defect("no annotation", str(root), detail))
                 return
             path, in_file = channels[channel]
             yield {
