@@ -35,7 +35,8 @@ lint: $(DEV) docs  ## ruff, mypy on src, and the documentation without warnings
 	$(BIN)/mypy
 
 docs: $(DEV)  ## build the documentation in site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@# Not --quiet: with it, mkdocs does not count the warnings that --strict stops at.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: $(DEV)  ## serve the documentation on this computer, rebuilt as it is written
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
