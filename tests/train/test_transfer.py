@@ -521,3 +521,37 @@ def test_intervals_are_over_patients_and_differences_paired(tmp_path: Path) -> N
         by_hand.append((hits / truth.sum(), hits / (predicted == 1).sum()))
     se, precision = np.mean(by_hand, axis=0)
     assert one[k] == pytest.approx(2 * se * precision / (se + precision))
+
+
+# The official split --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["official", "official-disjoint"])
+def test_nothing_is_chosen_on_the_official_test_set(
+    split: str, small_source: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    icbhi, out = tmp_path / "icbhi", tmp_path / "out"
+    simulate_dataset(icbhi, subjects=7, layout="icbhi", recordings_per_subject=2)
+    listed = icbhi / "ICBHI_challenge_train_test.txt"
+    lines = listed.read_text().splitlines()
+    lines[0] = lines[0].replace("train", "test")  # one patient in both halves, as 156 and 218 are
+    listed.write_text("\n".join(lines) + "\n")
+    line = ["train", str(small_source[0]), "--data", str(icbhi), "--out", str(out)]
+    assert run([*line, "--epochs", "2", "--split", split]) == 0
+    told = json.loads((out / "run.json").read_text())
+    assert told["best_epoch"] is None
+    assert told["last_epoch"]["epoch"] == 1
+    assert told["temperature"] == 1.0
+    assert told["shared_subjects"] == (1 if split == "official" else 0)
+    found = read_predictions(out / "predictions.csv")
+    first = lines[0].split("_")[0]
+    assert (first in found.subjects) == (split == "official")
+    assert (
+        run(["evaluate", str(out), "--data", str(icbhi), "--split", split, "--out", str(tmp_path / "e")]) == 0
+    )
+    again = read_predictions(tmp_path / "e" / "predictions.csv")
+    assert set(again.clip_ids) == set(found.clip_ids)
+    by_clip = dict(zip(again.clip_ids, again.probabilities, strict=True))
+    for clip, row in zip(found.clip_ids, found.probabilities, strict=True):
+        np.testing.assert_allclose(by_clip[clip], row, atol=2e-3)
+    assert "official" in json.loads((tmp_path / "e" / "metrics.json").read_text())["provenance"]["split"]
