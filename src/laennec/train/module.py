@@ -141,19 +141,16 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> Any:
         recipe = self.recipe
         rate = recipe.learning_rate
-        groups: list[dict[str, Any]] = []
+        # One group for each pair of rate and decay: the fused step is a call a group.
+        alike: dict[tuple[float, float], list[Tensor]] = {}
         for parameter in self.parameters():
             if not parameter.requires_grad:
                 continue
             wide = parameter.shape[1] if parameter.ndim == 2 else 0
-            groups.append(
-                {
-                    "params": [parameter],
-                    "lr": rate * min(1.0, WIDE_INPUTS / max(1, wide)),
-                    # Biases and batch norm are not decayed.
-                    "weight_decay": recipe.weight_decay if parameter.ndim > 1 else 0.0,
-                }
-            )
+            # Biases and batch norm are not decayed.
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            alike.setdefault((rate * min(1.0, WIDE_INPUTS / max(1, wide)), decay), []).append(parameter)
+        groups = [{"params": own, "lr": lr, "weight_decay": decay} for (lr, decay), own in alike.items()]
         kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
         optimizer = kind(groups, lr=rate, fused=True)
         if recipe.schedule == "constant":
