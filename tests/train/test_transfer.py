@@ -523,7 +523,7 @@ def test_intervals_are_over_patients_and_differences_paired(tmp_path: Path) -> N
     assert one[k] == pytest.approx(2 * se * precision / (se + precision))
 
 
-# The official split --------------------------------------------------------------------------------------------
+# The official split -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("split", ["official", "official-disjoint"])
