@@ -150,7 +150,9 @@ class Classifier(L.LightningModule):
             # Biases and batch norm are not decayed.
             decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
             alike.setdefault((rate * min(1.0, WIDE_INPUTS / max(1, wide)), decay), []).append(parameter)
-        groups = [{"params": own, "lr": lr, "weight_decay": decay} for (lr, decay), own in alike.items()]
+        groups: list[dict[str, Any]] = [
+            {"params": own, "lr": lr, "weight_decay": decay} for (lr, decay), own in alike.items()
+        ]
         kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
         optimizer = kind(groups, lr=rate, fused=True)
         if recipe.schedule == "constant":
