@@ -76,7 +76,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["analyze", "--nonsense"],
         ["analyze"],
         ["train", "default"],
-        ["simulate"],
+        ["simulate", "x", "--subjects", "many"],
+        ["simulate", "x", "--layout", "multichannel", "--subjects", "16"],
+        ["reproduce", "nguyen2022", "--target", ".", "--rows", "Cyc"],
+        ["transfer"],
         ["challenge", "--task", "13", "--wav", "x", "--out", "y"],
         ["analyze", "a.wav", "b.wav", "--events", "c.csv"],
         ["analyze", "a.wav", "--picture"],
@@ -278,6 +281,6 @@ def test_train_evaluate_export(
     assert evaluated["scores"] == pytest.approx(trained["scores"], abs=1e-4)
     assert evaluated["provenance"]["command"]
     assert laennec("evaluate", run, "--data", simulated, "--split", "test-inter", "--out", out) == 2
-    assert "there are: all, train, validation" in capsys.readouterr().err
+    assert "there are: all, official, official-disjoint, train, validation" in capsys.readouterr().err
     assert laennec("export", run, "--out", tmp_path / "x.onnx") == 0
     assert (tmp_path / "x.onnx").read_bytes()
