@@ -474,6 +474,14 @@ def test_source_and_target_may_not_share_patients() -> None:
     nguyen2022.refuse_shared_patients(clips, clips.assign(dataset="folder"))
 
 
+def test_a_source_that_knows_the_cohort_is_refused(small_source: tuple[Path, Path], tmp_path: Path) -> None:
+    icbhi = small_source[0].parent / "icbhi"
+    for source in (small_source[1], small_source[1] / "model.onnx"):
+        line = ["transfer", "--from", str(source), "--data", str(icbhi), "--out", str(tmp_path / "out")]
+        with pytest.raises(LaennecError, match=r"would be\s+memory"):
+            run(line)
+
+
 def test_a_small_cohort_is_drawn_by_seed() -> None:
     subjects = [f"p{k:02d}" for k in range(30) for _ in range(2)]
     clips = pd.DataFrame(

@@ -64,6 +64,8 @@ def transfer(request: Request) -> int:
         If the labels are not there, a class has too few patients, a cycle is too short, source and target
         share patients, or the source model cannot be carried over.
     """
+    if request.runs < 1:
+        raise UsageError(f"--runs is {request.runs}; expected 1 or more")
     dataset = request.dataset or datasets.guess(request.data)
     clips, labels = target_clips(load_clips(dataset, request.data), request.target_class)
     clips = training_clips(clips)
@@ -145,7 +147,25 @@ def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tu
             fit(prepare(source_clips, recipe), recipe, folder, hardware)
         return recipe, Start(source_weights(folder)[1], recipe.name)
     recipe, weights = source_weights(request.source)
+    refuse_known_patients(request.source, recipe, clips)
     return recipe, Start(weights, recipe.name)
+
+
+def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> None:
+    """Raise LaennecError where a source model has learnt from patients of the cohort, as far as can be told.
+
+    A run folder says which clips it was trained on. A model file says of which data set; of a public one,
+    that is enough to refuse the same again.
+    """
+    told = Path(source) / "clips.csv"
+    if told.is_file():
+        columns = {"subject": str, "recording": str, "dataset": str}
+        refuse_shared_patients(pd.read_csv(told, dtype=columns), clips)  # type: ignore[arg-type]
+    elif datasets.dataset(recipe.dataset).ARCHIVES and recipe.dataset in set(clips["dataset"]):
+        raise LaennecError(
+            f"the source model {recipe.name} has learnt from {recipe.dataset}, which your cohort is of: "
+            "figures of patients that it knows would be memory; take another source with --from"
+        )
 
 
 def target_recipe(request: Request, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
