@@ -227,6 +227,14 @@ def draw_patients(clips: pd.DataFrame, healthy: int, sick: int, seed: int) -> pd
     return clips[np.isin(groups, chosen)].reset_index(drop=True)
 
 
+def some(clips: pd.DataFrame, every: int, seed: int) -> pd.DataFrame:
+    """One clip in so many, drawn by seed; every n-th row would be the same few sensors of an array."""
+    if every == 1:
+        return clips
+    drawn = np.random.default_rng(seed).permutation(len(clips))[: -(-len(clips) // every)]
+    return clips.iloc[np.sort(drawn)].reset_index(drop=True)
+
+
 def load_target(root: Path, dataset: str, patients: tuple[int, int] | None, seed: int) -> pd.DataFrame:
     """Normal and crackle cycles of a data set; its published test set is left alone."""
     from laennec.train.commands import load_clips, training_clips
@@ -254,7 +262,7 @@ class Plan:
     patients: tuple[int, int] | None = None
     """How many patients without and with crackles to draw from the target; all otherwise."""
     every: int = 1
-    """Take one cycle in so many of the target."""
+    """Take one cycle in so many of the target, drawn by the seed."""
     length: int = 0
     """Samples at 16 kHz that every cycle is brought to; 0: the longest cycle's, at most the paper's."""
     seed: int = 0
@@ -297,7 +305,7 @@ def reproduce_nguyen2022(
     target_dataset = plan.target_dataset or datasets.guess(plan.target)
     source_dataset = plan.source_dataset or (datasets.guess(plan.source) if plan.source else "")
     clips = load_target(plan.target, target_dataset, plan.patients, plan.seed)
-    clips = clips.iloc[:: plan.every].reset_index(drop=True)
+    clips = some(clips, plan.every, plan.seed)
     cohort = make_cohort(clips, LABELS, plan.folds, plan.seed, clip_samples=plan.length)
     say(describe(cohort, target_dataset))
     if estimate:
