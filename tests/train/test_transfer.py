@@ -482,6 +482,23 @@ def test_a_source_that_knows_the_cohort_is_refused(small_source: tuple[Path, Pat
             run(line)
 
 
+def test_a_recipe_that_fine_tunes_is_not_trained_from_nothing(cohort: Path, tmp_path: Path) -> None:
+    line = ["train", "nguyen2022", "--data", str(cohort), "--out", str(tmp_path / "out")]
+    with pytest.raises(LaennecError, match="laennec transfer --recipe nguyen2022"):
+        run(line)
+
+
+def test_some_of_an_array_are_all_of_its_sensors(cohort: Path) -> None:
+    from laennec.datasets import multichannel
+
+    clips = multichannel.load(cohort)
+    few = nguyen2022.some(clips, 4, 0)
+    assert len(few) == -(-len(clips) // 4)
+    assert few["channel"].nunique() > 12
+    pd.testing.assert_frame_equal(few, nguyen2022.some(clips, 4, 0))
+    assert nguyen2022.some(clips, 1, 0) is clips
+
+
 def test_a_small_cohort_is_drawn_by_seed() -> None:
     subjects = [f"p{k:02d}" for k in range(30) for _ in range(2)]
     clips = pd.DataFrame(

@@ -257,6 +257,11 @@ def fit(
         cannot train it on the way.
     """
     out, hardware = Path(out), hardware or Hardware()
+    if recipe.fine_tune_from and not recipe.start_from:
+        raise LaennecError(
+            f"recipe {recipe.name} fine-tunes a source model from {recipe.fine_tune_from} on; "
+            f"laennec transfer --recipe {recipe.name} does that"
+        )
     begin_run(out, data, recipe)
     if (out / "run.json").exists():
         return out
