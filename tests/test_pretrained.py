@@ -49,3 +49,24 @@ def test_it_scores_what_its_card_says(real_data: Path, tmp_path: Path) -> None:
     for name, value in told["scores"].items():
         assert found["scores"][name] == pytest.approx(value, abs=2e-3), name
     assert time.perf_counter() - started < 300
+
+
+def test_the_source_model_is_small_and_can_be_carried_over() -> None:
+    from laennec.labels import ICBHI_CYCLES
+    from laennec.models.nguyen2022 import NguyenNet
+    from laennec.train.transfer import source_weights, take_over
+
+    model = load_model("source")
+    assert model.card.labels == ICBHI_CYCLES
+    assert model.card.task == "cycle"
+    path = Path(str(files("laennec") / "pretrained" / "source.onnx"))
+    assert path.stat().st_size <= 5e6
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert model.sha256 in card
+    assert "GPL-3.0" in card
+    recipe, weights = source_weights("source")
+    assert recipe.name == "transfer-source"
+    network = NguyenNet(2, (1, 45, 400), (250, 150))
+    taken = take_over(network, weights, "source")
+    assert sum("conv.weight" in name for name in taken) == 14
+    assert sum("running_var" in name for name in taken) == 14
