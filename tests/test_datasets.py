@@ -936,6 +936,8 @@ def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
 )
 def test_multichannel_names_what_is_wrong(file, text, message, tmp_path):
     tiny_multichannel(tmp_path)
+    if file == "recordings.csv":
+        (tmp_path / "labels.csv").unlink()  # which names a recording that is gone
     (tmp_path / file).write_text(text)
     with pytest.raises(LaennecError, match=message):
         multichannel.load(tmp_path)
@@ -955,8 +957,27 @@ def test_a_folder_is_known_by_its_files(tmp_path):
     for name, make in TINY.items():
         make(tmp_path / name)
         assert datasets.guess(tmp_path / name) == name
+    assert datasets.guess(tmp_path / "icbhi" / "ICBHI_final_database") == "icbhi"
+    (tmp_path / "empty").mkdir()
     with pytest.raises(LaennecError, match="no recordings of a known layout"):
+        datasets.guess(tmp_path / "empty")
+    with pytest.raises(LaennecError, match="no such file or folder"):
         datasets.guess(tmp_path / "gone")
+
+
+def test_multichannel_names_labels_of_what_is_not_there_and_reads_other_columns(tmp_path):
+    tiny_multichannel(tmp_path)
+    path = tmp_path / "recordings.csv"
+    path.write_text(path.read_text().replace("label\n", "label,notes\n", 1))
+    assert len(multichannel.load(tmp_path)) == 10
+    labels = tmp_path / "labels.csv"
+    good = labels.read_text()
+    labels.write_text(good + "B,0,crackle\n")
+    with pytest.raises(LaennecError, match=r"line 4: recording 'B' is not in recordings.csv"):
+        multichannel.load(tmp_path)
+    labels.write_text(good + "a,7,crackle\n")
+    with pytest.raises(LaennecError, match="a has no channel 7, from 0; it has 2"):
+        multichannel.load(tmp_path)
 
 
 # The real recordings --------------------------------------------------------------------------------------

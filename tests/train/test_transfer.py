@@ -187,6 +187,7 @@ def test_row_names() -> None:
     for wrong, message in (
         ("Cyc", "names no system"),
         ("Scratch_Cyc_Ins_SamplePad", "need a ratio"),
+        ("Scratch_Cyc_Ins_Ratio_99_SamplePad", "no ratio 9:9"),
         ("Scratch_Cyc_SamplePad+Magic", "unknown option 'Magic'"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -334,6 +335,15 @@ def test_transfer_of_ones_own_cohort(
     assert json.loads((tmp_path / "seen" / "p0.json").read_text())["events"]
     line = ["evaluate", str(out), "--data", str(data), "--dataset", "folder", "--split", "all", "--out"]
     assert run([*line, str(tmp_path / "again")]) == 0
+    assert len(read_predictions(tmp_path / "again" / "predictions.csv").clip_ids) == 32
+    # What was made of other labels, or knows these patients, is not taken for this.
+    again = ["transfer", "--data", str(data), "--out", str(out), "--epochs", "2", "--from"]
+    with pytest.raises(LaennecError, match=r"would be\s+memory"):
+        run([*again, str(out)])
+    csv = data / "clips.csv"
+    csv.write_text(csv.read_text().replace("Normal", "Fine Crackle", 1))
+    with pytest.raises(LaennecError, match=r"other settings .*clips, labels or patients"):
+        run([*again, str(small_source[1])])
 
 
 def test_transfer_trains_a_recipe_first(small_source: tuple[Path, Path], tmp_path: Path) -> None:
@@ -378,8 +388,9 @@ def test_two_sick_patients_are_too_few_and_a_model_that_hears_no_cycles_is_refus
     clips, labels = target_clips(load_clips("folder", data), "crackle")
     with pytest.raises(LaennecError, match="a third is needed"):
         make_cohort(clips, labels)
+    more = own_cohort(tmp_path / "more")
     with pytest.raises(LaennecError, match="does not hear cycles"):
-        run(["transfer", "--from", "default", "--data", str(data), "--out", str(tmp_path / "out")])
+        run(["transfer", "--from", "default", "--data", str(more), "--out", str(tmp_path / "out")])
 
 
 def test_a_label_of_ones_own_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -475,11 +486,15 @@ def test_source_and_target_may_not_share_patients() -> None:
 
 
 def test_a_source_that_knows_the_cohort_is_refused(small_source: tuple[Path, Path], tmp_path: Path) -> None:
-    icbhi = small_source[0].parent / "icbhi"
+    from laennec.train.adapt import refuse_known_patients
+    from laennec.train.commands import load_clips
+
+    clips = load_clips("icbhi", small_source[0].parent / "icbhi")
+    recipe = source_weights(small_source[1])[0]
     for source in (small_source[1], small_source[1] / "model.onnx"):
-        line = ["transfer", "--from", str(source), "--data", str(icbhi), "--out", str(tmp_path / "out")]
         with pytest.raises(LaennecError, match=r"would be\s+memory"):
-            run(line)
+            refuse_known_patients(str(source), recipe, clips)
+    refuse_known_patients(str(small_source[1]), recipe, clips.assign(dataset="folder"))
 
 
 def test_a_recipe_that_fine_tunes_is_not_trained_from_nothing(cohort: Path, tmp_path: Path) -> None:
@@ -580,3 +595,32 @@ def test_nothing_is_chosen_on_the_official_test_set(
     for clip, row in zip(found.clip_ids, found.probabilities, strict=True):
         np.testing.assert_allclose(by_clip[clip], row, atol=2e-3)
     assert "official" in json.loads((tmp_path / "e" / "metrics.json").read_text())["provenance"]["split"]
+
+
+def test_airflow_is_used_where_it_is_asked_for_and_the_ratio_otherwise() -> None:
+    from laennec.train.data import Cycle, cycle_images
+
+    samples = np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    front_end = build_parts(
+        nguyen2022.row_recipe(parse_row("Scratch_Ins_Exp_Ratio_12_SamplePad"), 16_000, 1)
+    )[0]
+    known, unknown = [Cycle(samples, 5000)], [Cycle(samples)]
+    by_ratio, _ = cycle_images(known, front_end, "sample")  # type: ignore[arg-type]
+    torch.testing.assert_close(by_ratio, cycle_images(unknown, front_end, "sample")[0])  # type: ignore[arg-type]
+    by_airflow, _ = cycle_images(known, front_end, "sample", known_phases=True)  # type: ignore[arg-type]
+    assert not torch.allclose(by_ratio, by_airflow)
+    assert nguyen2022.row_recipe(
+        parse_row("Scratch_Cyc_Ins_Ratio_12_SamplePad+Airflow"), 16_000, 1
+    ).known_phases
+
+
+def test_a_fold_that_would_train_on_one_class_is_refused(tmp_path: Path) -> None:
+    from laennec.train.crossval import check_cohort
+
+    rows = [(f"s{k}", "crackle") for k in range(3)] + [(f"h{k}", "normal") for k in range(2)]
+    clips = pd.DataFrame(rows, columns=["subject", "label"]).assign(start_s=0.0, end_s=1.0)
+    clips["recording"] = clips["clip_id"] = clips["subject"]
+    with pytest.raises(LaennecError, match="would train without any normal"):
+        check_cohort(clips, ("normal", "crackle"))
+    with pytest.raises(LaennecError, match="give 3 or more"):
+        check_cohort(clips, ("normal", "crackle"), folds=2)

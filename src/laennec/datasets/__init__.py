@@ -83,14 +83,20 @@ def guess(root: str | os.PathLike[str]) -> str:
         If it is none of them.
     """
     path = Path(root)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder")
     if path.is_file() or (path / folder.CSV_NAME).is_file():
         return folder.NAME
     if (path / multichannel.RECORDINGS_NAME).is_file():
         return multichannel.NAME
-    if (path / icbhi.SPLIT_FILE).is_file() or (path / "ICBHI_final_database").is_dir():
+    if (
+        (path / icbhi.SPLIT_FILE).is_file()
+        or (path / "ICBHI_final_database").is_dir()
+        or any(icbhi.FILE_NAME.fullmatch(place.stem) for place in path.glob("*.txt"))
+    ):
         return icbhi.NAME
     if path.is_dir() and any(place.is_dir() for place in path.glob("**/*_json")):
         return sprsound.NAME
     if path.is_dir() and any(place.suffix.lower() in folder.AUDIO_SUFFIXES for place in path.rglob("*")):
         return folder.NAME
-    raise UsageError(f"{path}: no recordings of a known layout; say which with --dataset")
+    raise UsageError(f"{path}: no recordings of a known layout")

@@ -73,7 +73,7 @@ def fetch(module: ModuleType, to: Path, progress: bool = True) -> Path:
             if wrong:
                 raise LaennecError(
                     f"the download is not as published in {len(wrong)} places, first: {wrong[0]}; "
-                    f"nothing was unpacked; remove {come[0]} to download again"
+                    f"nothing was unpacked; remove {', '.join(map(str, come))} to download again"
                 )
     for path in come:
         path.unlink()

@@ -52,6 +52,7 @@ RECORDINGS_NAME, CYCLES_NAME, LABELS_NAME, CHANNELS_NAME = (
     "channels.csv",
 )
 FOLDER = "recordings"
+HARMLESS = ("unknown column",)
 SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 DESCRIBING = ("age_years", "sex", "device", "diagnosis", "split")
 
@@ -83,9 +84,10 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
     rows, defects = read(Path(root), level)
     if level == "record":
         checks.fill_durations(rows, defects)
-    if defects:
-        more = f" (and {len(defects) - 1} more; `laennec datasets info multichannel` lists them)"
-        raise LaennecError(f"{defects[0].path}: {defects[0].detail}{more if defects[1:] else ''}")
+    wrong = [defect for defect in defects if defect.kind not in HARMLESS]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more; `laennec datasets info multichannel` lists them)"
+        raise LaennecError(f"{wrong[0].path}: {wrong[0].detail}{more if wrong[1:] else ''}")
     if not rows:
         raise LaennecError(f"{root}: no respiratory cycle was found")
     return clips_table(rows, defects)
@@ -108,6 +110,10 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
             defects.append(Defect("no annotation", str(root / FOLDER), detail))
         found = list(_rows(name, told, channels, cycles, cohort, root, defects))
         rows += found if level == "event" else _records(found)
+        for label_of, channel in cohort.labels:
+            if label_of == name and channel is not None and channels and channel not in channels:
+                detail = f"{name} has no channel {channel}, from 0; it has {len(channels)}"
+                defects.append(Defect("malformed annotation", str(root / LABELS_NAME), detail))
     return rows, defects
 
 
@@ -141,9 +147,11 @@ def _read_cohort(root: Path, defects: list[Defect]) -> _Cohort:
         cohort.cycles.setdefault(cells["recording"], []).append(cycle)
     for line, cells in _optional(root / LABELS_NAME, ("recording", "label"), ("channel",), defects):
         try:
+            if cells["recording"] not in cohort.recordings:
+                raise ValueError(f"recording {cells['recording']!r} is not in {RECORDINGS_NAME}")
             cohort.labels[cells["recording"], _channel(cells)] = cells["label"]
         except (KeyError, ValueError) as error:
-            _malformed(defects, root / LABELS_NAME, line, f"{error}: expected recording, label and a channel")
+            _malformed(defects, root / LABELS_NAME, line, str(error))
     for line, cells in _optional(root / CHANNELS_NAME, ("channel", "location"), (), defects):
         try:
             cohort.locations[int(cells["channel"])] = cells["location"]
@@ -303,7 +311,7 @@ def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each channel of a recording, of its cycles."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
-        key = row["path"], row["location"]
+        key = row["recording"], row["clip_id"].rpartition("-")[2]
         clip_id = f"{row['recording']}-{row['clip_id'].rpartition('-')[2]}"
         whole = {**row, "clip_id": clip_id, "start_s": 0.0, "end_s": None, "inspiration_end_s": None}
         if key not in found or found[key]["label"].lower() == "normal":

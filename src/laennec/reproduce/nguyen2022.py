@@ -23,6 +23,7 @@ from laennec import datasets, metrics, splits
 from laennec.errors import LaennecError, UsageError
 from laennec.evaluate import Predictions
 from laennec.files import make_folder, write_json, write_text
+from laennec.segment import PHASE_RATIOS
 from laennec.train.recipe import Recipe, load_recipe, recipe_from_dict, recipe_to_dict
 
 SOURCE, TARGET = "nguyen2022-source", "nguyen2022"
@@ -117,6 +118,10 @@ OPTIONS: dict[str, Option] = {
         "the threshold is the one of best F-score on the validation patients",
         target={"decision": "validation-f1"},
     ),
+    "Airflow": Option(
+        "cycles are split where the airflow turned, where that is known; the ratio gives the lengths only",
+        target={"known_phases": True},
+    ),
     "StochNorm": Option(
         "stochastic normalisation (Kou et al., NeurIPS 2020; Nguyen & Pernkopf, IEEE TBME 2022): in "
         "training, half of the channels, drawn anew each step, are normalised by running instead of batch "
@@ -156,12 +161,16 @@ def parse_row(name: str) -> Row:
     inputs = tuple(PARTS[part] for part in match["inputs"].strip("_").split("_"))
     ratio = f"{match['ratio'][0]}:{match['ratio'][1]}" if match["ratio"] else "1:2"
     options = tuple(option for option in match["options"].split("+") if option)
+    if ratio not in PHASE_RATIOS:
+        raise UsageError(f"{name!r}: no ratio {ratio}; there are: {', '.join(PHASE_RATIOS)}")
     unknown = [option for option in options if option not in OPTIONS]
     if unknown:
         raise UsageError(f"{name!r}: unknown option {unknown[0]!r}; there are: {', '.join(OPTIONS)}")
     if inputs != ("cycle",) and not match["ratio"]:
         raise UsageError(f"{name!r}: phases need a ratio, such as _Ratio_12")
     start = "" if match["start"] == "Scratch" else match["start"]
+    # One system, one name: the paper writes both "Inp" and "Ins".
+    name = name.replace("_Inp", "_Ins")
     return Row(name, start, inputs, ratio, match["padding"].lower(), options)
 
 
@@ -539,7 +548,9 @@ def row_scores(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
         # A run that never says the class has no precision; none of its answers being right, it counts as 0.
         told = confusions[..., :, -1].sum(-1)
         precision = np.where(told > 0, hits / np.maximum(told, 1), 0.0).mean(-1)
-    return se, precision, np.nan_to_num(scores_of(se, precision))
+    # No hit is an F of 0; no clip of the class leaves it undefined.
+    none = (hits.sum(-1) == 0) & (confusions[..., -1, :].sum((-2, -1)) > 0)
+    return se, precision, np.where(none, 0.0, scores_of(se, precision))
 
 
 def finished_rows(out: Path) -> dict[str, list[Predictions]]:

@@ -15,7 +15,7 @@ import torch
 from laennec import datasets, splits
 from laennec.errors import LaennecError, UsageError
 from laennec.evaluate import Predictions, render_tables, score_predictions, write_predictions
-from laennec.files import make_folder, write_json
+from laennec.files import make_folder, write_json, written_whole
 from laennec.labels import TO_ICBHI, to_icbhi
 from laennec.model import RUN_MODEL, shipped_models
 from laennec.reproduce.nguyen2022 import (
@@ -28,7 +28,16 @@ from laennec.reproduce.nguyen2022 import (
 )
 from laennec.train.build import build_parts
 from laennec.train.commands import card, command, load_clips, summary, training_clips
-from laennec.train.crossval import Cohort, Start, cross_validate, fold_tensors, make_cohort, shift_head
+from laennec.train.crossval import (
+    Cohort,
+    Start,
+    check_cohort,
+    cross_validate,
+    fold_tensors,
+    make_cohort,
+    refuse_other,
+    shift_head,
+)
 from laennec.train.data import class_weights, training_loader
 from laennec.train.export import export
 from laennec.train.fit import Hardware, fit, fit_temperature, machine, prepare, quiet, tuned_cpu
@@ -68,7 +77,18 @@ def transfer(request: Request) -> int:
         raise UsageError(f"--runs is {request.runs}; expected 1 or more")
     dataset = request.dataset or datasets.guess(request.data)
     clips, labels = target_clips(load_clips(dataset, request.data), request.target_class)
-    clips = training_clips(clips)
+    whole, clips = len(clips), training_clips(clips)
+    if len(clips) < whole:
+        print(f"left out, being of a published test set: {whole - len(clips)} clips", file=sys.stderr)
+    unknown = clips.loc[clips["subject"].isna().to_numpy(), "recording"].nunique()
+    if unknown:
+        print(
+            f"{unknown} recordings have no known patient and count as one each: if two are of one patient, "
+            "the figures are too good",
+            file=sys.stderr,
+        )
+    load_recipe(request.recipe)  # what is wrong with the request is said before anything is trained
+    check_cohort(clips, labels, request.folds)
     hardware = Hardware(threads=request.threads)
     source, start = find_source(request, clips, hardware)
     recipe = target_recipe(request, dataset, labels, source)
@@ -138,6 +158,10 @@ def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tu
             raise UsageError(f"--from {request.source} is a recipe; --source-data names what to train it on")
         dataset = datasets.guess(request.source_data)
         recipe = replace(recipe, dataset=dataset)
+        if recipe.front_end.get("kind") != "cycle-log-mel":
+            raise LaennecError(
+                f"recipe {recipe.name} hears no cycles; take nguyen2022-source or transfer-source"
+            )
         folder = request.out / "source"
         source_clips = training_clips(load_clips(dataset, request.source_data))
         refuse_shared_patients(source_clips, clips)
@@ -145,6 +169,9 @@ def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tu
             make_folder(folder)
             print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
             fit(prepare(source_clips, recipe), recipe, folder, hardware)
+        found = source_weights(folder)[0]
+        if recipe_to_dict(found) != recipe_to_dict(recipe):
+            raise LaennecError(f"{folder} holds a source model of recipe {found.name}; choose another --out")
         return recipe, Start(source_weights(folder)[1], recipe.name)
     recipe, weights = source_weights(request.source)
     refuse_known_patients(request.source, recipe, clips)
@@ -157,8 +184,10 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
     A run folder says which clips it was trained on. A model file says of which data set; of a public one,
     that is enough to refuse the same again.
     """
-    told = Path(source) / "clips.csv"
-    if told.is_file():
+    told = next(
+        (t for t in (Path(source) / "clips.csv", Path(source) / "run" / "clips.csv") if t.is_file()), None
+    )
+    if told is not None:
         columns = {"subject": str, "recording": str, "dataset": str}
         refuse_shared_patients(pd.read_csv(told, dtype=columns), clips)  # type: ignore[arg-type]
     elif datasets.dataset(recipe.dataset).ARCHIVES and recipe.dataset in set(clips["dataset"]):
@@ -166,12 +195,22 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
             f"the source model {recipe.name} has learnt from {recipe.dataset}, which your cohort is of: "
             "figures of patients that it knows would be memory; take another source with --from"
         )
+    elif not datasets.dataset(recipe.dataset).ARCHIVES:
+        print(
+            f"note: the source model {recipe.name} has learnt from recordings of its makers' own; if your "
+            "patients are among them, the figures are memory",
+            file=sys.stderr,
+        )
 
 
 def target_recipe(request: Request, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
     """The recipe for the cohort: how the source hears is kept, what of a cycle it hears is the recipe's."""
     own = recipe_to_dict(load_recipe(request.recipe))
-    heard = {name: own["front_end"][name] for name in ("inputs", "ratio") if name in own["front_end"]}
+    heard = {
+        name: own["front_end"][name]
+        for name in ("inputs", "ratio", "highpass_hz")
+        if name in own["front_end"]
+    }
     if source.front_end.get("kind") != "cycle-log-mel":
         raise LaennecError(
             f"{source.name} does not hear cycles (its front end is {source.front_end.get('kind')}); transfer "
@@ -229,13 +268,14 @@ def final_run(
 ) -> Path:
     """Train on every patient, as long as the folds found best, and write a run folder."""
     folder = out / "run"
-    if (folder / "run.json").exists():
-        return folder
     make_folder(folder)
     told = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((out / "folds").glob("*/*/fold.json"))]
     epochs = round(float(np.median([fold["best_epoch"] + 1 for fold in told])))
     # A falling rate must fall to its end; only with a constant one can training stop anywhere.
     chosen = replace(recipe, split="none", epochs=recipe.epochs if recipe.schedule == "one-cycle" else epochs)
+    if (folder / "run.json").exists():
+        refuse_other(folder / "run.json", chosen, cohort, start)
+        return folder
     everything = np.ones(len(cohort.clips), bool)
     training, _, _ = fold_tensors(cohort, chosen, (everything, everything, everything))
     with tuned_cpu(1, hardware.threads), quiet():
@@ -272,10 +312,14 @@ def final_run(
         folder / "model.pt",
     )
     write_json(folder / "recipe.json", recipe_to_dict(chosen))
+    with written_whole(folder / "clips.csv") as temporary:
+        cohort.clips.assign(side="train").to_csv(temporary, index=False)
     write_json(
         folder / "run.json",
         {
-            "recipe": chosen.name,
+            "recipe": recipe_to_dict(chosen),
+            "cohort_sha256": cohort.digest,
+            "source_sha256": start.digest,
             "seed": chosen.seed,
             "split": "none",
             "split_seed": chosen.split_seed,

@@ -5,6 +5,7 @@ and what is there is not done again. Lightning owns the loop of each fold; the b
 memory, since a fold takes a minute and hundreds of them would fill a disk with checkpoints.
 """
 
+import hashlib
 import json
 import math
 import time
@@ -72,20 +73,25 @@ class Cohort:
     def images(self, recipe: Recipe, copies: Sequence[Copy]) -> tuple[Tensor, Tensor]:
         """Images of all cycles, kept for the next fold, and of the copies."""
         front_end = cycle_front_end(recipe)
-        key = json.dumps([recipe.front_end, recipe.padding], sort_keys=True, default=list)
+        how = (recipe.padding, recipe.known_phases)
+        key = json.dumps([recipe.front_end, *how], sort_keys=True, default=list)
         if key not in self._images:
             self._images.clear()  # one at a time: rows with the same images follow each other
-            self._images[key] = cycle_images(self.cycles, front_end, recipe.padding)[0]
-        return self._images[key], cycle_images([], front_end, recipe.padding)[1] if not copies else (
-            _copies(self.cycles, front_end, recipe.padding, copies)
-        )
+            images, _ = cycle_images(self.cycles, front_end, recipe.padding, (), recipe.known_phases)
+            self._images[key] = images
+        wanted = sorted({copy.row for copy in copies})
+        place = {row: index for index, row in enumerate(wanted)}
+        moved = [replace(copy, row=place[copy.row]) for copy in copies]
+        few = [self.cycles[row] for row in wanted]
+        varied = cycle_images(few, front_end, recipe.padding, moved, recipe.known_phases)[1]
+        return self._images[key], varied
 
-
-def _copies(cycles: Sequence[Cycle], front_end: CycleLogMel, padding: str, copies: Sequence[Copy]) -> Tensor:
-    wanted = sorted({copy.row for copy in copies})
-    place = {row: index for index, row in enumerate(wanted)}
-    moved = [replace(copy, row=place[copy.row]) for copy in copies]
-    return cycle_images([cycles[row] for row in wanted], front_end, padding, moved)[1]
+    @property
+    def digest(self) -> str:
+        """Of what decides a result: each clip with its times, label, patient and fold."""
+        names = ("clip_id", "start_s", "end_s", "label", "subject")
+        rows = zip(*(self.clips[name] for name in names), self.fold.tolist(), strict=True)
+        return hashlib.sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()
 
 
 def cycle_front_end(recipe: Recipe) -> CycleLogMel:
@@ -128,6 +134,14 @@ def make_cohort(
     LaennecError
         If a class has fewer than two patients, or a cycle is shorter than 0.2 s.
     """
+    fold = check_cohort(clips, labels, folds, seed)
+    cycles = read_cycles(clips, sample_rate)
+    longest = max(len(cycle.samples) for cycle in cycles)
+    return Cohort(clips, cycles, fold, labels, sample_rate, clip_samples or min(longest, LONGEST_LENGTH))
+
+
+def check_cohort(clips: pd.DataFrame, labels: tuple[str, ...], folds: int = 7, seed: int = 0) -> np.ndarray:
+    """Fold of each clip, or LaennecError saying why these clips cannot be cross-validated; reads no sound."""
     lasting = (clips["end_s"] - clips["start_s"]).round(6)  # 0.2 s in binary may be a little less
     if (lasting < SHORTEST_CYCLE_S).any():
         row = clips.iloc[int(lasting.argmin())]
@@ -144,15 +158,23 @@ def make_cohort(
             )
     target = (clips["label"] == labels[-1]).to_numpy()
     patients = len(set(splits.subject_groups(clips[target])))
-    fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
-    if int(fold.max()) + 1 == 2:
+    if patients == 2:
         raise LaennecError(
             f"2 patients have {labels[-1]!r}; a third is needed, since training, validation and test "
             "patients are different ones"
         )
-    cycles = read_cycles(clips, sample_rate)
-    longest = max(len(cycle.samples) for cycle in cycles)
-    return Cohort(clips, cycles, fold, labels, sample_rate, clip_samples or min(longest, LONGEST_LENGTH))
+    if folds < 3:
+        raise LaennecError(f"{folds} folds leave none to train on beside validation and test; give 3 or more")
+    fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
+    for test in range(int(fold.max()) + 1):
+        trained = set(clips["label"][splits.rotation(fold, test)[0]])
+        if trained != set(labels):
+            lost = ", ".join(sorted(set(labels) - trained))
+            raise LaennecError(
+                f"fold {test + 1} would train without any {lost}: too few patients have it beside those for "
+                "validation and test; record more, or give fewer folds"
+            )
+    return fold
 
 
 @dataclass(frozen=True)
@@ -161,6 +183,15 @@ class Start:
 
     weights: dict[str, Tensor]
     name: str
+
+    @property
+    def digest(self) -> str:
+        """Of the weights, by which a finished fold knows whether it began with them."""
+        total = hashlib.sha256()
+        for name in sorted(self.weights):
+            if "num_batches" not in name:  # a model file does not keep it
+                total.update(name.encode() + self.weights[name].float().contiguous().numpy().tobytes())
+        return total.hexdigest()
 
 
 class KeepBest(Callback):
@@ -293,6 +324,8 @@ def run_fold(
                 for name, mask in zip(("train", "validation", "test"), masks, strict=True)
             },
             "source": start.name if start else None,
+            "source_sha256": start.digest if start else None,
+            "cohort_sha256": cohort.digest,
             "recipe": recipe_to_dict(recipe),
         },
     )
@@ -331,7 +364,7 @@ def cross_validate(
         for fold in range(cohort.folds):
             folder = out / f"run-{run + 1}" / f"fold-{fold + 1}"
             seconds = 0.0
-            if not _finished(folder, seeded, cohort, fold):
+            if not _finished(folder, seeded, cohort, fold, start):
                 started = time.perf_counter()
                 run_fold(cohort, seeded, fold, folder, start, hardware)
                 seconds = time.perf_counter() - started
@@ -341,21 +374,30 @@ def cross_validate(
     return found
 
 
-def _finished(folder: Path, recipe: Recipe, cohort: Cohort, fold: int) -> bool:
+def _finished(folder: Path, recipe: Recipe, cohort: Cohort, fold: int, start: Start | None) -> bool:
     path = folder / "fold.json"
     if not path.exists():
         return False
-    told = json.loads(path.read_text(encoding="utf-8"))
-    wanted = json.loads(json.dumps(recipe_to_dict(recipe)))
-    changed = sorted(name for name in wanted if told["recipe"].get(name, wanted[name]) != wanted[name])
-    if changed:
-        raise LaennecError(
-            f"{folder} holds a fold of other settings ({', '.join(changed)}); choose another folder"
-        )
+    refuse_other(path, recipe, cohort, start)
     ids = set(read_predictions(folder / "predictions.csv").clip_ids)
     if ids != set(cohort.clips["clip_id"][cohort.fold == fold]):
         raise LaennecError(f"{folder} holds a fold of other clips; choose another folder")
     return True
+
+
+def refuse_other(path: Path, recipe: Recipe, cohort: Cohort, start: Start | None) -> None:
+    """Raise LaennecError if a JSON file tells of other settings, clips, labels or source weights."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(recipe_to_dict(recipe)))
+    changed = sorted(name for name in wanted if told["recipe"].get(name, wanted[name]) != wanted[name])
+    if told.get("cohort_sha256", cohort.digest) != cohort.digest:
+        changed.append("clips, labels or patients")
+    if told.get("source_sha256", start.digest if start else None) != (start.digest if start else None):
+        changed.append("source weights")
+    if changed:
+        raise LaennecError(
+            f"{path.parent} was made with other settings ({', '.join(changed)}); choose another folder"
+        )
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:

@@ -95,9 +95,12 @@ def cycle_images(
     front_end: CycleLogMel,
     padding: str,
     copies: Sequence[Copy] = (),
+    known_phases: bool = False,
     chunk: int = 16,
 ) -> tuple[Tensor, Tensor]:
     """Normalised images of cycles, and those of the copies that were drawn for them.
+
+    With `known_phases` a cycle is split where its airflow turned, if that is known, and not by the ratio.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def cycle_images(
             front_end.part_samples,
             front_end.ratio,
             padding,
-            cycle.inspiration_length,
+            cycle.inspiration_length if known_phases else None,
         )
         return torch.from_numpy(parts)
 

@@ -137,6 +137,9 @@ def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """The clips with their labels in the recipe's taxonomy; others are refused or left out, as it says."""
     if recipe.taxonomy == "icbhi":
         clips = clips.assign(label=[to_icbhi(str(label)) or label for label in clips["label"]])
+    elif recipe.other_labels == "leave out":
+        spelled = {name.lower(): name for name in recipe.labels}
+        clips = clips.assign(label=[spelled.get(str(label).lower(), label) for label in clips["label"]])
     unknown = sorted(set(clips["label"]) - set(recipe.labels))
     if unknown and recipe.other_labels == "refuse":
         raise LaennecError(
@@ -163,7 +166,7 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
         drawn = draw_copies(list(clips["label"].iloc[rows]), recipe.augmentation, recipe.seed)
         copies = [replace(copy, row=int(rows[copy.row])) for copy in drawn]
         cycles = read_cycles(clips, front_end.sample_rate)
-        images, varied = cycle_images(cycles, front_end, recipe.padding, copies)
+        images, varied = cycle_images(cycles, front_end, recipe.padding, copies, recipe.known_phases)
         tensors = ClipTensors(images.to(memory_format=torch.channels_last), *told)
         more = copies_of(tensors, [copy.row for copy in copies], varied) if copies else None
         return TrainingData(clips, split, front_end, tensors, more)

@@ -91,6 +91,9 @@ class Recipe:
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
     monitor: Literal["ts", "accuracy", "average_precision", "last"] = "ts"
     """What of the validation side chooses the epoch; ``last`` chooses none and keeps the last."""
+    known_phases: bool = False
+    """Split cycles at the end of inspiration that an airflow signal told, where it did, and not by the ratio.
+    A model file is given sound alone and splits by the ratio, so this is for comparing."""
     decision: Literal["argmax", "validation-f1"] = "argmax"
     """``validation-f1``: the last class's logit is shifted so that its F-score on the validation side is
     best; cross-validation only."""
