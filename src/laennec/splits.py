@@ -184,7 +184,7 @@ def cohort_folds(clips: pd.DataFrame, sick: np.ndarray, folds: int = 7, seed: in
     Raises
     ------
     LaennecError
-        If there are fewer sick, or fewer healthy, patients than folds need.
+        If there are fewer sick patients than folds.
     """
     groups = subject_groups(clips)
     names = np.unique(groups)

@@ -9,8 +9,8 @@ those folders alone.
 
 import json
 import math
-import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from laennec.errors import LaennecError, UsageError
 from laennec.evaluate import Predictions
 from laennec.files import make_folder, write_json, write_text
 from laennec.segment import PHASE_RATIOS
-from laennec.train.recipe import Recipe, load_recipe, recipe_from_dict, recipe_to_dict
+from laennec.train.recipe import Recipe, changed_settings, load_recipe, recipe_from_dict, recipe_to_dict
 
 SOURCE, TARGET = "nguyen2022-source", "nguyen2022"
 LABELS = ("normal", "crackle")
@@ -384,16 +384,12 @@ class Clock:
         if seconds:
             self._taken.append(seconds)
             if not _terminal() and len(self._taken) % FOLDS == 0:
-                import sys
-
                 left_s = self._left * float(np.mean(self._taken))
                 print(f"{self._left} folds left, about {left_s / 60:.0f} min", file=sys.stderr, flush=True)
         self._progress.advance(self._task)
 
 
 def _terminal() -> bool:
-    import sys
-
     return sys.stderr.isatty()
 
 
@@ -416,8 +412,7 @@ def _source(
         fit(prepare(clips, recipe), recipe, folder, hardware)
     else:
         told = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-        wanted = json.loads(json.dumps(recipe_to_dict(recipe)))
-        changed = sorted(name for name in wanted if told.get(name, wanted[name]) != wanted[name])
+        changed = changed_settings(told, recipe, str(folder))
         if changed:
             raise LaennecError(f"{folder} is a source model of other settings ({', '.join(changed)})")
     return Start(source_weights(folder)[1], str(Path("source") / source_name(row)))
@@ -712,8 +707,3 @@ GROUPS = {
         for place in ("2ndBN", "2ndConv", "3rdBN", "3rdConv", "4thBN", "4thConv")
     ),
 }
-
-
-def result_path(out: str | os.PathLike[str]) -> Path:
-    """Where the table lies."""
-    return Path(out) / "tables.md"

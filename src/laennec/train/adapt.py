@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
@@ -37,13 +36,12 @@ from laennec.train.crossval import (
     make_cohort,
     refuse_other,
     shift_head,
+    train_network,
 )
-from laennec.train.data import class_weights, training_loader
 from laennec.train.export import export
-from laennec.train.fit import Hardware, fit, fit_temperature, machine, prepare, quiet, tuned_cpu
-from laennec.train.module import Classifier
+from laennec.train.fit import Hardware, fit, fit_temperature, machine, prepare, tuned_cpu
 from laennec.train.recipe import Recipe, load_recipe, recipe_from_dict, recipe_names, recipe_to_dict
-from laennec.train.transfer import freeze_before, source_weights, take_over
+from laennec.train.transfer import source_weights
 
 
 @dataclass(frozen=True)
@@ -278,33 +276,14 @@ def final_run(
         return folder
     everything = np.ones(len(cohort.clips), bool)
     training, _, _ = fold_tensors(cohort, chosen, (everything, everything, everything))
-    with tuned_cpu(1, hardware.threads), quiet():
-        torch.manual_seed(chosen.seed)
-        front_end, network = build_parts(chosen)
-        take_over(network, start.weights, start.name)
-        freeze_before(network, chosen.fine_tune_from)
-        weights = class_weights(training.label, len(chosen.labels), chosen.class_weights)
-        batches = training_loader(training, chosen.batch_size, chosen.seed, 1, 0)
-        trainer = L.Trainer(
-            max_epochs=chosen.epochs,
-            accelerator=hardware.accelerator,
-            devices=1,
-            precision=chosen.precision,
-            gradient_clip_val=chosen.gradient_clip or None,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=sys.stderr.isatty(),
-            use_distributed_sampler=False,
-        )
-        module = Classifier(network, chosen, weights, len(batches))
-        trainer.fit(module, batches)
-    network = module.network.cpu().float().eval()
+    with tuned_cpu(1, hardware.threads):
+        progress = sys.stderr.isatty()
+        network = train_network(training, chosen, start, hardware.accelerator, progress=progress)
     shift_head(network, float(np.mean([fold["shift"] for fold in told])))
     temperature = calibrated(runs)
     torch.save(
         {
-            "front_end": front_end.state_dict(),
+            "front_end": build_parts(chosen)[0].state_dict(),
             "network": network.state_dict(),
             "temperature": temperature,
             "recipe": recipe_to_dict(chosen),

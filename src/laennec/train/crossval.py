@@ -45,7 +45,7 @@ from laennec.train.data import (
 from laennec.train.features import CycleLogMel
 from laennec.train.fit import Hardware, predict_logits, quiet, tuned_cpu
 from laennec.train.module import Classifier
-from laennec.train.recipe import Recipe, recipe_to_dict
+from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
 from laennec.train.transfer import freeze_before, take_over
 
 SHORTEST_CYCLE_S = 0.2  # s: ICBHI's shortest cycle; what is shorter is a slip of the annotator's
@@ -209,6 +209,50 @@ class KeepBest(Callback):
             self.weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
+def light_trainer(
+    recipe: Recipe, accelerator: str, callbacks: Sequence[Callback] = (), progress: bool = False
+) -> L.Trainer:
+    """A trainer that leaves nothing on disk: no logs, no checkpoints."""
+    return L.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator=accelerator,
+        devices=1,
+        precision=recipe.precision,
+        gradient_clip_val=recipe.gradient_clip or None,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        callbacks=list(callbacks),
+    )
+
+
+def train_network(
+    training: ClipTensors,
+    recipe: Recipe,
+    start: Start | None,
+    accelerator: str,
+    validation: ClipTensors | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> nn.Module:
+    """The network of a recipe, begun with the source's weights where there are any, after its last epoch."""
+    torch.manual_seed(recipe.seed)
+    network = build_parts(recipe)[1]
+    if start is not None:
+        take_over(network, start.weights, start.name)
+    freeze_before(network, recipe.fine_tune_from)
+    weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
+    with quiet():
+        batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0)
+        module = Classifier(network, recipe, weights, len(batches))
+        held_out = validation_loader(validation) if validation is not None else None
+        light_trainer(recipe, accelerator, callbacks, progress).fit(module, batches, held_out)
+    return module.network.cpu().float().eval()
+
+
 def train_fold(
     training: ClipTensors,
     validation: ClipTensors,
@@ -217,40 +261,16 @@ def train_fold(
     hardware: Hardware,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Train on some patients, choose the epoch on others; return the network and what happened."""
-    torch.manual_seed(recipe.seed)
-    network = build_parts(recipe)[1]
-    if start is not None:
-        take_over(network, start.weights, start.name)
-    freeze_before(network, recipe.fine_tune_from)
-    weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
     best = KeepBest(recipe.monitor)
     started = time.perf_counter()
-    with quiet():
-        trainer = L.Trainer(
-            max_epochs=recipe.epochs,
-            accelerator=hardware.accelerator,
-            devices=1,
-            precision=recipe.precision,
-            gradient_clip_val=recipe.gradient_clip or None,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            callbacks=[best],
-        )
-        batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0)
-        module = Classifier(network, recipe, weights, len(batches))
-        trainer.fit(module, batches, validation_loader(validation))
-    network = module.network.cpu().float()
+    network = train_network(training, recipe, start, hardware.accelerator, validation, [best])
     network.load_state_dict(best.weights)
     shift = 0.0
     if recipe.decision == "validation-f1":
         logits = predict_logits(network, validation)
         shift = best_f1_shift(logits, validation.label)
         shift_head(network, shift)
-    return network.eval(), {
+    return network, {
         "best_epoch": best.epoch,
         f"val_{recipe.monitor}": best.best,
         "shift": shift,
@@ -388,11 +408,11 @@ def _finished(folder: Path, recipe: Recipe, cohort: Cohort, fold: int, start: St
 def refuse_other(path: Path, recipe: Recipe, cohort: Cohort, start: Start | None) -> None:
     """Raise LaennecError if a JSON file tells of other settings, clips, labels or source weights."""
     told = json.loads(path.read_text(encoding="utf-8"))
-    wanted = json.loads(json.dumps(recipe_to_dict(recipe)))
-    changed = sorted(name for name in wanted if told["recipe"].get(name, wanted[name]) != wanted[name])
+    changed = changed_settings(told["recipe"], recipe, str(path))
     if told.get("cohort_sha256", cohort.digest) != cohort.digest:
         changed.append("clips, labels or patients")
-    if told.get("source_sha256", start.digest if start else None) != (start.digest if start else None):
+    source = start.digest if start else None
+    if told.get("source_sha256", source) != source:
         changed.append("source weights")
     if changed:
         raise LaennecError(
@@ -430,17 +450,6 @@ def seconds_a_clip(recipe: Recipe, threads: int = 0, batches: int = 12) -> float
     clock = Clock()
     with tuned_cpu(1, threads), quiet():
         batches_of = training_loader(clips, recipe.batch_size, 0, 1, 0)
-        trainer = L.Trainer(
-            max_epochs=1,
-            accelerator="auto",
-            devices=1,
-            precision=recipe.precision,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[clock],
-        )
         module = Classifier(network, recipe, torch.ones(len(recipe.labels)), len(batches_of))
-        trainer.fit(module, batches_of)
+        light_trainer(replace(recipe, epochs=1), "auto", [clock]).fit(module, batches_of)
     return float(np.median(np.diff(clock.ends))) / recipe.batch_size

@@ -64,7 +64,7 @@ from laennec.train.data import (
 )
 from laennec.train.features import CycleLogMel, FrontEnd, extract
 from laennec.train.module import Classifier
-from laennec.train.recipe import Recipe, parent_of, recipe_from_dict, recipe_to_dict
+from laennec.train.recipe import Recipe, changed_settings, parent_of, recipe_to_dict
 from laennec.train.transfer import freeze_before, take_over
 from laennec.version import __version__
 
@@ -338,9 +338,7 @@ def begin_run(out: Path, data: TrainingData, recipe: Recipe) -> None:
     """Write what the run will be; refuse a folder that holds another run."""
     path = out / "recipe.json"
     if path.exists():
-        found = recipe_from_dict(json.loads(path.read_text(encoding="utf-8")), str(path))
-        names = recipe_to_dict(recipe)
-        changed = sorted(name for name in names if getattr(found, name) != getattr(recipe, name))
+        changed = changed_settings(json.loads(path.read_text(encoding="utf-8")), recipe, str(path))
         if changed:
             raise LaennecError(
                 f"{out} holds a run with other settings ({', '.join(changed)}); choose another folder"

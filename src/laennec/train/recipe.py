@@ -240,3 +240,10 @@ def parent_of(recipe: Recipe) -> Recipe | None:
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """Plain values, as JSON can hold them; `recipe_from_dict` reads them back."""
     return dataclasses.asdict(recipe)
+
+
+def changed_settings(told: dict[str, Any], recipe: Recipe, where: str) -> list[str]:
+    """Names of the settings in which what a run says of itself, as `recipe_to_dict` wrote it, differs."""
+    found = recipe_from_dict(told, where)
+    names = (setting.name for setting in dataclasses.fields(Recipe))
+    return sorted(name for name in names if getattr(found, name) != getattr(recipe, name))
