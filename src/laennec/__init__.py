@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 # Imported at once, for a function in a module of its own name would otherwise be hidden by the module as soon
 # as anybody imports that; the module itself imports nothing heavy.
-from laennec.analyze import Analysis, Event, analyze
+from laennec.analysis import Analysis, Event, RecordAnswer
+from laennec.analyze import analyze
 from laennec.errors import LaennecError
 from laennec.version import __version__
 
@@ -22,6 +23,7 @@ __all__ = [
     "Event",
     "LaennecError",
     "LungModel",
+    "RecordAnswer",
     "Recording",
     "__version__",
     "analyze",

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from laennec.analysis import Analysis, Event
 from laennec.errors import LaennecError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from laennec.audio import Finding, Recording
+    from laennec.audio import Recording
     from laennec.model import LungModel
 
 DISCLAIMER = "Research software, not a medical device."
@@ -38,90 +39,6 @@ ICBHI_FLAGS = {
     ("0", "1"): "Wheeze",
     ("1", "1"): "Wheeze+Crackle",
 }
-
-
-@dataclass(frozen=True)
-class Event:
-    """A labelled stretch of a recording.
-
-    Attributes
-    ----------
-    start_s, end_s : float
-        Seconds from the start of the recording.
-    label : str
-        The likeliest class.
-    probability : float
-        Of `label`, in [0, 1], calibrated.
-    probabilities : mapping of str to float
-        Of every class, in the model's order.
-    channel : int
-        From 0.
-    annotated : str or None
-        What the given events file calls it, where it does.
-    """
-
-    start_s: float
-    end_s: float
-    label: str
-    probability: float
-    probabilities: Mapping[str, float]
-    channel: int = 0
-    annotated: str | None = None
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What was found in one recording, and all that is needed to find it again.
-
-    Attributes
-    ----------
-    name, duration_s, sample_rate, channels
-        The recording, as it was stored.
-    events : tuple of Event
-        By channel, then by start.
-    segmentation : str
-        ``given``: events as given; ``windows``: windows of `window_s` every `hop_s`, averaged and merged.
-    window_s, hop_s : float or None
-        None where events were given.
-    quality : tuple of Finding
-        What is wrong with the recording and was left alone.
-    repairs : tuple of str
-        What was mended: in the file in order to read it, or in the given events.
-    notes : tuple of str
-        What was not analysed and why, and whatever else bears on the result.
-    model_name, model_version, model_sha256 : str
-        The model that said so.
-    labels : tuple of str
-        Its classes; `normal` is the one of normal breathing.
-    age_years : float or None
-    sex, position : str or None
-        What the model was told; None: not known.
-    """
-
-    name: str
-    duration_s: float
-    sample_rate: int
-    channels: int
-    events: tuple[Event, ...]
-    segmentation: str
-    window_s: float | None
-    hop_s: float | None
-    quality: "tuple[Finding, ...]"
-    repairs: tuple[str, ...]
-    notes: tuple[str, ...]
-    model_name: str
-    model_version: str
-    model_sha256: str
-    labels: tuple[str, ...]
-    normal: str
-    age_years: float | None = None
-    sex: str | None = None
-    position: str | None = None
-
-    @property
-    def adventitious(self) -> tuple[Event, ...]:
-        """The events that are not normal breathing."""
-        return tuple(event for event in self.events if event.label != self.normal)
 
 
 Cell = tuple[float, float, list[float]]  # start, end, probabilities
