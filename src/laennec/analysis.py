@@ -23,8 +23,8 @@ class Relevance:
     edges_hz : tuple of float
         Edges of the rows of `values`, rising; one more than there are rows.
     values : tuple of tuple of float
-        ``(rows, columns)``, low frequencies first, in [0, 1]: the evidence of each cell for the label, against
-        the mean of the other classes, as a share of the largest; 0 where it speaks against the label.
+        ``(rows, columns)``, low frequencies first, in [0, 1]: the evidence of each cell for the label,
+        against the mean of the other classes, as a share of the largest; 0 where it speaks against it.
     """
 
     start_s: float
@@ -100,8 +100,9 @@ class RecordAnswer:
     Attributes
     ----------
     label : str or None
-        One of SPRSound's record labels: ``Normal``, ``CAS`` (continuous adventitious sounds: wheeze, rhonchus,
-        stridor), ``DAS`` (discontinuous: crackles), ``CAS & DAS``, ``Poor Quality``. None where it was refused.
+        One of SPRSound's record labels: ``Normal``, ``CAS`` (continuous adventitious sounds: wheeze,
+        rhonchus, stridor), ``DAS`` (discontinuous: crackles), ``CAS & DAS``, ``Poor Quality``. None where it
+        was refused.
     probability : float or None
         Of `label`, calibrated.
     probabilities : mapping of str to float
