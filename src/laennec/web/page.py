@@ -105,7 +105,11 @@ def asset(name: str) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str, numbers: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str,
+    numbers: Sequence[str] = (),
+    attributes: Sequence[str] = (),
 ) -> str:
     """Return a table that scrolls by itself where the page is narrow.
 
@@ -119,15 +123,19 @@ def table(
         Plain text.
     numbers : sequence of str
         The columns that hold numbers, set to the right.
+    attributes : sequence of str
+        HTML, one a row, for its ``<tr>``; none by default.
     """
     classes = [' class="number"' if column in numbers else "" for column in columns]
     head = "".join(
         f'<th scope="col"{kind}>{text(column)}</th>' for kind, column in zip(classes, columns, strict=True)
     )
     lines = []
-    for first, *others in rows:
+    for (first, *others), attribute in zip(rows, attributes or [""] * len(rows), strict=True):
         cells = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(classes[1:], others, strict=True))
-        lines.append(f'<tr><th scope="row"{classes[0]}>{first}</th>{cells}</tr>')
+        lines.append(
+            f'<tr{attribute and f" {attribute}"}><th scope="row"{classes[0]}>{first}</th>{cells}</tr>'
+        )
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="{text(caption)}"><table>'
         f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>"
