@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 _PNG_COLOURS = {1: 0, 3: 2, 4: 6}  # channels: colour type (PNG specification, section 11.2.1)
+_LONG_FACT = 60  # letters, from which on it gets a line of its own
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  # have no place in HTML
 
 
@@ -145,10 +146,11 @@ def table(
 
 def facts(pairs: Mapping[str, str]) -> str:
     """Return a list of names (plain text) and what is known of each (HTML); empty ones are left out."""
-    items = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{value}</dd></div>" for name, value in pairs.items() if value
-    )
-    return f'<dl class="facts">{items}</dl>'
+    items = []
+    for name, value in pairs.items():
+        box = 'div class="long"' if len(value) > _LONG_FACT else "div"
+        items += [f"<{box}><dt>{text(name)}</dt><dd>{value}</dd></div>"] if value else []
+    return f'<dl class="facts">{"".join(items)}</dl>'
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -283,7 +283,8 @@ def _events(analysis: Analysis, numbered: Sequence[_Numbered], colours: Colours,
         caption += f" The first {ROWS} of {len(numbered)} events; the JSON result has them all."
     numbers = ("From s", "To s", "Lasts s", "Probability", "Presence")
     found = table(columns, rows, caption, numbers, attributes)
-    return f'<section class="events"><h2>Events</h2>{found}</section>'
+    kind = "events several" if several else "events"
+    return f'<section class="{kind}"><h2>Events</h2>{found}</section>'
 
 
 def _number(each: _Numbered, playable: bool) -> str:
@@ -298,7 +299,7 @@ def _number(each: _Numbered, playable: bool) -> str:
 def _named(event: Event, colours: Colours) -> str:
     sign = ' <span class="uncertain">uncertain</span>' if event.uncertain else ""
     swatch = f'<i class="swatch {_class(event.label, colours)}{_hatch(event)}" aria-hidden="true"></i>'
-    return f"{swatch}{text(event.label)}{sign}"
+    return f'<span class="named">{swatch}{text(event.label)}</span>{sign}'
 
 
 # --- picture ------------------------------------------------------------------------------------------------
@@ -321,11 +322,10 @@ def _channel(
     sound = sounds.of.get(channel, "")
     lanes, count = _lanes([each.event for each in mine])
     annotated = any(each.event.annotated for each in mine)
-    strips = [_strip(mine, lanes, count, shown_s, colours)]
+    strips = [_strip(mine, lanes, count, shown_s, colours)] if mine else []
     strips += [_annotations(mine, lanes, count, shown_s, colours)] if annotated else []
     names = [("model", count), ("annotated", count)][: len(strips)]
     maps = any(each.event.relevance and each.in_table for each in mine)
-    cut = f"The picture shows the first {SHOWN_S / 60:.0f} minutes." if recording.duration_s > SHOWN_S else ""
     return "\n".join(
         [
             f'<section class="channel" data-audio="{sound}" data-duration="{shown_s:.4f}">',
@@ -339,14 +339,24 @@ def _channel(
             f'<div class="times">{_time_ticks(shown_s)}</div>',
             '<div class="cursor screen" hidden></div>',
             "</div></div></div>",
-            f"<figcaption>{_legend(mine, colours)}<p>Above: labels; below them waveform and spectrogram, "
-            "frequency in Hz on a logarithmic scale, time in s. Striped, with a question mark: the model is "
-            f"uncertain. Loudest sample: {float(np.abs(samples).max()):.3g} of full scale. {cut} "
+            f"<figcaption>{_legend(mine, colours)}<p>{_caption(samples, mine, recording.duration_s)} "
             f'<span class="screen">{text(sounds.told)}</span></p></figcaption>',
             "</figure>",
             "</section>",
         ]
     )
+
+
+def _caption(samples: Samples, events: Sequence[_Numbered], duration_s: float) -> str:
+    uncertain = any(each.event.uncertain for each in events)
+    told = [
+        "Labels, waveform and spectrogram." if events else "Waveform and spectrogram.",
+        "Frequency in Hz on a logarithmic scale, time in s.",
+        "Striped, with a question mark: the model is uncertain." if uncertain else "",
+        f"Loudest sample: {float(np.abs(samples).max()):.3g} of full scale.",
+        f"The picture shows the first {SHOWN_S / 60:.0f} minutes." if duration_s > SHOWN_S else "",
+    ]
+    return " ".join(filter(None, told))
 
 
 def _toolbar(sound: bool, events: bool, maps: bool) -> str:
@@ -560,12 +570,13 @@ def _label_css(colours: Colours) -> str:
         on = _readable_on(colour)
         stripe = "rgb(255 255 255 / .5)" if on == "black" else "rgb(0 0 0 / .35)"
         rules.append(f".l{index}{{--colour:{colour};--on:{on};--stripe:{stripe}}}")
-        for word, kind in ((short_label(label), "short"), (label, "full")):
-            hidden = "" if kind == "short" else f".l{index} .short{{display:none}}"
-            width_em = LETTER_EM * (len(word) + 2) + 0.3
-            rules.append(
-                f"@container (min-width:{width_em:.1f}em){{.l{index} .{kind}{{display:inline}}{hidden}}}"
-            )
+        for box, letters in ((f".l{index}:not(.hatched)", 0), (f".l{index}.hatched", 2)):  # the sign " ?"
+            for word, kind, other in ((short_label(label), "short", "full"), (label, "full", "short")):
+                width_em = LETTER_EM * (len(word) + letters) + 0.3
+                rules.append(
+                    f"@container (min-width:{width_em:.1f}em)"
+                    f"{{{box} .{kind}{{display:inline}}{box} .{other}{{display:none}}}}"
+                )
     return "\n".join(rules)
 
 
