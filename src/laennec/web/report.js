@@ -151,7 +151,7 @@
     for (let k = 0; step < least; k += 1) step = [1, 2, 5][k % 3] * 10 ** (Math.floor(k / 3) - 3);
     const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
     const marks = [];
-    for (let k = 0; k * step < whole * 0.97; k += 1) {
+    for (let k = 0; k * step < whole - 0.7 * least; k += 1) {
       const mark = document.createElement("span");
       mark.style.left = `${(100 * k * step) / whole}%`;
       mark.textContent = k ? (k * step).toFixed(digits) : "0 s";

@@ -299,7 +299,7 @@ def _number(each: _Numbered, playable: bool) -> str:
 def _named(event: Event, colours: Colours) -> str:
     sign = ' <span class="uncertain">uncertain</span>' if event.uncertain else ""
     swatch = f'<i class="swatch {_class(event.label, colours)}{_hatch(event)}" aria-hidden="true"></i>'
-    return f'<span class="named">{swatch}{text(event.label)}</span>{sign}'
+    return f"{swatch}{text(event.label)}{sign}"
 
 
 # --- picture ------------------------------------------------------------------------------------------------
@@ -538,7 +538,7 @@ def _time_ticks(shown_s: float) -> str:
     step_s = next(step_s for step_s in steps if shown_s / step_s <= TICKS)
     return "".join(
         f'<span style="left:{100 * k * step_s / shown_s:.4f}%">{k * step_s:g}{"" if k else " s"}</span>'
-        for k in range(int(shown_s / step_s * 0.97) + 1)  # one at the very end would stick out
+        for k in range(int(0.92 * shown_s / step_s) + 1)  # one near the end would be cut off
     )
 
 
