@@ -1,0 +1,288 @@
+"""The page of one analysis: what it says, where it draws it, and that it asks nothing of anybody."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from laennec import Analysis, Event, RecordAnswer, Recording
+from laennec.analysis import Relevance, RespiratoryRate
+from laennec.analyze import DISCLAIMER
+from laennec.errors import LaennecError
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.web.page import data_block, page, png, text
+from laennec.web.report import ROWS, _relevance_png, render_report, write_report
+
+VOID = {"meta", "link", "img", "br", "input", "path"}
+RATE = 8_000
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    def all(self, tag: str, kind: str = "") -> list[dict[str, str]]:
+        found = [told for name, told in self.elements if name == tag]
+        return [told for told in found if not kind or kind in told.get("class", "").split()]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def recording(duration_s: float = 4.0, rate: int = RATE, channels: int = 1, name: str = "a.wav") -> Recording:
+    noise = np.random.default_rng(0).normal(0, 0.01, (channels, int(duration_s * rate)))
+    return Recording.from_array(noise.astype(np.float32), rate, name)
+
+
+def event(start_s: float, end_s: float, label: str = "Wheeze", **changes: object) -> Event:
+    told = {name: 0.7 if name == label else 0.05 for name in SPRSOUND_EVENTS}
+    return replace(Event(start_s, end_s, label, 0.7, told), **changes)  # type: ignore[arg-type]
+
+
+def analysis(of: Recording, *events: Event, **changes: object) -> Analysis:
+    found = Analysis(
+        name=of.name,
+        duration_s=of.duration_s,
+        sample_rate=of.sample_rate,
+        channels=of.channels,
+        events=events,
+        segmentation="detected",
+        window_s=None,
+        hop_s=None,
+        quality=(),
+        repairs=(),
+        notes=(),
+        model_name="tiny",
+        model_version="0.1.0",
+        model_sha256="0123456789abcdef" * 4,
+        labels=SPRSOUND_EVENTS,
+        normal="Normal",
+        model_data="a hospital's children",
+        model_limits="not for adults",
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def answer(label: str = "CAS", **changes: object) -> RecordAnswer:
+    told = {name: 0.8 if name == label else 0.05 for name in SPRSOUND_RECORDS}
+    return replace(RecordAnswer(label, 0.8, told), **changes)  # type: ignore[arg-type]
+
+
+def rendered(of: Recording, *events: Event, **changes: object) -> Page:
+    read = Page(render_report(analysis(of, *events, **changes), of))
+    assert not read.open
+    return read
+
+
+def sound(told: dict[str, str]) -> tuple[np.ndarray, int]:
+    head, data = told["src"].split(",", 1)
+    assert head == "data:audio/wav;base64"
+    return soundfile.read(io.BytesIO(base64.b64decode(data)))
+
+
+def test_answer_rate_and_disclaimer() -> None:
+    rate = RespiratoryRate(24.3, "doubtful", "onsets vary", 5)
+    read = rendered(recording(), event(1, 2), record=answer(reasons=("one wheeze",), rate=rate))
+    for told in (
+        "CAS (calibrated probability 0.80)",
+        "one wheeze",
+        "onsets vary",
+        "1 adventitious event of 1",
+    ):
+        assert told in read.text
+    assert re.search(r"24 breaths a minute · quality: doubtful", read.text)
+    assert "uncertain" not in read.text
+    assert read.text.count(DISCLAIMER) == 1
+
+
+def test_uncertain_and_refused() -> None:
+    assert "CAS uncertain (calibrated" in rendered(recording(), record=answer(uncertain=True)).text
+    refused = RecordAnswer(None, None, {}, refused="sounds like speech")
+    assert "No answer: sounds like speech" in rendered(recording(), record=refused).text
+    assert "gives no answer for whole recordings" in rendered(recording()).text
+
+
+def test_model_and_facts() -> None:
+    read = rendered(recording(), sex="female", notes=("a note",), repairs=("a repair",))
+    for told in ("tiny 0.1.0", "0123456789ab", "a hospital's children", "not for adults", "female", "a note"):
+        assert told in read.text
+    assert "a repair" in read.text
+    assert "No events." in read.text
+
+
+def test_names_labels_and_notes_are_escaped() -> None:
+    evil = "<script>alert('1')</script>\" onload=\"x"
+    named = recording(name=evil + "\udce9\x00")
+    strange = event(1, 2, "Wheeze", annotated=evil, label=evil)
+    html = render_report(analysis(named, strange, notes=(evil,), record=answer(refused=evil)), named)
+    read = Page(html)
+    assert not read.open
+    assert "<script>alert" not in html
+    assert len(read.all("script")) == 1
+    assert not any("onload" in told for _, told in read.elements)
+    assert evil in read.text
+    html.encode("utf-8")
+
+
+def test_asks_nothing_of_anybody() -> None:
+    html = render_report(analysis(recording(), event(1, 2)), recording())
+    read = Page(html)
+    for _, told in read.elements:
+        for name in ("src", "href", "srcset", "action", "poster"):
+            assert told.get(name, "data:").startswith("data:")
+    styles_and_scripts = re.sub(r'"data:[^"]*"', "", html)
+    assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttpRequest", styles_and_scripts)
+    (policy,) = (m["content"] for m in read.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "http" not in policy
+
+
+def test_the_policy_lets_the_pages_own_script_run() -> None:
+    import hashlib
+
+    html = page("t", "<p>", scripts="let x = 1;")
+    script = re.search(r"<script>(.*?)</script>", html, re.S)
+    assert script
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in html
+
+
+def test_spans_stand_where_the_events_are() -> None:
+    events = (event(1, 2), event(2.5, 4, "Normal", uncertain=True, annotated="Stridor"))
+    read = rendered(recording(4.0), *events)
+    boxes = read.all("button", "event")
+    for box, told in zip(boxes, events, strict=True):
+        place = re.search(r"left:([\d.]+)%;width:([\d.]+)%", box["style"])
+        assert place
+        assert float(place[1]) == pytest.approx(25 * told.start_s, abs=1e-3)
+        assert float(place[2]) == pytest.approx(25 * (told.end_s - told.start_s), abs=1e-3)
+    assert "hatched" not in boxes[0]["class"]
+    assert "hatched" in boxes[1]["class"]
+    assert "Normal ?" in read.text
+    (annotated,) = read.all("span", "event")
+    assert annotated["title"] == "Stridor"
+    assert "left:62.5000%" in annotated["style"]
+
+
+def test_table() -> None:
+    read = rendered(recording(), event(1, 2.25, uncertain=True, presence=0.91), event(3, 3.5, "Normal"))
+    rows = [told for told in read.all("tr") if "data-event" in told]
+    assert [told["data-event"] for told in rows] == ["1", "2"]
+    assert "normal" not in rows[0].get("class", "")
+    assert rows[1]["class"] == "normal"
+    assert re.search(r"1 loop 1\.00 2\.25 1\.25 Wheeze uncertain 0\.70 .*? 0\.91", read.text)
+    assert {told["scope"] for told in read.all("th")} == {"col", "row"}
+
+
+def test_sound() -> None:
+    read = rendered(recording(4.0, 44_100))
+    (told,) = read.all("audio")
+    samples, rate = sound(told)
+    assert rate == 16_000
+    assert samples.size / rate == pytest.approx(4.0)
+    assert np.abs(samples).max() == pytest.approx(10 ** (-3 / 20), abs=1e-3)
+    assert "-3 dBFS" in read.text
+
+
+def test_sound_of_more_than_two_minutes_is_at_8_khz() -> None:
+    (told,) = rendered(recording(121, 16_000)).all("audio")
+    samples, rate = sound(told)
+    assert (rate, samples.size) == (8_000, 121 * 8_000)
+
+
+def test_more_than_ten_minutes_are_cut_short_in_the_picture_only() -> None:
+    events = [event(k, k + 0.5) for k in range(602)]
+    read = rendered(recording(602, 4_000), *events)
+    assert not read.all("audio")
+    assert "longer than 10 minutes and not in this page" in read.text
+    assert "shows the first 10 minutes" in read.text
+    assert len(read.all("button", "event")) == 600
+    assert len([told for told in read.all("tr") if "data-event" in told]) == ROWS
+    assert f"The first {ROWS} of 602 events" in read.text
+
+
+def test_channels() -> None:
+    two = recording(channels=2)
+    found = analysis(two, event(1, 2), event(2, 3, channel=1), channel_records=(answer(channel=0),))
+    read = Page(render_report(found, two))
+    assert len(read.all("section", "channel")) == len(read.all("audio")) == 2
+    assert "Channel 0 CAS (calibrated" in read.text
+    one = Page(render_report(found, two, channel=1))
+    assert len(one.all("button", "event")) == 1
+    assert "left:50.0000%" in one.all("button", "event")[0]["style"]
+    with pytest.raises(LaennecError, match="no channel 2"):
+        render_report(found, two, channel=2)
+    with pytest.raises(LaennecError, match="not the recording that was analysed"):
+        render_report(found, recording())
+
+
+def test_relevance_lies_at_its_times_and_frequencies() -> None:
+    relevance = Relevance(1.0, 2.0, (200.0, 400.0, 800.0), ((0.0, 1.0), (0.5, 0.0)))
+    read = rendered(recording(), event(1, 2, relevance=relevance), event(2, 3))
+    (told,) = read.all("img", "relevance")
+    assert "left:25.0000%;width:25.0000%" in told["style"]
+    assert "hidden" in told
+    assert len(read.all("input", "evidence")) == 1
+    assert not rendered(recording(), event(1, 2)).all("input", "evidence")
+    clear = pixels(_relevance_png(relevance, 2_000.0))[..., 3]
+    rows_hz = np.geomspace(2_000, 20, 2 * len(clear) + 1)[1::2]  # the first row is on top
+    assert (clear[(rows_hz < 200) | (rows_hz > 800)] == 0).all()
+    assert (clear[(rows_hz > 200) & (rows_hz < 400)] == (0, 200)).all()
+    assert (clear[(rows_hz > 400) & (rows_hz < 800)] == (100, 0)).all()
+
+
+def pixels(data: bytes) -> np.ndarray:
+    image = pytest.importorskip("matplotlib.image", reason="reads the PNG back")
+    return np.round(255 * image.imread(io.BytesIO(data))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3, 5, 3), (3, 5, 4)])
+def test_png(shape: tuple[int, ...]) -> None:
+    told = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    assert (pixels(png(told)) == told).all()
+    with pytest.raises(ValueError, match="uint8"):
+        png(told.astype(float))
+
+
+def test_data_block_cannot_be_left() -> None:
+    assert "</script>" not in data_block("x", "</script><!--").removesuffix("</script>")
+    assert text('<a b="c">') == "&lt;a b=&quot;c&quot;&gt;"
+
+
+def test_silence_and_a_very_short_recording() -> None:
+    silent = Recording.from_array(np.zeros(RATE, np.float32), RATE)
+    assert (sound(rendered(silent).all("audio")[0])[0] == 0).all()
+    rendered(Recording.from_array(np.zeros(40, np.float32), RATE))
+
+
+def test_written_whole(tmp_path: Path) -> None:
+    write_report(analysis(recording(), event(1, 2)), recording(), tmp_path / "new" / "a.html")
+    assert (tmp_path / "new" / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(LaennecError, match="is a folder"):
+        write_report(analysis(recording()), recording(), tmp_path)
