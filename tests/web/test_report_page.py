@@ -139,7 +139,7 @@ def test_model_and_facts() -> None:
 def test_names_labels_and_notes_are_escaped() -> None:
     evil = "<script>alert('1')</script>\" onload=\"x"
     named = recording(name=evil + "\udce9\x00")
-    strange = event(1, 2, "Wheeze", annotated=evil, label=evil)
+    strange = replace(event(1, 2, annotated=evil), label=evil)
     html = render_report(analysis(named, strange, notes=(evil,), record=answer(refused=evil)), named)
     read = Page(html)
     assert not read.open
