@@ -18,6 +18,8 @@ SPRSOUND_EVENTS = (
     "Wheeze+Crackle",
 )
 SPRSOUND_RECORDS = ("Normal", "CAS", "DAS", "CAS & DAS", "Poor Quality")
+# What a recording may be of; a model answers for lungs and refuses the rest.
+SOUND_KINDS = ("lung", "speech", "music", "noise", "heart")
 ICBHI_CYCLES = ("normal", "crackle", "wheeze", "both")
 
 # BioCAS 2022 challenge: task 11 tells normal events from adventitious ones, task 12 tells all seven apart;

@@ -217,8 +217,8 @@ class LungModel:
         """Run one batch and check that what comes out is what the contract says."""
         try:
             found: Array = np.asarray(self._session.run([OUTPUT], inputs)[0])
-        except _runtime_errors() as error:
-            raise LaennecError(f"{self.source}: the model failed ({_first_line(error)})") from error
+        except runtime_errors() as error:
+            raise LaennecError(f"{self.source}: the model failed ({first_line(error)})") from error
         expected = (inputs["length"].size, len(self.card.labels))
         if found.shape != expected:
             raise LaennecError(f"{self.source}: the model gave {found.shape} probabilities, not {expected}")
@@ -251,12 +251,12 @@ def load_model(path_or_name: str | os.PathLike[str] | None = None, *, threads: i
     """
     if threads < 0:
         raise LaennecError(f"threads is {threads}; expected 1 or more, or 0 for as many as are useful")
-    path = _model_path(path_or_name)
+    path = model_path(path_or_name)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
-    session = _open_session(content, str(path), threads)
+    session = open_session(content, str(path), threads)
     metadata = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if metadata is None:
         raise LaennecError(
@@ -274,8 +274,9 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".onnx") for name in names if name.endswith(".onnx")))
 
 
-def _model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
-    name = DEFAULT if path_or_name is None else os.fspath(path_or_name)
+def model_path(path_or_name: str | os.PathLike[str] | None, default: str = DEFAULT) -> Path:
+    """The file of a model by its path, its run folder or its name; `default` where nothing is named."""
+    name = default if path_or_name is None else os.fspath(path_or_name)
     if name in shipped_models():
         return Path(str(files("laennec").joinpath("pretrained", f"{name}.onnx")))
     if path_or_name is None:
@@ -293,7 +294,7 @@ def _model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
     return path
 
 
-def _open_session(content: bytes, source: str, threads: int) -> "onnxruntime.InferenceSession":
+def open_session(content: bytes, source: str, threads: int) -> "onnxruntime.InferenceSession":
     import onnxruntime  # here, since reading a card's type or checking an age needs none of it
 
     options = onnxruntime.SessionOptions()
@@ -304,14 +305,14 @@ def _open_session(content: bytes, source: str, threads: int) -> "onnxruntime.Inf
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except _runtime_errors() as error:
+    except runtime_errors() as error:
         raise LaennecError(
             f"{source}: not an ONNX model that ONNX Runtime {onnxruntime.__version__} can load "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         ) from error
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
+def runtime_errors() -> tuple[type[Exception], ...]:
     """ONNX Runtime's exceptions, which have no common base but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -319,7 +320,7 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, *(kind for kind in found if issubclass(kind, Exception)))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")
 
 

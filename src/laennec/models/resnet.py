@@ -15,7 +15,7 @@ from laennec.models.metadata import MetadataEmbedding
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions and a shortcut (He et al., Figure 2)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int | tuple[int, int]) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
@@ -25,7 +25,7 @@ class ResidualBlock(nn.Module):
             nn.BatchNorm2d(outputs),
         )
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
+        if stride not in (1, (1, 1)) or inputs != outputs:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )

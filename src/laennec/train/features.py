@@ -24,6 +24,8 @@ POWER_FLOOR = 1e-8  # added before the logarithm: 80 dB under a unit-RMS clip's 
 # Added to mel magnitudes: 60 dB under the mean magnitude of a bin of unit-RMS noise in a window of 512, so
 # that bands above what a device records do not decide the deviation of the image.
 MAGNITUDE_FLOOR = 1e-2
+RECORDING_FLOOR = 1e-9  # added to the power of a band: below the rounding of 16 bits, so that silence is finite
+RECORDING_DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
 VTLP_BOUNDARY = 4800 / 16_000  # of the sample rate: Jaitly & Hinton's F_hi at their sample rate
 
 
@@ -212,6 +214,54 @@ class LogMel(nn.Module):
     def normalised(self, images: Tensor) -> Tensor:
         """Zero mean and unit deviation over each clip's whole image."""
         return standardised(images)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.normalised(self.unnormalised(waveform))
+
+
+class RecordingLogMel(nn.Module):
+    """Log-mel spectrogram of a whole recording, or of any piece of one, against its own loudness.
+
+    The mean logarithm over all bands and `LEVEL_REACH_S` to either side is taken out of every frame, so that a
+    stethoscope's gain does not matter and a click does not hide the breaths beside it; nothing depends on what
+    lies further away, so that a recording can be heard in pieces. The bands end at 2 kHz, which the slowest
+    devices record (4 kHz) and lung sounds hardly exceed.
+
+    ``(batch, samples) -> (batch, 1, bands, frames)``.
+    """
+
+    mel: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int = 8000,
+        n_fft: int = 400,
+        hop_length: int = 100,
+        bands: int = 64,
+        fmin_hz: float = 40.0,
+        fmax_hz: float = 2000.0,
+        level_reach_s: float = 4.0,
+    ) -> None:
+        super().__init__()
+        self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
+        self.level_frames = round(level_reach_s * sample_rate / hop_length)
+        self.power = PowerSpectrum(n_fft, hop_length)
+        matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
+        self.edges_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), bands + 2))
+        self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
+
+    def unnormalised(self, waveform: Tensor) -> Tensor:
+        """Natural logarithm of the mel bands' power, ``(batch, 1, bands, frames)``."""
+        bands = torch.log(self.power(waveform) @ self.mel + RECORDING_FLOOR)
+        return bands.transpose(1, 2)[:, None]
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Take the level of the neighbourhood out, and bring what is left to about unit deviation."""
+        level = images.mean(2)
+        width = 2 * self.level_frames + 1
+        # What lies beyond the ends does not count.
+        level = F.avg_pool1d(level, width, 1, self.level_frames, count_include_pad=False)
+        return ((images - level[:, :, None]) / RECORDING_DEVIATION).clamp(-4.0, 4.0)
 
     def forward(self, waveform: Tensor) -> Tensor:
         return self.normalised(self.unnormalised(waveform))

@@ -1,0 +1,131 @@
+"""A network for whole recordings: where events are, what they are, and what the recording is.
+
+One trunk of two-dimensional convolutions hears the log-mel image; what it says of a class is kept row by row,
+as *evidence*, so that a class logit is a plain mean over time and frequency and its map is exact (class
+activation mapping: Zhou et al., "Learning deep features for discriminative localization", CVPR 2016). A stack
+of dilated convolutions (Bai, Kolter & Koltun, "An empirical evaluation of generic convolutional and recurrent
+networks for sequence modeling", arXiv:1803.01271, 2018) looks three seconds to either side and says where
+breaths begin and end. Nothing in it reaches further than `reach_frames`, so that a recording of any length can
+be heard in pieces without a trace of where they meet.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.models.resnet import ResidualBlock
+
+TIME_STRIDE = 4  # image frames a frame of the answer
+ROWS = 8  # of the evidence, over the bands
+PRESENCE = ("presence", "onset", "offset")
+
+
+class DilatedBlock(nn.Module):
+    """A dilated convolution over time, added to its input."""
+
+    def __init__(self, channels: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(True),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class RecordingNet(nn.Module):
+    """From normalised log-mel images to what is said of every frame.
+
+    ``(batch, 1, bands, frames) ->`` a mapping of, with T = ceil(frames / `TIME_STRIDE`),
+
+    - ``presence``: ``(batch, 3, T)`` logits of `PRESENCE`;
+    - ``evidence``: ``(batch, classes, ROWS, T)``; its mean over rows and an event's frames, and over
+      ``context``, are the event's logits;
+    - ``context``: ``(batch, classes, T)``;
+    - ``record``: ``(batch, 2 * records, T)``: attention logits, then values, see `pool`;
+    - ``kind``: ``(batch, kinds, T)``, whose mean over time are the logits of the kind of sound.
+    """
+
+    def __init__(
+        self,
+        bands: int = 64,
+        channels: Sequence[int] = (16, 24, 40, 64, 64),
+        width: int = 96,
+        dilations: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        dropout: float = 0.1,
+        classes: int = len(SPRSOUND_EVENTS),
+        records: int = len(SPRSOUND_RECORDS),
+        kinds: int = len(SOUND_KINDS),
+    ) -> None:
+        super().__init__()
+        if bands != 8 * ROWS:
+            raise ValueError(f"{bands} bands; the trunk makes {ROWS} rows of {8 * ROWS}")
+        stem, *rest = channels
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, stem, 3, (2, 1), 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(True)
+        )
+        strides = ((2, 2), (2, 1), (1, 2), (1, 1))
+        self.trunk = nn.Sequential(
+            *(
+                ResidualBlock(channels_in, channels_out, stride)
+                for channels_in, channels_out, stride in zip(channels, rest, strides, strict=False)
+            )
+        )
+        last = channels[-1]
+        self.drop = nn.Dropout(dropout)
+        self.evidence = nn.Conv2d(last, classes, 1)
+        self.squeeze = nn.Sequential(
+            nn.Conv1d(last * ROWS, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU(True)
+        )
+        self.context = nn.Sequential(*(DilatedBlock(width, dilation, dropout) for dilation in dilations))
+        self.sizes = (len(PRESENCE), classes, 2 * records, kinds)
+        self.heads = nn.Conv1d(width, sum(self.sizes), 1)
+        # Frames of the answer to either side that one of them depends on: the trunk's convolutions reach 2 at
+        # the strides before them, rounded up; then the dilated ones.
+        self.reach_frames = 4 + sum(dilations)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        features = self.drop(self.trunk(self.stem(image)))
+        hidden = self.context(self.squeeze(features.flatten(1, 2)))
+        presence, context, record, kind = self.heads(hidden).split(self.sizes, dim=1)
+        return {
+            "presence": presence,
+            "evidence": self.evidence(features),
+            "context": context,
+            "record": record,
+            "kind": kind,
+        }
+
+
+def class_logits(answer: dict[str, Tensor]) -> Tensor:
+    """Logits of the classes of every frame, ``(batch, classes, T)``."""
+    return answer["evidence"].mean(2) + answer["context"]
+
+
+def pool(record: Tensor) -> Tensor:
+    """Record logits ``(batch, records)``: values averaged over time with the weights of a softmax, a class.
+
+    Ilse, Tomczak & Welling, "Attention-based deep multiple instance learning", ICML 2018.
+    """
+    attention, values = record.chunk(2, dim=1)
+    return (attention.softmax(2) * values).sum(2)
+
+
+def event_logits(logits: Tensor, events: Tensor) -> Tensor:
+    """Mean class logits of events, ``(events, classes)``.
+
+    Parameters
+    ----------
+    logits
+        ``(batch, classes, T)``.
+    events
+        ``(events, 3)`` integers: place in the batch, first frame, one past the last.
+    """
+    sums = F.pad(logits.float().cumsum(2), (1, 0))
+    row, first, last = events.unbind(1)
+    return (sums[row, :, last] - sums[row, :, first]) / (last - first)[:, None]
