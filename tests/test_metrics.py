@@ -293,3 +293,69 @@ def test_confusion_matrix_refuses_strangers_and_unequal_lengths():
         metrics.confusion_matrix(["Normal"], ["Wheeze"], ["Normal", "Adventitious"])
     with pytest.raises(ValueError, match="one of each per clip"):
         metrics.roc_auc([True, False], [0.1])
+
+
+def test_reliability_of_a_small_set():
+    classes = ["Normal", "Adventitious"]
+    rows = [[0.6, 0.4], [0.8, 0.2], [1.0, 0.0], [0.5, 0.5]]
+    found = metrics.reliability(["Normal", "Adventitious", "Normal", "Adventitious"], rows, classes, bins=5)
+    assert found.count.tolist() == [0, 0, 2, 1, 1]  # .6 and .8 belong to the bins that they close
+    np.testing.assert_allclose(found.confidence, [np.nan, np.nan, 0.55, 0.8, 1.0])
+    np.testing.assert_allclose(found.accuracy, [np.nan, np.nan, 0.5, 0, 1])
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+def test_reliability_sums_to_the_calibration_error(bins):
+    labels, rows, _ = made_up(300)
+    found = metrics.reliability(labels, rows, SPRSOUND_EVENTS, bins)
+    gaps = np.nan_to_num(np.abs(found.accuracy - found.confidence)) * found.count
+    error = metrics.expected_calibration_error(labels, rows, SPRSOUND_EVENTS, bins)
+    assert gaps.sum() / 300 == pytest.approx(error, abs=1e-12)
+
+
+def test_reliability_of_equal_mass():
+    labels, rows, _ = made_up(300)
+    found = metrics.reliability(labels, rows, SPRSOUND_EVENTS, 10, equal_mass=True)
+    assert found.count.tolist() == [30] * 10
+    assert found.edges[[0, -1]].tolist() == [rows.max(axis=1).min(), rows.max(axis=1).max()]
+    assert ((found.edges[:-1] <= found.confidence) & (found.confidence <= found.edges[1:])).all()
+    same = metrics.reliability(["Normal"] * 4, [[0.75, 0.25]] * 4, ["Normal", "Wheeze"], equal_mass=True)
+    assert (same.count.tolist(), same.accuracy.tolist()) == ([4], [1.0])
+
+
+def test_risk_and_coverage_of_a_small_set():
+    confidence, correct = [0.9, 0.5, 0.7, 0.7], [True, False, False, True]
+    curve = metrics.risk_coverage(confidence, correct)
+    np.testing.assert_allclose(curve.threshold, [0.9, 0.7, 0.5])
+    np.testing.assert_allclose(curve.coverage, [0.25, 0.75, 1])
+    np.testing.assert_allclose(curve.risk, [0, 1 / 3, 1 / 2])
+    assert curve.area == pytest.approx(0.5 * 1 / 3 + 0.25 / 2)
+    assert metrics.risk_at(confidence, correct, 0.25) == 0
+    assert metrics.risk_at(confidence, correct, 0.3) == pytest.approx(1 / 3)
+    assert metrics.risk_at(confidence, correct, 1) == 0.5
+
+
+def test_risk_falls_with_coverage_where_confidence_means_something():
+    labels, rows, _ = made_up(2000)
+    correct = [a == b for a, b in zip(labels, metrics.predicted_classes(rows, SPRSOUND_EVENTS), strict=True)]
+    curve = metrics.risk_coverage(rows.max(axis=1), correct)
+    assert curve.risk[-1] == pytest.approx(1 - np.mean(correct))
+    shuffled = metrics.risk_coverage(np.random.default_rng(0).permutation(rows.max(axis=1)), correct)
+    assert curve.area < 0.8 * shuffled.area
+    order = np.random.default_rng(1).permutation(2000)
+    assert metrics.risk_coverage(rows.max(axis=1)[order], np.array(correct)[order]).area == curve.area
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.risk_coverage([0.5], [True, False]), "expected one per clip"),
+        (lambda: metrics.risk_coverage([], []), "expected one per clip"),
+        (lambda: metrics.risk_coverage([0.5, np.nan], [True, True]), "confidence of clip 2 is no number"),
+        (lambda: metrics.risk_at([0.5], [True], 0), r"outside \(0, 1\]"),
+        (lambda: metrics.reliability([], np.empty((0, 2)), ["Normal", "CAS"]), "at least one of each"),
+    ],
+)
+def test_curves_of_nothing_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
