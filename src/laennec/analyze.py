@@ -1,8 +1,9 @@
 """From a recording to labelled events: the analysis of one file.
 
-Two ways to place events. With boundaries given by somebody, each event is judged by itself. Without, windows
-are laid over the recording and their probabilities averaged; the boundaries are then as coarse as the
-windows, and a detector will take their place.
+Three ways to place events. By default a detector finds them, names them, answers for the whole recording
+and refuses what does not sound like a lung. With boundaries given by somebody, each event is judged by itself.
+With a model for clips and no boundaries, windows are laid over the recording and their probabilities averaged;
+the boundaries are then as coarse as the windows.
 
 This module imports nothing heavy, so that ``import laennec`` is quick.
 """
@@ -15,7 +16,7 @@ import os
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,12 +26,14 @@ from laennec.errors import LaennecError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from laennec.audio import Recording
+    from laennec.audio import Finding, Recording, Stream
+    from laennec.detect import Detector, Listener
     from laennec.model import LungModel
 
 DISCLAIMER = "Research software, not a medical device."
 
 SHORTEST_CELL_S = 0.001  # windows meet to the millisecond; what lies between such edges is rounding
+MOST_NOTES = 20  # on stretches that were not analysed
 CSV_COLUMNS = ("start_s", "end_s")
 # Crackles, wheezes: what ICBHI's cycles say, in the model's words where it has them.
 ICBHI_FLAGS = {
@@ -66,7 +69,7 @@ def analyze(
     *,
     sample_rate: int | None = None,
     events: str | os.PathLike[str] | Sequence[Sequence[Any]] | None = None,
-    model: "str | os.PathLike[str] | LungModel | None" = None,
+    model: "str | os.PathLike[str] | Detector | LungModel | None" = None,
     age_years: float | None = None,
     sex: str | None = None,
     position: str | None = None,
@@ -78,14 +81,17 @@ def analyze(
     Parameters
     ----------
     source : path, bytes, binary file, array_like or Recording
-        What to listen to. Each channel is analysed by itself.
+        What to listen to. Each channel is analysed by itself. A file of more than ten minutes is heard block
+        by block, in constant memory.
     sample_rate : int, optional
         Hz; needed with an array of samples, ``(samples,)`` or ``(channels, samples)``, and only there.
     events : path or sequence, optional
         Event boundaries: a file as for :func:`read_events`, or ``(start_s, end_s)`` or ``(start_s, end_s,
-        label)`` for each. By default windows are laid over the recording, see :func:`merge_windows`.
-    model : path, str or LungModel, optional
-        As for :func:`laennec.load_model`; the model that ships by default.
+        label)`` for each. By default they are found.
+    model : path, str, Detector or LungModel, optional
+        A model file, a run folder, or the name of one that ships. By default ``recording``, which finds
+        events, or ``default`` where `events` are given. With a model for clips and no events, windows are
+        laid over the recording, see :func:`merge_windows`.
     age_years : float, optional
         0 to 130.
     sex : str, optional
@@ -93,7 +99,7 @@ def analyze(
     position : str, optional
         On the chest: ``left-posterior``, ``left-lateral``, ``right-posterior``, ``right-lateral``.
     window_s, hop_s : float, optional
-        In place of the model's own, which it was measured with. Not with `events`.
+        In place of those of a model for clips, which it was measured with. Not with `events`.
 
     Returns
     -------
@@ -104,19 +110,20 @@ def analyze(
     LaennecError
         If the recording, the events, the model or the metadata cannot be used; the message says which.
     """
-    from laennec.model import check_age, check_position, check_sex, load_model
+    from laennec.detect import Detector
+    from laennec.labels import POSITIONS
 
     if events is not None and (window_s is not None or hop_s is not None):
         raise LaennecError("window and hop are for recordings without given events; leave out one or other")
-    if model is None or isinstance(model, str | os.PathLike):
-        model = load_model(model)
+    loaded = _model(model, given=events is not None or window_s is not None or hop_s is not None)
+    if isinstance(loaded, Detector):
+        told = _told(age_years, sex, position, POSITIONS)
+        if window_s is not None or hop_s is not None:
+            raise LaennecError(f"windows are for models for clips; {loaded.card.name} finds events itself")
+        return _detected(source, sample_rate, events, loaded, told)
+    model = loaded
     card = model.card
-    known_age = check_age(age_years)
-    known: dict[str, Any] = {
-        "age_years": None if math.isnan(known_age) else known_age,
-        "sex": check_sex(sex),
-        "position": check_position(position, card.positions),
-    }
+    known = _told(age_years, sex, position, card.positions)
     recording = _recording(source, sample_rate)
     name = recording.name.encode("utf-8", "replace").decode()  # undecodable bytes in a file name show as "?"
     remarks = _Remarks(repairs=list(recording.repairs))
@@ -148,6 +155,167 @@ def analyze(
         labels=card.labels,
         normal=card.normal,
         **known,
+        model_data=described(card.data),
+        model_limits=card.limits,
+    )
+
+
+def _model(model: Any, given: bool) -> "Detector | LungModel":
+    """The model to use; where events or windows are given and nothing is named, the one for clips."""
+    from laennec.detect import load_any, load_detector
+    from laennec.model import load_model
+
+    if model is None:
+        return load_model(None) if given else load_detector(None)
+    return load_any(model) if isinstance(model, str | os.PathLike) else model
+
+
+def _told(
+    age_years: float | None, sex: str | None, position: str | None, positions: Sequence[str]
+) -> dict[str, Any]:
+    from laennec.model import check_age, check_position, check_sex
+
+    known_age = check_age(age_years)
+    return {
+        "age_years": None if math.isnan(known_age) else known_age,
+        "sex": check_sex(sex),
+        "position": check_position(position, positions),
+    }
+
+
+def described(data: Mapping[str, Any]) -> str:
+    """A card's entries on its data as one line."""
+    return "; ".join(f"{key}: {value}" for key, value in data.items() if value)
+
+
+# --- found by a detector ------------------------------------------------------------------------------------
+
+
+def _detected(
+    source: Any,
+    sample_rate: int | None,
+    events: Any,
+    detector: "Detector",
+    told: Mapping[str, Any],
+) -> Analysis:
+    from laennec.audio import is_long, open_stream
+    from laennec.detect import Listener
+
+    if events is None and is_long(source):
+        with open_stream(source) as stream:
+            remarks = _Remarks()
+            listeners = _listen(stream, detector)
+            remarks.repairs += stream.repairs
+            return _answered(stream, stream.warnings(), listeners, detector, told, remarks)
+    recording = _recording(source, sample_rate)
+    remarks = _Remarks(repairs=list(recording.repairs))
+    heard = _resampled(recording, detector.card.sample_rate, remarks)
+    channels = _channels_to_hear(heard, remarks)
+    listeners = {}
+    boundaries = None
+    if events is not None:
+        boundaries = _inside(_boundaries(events, recording.name), heard, remarks)
+    for channel in channels:
+        listener = Listener(detector, channel)
+        listener.push(heard.samples[channel])
+        listener.finish()
+        if boundaries is not None:
+            listener.events = _named(detector, heard, channel, boundaries)
+        listeners[channel] = listener
+    found = _answered(recording, recording.warnings, listeners, detector, told, remarks)
+    return found if events is None else replace(found, segmentation="given")
+
+
+def _listen(stream: "Stream", detector: "Detector") -> "dict[int, Listener]":
+    import numpy as np
+
+    from laennec.audio import Resampler
+    from laennec.detect import Listener
+
+    listeners = {channel: Listener(detector, channel) for channel in range(stream.channels)}
+    resampler = Resampler(stream.sample_rate, detector.card.sample_rate, stream.channels)
+    for block in stream.blocks():
+        for listener, samples in zip(listeners.values(), resampler(block), strict=True):
+            listener.push(samples)
+    nothing = np.zeros((stream.channels, 0), np.float32)
+    for listener, samples in zip(listeners.values(), resampler(nothing, last=True), strict=True):
+        listener.push(samples)
+        listener.finish()
+    return listeners
+
+
+def _named(
+    detector: "Detector", heard: "Recording", channel: int, boundaries: Sequence[Boundary]
+) -> list[Event]:
+    """Given events, each named from what lies within reach of it."""
+    rate, frame = heard.sample_rate, detector.card.frame_samples
+    reach = detector.card.reach_frames * frame
+    events = []
+    for boundary in boundaries:
+        start_s, end_s = max(0.0, boundary.start_s), min(boundary.end_s, heard.duration_s)
+        first = max(0, round(start_s * rate) - reach) // frame * frame
+        samples = heard.samples[channel, first : round(end_s * rate) + reach]
+        (event,) = detector.label(samples, [(start_s - first / rate, end_s - first / rate)], channel)
+        moved = event.relevance and replace(
+            event.relevance,
+            start_s=event.relevance.start_s + first / rate,
+            end_s=event.relevance.end_s + first / rate,
+        )
+        events.append(
+            replace(event, start_s=start_s, end_s=end_s, annotated=boundary.annotated, relevance=moved)
+        )
+    return events
+
+
+def _answered(
+    recording: "Recording | Stream",
+    quality: "Sequence[Finding]",
+    listeners: "Mapping[int, Listener]",
+    detector: "Detector",
+    told: Mapping[str, Any],
+    remarks: _Remarks,
+) -> Analysis:
+    from laennec.detect import record_answer, summary_answer
+
+    card = detector.card
+    if any(value is not None for value in told.values()):
+        remarks.notes.append(f"the model {card.name} makes no use of age, sex and position")
+    answers, events = [], []
+    for channel, listener in listeners.items():
+        if not listener.stretches:
+            continue
+        answers.append(record_answer(card, listener.stretches, listener.events, channel))
+        events += listener.events
+        where = f" of channel {channel}" if recording.channels > 1 else ""
+        refused = [s for s in listener.stretches if s.refused]
+        remarks.notes.extend(
+            f"not analysed: {s.start_s:.1f} to {s.end_s:.1f} s{where} ({s.refused})"
+            for s in refused[:MOST_NOTES]
+        )
+        if len(refused) > MOST_NOTES:
+            remarks.notes.append(f"{len(refused) - MOST_NOTES} further stretches{where} were not analysed")
+    return Analysis(
+        name=recording.name.encode("utf-8", "replace").decode(),
+        duration_s=recording.duration_s,
+        sample_rate=recording.sample_rate,
+        channels=recording.channels,
+        events=tuple(events),
+        segmentation="detected",
+        window_s=None,
+        hop_s=None,
+        quality=tuple(quality),
+        repairs=tuple(dict.fromkeys(remarks.repairs)),
+        notes=tuple(dict.fromkeys(remarks.notes)),
+        model_name=card.name,
+        model_version=card.version,
+        model_sha256=detector.sha256,
+        labels=card.labels,
+        normal=card.normal,
+        **told,
+        record=summary_answer(answers),
+        channel_records=tuple(answers),
+        model_data=described(card.data),
+        model_limits=card.limits,
     )
 
 

@@ -36,6 +36,7 @@ MAX_CHANNELS = 64  # multi-channel chest arrays have 14 to 60 microphones
 MAX_SAMPLES = (
     2**30
 )  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to more than the memory
+LONG_S = 600.0  # from here on a file is heard block by block; ten minutes at 48 kHz are 115 MB
 MIN_DURATION_S = 0.1  # a wheeze lasts 0.1 s or more (Sovijärvi et al., Eur. Respir. Rev. 10(77), 2000)
 MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be mended, a lost stretch of sound cannot
 MAX_MAGNITUDE = 2.0**31  # full scale of 32-bit integers kept as floats; beyond it a number is no sample
@@ -45,6 +46,7 @@ SILENT_SHARE = 0.5  # of the blocks of a channel, from which it is called silent
 CLIPPED_SHARE = 1e-4  # of the samples of a channel, from which it is called clipped: one sample in 10,000
 
 _BLOCK_FRAMES = 2**16  # decoded at a time
+_MOST_REPAIRS = 20  # named of a long recording
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 _UNKNOWN_FRAMES = 2**62  # libsndfile's frame count of a stream of unknown length is 2**63 - 1
 _ID3V1_BYTES = 128  # MP3 readers look for this tag at the end of a file before anything else
@@ -112,7 +114,7 @@ class Recording:
         return float(self.samples.shape[1] / self.sample_rate)
 
     @classmethod
-    def read(cls, source: Source, name: str | None = None) -> "Recording":
+    def read(cls, source: Source, name: str | None = None, first_s: float | None = None) -> "Recording":
         """Read a recording from a path, from bytes, or from an open binary file.
 
         Parameters
@@ -122,6 +124,8 @@ class Recording:
             decides, never the file name. An open file is read from where it stands to its end.
         name : str, optional
             What to call it in messages and reports; by default the file name, or "recording".
+        first_s : float, optional
+            Read this much of its beginning only; what it lacks further on is then not noticed.
 
         Raises
         ------
@@ -129,6 +133,8 @@ class Recording:
             If it cannot be read, is not audio, holds no samples or mostly non-finite ones, has a sample rate
             outside 4 to 192 kHz or more than 64 channels, or is longer than 2**30 samples.
         """
+        if first_s is not None:
+            return _beginning(source, name, first_s)
         with _opened(source, name) as (stream, called):
             try:
                 return _checked(*_decode(stream, called))
@@ -225,6 +231,139 @@ def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
 
     rows = [soxr.resample(row, from_rate, to_rate) for row in samples.reshape(-1, samples.shape[-1])]
     return np.stack(rows).reshape(*samples.shape[:-1], -1)
+
+
+# --- long recordings ----------------------------------------------------------------------------------------
+
+
+class Stream:
+    """A recording read block by block, in constant memory, mended and judged as `Recording.read` does.
+
+    Attributes
+    ----------
+    name : str
+    sample_rate : int
+        Hz.
+    channels : int
+    repairs : list of str
+        So far.
+    """
+
+    def __init__(self, sound: soundfile.SoundFile, name: str, repairs: list[str]) -> None:
+        self.name, self.repairs = name, repairs
+        self.sample_rate, self.channels = int(sound.samplerate), int(sound.channels)
+        _check_layout(self.sample_rate, self.channels, name)
+        self._sound = sound
+        self._read = 0
+        self._clipped, self._silent = np.zeros(self.channels), np.zeros(self.channels)
+        self._failure = ""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds read so far."""
+        return self._read / self.sample_rate
+
+    def blocks(self, block_s: float = 10.0) -> Iterator[Array]:
+        """Yield ``(channels, samples)`` float32 to the end, or to where it cannot be decoded further."""
+        length = round(block_s * self.sample_rate)
+        while True:
+            try:
+                block = self._sound.read(length, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                self._failure = _reason(error)
+                return
+            if not len(block):
+                return
+            samples = np.ascontiguousarray(block.T)
+            for repair in _mend_non_finite(samples, self.name) + _mend_scale(samples):
+                if len(self.repairs) < _MOST_REPAIRS:
+                    self.repairs.append(repair)
+            self._read += samples.shape[1]
+            self._clipped += [clipped_share(channel) * channel.size for channel in samples]
+            self._silent += [silent_share(channel, self.sample_rate) * channel.size for channel in samples]
+            yield samples
+
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is wrong with what was read."""
+        found = []
+        if self._failure:
+            message = f"truncated or damaged: decoded {self.duration_s:.3f} s ({self._failure})"
+            found.append(Finding("truncated", message))
+        for index in range(self.channels):
+            where = f"channel {index} " if self.channels > 1 else ""
+            silent = float(self._silent[index] / max(1, self._read))
+            if silent >= SILENT_SHARE:
+                found.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))
+            clipped = float(self._clipped[index] / max(1, self._read))
+            if clipped >= CLIPPED_SHARE:
+                found.append(Finding("clipped", f"{where}clipped: {clipped:.2%} of samples", clipped, index))
+        return tuple(found)
+
+
+@contextmanager
+def open_stream(source: Source, name: str | None = None) -> Iterator[Stream]:
+    """Open a recording to be read block by block.
+
+    Raises
+    ------
+    LaennecError
+        As `Recording.read` does, but for its length.
+    """
+    with _opened(source, name) as (stream, called):
+        given = _Input(stream)
+        if given.size == 0:
+            raise LaennecError(f"{called}: empty, the file has 0 bytes")
+        riff = _read_riff(given)
+        repairs = riff.repairs() if riff else []
+        with _open_sound(given, riff, repairs, called) as sound:
+            yield Stream(sound, called, repairs)
+        if given.errors:
+            raise LaennecError(f"{called}: cannot be read: {given.errors[0].strerror or given.errors[0]}")
+
+
+def is_long(source: Source) -> bool:
+    """Whether a file is longer than `LONG_S` by its header, so that it is better not read whole."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    try:
+        facts = soundfile.info(os.fsdecode(source))
+    except (soundfile.SoundFileError, OSError, ValueError, TypeError):
+        return False
+    return bool(facts.frames > LONG_S * facts.samplerate)
+
+
+def _beginning(source: Source, name: str | None, first_s: float) -> Recording:
+    """The first seconds of a recording as one."""
+    with open_stream(source, name) as stream:
+        wanted = max(1, round(first_s * stream.sample_rate))
+        blocks: list[Array] = []
+        for block in stream.blocks():
+            blocks.append(block)
+            if sum(part.shape[1] for part in blocks) >= wanted:
+                break
+        if not blocks:
+            raise LaennecError(f"{stream.name}: empty, it holds no samples")
+        samples = np.concatenate(blocks, axis=1)[:, :wanted]
+        return _checked(samples, stream.sample_rate, stream.name, list(stream.repairs), [])
+
+
+class Resampler:
+    """Changes the sample rate of blocks that follow each other, with soxr's HQ setting, a channel each."""
+
+    def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
+        self._streams: list[Any] | None = None
+        if from_rate != to_rate:
+            import soxr
+
+            self._streams = [
+                soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32") for _ in range(channels)
+            ]
+
+    def __call__(self, block: Array, last: bool = False) -> list[Array]:
+        """What is ready of each channel after ``(channels, samples)`` more."""
+        if self._streams is None:
+            return list(block)
+        return [stream.resample_chunk(row, last) for stream, row in zip(self._streams, block, strict=True)]
 
 
 # --- quality ------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """From the sound of one channel to events and an answer, piece by piece and in constant memory.
 
-The model file (``docs/model-file.md``, task ``recording``) says something of every frame of 50 ms. Nothing in
-it reaches further than `reach_s`, so a piece is heard with that much of its neighbours, and what is said of it
-does not depend on where the pieces meet. From there on: events are the stretches where presence is likely;
+The model file (``docs/model-file.md``, task ``recording``) says something of every frame of 50 ms. Nothing
+in it reaches further than the card's `reach_frames`, so a piece is heard with that much of its neighbours, and
+what is said of it does not depend on where the pieces meet. From there on: events are the stretches where presence is likely;
 their class is the mean evidence over them; a recording is answered stretch by stretch, and a stretch that does
 not sound like a lung is refused.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -27,6 +28,8 @@ from laennec.rate import respiratory_rate
 if TYPE_CHECKING:
     import onnxruntime
 
+    from laennec.model import LungModel
+
 Array = npt.NDArray[np.float32]
 
 RECORDING = "recording"  # name of the model that ships, and the task its card names
@@ -38,6 +41,10 @@ SHORTEST_STRETCH_S = 5.0  # a shorter rest belongs to the stretch before
 LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
 LOUD_DB = 25.0  # above the median level, beyond what breathing does: the chest piece was touched
 LOUD_SHARE = 0.004  # of the frames, from which contact noise is named
+
+
+class OtherModelError(LaennecError):
+    """A model file of another sort."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,8 @@ def load_detector(path_or_name: str | os.PathLike[str] | None = None, *, threads
     Parameters
     ----------
     path_or_name : path or str, optional
-        An ``.onnx`` file, a run folder that holds one, or the name of one that ships; ``recording`` otherwise.
+        An ``.onnx`` file, a run folder that holds one, or the name of one that ships; by default
+        ``recording``.
     threads : int
         As for :func:`laennec.load_model`.
 
@@ -178,6 +186,22 @@ def load_detector(path_or_name: str | os.PathLike[str] | None = None, *, threads
     return Detector(card, hashlib.sha256(content).hexdigest(), str(path), session)
 
 
+def load_any(path_or_name: str | os.PathLike[str], *, threads: int = 1) -> "Detector | LungModel":
+    """Read a model file of either sort: for recordings or for clips.
+
+    Raises
+    ------
+    LaennecError
+        As `load_detector` and :func:`laennec.load_model` do.
+    """
+    from laennec.model import load_model
+
+    try:
+        return load_detector(path_or_name, threads=threads)
+    except OtherModelError:
+        return load_model(path_or_name, threads=threads)
+
+
 def read_recording_card(metadata: str | None, source: str = "model") -> RecordingCard:
     """Return the card in a file's metadata.
 
@@ -190,9 +214,9 @@ def read_recording_card(metadata: str | None, source: str = "model") -> Recordin
         told = json.loads(metadata or "")
         task, file_format = told["task"], int(told["format"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LaennecError(f"{source}: an ONNX file without Laennec's metadata") from error
+        raise OtherModelError(f"{source}: an ONNX file without Laennec's metadata") from error
     if task != RECORDING:
-        raise LaennecError(f"{source}: a model for clips ({task}), not for whole recordings")
+        raise OtherModelError(f"{source}: a model for clips ({task}), not for whole recordings")
     if file_format > FORMAT:
         raise LaennecError(f"{source}: a model file of format {file_format}; update: pip install -U laennec")
     fields = RecordingCard.__dataclass_fields__
@@ -319,9 +343,7 @@ class Listener:
             first = min(offset + round(start), frames - 1) - self._frame
             until = max(first + 1, offset + round(end) - self._frame)
             self._waiting.append(
-                named_event(
-                    self.card, self._said, span_s, (first, until), self.channel, self._frame
-                )
+                named_event(self.card, self._said, span_s, (first, until), self.channel, self._frame)
             )
         self._reached += settled
 
@@ -396,7 +418,7 @@ def find_events(presence: npt.NDArray[Any], card: RecordingCard) -> list[tuple[f
         if (end - start) * card.frame_s >= card.shortest_s and peak >= card.peak_presence:
             count = math.ceil((end - start) * card.frame_s / LONGEST_EVENT_S)
             edges = np.linspace(start, end, count + 1)
-            found += [(float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
+            found += [(float(a), float(b)) for a, b in itertools.pairwise(edges)]
     return found
 
 
@@ -456,9 +478,7 @@ def answer_stretch(card: RecordingCard, said: Mapping[str, Array], start_s: floa
         refused = "silent or mostly so"
     elif kinds[0] < card.lung_share:
         refused = f"sounds like {card.kinds[1 + int(kinds[1:].argmax())]}, not like a lung"
-    return Stretch(
-        start_s, end_s, _softmax(logits / card.record_temperature), kinds, silent, loud, refused
-    )
+    return Stretch(start_s, end_s, _softmax(logits / card.record_temperature), kinds, silent, loud, refused)
 
 
 def record_answer(
@@ -507,7 +527,9 @@ def _reasons(card: RecordingCard, stretches: Sequence[Stretch], events: Sequence
     if len(stretches) > 1:
         parts = [f"{count} {label}" for label, count in answers.most_common()]
         yield f"of {len(stretches)} stretches of about {STRETCH_S:g} s: {', '.join(parts)}"
-    loud = np.average([s.loud for s in stretches], weights=[max(1e-3, s.end_s - s.start_s) for s in stretches])
+    loud = np.average(
+        [s.loud for s in stretches], weights=[max(1e-3, s.end_s - s.start_s) for s in stretches]
+    )
     if loud >= LOUD_SHARE:
         yield f"contact noise: {100 * loud:.1f} % of it is {LOUD_DB:g} dB louder than the rest"
 

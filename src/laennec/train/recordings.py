@@ -1,8 +1,7 @@
 """Training of the network for whole recordings: data, augmentation, losses.
 
-Learns from SPRSound's event and record annotations at once, from ICBHI 2017's cycles as far as their labels
-say something (which of two families a sound belongs to, not where breaths begin and end), and from sounds that
-are no lung.
+Learns from SPRSound's event and record annotations at once; from ICBHI 2017, if it is there, that lungs sound
+like that too; and from sounds that are no lung what to refuse.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from laennec.audio import Recording
-from laennec.labels import ICBHI_CYCLES, SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
+from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.models.recording import TIME_STRIDE, RecordingNet, class_logits, event_logits, pool
 from laennec.simulate.other import other_sound
 from laennec.train.features import RECORDING_DEVIATION, RecordingLogMel
@@ -59,7 +58,9 @@ class Example:
     kind: int = 0
 
 
-def sprsound_examples(events: pd.DataFrame, records: pd.DataFrame, front_end: RecordingLogMel) -> list[Example]:
+def sprsound_examples(
+    events: pd.DataFrame, records: pd.DataFrame, front_end: RecordingLogMel
+) -> list[Example]:
     """One example for each of SPRSound's recordings, from its tables of both levels."""
     by_recording = dict(list(events.groupby("recording")))
     found = []
@@ -81,38 +82,29 @@ def sprsound_examples(events: pd.DataFrame, records: pd.DataFrame, front_end: Re
 
 
 def icbhi_examples(cycles: pd.DataFrame, front_end: RecordingLogMel) -> list[Example]:
-    """Pieces of ICBHI's recordings; a cycle's label allows the classes that it may be.
+    """Pieces of ICBHI's recordings, as lungs heard by other devices.
 
-    Where a breath is heard in a cycle is not annotated, nor does anybody answer for the whole recording.
+    Where in a cycle a breath is heard is not annotated, nor does anybody answer for the whole recording; and
+    what its cycles are labelled made events of SPRSound worse (docs/detection.md), so it is left out.
     """
-    allowed = {
-        label: [to_icbhi(name) == label for name in SPRSOUND_EVENTS] for label in ICBHI_CYCLES
-    }
     found = []
     groups = cycles.groupby("path")
     for path, mine in track(list(groups), "reading recordings", total=len(groups)):
         samples = read(path, front_end.sample_rate)
         length = round(PIECE_S * front_end.sample_rate)
-        for first in range(0, samples.size - length + 1, length):
-            offset_s = first / front_end.sample_rate
-            inside = mine[(mine["start_s"] >= offset_s) & (mine["end_s"] <= offset_s + PIECE_S)]
-            found.append(
-                Example(
-                    f"{mine['recording'].iloc[0]}@{offset_s:g}",
-                    str(mine["subject"].iloc[0]),
-                    image_of(samples[first : first + length], front_end),
-                    inside[["start_s", "end_s"]].to_numpy(float) - offset_s,
-                    np.array([allowed[label] for label in inside["label"]], bool).reshape(-1, len(SPRSOUND_EVENTS)),
-                    False,
-                    UNKNOWN,
-                )
-            )
+        for number, first in enumerate(range(0, samples.size - length + 1, length)):
+            image = image_of(samples[first : first + length], front_end)
+            name, subject = f"{mine['recording'].iloc[0]}@{number}", f"icbhi-{mine['subject'].iloc[0]}"
+            found.append(Example(name, subject, image, *_no_events(), False, UNKNOWN))
     return found
+
+
+def _no_events() -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((0, 2)), np.zeros((0, len(SPRSOUND_EVENTS)), bool)
 
 
 def other_examples(count: int, seed: int, front_end: RecordingLogMel) -> list[Example]:
     """As many sounds of each kind that is no lung."""
-    nothing = np.zeros((0, 2)), np.zeros((0, len(SPRSOUND_EVENTS)), bool)
     found = []
     for kind in SOUND_KINDS[1:]:
         for index in range(count):
@@ -120,7 +112,7 @@ def other_examples(count: int, seed: int, front_end: RecordingLogMel) -> list[Ex
             wave = other_sound(kind, rng, PIECE_S, front_end.sample_rate).astype(np.float32)
             image = image_of(wave, front_end)
             found.append(
-                Example(f"{kind}-{index}", "", image, *nothing, True, UNKNOWN, SOUND_KINDS.index(kind))
+                Example(f"{kind}-{index}", "", image, *_no_events(), True, UNKNOWN, SOUND_KINDS.index(kind))
             )
     return found
 
@@ -260,7 +252,9 @@ def draw_variation(shape: Sequence[int], generator: torch.Generator) -> Variatio
     noise[uniform(0, 1, batch) > 0.35] = -torch.inf
     widths = (10, 24)
     masks = [
-        torch.stack([(uniform(0, 1, batch, 2) * size).long(), (uniform(0, 1, batch, 2) * width).long()], dim=2)
+        torch.stack(
+            [(uniform(0, 1, batch, 2) * size).long(), (uniform(0, 1, batch, 2) * width).long()], dim=2
+        )
         for size, width in zip((bands, frames), widths, strict=True)
     ]
     mixed = float(uniform(0, 1, 1)) < 0.5
@@ -302,7 +296,9 @@ def frame_targets(batch: Batch, frames: int, frame_s: float) -> Tensor:
     """
     at_s = (torch.arange(frames) + 0.5) * frame_s
     start_s, end_s = batch.spans[:, :1], batch.spans[:, 1:]
-    covered = (torch.minimum(end_s, at_s + frame_s / 2) - torch.maximum(start_s, at_s - frame_s / 2)) / frame_s
+    covered = (
+        torch.minimum(end_s, at_s + frame_s / 2) - torch.maximum(start_s, at_s - frame_s / 2)
+    ) / frame_s
     parts = [covered, 1 - (at_s - start_s).abs() / 0.15, 1 - (at_s - end_s).abs() / 0.15]
     out = torch.zeros(len(batch.placed), 3, frames)
     index = batch.row[:, None].expand(-1, frames)
@@ -338,7 +334,7 @@ class Lesson:
         Weights of classes are their counts to minus this power.
     """
 
-    epochs: int = 14
+    epochs: int = 10
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     batch_s: float = 200.0
@@ -435,7 +431,9 @@ def weighted_cross_entropy(logits: Tensor, label: Tensor, weights: Tensor) -> Te
     return F.cross_entropy(logits[known], label[known], weights)
 
 
-def train_network(examples: Sequence[Example], lesson: Lesson, seed: int, progress: bool = False) -> RecordingNet:
+def train_network(
+    examples: Sequence[Example], lesson: Lesson, seed: int, progress: bool = False
+) -> RecordingNet:
     """Train a network from scratch."""
     from laennec.train.fit import quiet
 
