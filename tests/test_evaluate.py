@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 
 from laennec import metrics
+from laennec.challenge import answers_of
 from laennec.errors import LaennecError
 from laennec.evaluate import (
     SCORE_NAMES,
+    TASK_SCORES,
     Predictions,
     draw,
     read_predictions,
     render_tables,
     score,
     score_predictions,
+    task_scores,
     write_predictions,
 )
-from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
+from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, to_task_11
 from laennec.version import __version__
 
 
@@ -211,3 +214,70 @@ def test_matplotlib_is_asked_for_only_when_drawing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(LaennecError, match=r"pip install \"laennec\[web\]\""):
         draw(score(made_up(), draws=5), tmp_path / "a.png")
+
+
+def of_rows(classes, rows):
+    """Predictions from (label, probabilities) of one patient each."""
+    labels, probabilities = zip(*rows, strict=True)
+    names = tuple(f"{k}" for k in range(len(rows)))
+    return Predictions(names, names, labels, tuple(classes), np.array(probabilities, float))
+
+
+def test_tasks_of_records_by_hand():
+    found = task_scores(
+        of_rows(
+            SPRSOUND_RECORDS,
+            [
+                ("Normal", [0.9, 0.1, 0, 0, 0]),
+                ("Normal", [0.4, 0.3, 0.3, 0, 0]),  # the likeliest class is Normal, adventitious is likelier
+                ("CAS", [0, 1, 0, 0, 0]),
+                ("CAS & DAS", [0, 0, 1, 0, 0]),  # adventitious, but the wrong class
+                ("DAS", [0, 0, 0, 0, 1]),  # called Poor Quality: wrong
+                ("DAS", [1, 0, 0, 0, 0]),
+                ("Poor Quality", [0, 1, 0, 0, 0]),  # counts nowhere
+                ("Poor Quality", [0, 0, 0, 0, 1]),
+            ],
+        ),
+        draws=200,
+    )
+    assert found.keys() == {"task_21", "task_22"}
+    assert found["task_21"]["classes"] == ["Normal", "Adventitious", "Poor Quality"]
+    assert found["task_21"]["confusion"] == [[1, 1, 0], [1, 2, 1], [0, 1, 1]]
+    assert found["task_21"]["scores"]["sensitivity"] == 2 / 4
+    assert found["task_21"]["scores"]["specificity"] == 1 / 2
+    assert found["task_21"]["scores"]["challenge_score"] == 1 / 2
+    assert found["task_22"]["scores"]["sensitivity"] == 1 / 4
+    assert found["task_22"]["scores"]["specificity"] == 2 / 2
+    assert found["task_22"]["scores"]["harmonic_score"] == pytest.approx(2 * 0.25 / 1.25)
+    low, high = found["task_22"]["intervals"]["sensitivity"]
+    assert 0 <= low < 1 / 4 < high <= 1
+
+
+def test_tasks_of_events_answer_as_the_challenge_command_does():
+    predictions = made_up(SPRSOUND_EVENTS)
+    found = score(predictions, draws=50)
+    answers = answers_of(predictions.probabilities, predictions.classes, "Normal", 11)
+    labels = [to_task_11(label) for label in predictions.labels]
+    assert found["task_11"]["confusion"] == metrics.confusion_matrix(labels, answers, TASK_11).tolist()
+    exact = {key: found["scores"][key] for key in TASK_SCORES}
+    assert found["task_12"]["scores"] == exact
+    assert found["task_12"]["intervals"] == {key: found["intervals"][key] for key in TASK_SCORES}
+    told = found["task_11"]["scores"]["challenge_score"]
+    assert re.search(rf"^task 11: Normal / Adventitious .* {told:.4f} ", render_tables(found), re.MULTILINE)
+
+
+def test_tasks_do_not_depend_on_the_order_of_the_classes():
+    predictions = made_up(SPRSOUND_RECORDS)
+    turned = replace(
+        predictions, classes=predictions.classes[::-1], probabilities=predictions.probabilities[:, ::-1]
+    )
+    first, second = (task_scores(each, draws=20) for each in (predictions, turned))
+    assert first["task_21"] == second["task_21"]
+    assert first["task_22"]["scores"] == second["task_22"]["scores"]
+
+
+def test_other_classes_have_no_tasks_and_one_patient_no_intervals():
+    assert not [key for key in score(made_up(ICBHI_CYCLES), draws=5) if key.startswith("task_")]
+    alone = score(replace(made_up(), subjects=("p",) * 120), draws=50)
+    assert set(alone["task_21"]["intervals"].values()) == {None}
+    assert "BioCAS challenge" not in render_tables(score(made_up(ICBHI_CYCLES), draws=5))

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from laennec import metrics
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
 from laennec.version import __version__
 
 COLUMNS = ("clip_id", "subject", "label")
@@ -56,6 +57,9 @@ CLASS_SCORES = {
     "roc_auc": "ROC AUC",
     "average_precision": "avg. prec.",
 }
+# The BioCAS challenge's tasks by the classes they ask for: adventitious or not, and which class exactly.
+TASKS = {frozenset(SPRSOUND_EVENTS): (11, 12), frozenset(SPRSOUND_RECORDS): (21, 22)}
+TASK_SCORES = ("sensitivity", "specificity", "average_score", "harmonic_score", "challenge_score")
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,8 @@ def score(
     Returns
     -------
     dict
-        The answer of :func:`laennec.metrics.evaluate` and ``provenance``.
+        The answer of :func:`laennec.metrics.evaluate`, the challenge's tasks where the classes are theirs
+        (:func:`task_scores`), and ``provenance``.
 
     Raises
     ------
@@ -211,8 +216,77 @@ def score(
         draws=draws,
         seed=seed,
     )
+    tasks = task_scores(predictions, 0 if found["bootstrap"]["no_interval"] else draws, seed)
     given = {"version": __version__, **(provenance or {})}
-    return {**found, "provenance": {**dict.fromkeys(PROVENANCE), **given}}
+    return {**found, **tasks, "provenance": {**dict.fromkeys(PROVENANCE), **given}}
+
+
+def task_scores(
+    predictions: Predictions, draws: int = metrics.DRAWS, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Score the BioCAS challenge's tasks: 11 and 12 for SPRSound's events, 21 and 22 for its records.
+
+    Tasks 12 and 22 want the exact class. Tasks 11 and 21 want Normal or Adventitious (or Poor Quality, 21):
+    the answer is the likeliest of these, the probabilities of the adventitious classes added up, as the
+    program answers the challenge, so any adventitious class is right and Se can differ from
+    ``binary_sensitivity``, which merges answers. Clips annotated Poor Quality count in neither Se nor Sp.
+    Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022.
+
+    Parameters
+    ----------
+    predictions : from :func:`read_predictions`
+    draws, seed : of the bootstrap over patients; no draws, no intervals
+
+    Returns
+    -------
+    dict
+        ``task_11`` and so on, each with ``classes``, ``confusion``, ``scores`` and ``intervals`` by the names
+        in `TASK_SCORES`; empty where the classes are other ones.
+    """
+    numbers = TASKS.get(frozenset(predictions.classes))
+    if numbers is None:
+        return {}
+    sides = zip(numbers, (_merged(predictions), predictions), strict=True)
+    return {f"task_{number}": _task(side, draws, seed) for number, side in sides}
+
+
+def _merged(predictions: Predictions) -> Predictions:
+    """Make one class of the adventitious ones."""
+    normal, adventitious = TASK_11
+    ignored = ignored_classes(predictions.classes)
+    names = {name: name if name in (normal, *ignored) else adventitious for name in predictions.classes}
+    classes = (normal, adventitious, *ignored)
+    member = np.array([[names[name] == merged for merged in classes] for name in predictions.classes], float)
+    labels = tuple(names[label] for label in predictions.labels)
+    return replace(
+        predictions, labels=labels, classes=classes, probabilities=predictions.probabilities @ member
+    )
+
+
+def _task(predictions: Predictions, draws: int, seed: int) -> dict[str, Any]:
+    classes = predictions.classes
+    answers = metrics.predicted_classes(predictions.probabilities, classes)
+    patients, group = np.unique(np.asarray(predictions.subjects, dtype=str), return_inverse=True)
+    confusions = metrics.confusion_by_group(predictions.labels, answers, group, len(patients), classes)
+
+    def scores(confusion: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return metrics.confusion_scores(confusion, classes, TASK_11[0], ignored_classes(classes))
+
+    total = confusions.sum(axis=0)
+    values = scores(total)
+    drawn = {}
+    if draws:
+        resamples = metrics.patient_draws(len(patients), draws, seed)
+        drawn = scores(np.tensordot(resamples, confusions, axes=1))
+    return {
+        "classes": list(classes),
+        "confusion": total.astype(int).tolist(),
+        "scores": {key: metrics._plain(values[key]) for key in TASK_SCORES},
+        "intervals": {
+            key: metrics._listed(metrics.percentile_interval(drawn[key])) if drawn else None
+            for key in TASK_SCORES
+        },
+    }
 
 
 def score_predictions(
@@ -280,6 +354,7 @@ def render_tables(found: Mapping[str, Any]) -> str:
             "",
             _interval_note(bootstrap),
             "",
+            *_task_lines(found, level),
             _table(class_header, per_class),
             "",
             "Confusion matrix: a row is the annotated class, a column the predicted one.",
@@ -288,6 +363,21 @@ def render_tables(found: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _task_lines(found: Mapping[str, Any], level: str) -> list[str]:
+    """Return the challenge's tasks and an empty line, or nothing where there are none."""
+    tasks = [(key.removeprefix("task_"), told) for key, told in found.items() if key.startswith("task_")]
+    rows = [
+        [
+            f"task {number}: {' / '.join(told['classes']) if len(told['classes']) < 4 else 'exact class'}",
+            *(_number(told["scores"][key]) for key in TASK_SCORES),
+            _interval(told["intervals"]["challenge_score"]),
+        ]
+        for number, told in tasks
+    ]
+    header = ["BioCAS challenge", "Se", "Sp", "AS", "HS", "Score", f"Score {level}"]
+    return [_table(header, rows), ""] if rows else []
 
 
 def _size(found: Mapping[str, Any]) -> str:

@@ -750,8 +750,8 @@ def reliability(
     probabilities : (clips, classes) array
     classes : names of the columns
     bins : how many
-    equal_mass : edges at quantiles of the confidence, so that bins hold about the same number of clips, instead
-        of equal widths; clips of the same confidence stay together, so there may be fewer bins.
+    equal_mass : edges at quantiles of the confidence, so that bins hold about the same number of clips; clips
+        of the same confidence stay together, so there may be fewer bins. Otherwise bins have equal widths.
 
     Raises
     ------
