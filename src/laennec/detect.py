@@ -1,8 +1,9 @@
 """From the sound of one channel to events and an answer, piece by piece and in constant memory.
 
 The model file (``docs/model-file.md``, task ``recording``) says something of every frame of 50 ms. Nothing
-in it reaches further than the card's `reach_frames`, so a piece is heard with that much of its neighbours, and
-what is said of it does not depend on where the pieces meet. From there on: events are the stretches where presence is likely;
+in it reaches further than the card's `reach_frames`, so a piece is heard with that much of its neighbours,
+and what is said of it does not depend on where the pieces meet. From there on: events are the likeliest
+sequence of breaths and pauses;
 their class is the mean evidence over them; a recording is answered stretch by stretch, and a stretch that does
 not sound like a lung is refused.
 """
@@ -48,6 +49,29 @@ class OtherModelError(LaennecError):
 
 
 @dataclass(frozen=True)
+class EventRule:
+    """How events are found: the likeliest sequence of breaths and pauses.
+
+    A path through the frames is worth, for every frame inside an event, the logit of presence less `bias`, and
+    for every beginning and every end `edge_weight` times the logit of onset or offset there, less `edge_cost`.
+
+    Attributes
+    ----------
+    bias, edge_weight, edge_cost : float
+    shortest_s : float
+        Shorter events are dropped.
+    frame_s : float
+        Seconds a frame.
+    """
+
+    bias: float
+    edge_weight: float
+    edge_cost: float
+    shortest_s: float = 0.3
+    frame_s: float = 0.05
+
+
+@dataclass(frozen=True)
 class RecordingCard:
     """What a model file for recordings says of itself.
 
@@ -69,12 +93,15 @@ class RecordingCard:
         Frames to either side that an answer depends on.
     edges_hz : tuple of float
         Edges of the rows of the evidence.
-    onset_presence, peak_presence : float
-        Presence at which an event begins and ends, and which it must reach.
-    shortest_s, gap_s : float
-        Shorter events are dropped; events closer than the gap are one.
+    presence_bias, edge_weight, edge_cost, shortest_s : float
+        Of the `EventRule`.
     event_temperature, record_temperature : float
         Divide the logits.
+    event_bias, record_bias : tuple of float
+        Are then added, one a label: what the weights of the training's losses had moved.
+    task_shift : mapping of str to float
+        For the challenge's tasks ``"21"`` and ``"22"``: taken from the logarithm of the probability of Normal
+        before the likeliest is chosen, since their Score weighs classes otherwise than their frequency does.
     event_certain, record_certain : float
         Probability below which the answer is uncertain.
     lung_share : float
@@ -91,19 +118,27 @@ class RecordingCard:
     frame_samples: int
     reach_frames: int
     edges_hz: tuple[float, ...]
-    onset_presence: float
-    peak_presence: float
+    presence_bias: float
+    edge_weight: float
+    edge_cost: float
     shortest_s: float
-    gap_s: float
     event_temperature: float
     record_temperature: float
     event_certain: float
     record_certain: float
     lung_share: float
+    event_bias: tuple[float, ...] = ()
+    record_bias: tuple[float, ...] = ()
+    task_shift: Mapping[str, float] = field(default_factory=dict)
     limits: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> EventRule:
+        """How events are found."""
+        return EventRule(self.presence_bias, self.edge_weight, self.edge_cost, self.shortest_s, self.frame_s)
 
     @property
     def frame_s(self) -> float:
@@ -334,17 +369,15 @@ class Listener:
         self._frame = forget
 
     def _find_events(self, frames: int, last: bool) -> None:
-        presence = _sigmoid(self._said["presence"][0, self._reached - self._frame :])
-        settled = presence.size if last else _settled(presence, self.card)
-        for start, end in find_events(presence[:settled], self.card):
-            offset = self._reached
-            span_s = ((offset + start) * self.card.frame_s, (offset + end) * self.card.frame_s)
-            span_s = (span_s[0], min(span_s[1], self._length / self.card.sample_rate))
-            first = min(offset + round(start), frames - 1) - self._frame
-            until = max(first + 1, offset + round(end) - self._frame)
-            self._waiting.append(
-                named_event(self.card, self._said, span_s, (first, until), self.channel, self._frame)
+        offset = self._reached
+        found, settled = find_events(self._said["presence"][:, offset - self._frame :], self.card.rule, last)
+        for start, end in found:
+            span_s = (
+                (offset + start) * self.card.frame_s,
+                min((offset + end) * self.card.frame_s, self._length / self.card.sample_rate),
             )
+            place = (offset + start - self._frame, offset + end - self._frame)
+            self._waiting.append(named_event(self.card, self._said, span_s, place, self.channel, self._frame))
         self._reached += settled
 
     def _answer(self, until: int) -> None:
@@ -368,57 +401,84 @@ class Listener:
                 self.events.append(event)
 
 
-def _settled(presence: Array, card: RecordingCard) -> int:
-    """Frames before the last pause that is long enough to part events, whatever comes next."""
-    gap = math.ceil(card.gap_s / card.frame_s) + 2
-    quiet = presence < card.onset_presence
-    run = np.convolve(quiet, np.ones(2 * gap), "valid") if quiet.size >= 2 * gap else np.zeros(0)
-    found = np.flatnonzero(run >= 2 * gap)
-    return int(found[-1]) + gap if found.size else 0
-
-
-def find_events(presence: npt.NDArray[Any], card: RecordingCard) -> list[tuple[float, float]]:
-    """Stretches where events are likely, in frames; the crossings of the threshold are interpolated.
+def find_events(
+    presence: npt.NDArray[Any], rule: EventRule, last: bool = True
+) -> tuple[list[tuple[int, int]], int]:
+    """Find the events that are worth most together (Viterbi's algorithm over breath and pause).
 
     Parameters
     ----------
     presence : numpy.ndarray
-        ``(frames,)`` in [0, 1]; the value of a frame holds at its middle.
-    card : RecordingCard
-        Its thresholds.
+        ``(3, frames)`` logits of presence, onset and offset, from a frame that no event reaches across.
+    rule : EventRule
+    last : bool
+        Whether nothing follows. Otherwise only what no frame to come can change is found.
 
     Returns
     -------
-    list of (start, end)
-        In frames from the start of the first, in order, without overlap.
+    list of (first, end)
+        In frames, in order, without overlap.
+    int
+        Frames that are settled: where to go on from.
     """
-    if presence.size == 0:
-        return []
-    level = card.onset_presence
-    padded = np.concatenate([[0.0], presence, [0.0]])
-    above = padded >= level
-    rises = np.flatnonzero(above[1:] & ~above[:-1])
-    falls = np.flatnonzero(above[:-1] & ~above[1:])
-    spans: list[list[float]] = []
-    for rise, fall in zip(rises, falls, strict=True):
-        # Between the middles of frames rise - 1 and rise; at an end of the sound, the end itself.
-        start = rise - 0.5 + (level - padded[rise]) / (padded[rise + 1] - padded[rise]) if rise else 0.0
-        end = (
-            fall - 0.5 + (padded[fall] - level) / (padded[fall] - padded[fall + 1])
-            if fall < presence.size
-            else float(presence.size)
-        )
-        if spans and (start - spans[-1][1]) * card.frame_s < card.gap_s:
-            spans[-1][1] = end
+    frames = presence.shape[1]
+    if frames == 0:
+        return [], 0
+    inside = (presence[0].astype(np.float64) - rule.bias).tolist()
+    # An edge lies between two frames; the answer of either may say so.
+    edges = np.maximum(presence[1:], np.roll(presence[1:], 1, axis=1)).astype(np.float64)
+    edges[:, 0] = presence[1:, 0]
+    edges = rule.edge_weight * edges - rule.edge_cost
+    begins, ends = edges.tolist()
+    pause, breath = 0.0, inside[0] + begins[0]
+    to_pause, to_breath = [0], [0]  # where from: 0 a pause, 1 the same breath, 2 another breath
+    for frame in range(1, frames):
+        stop, begin = breath + ends[frame], pause + begins[frame]
+        again = stop + begins[frame]
+        best, source = breath, 1
+        if begin > best:
+            best, source = begin, 0
+        if again > best:
+            best, source = again, 2
+        to_breath.append(source)
+        to_pause.append(1 if stop > pause else 0)
+        pause, breath = max(pause, stop), best + inside[frame]
+    if last:
+        end_of_all = breath + rule.edge_weight * float(presence[2, -1]) - rule.edge_cost
+        path = _path_back(to_pause, to_breath, 1 if end_of_all > pause else 0)
+        return _spans_of(path, frames, rule), frames
+    paths = [_path_back(to_pause, to_breath, state) for state in (0, 1)]
+    same = np.flatnonzero((paths[0] != paths[1]))
+    agreed = int(same[0]) if same.size else frames
+    pauses = np.flatnonzero(paths[0][:agreed] == 0)
+    settled = int(pauses[-1]) if pauses.size else 0
+    return _spans_of(paths[0][:settled], settled, rule), settled
+
+
+def _path_back(to_pause: Sequence[int], to_breath: Sequence[int], state: int) -> npt.NDArray[np.int64]:
+    """State of every frame of the best path that ends in `state`: 0 a pause, 1 a breath, 2 its first frame."""
+    path = np.zeros(len(to_pause), np.int64)
+    for frame in range(len(to_pause) - 1, -1, -1):
+        if state == 0:
+            state = 1 if to_pause[frame] else 0
         else:
-            spans.append([start, end])
-    found = []
-    for start, end in spans:
-        peak = presence[int(start) : max(int(start) + 1, math.ceil(end))].max()
-        if (end - start) * card.frame_s >= card.shortest_s and peak >= card.peak_presence:
-            count = math.ceil((end - start) * card.frame_s / LONGEST_EVENT_S)
-            edges = np.linspace(start, end, count + 1)
-            found += [(float(a), float(b)) for a, b in itertools.pairwise(edges)]
+            source = to_breath[frame]
+            path[frame] = 1 if source == 1 else 2
+            state = 0 if source == 0 else 1
+    return path
+
+
+def _spans_of(path: npt.NDArray[np.int64], frames: int, rule: EventRule) -> list[tuple[int, int]]:
+    """Events of a path; one that is too short is dropped, one that is too long is cut."""
+    firsts = np.flatnonzero(path == 2)
+    found: list[tuple[int, int]] = []
+    for first in firsts:
+        rest = np.flatnonzero(path[first + 1 : frames] != 1)
+        end = int(first + 1 + rest[0]) if rest.size else frames
+        if (end - first) * rule.frame_s >= rule.shortest_s:
+            count = math.ceil((end - first) * rule.frame_s / LONGEST_EVENT_S)
+            edges = np.linspace(first, end, count + 1).round().astype(int)
+            found += [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     return found
 
 
@@ -434,7 +494,7 @@ def named_event(
     first, last = frames
     evidence = said["evidence"][:, :, first:last].astype(np.float64)
     logits = evidence.mean((1, 2)) + said["context"][:, first:last].mean(1, dtype=np.float64)
-    probabilities = _softmax(logits / card.event_temperature)
+    probabilities = calibrated(logits, card.event_temperature, card.event_bias)
     best = int(probabilities.argmax())
     presence = float(_sigmoid(said["presence"][0, first:last]).mean())
     offset = frame_offset or 0
@@ -469,7 +529,7 @@ def answer_stretch(card: RecordingCard, said: Mapping[str, Array], start_s: floa
     attention, values = np.split(said["record"].astype(np.float64), 2)
     attention = np.exp(attention - attention.max(1, keepdims=True))
     logits = (attention * values).sum(1) / attention.sum(1)
-    kinds = _softmax(said["kind"].mean(1, dtype=np.float64))
+    kinds = calibrated(said["kind"].mean(1, dtype=np.float64), 1.0)
     silent = float((said["range"] <= SILENT_RANGE).mean())
     level_db = said["level_db"]
     loud = float((level_db > np.median(level_db) + LOUD_DB).mean())
@@ -478,7 +538,15 @@ def answer_stretch(card: RecordingCard, said: Mapping[str, Array], start_s: floa
         refused = "silent or mostly so"
     elif kinds[0] < card.lung_share:
         refused = f"sounds like {card.kinds[1 + int(kinds[1:].argmax())]}, not like a lung"
-    return Stretch(start_s, end_s, _softmax(logits / card.record_temperature), kinds, silent, loud, refused)
+    return Stretch(
+        start_s,
+        end_s,
+        calibrated(logits, card.record_temperature, card.record_bias),
+        kinds,
+        silent,
+        loud,
+        refused,
+    )
 
 
 def record_answer(
@@ -558,10 +626,18 @@ def _levels(piece: Array, frame: int, frames: int) -> dict[str, Array]:
     return {"range": np.ptp(blocks, axis=1), "level_db": 10 * np.log10(power + 1e-12)}
 
 
+def calibrated(
+    logits: npt.NDArray[Any], temperature: float, bias: Sequence[float] = ()
+) -> npt.NDArray[np.float64]:
+    """Probabilities of logits ``(..., classes)``: divided by the temperature, the bias added, then softmax.
+
+    A vector scaling with one slope for all classes (Guo et al., "On calibration of modern neural networks",
+    ICML 2017, section 4.2).
+    """
+    scaled = logits.astype(np.float64) / temperature + (np.asarray(bias) if len(bias) else 0.0)
+    shifted = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float64)
+
+
 def _sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-
-
-def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    shifted = np.exp(logits - logits.max())
-    return np.asarray(shifted / shifted.sum(), np.float64)

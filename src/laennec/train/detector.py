@@ -146,7 +146,7 @@ def save_said(path: Path, network: RecordingNet, examples: Sequence[Example], fo
     parts: dict[str, list[np.ndarray]] = {"presence": [], "classes": [], "record": [], "kind": []}
     for example in examples:
         answer = network(example.image[None].float())
-        parts["presence"].append(answer["presence"][0, 0].numpy())
+        parts["presence"].append(answer["presence"][0].numpy())
         parts["classes"].append(class_logits(answer)[0].numpy())
         parts["record"].append(pool(answer["record"])[0].numpy())
         parts["kind"].append(answer["kind"].mean(2)[0].numpy())
@@ -157,8 +157,8 @@ def save_said(path: Path, network: RecordingNet, examples: Sequence[Example], fo
             name=np.array([example.name for example in examples]),
             subject=np.array([example.subject for example in examples]),
             record=np.array([example.record for example in examples]),
-            frames=np.array([part.shape[0] for part in parts["presence"]]),
-            presence=np.concatenate(parts["presence"]).astype(np.float32),
+            frames=np.array([part.shape[1] for part in parts["presence"]]),
+            presence=np.concatenate(parts["presence"], axis=1).astype(np.float32),
             classes=np.concatenate(parts["classes"], axis=1).astype(np.float32),
             record_logits=np.stack(parts["record"]),
             kind_logits=np.stack(parts["kind"]),
@@ -182,7 +182,7 @@ class Said:
     labels: np.ndarray
     """``(events,)`` class indices."""
     presence: np.ndarray
-    """``(frames,)`` logits."""
+    """``(3, frames)`` logits of presence, onset and offset."""
     classes: np.ndarray
     """``(classes, frames)`` logits."""
     record_logits: np.ndarray
@@ -207,7 +207,7 @@ def load_said(out: str | os.PathLike[str], seed: int, folds: int) -> list[Said]:
                     int(held["record"][row]),
                     held["spans"][events],
                     held["labels"][events],
-                    held["presence"][frames],
+                    held["presence"][:, frames],
                     held["classes"][:, frames],
                     held["record_logits"][row],
                     held["kind_logits"][row],
