@@ -21,6 +21,7 @@ from laennec.train.data import cut_clips, predictions
 from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
 from laennec.train.recipe import Recipe, recipe_from_dict
+from laennec.web.evaluation import evaluation_page
 
 # Defects of a data set that cost no clip.
 REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "unknown position")
@@ -147,7 +148,7 @@ def limits(recipe: Recipe, trained: pd.DataFrame) -> str:
 
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:
-    """Run a model file over annotated events and write predictions and figures."""
+    """Run a model file over annotated events and write predictions, figures and a page."""
     if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
         export(model)
     lung_model = load_model(model)
@@ -161,8 +162,8 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
         print(f"laennec: these events are scored{note}", file=sys.stderr)
     make_folder(out)
     labels = lung_model.card.labels
-    probabilities = predict_clips(lung_model, clips)
-    write_predictions(out / "predictions.csv", predictions(clips, labels, probabilities))
+    predicted = predictions(clips, labels, predict_clips(lung_model, clips))
+    write_predictions(out / "predictions.csv", predicted)
     found = score_predictions(
         out / "predictions.csv",
         out,
@@ -174,7 +175,9 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
             "seeds": [lung_model.card.recipe.get("seed")],
         },
     )
+    shown = evaluation_page(out, clips, predicted, found)
     print(render_tables(found))
+    print(f"page: {shown}")
     return 0
 
 

@@ -490,7 +490,7 @@ def _reliability(predictions: Predictions, found: Mapping[str, Any]) -> str:
     error, brier = (found["scores"][key] for key in ("expected_calibration_error", "brier_score"))
     return _figure(
         _axes("highest probability", "share right", inside, "Reliability diagram"),
-        "Reliability: wide bars, share of right answers; dark marks at the foot, how many clips; dots, ten "
+        "Reliability: wide bars, share of right answers; grey marks at the foot, how many clips; dots, ten "
         "bins of as many clips each. On the dotted line probabilities mean what they say. Expected "
         f"calibration error {_number(error)}, Brier score {_number(brier)} (0 best, 2 worst).",
     )
