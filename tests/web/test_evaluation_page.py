@@ -242,6 +242,7 @@ def test_whole_recordings_are_cut_and_a_missing_one_is_said(tmp_path: Path) -> N
     predictions = predicted(SPRSOUND_RECORDS, n=2)
     clips = clips_of(predictions, tmp_path / "a.wav")
     clips[["start_s", "end_s"]] = np.nan
+    clips["channel"] = pd.Series([pd.NA] * 2, dtype="Int64")
     clips.loc[clips["clip_id"] == "clip-1", "path"] = str(tmp_path / "absent.wav")
     read = rendered(predictions, clips=clips)
     [sound] = read.all("audio")

@@ -658,8 +658,8 @@ def _samples(clip: "pd.Series[Any]") -> tuple[npt.NDArray[np.float32], int]:
     if not isinstance(clip["path"], str):
         raise LaennecError("the clip is not in the table")
     recording = Recording.read(clip["path"])
-    channel = clip["channel"]
-    samples = recording.channel(0 if channel is None or channel != channel else int(channel)).samples[0]
+    channel = 0 if clip.isna()["channel"] else int(clip["channel"])
+    samples = recording.channel(channel).samples[0]
     start_s, end_s = float(clip["start_s"]), float(clip["end_s"])
     if not math.isnan(start_s):
         end_s = recording.duration_s if math.isnan(end_s) else end_s
