@@ -441,7 +441,7 @@ def _confidence(predictions: Predictions, found: Mapping[str, Any]) -> str:
     answers = metrics.predicted_classes(predictions.probabilities, predictions.classes)
     correct = np.array([a == label for a, label in zip(answers, predictions.labels, strict=True)])
     curve = metrics.risk_coverage(surest, correct)
-    y_top = max(0.1, math.ceil(10 * float(curve.risk.max())) / 10)
+    y_top = next(top for top in (0.1, 0.25, 0.5, 1.0) if curve.risk.max() <= top)
     line = _path(_Line("wrong answers", curve.coverage, curve.risk), y_top)
     rows = []
     for coverage in COVERAGES:
