@@ -76,7 +76,9 @@ def _speech(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
             weight / (1.0 + ((freqs_hz - path[index]) / 90.0) ** 2)
             for weight, path in zip((1.0, 0.5, 0.25), formants, strict=True)
         )
-        voice[index * step : index * step + 2 * step] += np.fft.irfft(np.fft.rfft(frame * window) * gain, 2 * step)
+        voice[index * step : index * step + 2 * step] += np.fft.irfft(
+            np.fft.rfft(frame * window) * gain, 2 * step
+        )
     out = voice[:length]
     at = 0.0
     envelope, hiss = np.zeros(length), np.zeros(length)
@@ -131,7 +133,9 @@ def _noise(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     """Steady noise of some colour, a fan, hum, rain of clicks, quick fluctuation, or next to nothing."""
     t = np.arange(length) / sample_rate
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
-    out = coloured_noise(rng, _slope(length, sample_rate, rng.choice([0.0, 0.5, 1.0, rng.uniform(0, 1.5)])), length)
+    out = coloured_noise(
+        rng, _slope(length, sample_rate, rng.choice([0.0, 0.5, 1.0, rng.uniform(0, 1.5)])), length
+    )
     style = rng.choice(["plain", "plain", "band", "hum", "clicks", "flutter"])
     if style == "band":
         centre_hz, width = rng.uniform(80.0, 1800.0), rng.uniform(0.1, 1.0)
@@ -157,7 +161,9 @@ def _heart(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     if rng.random() < 0.4:
         freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
         centre_hz = rng.uniform(80.0, 350.0)
-        murmur = coloured_noise(rng, np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / centre_hz) / 0.5) ** 2)), length)
+        murmur = coloured_noise(
+            rng, np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / centre_hz) / 0.5) ** 2)), length
+        )
         t = np.arange(length) / sample_rate
         gate = np.zeros(length)
         for beat_s in beats_s:

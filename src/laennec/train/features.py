@@ -119,6 +119,14 @@ def unit_rms(waveform: Tensor) -> Tensor:
     return waveform / rms.clamp_min(1e-7)
 
 
+def log_above(power: Tensor, floor: float) -> Tensor:
+    """Natural logarithm of power plus a floor, so that digital silence is finite.
+
+    One is added to what was scaled, since the exporter takes a term of 1e-8 for nothing and leaves it out.
+    """
+    return torch.log(power * (1.0 / floor) + 1.0) + math.log(floor)
+
+
 class CepstralImage(nn.Module):
     """Log-mel spectrogram, MFCC and LFCC of a clip as the three channels of one normalised image.
 
@@ -160,7 +168,7 @@ class CepstralImage(nn.Module):
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
         """Decibels of the mel bands, and the cepstra of the natural logarithm: before standardisation."""
-        bands = torch.log(self.power(unit_rms(waveform)) @ self.filters + POWER_FLOOR)
+        bands = log_above(self.power(unit_rms(waveform)) @ self.filters, POWER_FLOOR)
         log_mel, log_linear = bands.chunk(2, dim=2)
         channels = (log_mel * (10.0 / math.log(10.0)), log_mel @ self.dct, log_linear @ self.dct)
         return torch.stack([channel.transpose(1, 2) for channel in channels], dim=1)
@@ -205,7 +213,7 @@ class LogMel(nn.Module):
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
         """Natural logarithm of the mel bands' power."""
-        bands = torch.log(self.power(unit_rms(waveform)) @ self.mel + POWER_FLOOR)
+        bands = log_above(self.power(unit_rms(waveform)) @ self.mel, POWER_FLOOR)
         return bands.transpose(1, 2)[:, None]
 
     def fit_statistics(self, images: Tensor) -> None:
@@ -252,7 +260,7 @@ class RecordingLogMel(nn.Module):
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
         """Natural logarithm of the mel bands' power, ``(batch, 1, bands, frames)``."""
-        bands = torch.log(self.power(waveform) @ self.mel + RECORDING_FLOOR)
+        bands = log_above(self.power(waveform) @ self.mel, RECORDING_FLOOR)
         return bands.transpose(1, 2)[:, None]
 
     def normalised(self, images: Tensor) -> Tensor:
