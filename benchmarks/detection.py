@@ -6,12 +6,14 @@ RUN is the folder of `laennec detector`. The patients are those that the shipped
 
 - energy: events are where the level between 100 and 1000 Hz lies above a line between its quiet and its loud
   tenth; the line's height is the best of nine on the other patients, the class is the commonest, Normal.
-- windows: the shipped model for clips over sliding windows, merged (`laennec analyze --model default`); it has
+- windows: the shipped model for clips over sliding windows, merged (`laennec analyze --model default`); it
+has
   no way to say that nothing is there.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -69,13 +71,19 @@ def main(data: str, run: str) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
     print(f"{len(rows)} recordings of {len(patients)} patients, {sum(map(len, reference))} events")
-    print("| | F, class-agnostic | F, with class | error rate | insertions | deletions |\n|---|---|---|---|---|---|")
+    print(
+        "| | F, class-agnostic | F, with class | error rate | insertions | deletions |\n"
+        "|---|---|---|---|---|---|"
+    )
     others = records[~records["subject"].isin(patients)].iloc[::3]
     best = max(
         HEIGHTS,
         key=lambda height: event_scores(
             [by_name.get(name, []) for name in others["recording"]],
-            [energy_events(recordings[n].samples[0], recordings[n].sample_rate, height) for n in others["recording"]],
+            [
+                energy_events(recordings[n].samples[0], recordings[n].sample_rate, height)
+                for n in others["recording"]
+            ],
             SPRSOUND_EVENTS,
         )["scores"]["agnostic_f1"],
     )
@@ -84,7 +92,8 @@ def main(data: str, run: str) -> None:
     model = load_model()
     found = [analyze(recording, model=model) for recording in chosen]
     table("windows", [[(e.start_s, e.end_s, e.label) for e in analysis.events] for analysis in found])
-    said = [s for s in load_said(run, 0, json.load(open(f"{run}/plan.json"))["folds"]) if s.record >= 0]
+    folds = json.loads(Path(run, "plan.json").read_text())["folds"]
+    said = [s for s in load_said(run, 0, folds) if s.record >= 0]
     _, spans, _, _ = _detection(said, sorted({s.fold for s in said}))
     own = {s.name: _named(s, spans_) for s, spans_ in zip(said, spans, strict=True)}
     assert {s.name: len(_annotated(s)) for s in said}[rows["recording"].iloc[0]] == len(reference[0])

@@ -2,10 +2,10 @@
 
     python benchmarks/refusals.py [--count 40]
 
-Speech is espeak-ng's (the program must be installed) in ten languages and voices, which the model never heard:
-it learnt from a rough vocal-tract synthesiser. The plucked strings are of another synthesiser than its music.
-Tones, noises and hearts are drawn anew, and so are of the kinds it learnt from. Real recordings are measured in
-`laennec detector`'s folds.
+Speech is espeak-ng's (the program must be installed) in ten languages and voices, which the model never
+heard: it learnt from a rough vocal-tract synthesiser. The plucked strings are of another synthesiser than its
+music. Tones, noises and hearts are drawn anew, and so are of the kinds it learnt from. Real recordings are
+measured in `laennec detector`'s folds.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from laennec.simulate.other import other_sound
 RATE, SECONDS = 8000, 12.0
 VOICES = ("en-us", "en-gb", "de", "fr", "es", "it", "cmn", "hi", "ru", "ar")
 TEXTS = {
-    "en": "Please breathe in deeply through your mouth, hold it, and breathe out again. How are you feeling today? ",
-    "other": "Una due tre quattro cinque sei sette otto nove dieci, respirare profondamente, per favore, grazie. ",
+    "en": "Please breathe in deeply through your mouth, hold it, and breathe out again. How are you? ",
+    "other": "Una due tre quattro cinque sei sette otto nove dieci, respirare profondamente, grazie. ",
 }
 
 
@@ -101,7 +101,9 @@ SOUNDS: dict[str, Callable[[int], np.ndarray]] = {
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--model", default="recording")
     asked = parser.parse_args()

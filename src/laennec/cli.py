@@ -24,6 +24,7 @@ EXTRAS = {
     "sklearn": "train",
     "onnx": "train",
     "pooch": "train",
+    "mir_eval": "train",
     "matplotlib": "web",
 }
 
@@ -255,12 +256,14 @@ def evaluate(
 ) -> int:
     """Measure a model on annotated events, with 95 % intervals over patients.
 
-    OUT receives predictions.csv, metrics.json, tables.txt and confusion.png.
+    OUT receives predictions.csv, metrics.json, tables.txt, confusion.png and a page, index.html. A model for
+    whole recordings is measured on both: the events that it finds and its answers (detection.json,
+    events.csv besides).
 
     Example:  laennec evaluate runs/first --data ~/data/SPRSound --split validation --out results
 
     Args:
-        model: An .onnx file, a run folder, or "default".
+        model: An .onnx file, a run folder, "default" or "recording".
         data: The data set's folder.
         out: Folder for the results.
         split: validation (what the model's recipe held out), all, train, test (or official),
@@ -270,6 +273,39 @@ def evaluate(
     from laennec.train.commands import evaluate_model
 
     return evaluate_model(model, dataset, data, split, out)
+
+
+def detector(
+    data: Path,
+    out: Path,
+    icbhi: Path | None = None,
+    folds: int = 5,
+    seeds: tuple[int, ...] = (0,),
+    epochs: int | None = None,
+    threads: int = 0,
+) -> int:
+    """Train the model that finds events in whole recordings, and measure it by cross-validation.
+
+    Patients are dealt into folds; thresholds and calibration come from what networks say of patients they
+    never heard. OUT receives detector.md, detector.json and recording.onnx, trained on everybody. The same
+    command goes on after an interruption, fold by fold.
+
+    Example:  laennec detector --data ~/data/SPRSound --icbhi ~/data/ICBHI --out runs/detector --seeds 0 1
+
+    Args:
+        data: SPRSound's folder.
+        out: Folder for the folds, the figures and the model.
+        icbhi: ICBHI 2017's folder, for lungs heard by other devices.
+        folds: Parts that the patients are dealt into.
+        seeds: A whole cross-validation each; the first one's settings ship.
+        epochs: In place of the ten that were measured.
+        threads: CPU threads; 0 uses all cores.
+    """
+    from laennec.train.commands import command
+    from laennec.train.detector import train_detector
+
+    print(train_detector(data, out, icbhi, folds, seeds, epochs, threads, command()))
+    return 0
 
 
 def export(run: Positional[Path], /, out: Path | None = None, temperature: float | None = None) -> int:
@@ -435,6 +471,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "simulate": simulate,
     "train": train,
     "transfer": transfer,
+    "detector": detector,
     "evaluate": evaluate,
     "export": export,
     "reproduce": reproduce,

@@ -3,9 +3,8 @@
 The model file (``docs/model-file.md``, task ``recording``) says something of every frame of 50 ms. Nothing
 in it reaches further than the card's `reach_frames`, so a piece is heard with that much of its neighbours,
 and what is said of it does not depend on where the pieces meet. From there on: events are the likeliest
-sequence of breaths and pauses;
-their class is the mean evidence over them; a recording is answered stretch by stretch, and a stretch that does
-not sound like a lung is refused.
+sequence of breaths and pauses; their class is the mean evidence over them; a recording is answered stretch
+by stretch, and a stretch that does not sound like a lung is refused.
 """
 
 import hashlib
@@ -52,8 +51,9 @@ class OtherModelError(LaennecError):
 class EventRule:
     """How events are found: the likeliest sequence of breaths and pauses.
 
-    A path through the frames is worth, for every frame inside an event, the logit of presence less `bias`, and
-    for every beginning and every end `edge_weight` times the logit of onset or offset there, less `edge_cost`.
+    A path through the frames is worth, for every frame inside an event, the logit of presence less `bias`,
+    and for every beginning and every end `edge_weight` times the logit of onset or offset there, less
+    `edge_cost`.
 
     Attributes
     ----------
@@ -256,10 +256,9 @@ def read_recording_card(metadata: str | None, source: str = "model") -> Recordin
         raise LaennecError(f"{source}: a model file of format {file_format}; update: pip install -U laennec")
     fields = RecordingCard.__dataclass_fields__
     try:
-        values = {name: told[name] for name, entry in fields.items() if name in told}
-        card = RecordingCard(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        values: dict[str, Any] = {name: told[name] for name, entry in fields.items() if name in told}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        card = RecordingCard(**values)
         numbers = [value for value in vars(card).values() if isinstance(value, float | int)]
         if not all(math.isfinite(number) for number in numbers) or card.normal not in card.labels:
             raise ValueError("a number is not finite, or its normal class is none of its labels")
@@ -448,7 +447,7 @@ def find_events(
         path = _path_back(to_pause, to_breath, 1 if end_of_all > pause else 0)
         return _spans_of(path, frames, rule), frames
     paths = [_path_back(to_pause, to_breath, state) for state in (0, 1)]
-    same = np.flatnonzero((paths[0] != paths[1]))
+    same = np.flatnonzero(paths[0] != paths[1])
     agreed = int(same[0]) if same.size else frames
     pauses = np.flatnonzero(paths[0][:agreed] == 0)
     settled = int(pauses[-1]) if pauses.size else 0
@@ -456,7 +455,7 @@ def find_events(
 
 
 def _path_back(to_pause: Sequence[int], to_breath: Sequence[int], state: int) -> npt.NDArray[np.int64]:
-    """State of every frame of the best path that ends in `state`: 0 a pause, 1 a breath, 2 its first frame."""
+    """State of every frame of the best path to `state`: 0 a pause, 1 a breath, 2 its first frame."""
     path = np.zeros(len(to_pause), np.int64)
     for frame in range(len(to_pause) - 1, -1, -1):
         if state == 0:
@@ -627,7 +626,7 @@ def _levels(piece: Array, frame: int, frames: int) -> dict[str, Array]:
 
 
 def calibrated(
-    logits: npt.NDArray[Any], temperature: float, bias: Sequence[float] = ()
+    logits: npt.NDArray[Any], temperature: float, bias: Sequence[float] | npt.NDArray[Any] = ()
 ) -> npt.NDArray[np.float64]:
     """Probabilities of logits ``(..., classes)``: divided by the temperature, the bias added, then softmax.
 

@@ -1,6 +1,7 @@
 """Respiratory rate from the onsets of respiratory events, with a flag for how far to trust it."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 
 from laennec.analysis import RespiratoryRate
@@ -30,7 +31,7 @@ def respiratory_rate(onsets_s: Sequence[float]) -> RespiratoryRate:
         ``none``: fewer than `FEWEST_INTERVALS`, or a rate that nobody breathes at.
     """
     onsets = sorted(onsets_s)
-    intervals = [later - earlier for earlier, later in zip(onsets, onsets[1:], strict=False)]
+    intervals = [later - earlier for earlier, later in pairwise(onsets)]
     if len(intervals) < FEWEST_INTERVALS:
         return RespiratoryRate(None, "none", f"{len(onsets)} breaths are too few", len(intervals))
     typical = median(intervals)

@@ -5,8 +5,8 @@ as *evidence*, so that a class logit is a plain mean over time and frequency and
 activation mapping: Zhou et al., "Learning deep features for discriminative localization", CVPR 2016). A stack
 of dilated convolutions (Bai, Kolter & Koltun, "An empirical evaluation of generic convolutional and recurrent
 networks for sequence modeling", arXiv:1803.01271, 2018) looks three seconds to either side and says where
-breaths begin and end. Nothing in it reaches further than `reach_frames`, so that a recording of any length can
-be heard in pieces without a trace of where they meet.
+breaths begin and end. Nothing in it reaches further than `reach_frames`, so that a recording of any length
+can be heard in pieces without a trace of where they meet.
 """
 
 from collections.abc import Sequence

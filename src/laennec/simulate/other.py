@@ -101,7 +101,8 @@ def _music(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
         count = int(rng.integers(1, 4))
         return sum((np.sin(2 * np.pi * f * t) for f in rng.uniform(60.0, 1900.0, count)), np.zeros(length))
     if style == "sweep":
-        hz = np.geomspace(*sorted(rng.uniform(50.0, 1900.0, 2)), length)
+        low_hz, high_hz = sorted(rng.uniform(50.0, 1900.0, 2))
+        hz = np.geomspace(low_hz, high_hz, length)
         return np.sin(2 * np.pi * np.cumsum(np.roll(hz, int(rng.integers(length)))) / sample_rate)
     if style == "beeps":
         period, share = rng.uniform(0.2, 1.5), rng.uniform(0.1, 0.6)

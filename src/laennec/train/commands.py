@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from laennec import datasets, splits
+from laennec.datasets import sprsound
+from laennec.detect import Detector, load_any
 from laennec.errors import LaennecError, UsageError
 from laennec.evaluate import render_tables, score_predictions, write_predictions
 from laennec.files import make_folder, write_json
-from laennec.model import RUN_MODEL, LungModel, load_model, shipped_models
+from laennec.model import RUN_MODEL, LungModel, shipped_models
 from laennec.models.metadata import age_or_nan
 from laennec.train.data import cut_clips, predictions
+from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
 from laennec.train.recipe import Recipe, recipe_from_dict
@@ -151,7 +154,15 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     """Run a model file over annotated events and write predictions, figures and a page."""
     if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
         export(model)
-    lung_model = load_model(model)
+    lung_model = load_any(model)
+    if isinstance(lung_model, Detector):
+        if dataset not in (None, "sprsound"):
+            raise UsageError(
+                "a model for recordings is measured on events that somebody placed, as in sprsound; "
+                f"{dataset} has cycles or clips"
+            )
+        records = select(sprsound.load(data, "record"), split, lung_model)
+        return evaluate_recordings(lung_model, data, records, split, out, command())
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
     everything = load_clips(dataset, data)
     everything = for_model(everything, lung_model)
@@ -204,7 +215,7 @@ def for_model(clips: pd.DataFrame, model: LungModel) -> pd.DataFrame:
     return clips
 
 
-def held_out(clips: pd.DataFrame, model: LungModel) -> np.ndarray | None:
+def held_out(clips: pd.DataFrame, model: LungModel | Detector) -> np.ndarray | None:
     """Mask of the clips that the model's recipe held out, or None if they cannot be told from this data.
 
     The split is drawn again and compared with what the model file says of its validation side: from other
@@ -235,7 +246,7 @@ def training_side(clips: pd.DataFrame, model: LungModel) -> set[str]:
     return set(clips["clip_id"][training & ~mask])
 
 
-def select(clips: pd.DataFrame, split: str, model: LungModel) -> pd.DataFrame:
+def select(clips: pd.DataFrame, split: str, model: LungModel | Detector) -> pd.DataFrame:
     """The clips of a split, by its name in the data, ``all``, or ``validation``: what the model held out."""
     column = clips["split"].astype(str)
     if split == "all":

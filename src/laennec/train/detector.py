@@ -1,8 +1,8 @@
 """`laennec detector`: folds of patients, a network each; thresholds and temperatures from what they say of
 patients they never heard; then one network of everybody, written as a model file.
 
-What a fold's network said of its patients is kept in ``seed0/fold0.npz`` and so on; a fold that is there is not
-trained again. Everything reported comes from those files by `laennec.train.detector_figures`.
+What a fold's network said of its patients is kept in ``seed0/fold0.npz`` and so on; a fold that is there is
+not trained again. Everything reported comes from those files by `laennec.train.detector_figures`.
 """
 
 import json

@@ -119,21 +119,21 @@ def _detection(
                 len(reference) + len(estimated),
             )
 
-    def best(chosen: NDArray[np.bool_]) -> EventRule:
-        totals = counts[:, chosen].sum(1)
+    def best(rows: NDArray[np.bool_]) -> EventRule:
+        totals = counts[:, rows].sum(1)
         return RULES[int((totals[:, 0] / totals[:, 1]).argmax())]
 
     rules = [best(of_fold != fold) for fold in folds]
     rule_of = dict(zip(folds, rules, strict=True))
-    spans = [found[rule_of[s.fold]][index] for index, s in enumerate(said)]
+    chosen = [found[rule_of[s.fold]][index] for index, s in enumerate(said)]
     scores = event_scores(
         [_annotated(s) for s in said],
-        [_named(s, own) for s, own in zip(said, spans, strict=True)],
+        [_named(s, own) for s, own in zip(said, chosen, strict=True)],
         SPRSOUND_EVENTS,
         subjects=[s.subject for s in said],
         draws=DRAWS,
     )
-    return scores, spans, rules, best(np.ones(len(said), bool))
+    return scores, chosen, rules, best(np.ones(len(said), bool))
 
 
 def _spans(said: Said, rule: EventRule) -> list[tuple[float, float]]:
@@ -328,9 +328,7 @@ def _tasks(records: _Labelled, folds: Sequence[int]) -> tuple[dict[str, Any], di
             "sensitivity": se,
             "specificity": sp,
             "score": score,
-            "interval": _interval(
-                records, lambda rows, y=labels, a=answers, n=len(groups): task_score(y[rows], a[rows], n)[2]
-            ),
+            "interval": _interval(records, _score_of(labels, answers, len(groups))),
             "without_shift": task_score(labels, plain, len(groups)),
             "confusion": [
                 [int(((labels == a) & (answers == b)).sum()) for b in range(len(groups))]
@@ -338,6 +336,12 @@ def _tasks(records: _Labelled, folds: Sequence[int]) -> tuple[dict[str, Any], di
             ],
         }
     return told, shifts
+
+
+def _score_of(
+    labels: NDArray[Any], answers: NDArray[Any], classes: int
+) -> Callable[[NDArray[np.int64]], float]:
+    return lambda rows: task_score(labels[rows], answers[rows], classes)[2]
 
 
 def _refusals(said: Sequence[Said]) -> tuple[dict[str, Any], float]:
@@ -420,8 +424,8 @@ def settings_of(figures: Figures, examples: int, command: str, seeds: list[int])
         },
         "metrics": {
             **{name: round(value, 4) for name, value in told["headline"].items()},
-            "how": f"five patient-disjoint folds, {told['patients']} patients, seed {seeds[0]}; this file was "
-            "trained on all of them afterwards",
+            "how": f"patient-disjoint folds, {told['patients']} patients, seed {seeds[0]}; this file was trained "
+            "on all of them afterwards",
         },
         "limits": LIMITS,
         "recipe": {"command": command, "seeds": seeds},
@@ -460,10 +464,12 @@ def render(told: dict[str, Any]) -> str:
         )
     for title, key in (("events", "event_calibration"), ("recordings", "record_calibration")):
         found = told[key]
+        spread = ", ".join(number(v) for v in by_seed[f"ECE of {title}"])
+        brier = f"Brier score of {title} (before {number(found['brier_before'])})"
         lines += [
             f"| ECE of {title} (before {number(found['ece_before'])}) | {number(found['ece'])} | "
-            f"{between(found['ece_interval'])} | {', '.join(number(v) for v in by_seed[f'ECE of {title}'])} |",
-            f"| Brier score of {title} (before {number(found['brier_before'])}) | {number(found['brier'])} | | |",
+            f"{between(found['ece_interval'])} | {spread} |",
+            f"| {brier} | {number(found['brier'])} | | |",
             f"| errors of {title}: all, and the {COVERAGE:.0%} it is surest of | {number(found['risk'])}, "
             f"{number(found['risk_at_80'])} | | |",
         ]

@@ -24,7 +24,9 @@ POWER_FLOOR = 1e-8  # added before the logarithm: 80 dB under a unit-RMS clip's 
 # Added to mel magnitudes: 60 dB under the mean magnitude of a bin of unit-RMS noise in a window of 512, so
 # that bands above what a device records do not decide the deviation of the image.
 MAGNITUDE_FLOOR = 1e-2
-RECORDING_FLOOR = 1e-9  # added to the power of a band: below the rounding of 16 bits, so that silence is finite
+RECORDING_FLOOR = (
+    1e-9  # added to the power of a band: below the rounding of 16 bits, so that silence is finite
+)
 RECORDING_DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
 VTLP_BOUNDARY = 4800 / 16_000  # of the sample rate: Jaitly & Hinton's F_hi at their sample rate
 
@@ -230,10 +232,10 @@ class LogMel(nn.Module):
 class RecordingLogMel(nn.Module):
     """Log-mel spectrogram of a whole recording, or of any piece of one, against its own loudness.
 
-    The mean logarithm over all bands and `LEVEL_REACH_S` to either side is taken out of every frame, so that a
-    stethoscope's gain does not matter and a click does not hide the breaths beside it; nothing depends on what
-    lies further away, so that a recording can be heard in pieces. The bands end at 2 kHz, which the slowest
-    devices record (4 kHz) and lung sounds hardly exceed.
+    The mean logarithm over all bands and `LEVEL_REACH_S` to either side is taken out of every frame, so that
+    a stethoscope's gain does not matter and a click does not hide the breaths beside it; nothing depends on
+    what lies further away, so that a recording can be heard in pieces. The bands end at 2 kHz, which the
+    slowest devices record (4 kHz) and lung sounds hardly exceed.
 
     ``(batch, samples) -> (batch, 1, bands, frames)``.
     """

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from laennec.audio import Recording
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.models.recording import TIME_STRIDE, RecordingNet, class_logits, event_logits, pool
+from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
 from laennec.simulate.other import other_sound
 from laennec.train.features import RECORDING_DEVIATION, RecordingLogMel
 from laennec.train.progress import track
@@ -62,10 +62,10 @@ def sprsound_examples(
     events: pd.DataFrame, records: pd.DataFrame, front_end: RecordingLogMel
 ) -> list[Example]:
     """One example for each of SPRSound's recordings, from its tables of both levels."""
-    by_recording = dict(list(events.groupby("recording")))
+    by_recording = {str(name): own for name, own in events.groupby("recording")}
     found = []
     for row in track(list(records.itertuples()), "reading recordings", total=len(records)):
-        mine = by_recording.get(row.recording, events.iloc[:0])
+        mine = by_recording.get(str(row.recording), events.iloc[:0])
         classes = np.array([[name == label for name in SPRSOUND_EVENTS] for label in mine["label"]], bool)
         found.append(
             Example(
@@ -393,7 +393,9 @@ class RecordingTrainer(L.LightningModule):
             logits = event_logits(class_logits(answer), events)
             loss = loss + classes * self._allowed(logits, batch.classes)
         loss = loss + records * weighted_cross_entropy(
-            pool(answer["record"]), batch.record[whose], self.record_weights
+            pool(answer["record"]),
+            batch.record[whose],
+            self.record_weights,  # type: ignore[arg-type]
         )
         return loss + kinds * F.cross_entropy(answer["kind"].mean(2), batch.kind[whose])
 
@@ -407,7 +409,7 @@ class RecordingTrainer(L.LightningModule):
     def configure_optimizers(self) -> Any:
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(
             groups, self.lesson.learning_rate, weight_decay=self.lesson.weight_decay
         )
@@ -438,7 +440,8 @@ def train_network(
     from laennec.train.fit import quiet
 
     torch.manual_seed(seed)
-    network = RecordingNet(**lesson.network).to(memory_format=torch.channels_last)
+    network = RecordingNet(**lesson.network)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     usable = [example for example in examples if example.image.shape[-1] * 0.0125 >= SHORTEST_S]
     batches = loader(usable, lesson.batch_s, 0.0125, seed)
     with quiet():
