@@ -262,6 +262,10 @@ def load_model(path_or_name: str | os.PathLike[str] | None = None, *, threads: i
         raise LaennecError(
             f"{path}: an ONNX file without Laennec's metadata; `laennec export` writes files that have it"
         )
+    if '"task": "recording"' in metadata:
+        raise LaennecError(
+            f"{path}: for whole recordings, not for clips; `laennec analyze` uses it by itself"
+        )
     card = read_card(metadata, str(path))
     _check_graph(session, card, str(path))
     return LungModel(card, hashlib.sha256(content).hexdigest(), str(path), session)

@@ -424,8 +424,8 @@ def settings_of(figures: Figures, examples: int, command: str, seeds: list[int])
         },
         "metrics": {
             **{name: round(value, 4) for name, value in told["headline"].items()},
-            "how": f"patient-disjoint folds, {told['patients']} patients, seed {seeds[0]}; this file was trained "
-            "on all of them afterwards",
+            "how": f"patient-disjoint folds, {told['patients']} patients, seed {seeds[0]}; this file was "
+            "trained on all of them afterwards",
         },
         "limits": LIMITS,
         "recipe": {"command": command, "seeds": seeds},

@@ -117,7 +117,8 @@ def render_recording_card(told: Mapping[str, Any], sha256: str) -> str:
         "Research software, not a medical device.",
         "",
         f"Finds respiratory events in recordings that nobody marked, names them "
-        f"({', '.join(told['labels'])}), answers for the whole ({', '.join(told['records'])}) and refuses what does not sound like a lung.",
+        f"({', '.join(told['labels'])}), answers for the whole ({', '.join(told['records'])}) and "
+        "refuses what does not sound like a lung.",
         "",
         f"- Version {told['version']}, SHA-256 `{sha256}`",
         f"- Sample rate {told['sample_rate']} Hz, an answer every "
