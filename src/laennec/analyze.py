@@ -1,9 +1,9 @@
 """From a recording to labelled events: the analysis of one file.
 
 Three ways to place events. By default a detector finds them, names them, answers for the whole recording
-and refuses what does not sound like a lung. With boundaries given by somebody, each event is judged by itself.
-With a model for clips and no boundaries, windows are laid over the recording and their probabilities averaged;
-the boundaries are then as coarse as the windows.
+and refuses what does not sound like a lung. With boundaries given by somebody, each event is judged by
+itself. With a model for clips and no boundaries, windows are laid over the recording and their probabilities
+averaged; the boundaries are then as coarse as the windows.
 
 This module imports nothing heavy, so that ``import laennec`` is quick.
 """
