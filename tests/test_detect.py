@@ -263,6 +263,17 @@ def test_simulated_breaths_are_found(detector: Detector) -> None:
             assert any(e.start_s < (start_s + end_s) / 2 < e.end_s for e in found.events)
 
 
+def test_a_touched_chest_piece_is_named(detector: Detector) -> None:
+    samples = demo_recordings()["wheezes"].samples.astype(np.float64)
+    clean = analyze(samples, sample_rate=8_000, model=detector)
+    assert not any(finding.kind == "contact_noise" for finding in clean.quality)
+    samples *= 0.01 / np.abs(samples).max()
+    for start in (20_000, 60_000, 90_000):
+        samples[start : start + 1_600] += 0.9 * np.sin(np.arange(1_600) * 0.05) * np.hanning(1_600)
+    touched = analyze(samples, sample_rate=8_000, model=detector)
+    assert any(finding.kind == "contact_noise" for finding in touched.quality)
+
+
 def test_gain_changes_nothing_much(detector: Detector) -> None:
     samples = demo_recordings()["wheezes"].samples
     loud = analyze(samples, sample_rate=8_000, model=detector)

@@ -275,9 +275,11 @@ def _answered(
     told: Mapping[str, Any],
     remarks: _Remarks,
 ) -> Analysis:
-    from laennec.detect import record_answer, summary_answer
+    from laennec.audio import Finding
+    from laennec.detect import LOUD_SHARE, contact_noise, loud_share, record_answer, summary_answer
 
     card = detector.card
+    quality = list(quality)
     if any(value is not None for value in told.values()):
         remarks.notes.append(f"the model {card.name} makes no use of age, sex and position")
     answers, events = [], []
@@ -286,6 +288,9 @@ def _answered(
             continue
         answers.append(record_answer(card, listener.stretches, listener.events, channel))
         events += listener.events
+        loud = loud_share(listener.stretches)
+        if loud >= LOUD_SHARE:
+            quality.append(Finding("contact_noise", contact_noise(loud), loud, channel))
         where = f" of channel {channel}" if recording.channels > 1 else ""
         refused = [s for s in listener.stretches if s.refused]
         remarks.notes.extend(

@@ -61,7 +61,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        ``truncated``, ``unread``, ``silent``, ``clipped`` or ``too_short``.
+        ``truncated``, ``unread``, ``silent``, ``clipped``, ``too_short``; ``contact_noise`` comes from an
+        analysis.
     message : str
         The finding in words.
     share : float or None

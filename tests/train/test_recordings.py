@@ -131,7 +131,7 @@ def test_a_batch_has_one_length_and_every_example_comes_once(front_end: Recordin
     examples = [example(rng, front_end, str(k), 9.216 if k % 3 else 15.36) for k in range(9)]
     sampler = OneLength(examples, 30.0, 0.0125, 0)
     first, second = list(sampler), list(sampler)
-    assert sorted(list(itertools.chain(*first))) == list(range(9))
+    assert sorted(itertools.chain(*first)) == list(range(9))
     assert first != second
     for batch in first:
         assert len({examples[index].image.shape for index in batch}) == 1
