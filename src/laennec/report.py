@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze import DISCLAIMER, Analysis, Event
+from laennec.analysis import Analysis, Event, RecordAnswer, Relevance, RespiratoryRate
+from laennec.analyze import DISCLAIMER
 from laennec.errors import LaennecError
 from laennec.files import write_json as write_json_file
 from laennec.files import written_whole
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
-TIME_DIGITS, PROBABILITY_DIGITS = 4, 6
+TIME_DIGITS, PROBABILITY_DIGITS, RELEVANCE_DIGITS = 4, 6, 3
 
 PICTURES = (".png", ".svg", ".pdf")
 COLUMNS = 1200  # of the spectrogram, about one a pixel
@@ -39,6 +40,12 @@ RANGE_DB = 55.0  # from nearly the loudest cell down
 FMIN_HZ, FMAX_HZ = 20.0, 2000.0  # where lung sounds are
 TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000)
 LETTER_WIDTH = 0.62  # of the font size, on average and with some air
+
+MEANINGS = {  # of the record labels that are no words
+    "CAS": "continuous sounds: wheeze, rhonchus, stridor",
+    "DAS": "discontinuous sounds: crackles",
+    "CAS & DAS": "wheeze, rhonchus or stridor, and crackles",
+}
 
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
 COLOURS = ("#E69F00", "#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#8C6D31", "#F0E442")
@@ -51,17 +58,8 @@ NORMAL_COLOUR = "#9A9A9A"
 def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return an analysis as JSON's types.
 
-    Keys, which are stable for ``"format": 1``:
-
-    - ``format``, ``laennec`` (version of the program), ``disclaimer``;
-    - ``recording``: ``name``, ``duration_s``, ``sample_rate``, ``channels``, ``quality`` (a list of ``kind``,
-      ``message``, ``share``, ``channel``), ``repairs`` (a list of sentences);
-    - ``patient``: ``age_years``, ``sex``, ``position``, null where not known;
-    - ``model``: ``name``, ``version``, ``sha256``, ``labels``, ``normal``;
-    - ``segmentation``: ``kind`` (``given`` or ``windows``), ``window_s``, ``hop_s``, null if given;
-    - ``events``: a list of ``channel``, ``start_s``, ``end_s``, ``label``, ``probability``,
-      ``probabilities`` (one a label), ``annotated`` (null unless the given file says something);
-    - ``notes``: a list of sentences.
+    The keys are stable for ``"format": 1``: one once in it stays and keeps its meaning. All are always
+    there; ``analysis.schema.json``, in this package, describes each.
     """
     return {
         "format": FORMAT,
@@ -86,12 +84,16 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "sha256": analysis.model_sha256,
             "labels": list(analysis.labels),
             "normal": analysis.normal,
+            "data": analysis.model_data,
+            "limits": analysis.model_limits,
         },
         "segmentation": {
             "kind": analysis.segmentation,
             "window_s": analysis.window_s,
             "hop_s": analysis.hop_s,
         },
+        "record": None if analysis.record is None else _record_json(analysis.record),
+        "channel_records": [_record_json(record) for record in analysis.channel_records],
         "events": [_event_json(event) for event in analysis.events],
         "notes": list(analysis.notes),
     }
@@ -104,11 +106,44 @@ def _event_json(event: Event) -> dict[str, Any]:
         "end_s": round(event.end_s, TIME_DIGITS),
         "label": event.label,
         "probability": round(event.probability, PROBABILITY_DIGITS),
-        "probabilities": {
-            label: round(value, PROBABILITY_DIGITS) for label, value in event.probabilities.items()
-        },
+        "probabilities": _rounded(event.probabilities),
         "annotated": event.annotated,
+        "presence": None if event.presence is None else round(event.presence, PROBABILITY_DIGITS),
+        "uncertain": event.uncertain,
+        "relevance": None if event.relevance is None else _relevance_json(event.relevance),
     }
+
+
+def _relevance_json(relevance: Relevance) -> dict[str, Any]:
+    return {
+        "start_s": round(relevance.start_s, TIME_DIGITS),
+        "end_s": round(relevance.end_s, TIME_DIGITS),
+        "edges_hz": [round(edge_hz, 2) for edge_hz in relevance.edges_hz],
+        "values": [[round(value, RELEVANCE_DIGITS) for value in row] for row in relevance.values],
+    }
+
+
+def _record_json(record: RecordAnswer) -> dict[str, Any]:
+    return {
+        "channel": record.channel,
+        "label": record.label,
+        "probability": None if record.probability is None else round(record.probability, PROBABILITY_DIGITS),
+        "probabilities": _rounded(record.probabilities),
+        "uncertain": record.uncertain,
+        "refused": record.refused,
+        "reasons": list(record.reasons),
+        "kinds": None if record.kinds is None else _rounded(record.kinds),
+        "rate": None if record.rate is None else _rate_json(record.rate),
+    }
+
+
+def _rate_json(rate: RespiratoryRate) -> dict[str, Any]:
+    per_min = None if rate.per_min is None else round(rate.per_min, 2)
+    return {"per_min": per_min, "quality": rate.quality, "reason": rate.reason, "breaths": rate.breaths}
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, PROBABILITY_DIGITS) for name, value in values.items()}
 
 
 def write_json(analyses: Analysis | Sequence[Analysis], path: str | os.PathLike[str]) -> None:
@@ -143,19 +178,24 @@ def _print_analysis(analysis: Analysis, console: "Console") -> None:
     from rich.table import Table
 
     console.print(f"[bold]{escape(analysis.name)}[/bold]  {escape(facts(analysis))}", highlight=False)
+    _print_answers(analysis, console)
     if analysis.events:
         table = Table(box=None, pad_edge=False)
         several = analysis.channels > 1
         annotated = any(event.annotated for event in analysis.events)
+        uncertain = any(event.uncertain for event in analysis.events)
         for column in (["channel"] if several else []) + ["from s", "to s"]:
             table.add_column(column, justify="right", no_wrap=True)
         for column in ["label", "probability", "next likeliest"] + (["annotated"] if annotated else []):
             table.add_column(column, justify="right" if column == "probability" else "left")
+        if uncertain:
+            table.add_column("")
         for event in analysis.events:
             cells = [str(event.channel)] if several else []
             cells += [f"{event.start_s:.2f}", f"{event.end_s:.2f}", escape(event.label)]
             cells += [f"{event.probability:.2f}", escape(_runner_up(event))]
             cells += [escape(event.annotated or "")] if annotated else []
+            cells += ["uncertain" if event.uncertain else ""] if uncertain else []
             table.add_row(*cells, style="dim" if event.label == analysis.normal else None)
         console.print(table)
     else:
@@ -170,6 +210,39 @@ def _print_analysis(analysis: Analysis, console: "Console") -> None:
     console.print()
 
 
+def _print_answers(analysis: Analysis, console: "Console") -> None:
+    """Print what is said of the whole recording, why, and its rate; then of each of several channels."""
+    from rich.markup import escape
+
+    record = analysis.record
+    if record is not None:
+        console.print(f"[bold]{escape(answer(record))}[/bold]", highlight=False)
+        for reason in record.reasons:
+            console.print(f"  {escape(reason)}", highlight=False)
+        if record.rate is not None:
+            console.print(escape(rate_in_words(record.rate)), highlight=False)
+    if analysis.channels > 1:
+        for channel_record in analysis.channel_records:
+            console.print(
+                f"channel {channel_record.channel}: {escape(answer(channel_record))}", highlight=False
+            )
+
+
+def answer(record: RecordAnswer) -> str:
+    """Say in a line what a whole recording is called and how surely, or why there is no answer."""
+    if record.refused is not None or record.label is None:
+        return f"no answer: {record.refused or 'refused'}"
+    meaning = f" ({MEANINGS[record.label]})" if record.label in MEANINGS else ""
+    sure = "" if record.probability is None else f", probability {record.probability:.2f}"
+    return f"{record.label}{meaning}{sure}{', uncertain' if record.uncertain else ''}"
+
+
+def rate_in_words(rate: RespiratoryRate) -> str:
+    """Say the respiratory rate in a line, with how good it is and why."""
+    value = "not found" if rate.per_min is None else f"{rate.per_min:.0f} breaths a minute, {rate.quality}"
+    return f"respiratory rate: {value} ({rate.reason})"
+
+
 def facts(analysis: Analysis) -> str:
     """Say in a line how long the recording is, what the model was told, and which model it was."""
     channels = f", {analysis.channels} channels" if analysis.channels > 1 else ""
@@ -179,10 +252,8 @@ def facts(analysis: Analysis) -> str:
         analysis.position or "",
     ]
     patient = ", ".join(word for word in told if word) or "age, sex and position not known"
-    how = (
-        "events as given"
-        if analysis.segmentation == "given"
-        else f"windows of {analysis.window_s:g} s every {analysis.hop_s:g} s"
+    how = {"given": "events as given", "detected": "events found by the model"}.get(
+        analysis.segmentation, f"windows of {analysis.window_s or 0:g} s every {analysis.hop_s or 0:g} s"
     )
     return (
         f"{analysis.duration_s:.1f} s, {analysis.sample_rate} Hz{channels}; {patient}; {how}; "
@@ -271,7 +342,8 @@ def _subtitle(analysis: Analysis, shown: Sequence[Event]) -> list[str]:
     count = sum(event.label != analysis.normal for event in shown)
     found = f"{count} adventitious event{'' if count == 1 else 's'}" if shown else "no events"
     remarks = [finding.message for finding in analysis.quality] + list(analysis.notes)
-    lines = [f"{found}; {facts(analysis)}"]
+    lines = [] if analysis.record is None else [answer(analysis.record)]
+    lines.append(f"{found}; {facts(analysis)}")
     if remarks:
         more = f" (and {len(remarks) - 2} more)" if len(remarks) > 2 else ""
         line = "; ".join(remarks[:2]) + more
@@ -321,6 +393,7 @@ def _draw_labels(
             if not text:
                 continue
             colour = colours.get(text, "#DDDDDD")
+            doubtful = event.uncertain and title == "model"
             width_s = event.end_s - event.start_s
             axes.broken_barh(
                 [(event.start_s, width_s)],
@@ -328,9 +401,11 @@ def _draw_labels(
                 facecolor=colour,
                 edgecolor="white",
                 linewidth=0.5,
+                hatch="////" if doubtful else None,
             )
             room = width_s / duration_s * points / (LETTER_WIDTH * font_size) - 0.5
-            written = next((word for word in (text, short_label(text)) if len(word) <= room), "")
+            words = [f"{word}{' ?' if doubtful else ''}" for word in (text, short_label(text))]
+            written = next((word for word in words if len(word) <= room), "")
             axes.text(
                 event.start_s + width_s / 2,
                 top + lane + 0.5,
