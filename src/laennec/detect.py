@@ -23,6 +23,7 @@ import numpy.typing as npt
 from laennec.analysis import Event, RecordAnswer, Relevance
 from laennec.audio import SILENT_RANGE, SILENT_SHARE
 from laennec.errors import LaennecError
+from laennec.labels import EVENT_FAMILY
 from laennec.rate import respiratory_rate
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ OUTPUTS = ("presence", "evidence", "context", "record", "kind")
 PIECE_S = 60.0  # heard at a time; longer pieces are no faster and take more memory
 STRETCH_S = 15.0  # what one answer is about; SPRSound's recordings, which it was learnt from, last 9 to 15 s
 SHORTEST_STRETCH_S = 5.0  # a shorter rest belongs to the stretch before
+PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
 LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
 LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest piece was touched
 # Share of such frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it and
@@ -51,25 +53,30 @@ class OtherModelError(LaennecError):
 
 @dataclass(frozen=True)
 class EventRule:
-    """How events are found: the likeliest sequence of breaths and pauses.
+    """How events are found: the sequence of pauses and events of each family that is worth most.
 
-    A path through the frames is worth, for every frame inside an event, the logit of presence less `bias`,
-    and for every beginning and every end `edge_weight` times the logit of onset or offset there, less
-    `edge_cost`.
+    Inside an event of normal breathing, a frame is worth the logit of presence less `bias`. Inside one of
+    continuous or of discontinuous adventitious sounds, it is worth `class_weight` times the margin of that
+    family's logits over the others, plus `class_presence` times the logit of presence, less `class_bias`:
+    such sounds are annotated where they are heard, which may be a part of a breath. Every beginning and every
+    end is worth `edge_weight` times the logit of onset or offset there, less `edge_cost`.
 
     Attributes
     ----------
-    bias, edge_weight, edge_cost : float
+    bias, edge_weight, edge_cost, class_weight, class_presence, class_bias : float
     shortest_s : float
         Shorter events are dropped.
     frame_s : float
         Seconds a frame.
     """
 
-    bias: float
-    edge_weight: float
-    edge_cost: float
-    shortest_s: float = 0.3
+    bias: float = 0.0
+    edge_weight: float = 1.0
+    edge_cost: float = -1.0
+    class_weight: float = 0.3
+    class_presence: float = 0.3
+    class_bias: float = 0.6
+    shortest_s: float = 0.25
     frame_s: float = 0.05
 
 
@@ -95,8 +102,8 @@ class RecordingCard:
         Frames to either side that an answer depends on.
     edges_hz : tuple of float
         Edges of the rows of the evidence.
-    presence_bias, edge_weight, edge_cost, shortest_s : float
-        Of the `EventRule`.
+    rule : EventRule
+        How events are found.
     event_temperature, record_temperature : float
         Divide the logits.
     event_bias, record_bias : tuple of float
@@ -120,10 +127,7 @@ class RecordingCard:
     frame_samples: int
     reach_frames: int
     edges_hz: tuple[float, ...]
-    presence_bias: float
-    edge_weight: float
-    edge_cost: float
-    shortest_s: float
+    rule: EventRule
     event_temperature: float
     record_temperature: float
     event_certain: float
@@ -136,11 +140,6 @@ class RecordingCard:
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def rule(self) -> EventRule:
-        """How events are found."""
-        return EventRule(self.presence_bias, self.edge_weight, self.edge_cost, self.shortest_s, self.frame_s)
 
     @property
     def frame_s(self) -> float:
@@ -260,11 +259,12 @@ def read_recording_card(metadata: str | None, source: str = "model") -> Recordin
     try:
         values: dict[str, Any] = {name: told[name] for name, entry in fields.items() if name in told}
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        values["rule"] = EventRule(**values["rule"])
         card = RecordingCard(**values)
         numbers = [value for value in vars(card).values() if isinstance(value, float | int)]
         if not all(math.isfinite(number) for number in numbers) or card.normal not in card.labels:
             raise ValueError("a number is not finite, or its normal class is none of its labels")
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise LaennecError(f"{source}: wrong metadata: {error}") from error
     return card
 
@@ -371,7 +371,9 @@ class Listener:
 
     def _find_events(self, frames: int, last: bool) -> None:
         offset = self._reached
-        found, settled = find_events(self._said["presence"][:, offset - self._frame :], self.card.rule, last)
+        said = {name: value[..., offset - self._frame :] for name, value in self._said.items()}
+        worth = frame_worth(said["presence"], class_logits(said), families(self.card.labels), self.card.rule)
+        found, settled = find_events(worth, said["presence"], self.card.rule, last)
         for start, end in found:
             span_s = (
                 (offset + start) * self.card.frame_s,
@@ -402,15 +404,52 @@ class Listener:
                 self.events.append(event)
 
 
-def find_events(
-    presence: npt.NDArray[Any], rule: EventRule, last: bool = True
-) -> tuple[list[tuple[int, int]], int]:
-    """Find the events that are worth most together (Viterbi's algorithm over breath and pause).
+def families(labels: Sequence[str]) -> list[int]:
+    """Family of each event class: 0 normal, 1 continuous, 2 discontinuous or both."""
+    number = {"Normal": 0, "CAS": 1, "DAS": 2, "CAS & DAS": 2}
+    return [number[EVENT_FAMILY[label]] for label in labels]
+
+
+def class_logits(said: Mapping[str, Array]) -> npt.NDArray[np.float64]:
+    """Class logits of every frame, ``(classes, frames)``."""
+    return said["evidence"].mean(1, dtype=np.float64) + said["context"]
+
+
+def frame_worth(
+    presence: npt.NDArray[Any], classes: npt.NDArray[Any], family: Sequence[int], rule: EventRule
+) -> npt.NDArray[np.float64]:
+    """What a frame inside an event of each family is worth, ``(families, frames)``; see `EventRule`.
 
     Parameters
     ----------
     presence : numpy.ndarray
-        ``(3, frames)`` logits of presence, onset and offset, from a frame that no event reaches across.
+        ``(3, frames)`` logits of presence, onset and offset.
+    classes : numpy.ndarray
+        ``(classes, frames)`` logits.
+    family : sequence of int
+        Of each class, from `families`.
+    rule : EventRule
+    """
+    here = presence[0].astype(np.float64)
+    best = np.stack([classes[np.equal(family, k)].max(0) for k in range(3)])
+    worth = [here - rule.bias]
+    for k in (1, 2):
+        margin = best[k] - np.delete(best, k, axis=0).max(0)
+        worth.append(rule.class_weight * margin + rule.class_presence * here - rule.class_bias)
+    return np.stack(worth)
+
+
+def find_events(
+    worth: npt.NDArray[np.float64], presence: npt.NDArray[Any], rule: EventRule, last: bool = True
+) -> tuple[list[tuple[int, int]], int]:
+    """Find the events that are worth most together (Viterbi's algorithm over pauses and families of events).
+
+    Parameters
+    ----------
+    worth : numpy.ndarray
+        ``(families, frames)``, from `frame_worth`, from a frame that no event reaches across.
+    presence : numpy.ndarray
+        ``(3, frames)`` logits of presence, onset and offset.
     rule : EventRule
     last : bool
         Whether nothing follows. Otherwise only what no frame to come can change is found.
@@ -422,61 +461,58 @@ def find_events(
     int
         Frames that are settled: where to go on from.
     """
-    frames = presence.shape[1]
+    frames = worth.shape[1]
     if frames == 0:
         return [], 0
-    inside = (presence[0].astype(np.float64) - rule.bias).tolist()
     # An edge lies between two frames; the answer of either may say so.
     edges = np.maximum(presence[1:], np.roll(presence[1:], 1, axis=1)).astype(np.float64)
     edges[:, 0] = presence[1:, 0]
-    edges = rule.edge_weight * edges - rule.edge_cost
-    begins, ends = edges.tolist()
-    pause, breath = 0.0, inside[0] + begins[0]
-    to_pause, to_breath = [0], [0]  # where from: 0 a pause, 1 the same breath, 2 another breath
+    begins, ends = (rule.edge_weight * edges - rule.edge_cost).tolist()
+    columns = worth.T.tolist()
+    pause = 0.0
+    inside = [value + begins[0] for value in columns[0]]
+    came_from = [[PAUSE] * (len(inside) + 1)]  # to each family and, last, to a pause
     for frame in range(1, frames):
-        stop, begin = breath + ends[frame], pause + begins[frame]
-        again = stop + begins[frame]
-        best, source = breath, 1
-        if begin > best:
-            best, source = begin, 0
-        if again > best:
-            best, source = again, 2
-        to_breath.append(source)
-        to_pause.append(1 if stop > pause else 0)
-        pause, breath = max(pause, stop), best + inside[frame]
+        likeliest = max(range(len(inside)), key=inside.__getitem__)
+        stopped = inside[likeliest] + ends[frame]
+        rest, source = (pause, PAUSE) if pause >= stopped else (stopped, likeliest)
+        fresh = rest + begins[frame]
+        came_from.append([GO_ON if value >= fresh else source for value in inside] + [source])
+        inside = [max(value, fresh) + here for value, here in zip(inside, columns[frame], strict=True)]
+        pause = rest
     if last:
-        end_of_all = breath + rule.edge_weight * float(presence[2, -1]) - rule.edge_cost
-        path = _path_back(to_pause, to_breath, 1 if end_of_all > pause else 0)
-        return _spans_of(path, frames, rule), frames
-    paths = [_path_back(to_pause, to_breath, state) for state in (0, 1)]
-    same = np.flatnonzero(paths[0] != paths[1])
-    agreed = int(same[0]) if same.size else frames
-    pauses = np.flatnonzero(paths[0][:agreed] == 0)
+        likeliest = max(range(len(inside)), key=inside.__getitem__)
+        stopped = inside[likeliest] + rule.edge_weight * float(presence[2, -1]) - rule.edge_cost
+        return _spans_of(_path_back(came_from, likeliest if stopped > pause else PAUSE), rule), frames
+    paths = np.stack([_path_back(came_from, state) for state in (*range(len(inside)), PAUSE)])
+    differ = np.flatnonzero((paths != paths[0]).any(0))
+    agreed = int(differ[0]) if differ.size else frames
+    pauses = np.flatnonzero(paths[0][:agreed] == PAUSE)
     settled = int(pauses[-1]) if pauses.size else 0
-    return _spans_of(paths[0][:settled], settled, rule), settled
+    return _spans_of(paths[0][:settled], rule), settled
 
 
-def _path_back(to_pause: Sequence[int], to_breath: Sequence[int], state: int) -> npt.NDArray[np.int64]:
-    """State of every frame of the best path to `state`: 0 a pause, 1 a breath, 2 its first frame."""
-    path = np.zeros(len(to_pause), np.int64)
-    for frame in range(len(to_pause) - 1, -1, -1):
-        if state == 0:
-            state = 1 if to_pause[frame] else 0
-        else:
-            source = to_breath[frame]
-            path[frame] = 1 if source == 1 else 2
-            state = 0 if source == 0 else 1
+def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np.int64]:
+    """The best path to a state: `PAUSE`, or the family of the event, ten more in its first frame."""
+    path = np.full(len(came_from), PAUSE, np.int64)
+    for frame in range(len(came_from) - 1, -1, -1):
+        if state == PAUSE:
+            state = came_from[frame][-1]
+            continue
+        source = came_from[frame][state]
+        path[frame] = state
+        if source != GO_ON:
+            path[frame] += FIRST
+            state = source
     return path
 
 
-def _spans_of(path: npt.NDArray[np.int64], frames: int, rule: EventRule) -> list[tuple[int, int]]:
+def _spans_of(path: npt.NDArray[np.int64], rule: EventRule) -> list[tuple[int, int]]:
     """Events of a path; one that is too short is dropped, one that is too long is cut."""
-    firsts = np.flatnonzero(path == 2)
+    stops = np.flatnonzero((path >= FIRST) | (path == PAUSE)).tolist() + [path.size]
     found: list[tuple[int, int]] = []
-    for first in firsts:
-        rest = np.flatnonzero(path[first + 1 : frames] != 1)
-        end = int(first + 1 + rest[0]) if rest.size else frames
-        if (end - first) * rule.frame_s >= rule.shortest_s:
+    for first, end in itertools.pairwise(stops):
+        if path[first] >= FIRST and (end - first) * rule.frame_s >= rule.shortest_s - 1e-9:
             count = math.ceil((end - first) * rule.frame_s / LONGEST_EVENT_S)
             edges = np.linspace(first, end, count + 1).round().astype(int)
             found += [(int(a), int(b)) for a, b in itertools.pairwise(edges)]

@@ -208,10 +208,7 @@ def test_it_learns_exports_and_is_read_back(front_end: RecordingLogMel, tmp_path
         inside = ((middles[:, None] > e.spans[:, 0]) & (middles[:, None] < e.spans[:, 1])).any(1)
         assert s.presence[0, inside].mean() > s.presence[0, ~inside].mean() + 1
     told = {
-        "presence_bias": 0.0,
-        "edge_weight": 1.0,
-        "edge_cost": 0.0,
-        "shortest_s": 0.3,
+        "rule": {},
         "event_temperature": 1.0,
         "record_temperature": 1.0,
         "event_certain": 0.5,
