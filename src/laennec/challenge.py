@@ -1,28 +1,37 @@
-"""The BioCAS 2022 and 2023 challenge's own command line, for the tasks on events.
+"""The BioCAS 2022 and 2023 challenge's own command line, for its four tasks.
 
-``--task 11|12 --wav FOLDER --out output.json``: every file in the folder is an event already cut, and the
-output is one JSON object, file name to class name (Zhang et al., "Grand Challenge on Respiratory Sound
-Classification", IEEE BioCAS 2022). Task 11 knows Normal and Adventitious; task 12 all seven classes, where
-"Wheeze & Crackle" is spelt so.
+``--task 11|12|21|22 --wav FOLDER --out output.json``: the output is one JSON object, file name to class name
+(Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022). For tasks 11 and 12
+every file in the folder is an event already cut: Normal or Adventitious, and all seven classes, where
+"Wheeze & Crackle" is spelt so. For tasks 21 and 22 every file is a whole recording: Normal, Adventitious or
+Poor Quality, and Normal, CAS, DAS, CAS & DAS or Poor Quality.
 """
 
+import math
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from laennec.analyze import analyze
 from laennec.audio import Recording
+from laennec.detect import Detector, load_detector
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
-from laennec.labels import CHALLENGE_SPELLING, POSITIONS, SEXES, SPRSOUND_EVENTS, TASK_11
+from laennec.labels import CHALLENGE_SPELLING, POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
 from laennec.model import OLDEST_YEARS, LungModel, load_model
 
-TASKS = (11, 12)
+Model = str | os.PathLike[str] | LungModel | Detector | None
+Step = TypeVar("Step")
+
+TASKS = (11, 12, 21, 22)
+RECORD_TASKS = (21, 22)
+POOR = SPRSOUND_RECORDS[-1]
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 FILES_AT_ONCE = 64  # held in memory together
 
@@ -34,31 +43,32 @@ def run(
     task: int,
     wav_dir: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    model: str | os.PathLike[str] | LungModel | None = None,
+    model: Model = None,
     progress: bool = False,
 ) -> None:
-    """Answer a task of the challenge.
+    """Answer a task of the challenge for a folder of files.
 
     Parameters
     ----------
     task : int
-        11 or 12.
+        11, 12, 21 or 22.
     wav_dir : path
-        The folder of cut events. Files that are not called audio (.wav, .flac, .ogg, .mp3, .aif) are passed
-        over, and so are hidden ones (``._a.wav``); folders in it are not entered. Age, sex and position are
-        taken from names of SPRSound's form; other names leave them unknown. Channels are averaged.
+        The folder of cut events (11, 12) or whole recordings (21, 22). Files that are not called audio
+        (.wav, .flac, .ogg, .mp3, .aif) are passed over, and so are hidden ones (``._a.wav``); folders in it
+        are not entered. Age, sex and position are taken from names of SPRSound's form; other names leave
+        them unknown. An event's channels are averaged.
     out : path
         The answer, ``{"<file name>": "<class>"}``, by file name.
-    model : path, str or LungModel, optional
-        As for :func:`laennec.load_model`.
+    model : path, str, LungModel or Detector, optional
+        As for :func:`laennec.load_model` (11, 12) or :func:`laennec.analyze.analyze` (21, 22).
     progress : bool
         Show a progress bar on stderr.
 
     Raises
     ------
     LaennecError
-        If the task is another, the folder holds no audio, or the model has other classes. If a file cannot be
-        read, the answers for all others are written first; an answer for it would be made up.
+        If the task is another, the folder holds no audio, or the model does not answer it. If a file
+        cannot be read, the answers for all others are written first; an answer for it would be made up.
 
     Notes
     -----
@@ -67,20 +77,19 @@ def run(
 
     A file shorter than 0.1 s, too short to hold a respiratory sound, is answered too, since the contract
     wants a class for every file; a line on stderr names it.
+
+    Tasks 21 and 22 are answered by :func:`record_answer_of`. A recording that is refused, silent or too short
+    is of Poor Quality, the class for what cannot be heard.
     """
     if task not in TASKS:
-        raise LaennecError(f"task is {task}; this release answers 11 and 12, the tasks on events")
+        raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, TASKS))}")
     paths = _audio_files(Path(wav_dir))
-    if model is None or isinstance(model, str | os.PathLike):
-        model = load_model(model)
-    _check_labels(model, task)
+    predicted = _record_answers if task in RECORD_TASKS else _event_answers
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it
-    answers: dict[str, str] = {}
     unread: list[str] = []
-    for names, rows in _predict_all(paths, model, unread, progress):
-        answers |= dict(zip(names, answers_of(rows, model.card.labels, model.card.normal, task), strict=True))
+    answers = dict(predicted(task, paths, model, unread, progress))
     write_json(out, dict(sorted(answers.items())))
     if unread:
         raise LaennecError(
@@ -96,6 +105,34 @@ def answers_of(probabilities: npt.NDArray[Any], labels: Sequence[str], normal: s
         return [TASK_11[0] if answer else TASK_11[1] for answer in is_normal]
     best = [labels[index] for index in np.argmax(probabilities, axis=1)]
     return [CHALLENGE_SPELLING.get(label, label) for label in best]
+
+
+def record_answer_of(probabilities: Mapping[str, float], task: int, shift: float = 0.0) -> str:
+    """Return the class of a whole recording.
+
+    Parameters
+    ----------
+    probabilities : mapping of str to float
+        Of each of SPRSound's record labels; empty for a recording that was refused.
+    task : int
+        21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. 22: the
+        likeliest of the five.
+    shift : float
+        Taken from the logarithm of the probability of Normal before, since the Score weighs classes otherwise
+        than their frequency does; measured on patients that the model never heard, and kept in its card.
+
+    Returns
+    -------
+    str
+    """
+    if not probabilities:
+        return POOR
+    chances = dict(probabilities)
+    chances[TASK_11[0]] *= math.exp(-shift)
+    if task == 21:
+        normal, poor = chances.pop(TASK_11[0]), chances.pop(POOR)
+        chances = {TASK_11[0]: normal, TASK_11[1]: sum(chances.values()), POOR: poor}
+    return max(chances, key=chances.__getitem__)
 
 
 def metadata_of(name: str) -> dict[str, Any]:
@@ -126,6 +163,40 @@ def _audio_files(folder: Path) -> list[Path]:
     if not paths:
         raise LaennecError(f"{folder}: no audio file in it ({', '.join(AUDIO_SUFFIXES)})")
     return paths
+
+
+def _record_answers(
+    task: int, paths: Sequence[Path], model: Model, unread: list[str], progress: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield name and class of each recording; `unread` gets what is wrong with the others."""
+    if model is None or isinstance(model, str | os.PathLike):
+        model = load_detector(model)
+    if not isinstance(model, Detector):
+        raise LaennecError(
+            f"the model {model.card.name} gives no answers for whole recordings; task {task} asks them"
+        )
+    shift = model.card.task_shift.get(str(task), 0.0)
+    for path in _tracked(paths, progress):
+        try:
+            record = analyze(path, model=model, **metadata_of(path.name)).record
+        except LaennecError as error:
+            unread.append(str(error))
+            continue
+        # What is silent or too short was not listened to.
+        yield path.name, record_answer_of(record.probabilities if record else {}, task, shift)
+
+
+def _event_answers(
+    task: int, paths: Sequence[Path], model: Model, unread: list[str], progress: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield name and class of each event; `unread` gets what is wrong with the others."""
+    if model is None or isinstance(model, str | os.PathLike):
+        model = load_model(model)
+    if isinstance(model, Detector):
+        raise LaennecError(f"the model {model.card.name} is for whole recordings; task {task} asks of events")
+    _check_labels(model, task)
+    for names, rows in _predict_all(paths, model, unread, progress):
+        yield from zip(names, answers_of(rows, model.card.labels, model.card.normal, task), strict=True)
 
 
 def _check_labels(model: LungModel, task: int) -> None:
@@ -167,11 +238,11 @@ def _metadata(names: Sequence[str], model: LungModel) -> Mapping[str, Any]:
     return {key: [row[key] for row in told] for key in ("age_years", "sex", "position")}
 
 
-def _tracked(steps: Sequence[int], progress: bool) -> Iterator[int]:
+def _tracked(steps: Sequence[Step], progress: bool) -> Iterator[Step]:
     if not progress:
         yield from steps
         return
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(steps, "events", console=Console(file=sys.stderr))
+    yield from track(steps, "answering", console=Console(file=sys.stderr))

@@ -31,39 +31,65 @@ EXTRAS = {
 
 def analyze(
     files: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="FILE [FILE ...]", help_behavior_hint="(required)")
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE|FOLDER [FILE|FOLDER ...]", help_behavior_hint="(required)"),
     ],
     /,
     events: Annotated[Path | None, arg(metavar="FILE")] = None,
-    model: Annotated[str, arg(metavar="MODEL")] = "default",
+    model: Annotated[str | None, arg(metavar="MODEL")] = None,
     age: Annotated[float | None, arg(metavar="YEARS")] = None,
     sex: Annotated[str | None, arg(metavar="SEX")] = None,
     position: Annotated[str | None, arg(metavar="PLACE")] = None,
     out: Annotated[Path | None, arg(metavar="FOLDER")] = None,
-    picture: bool = False,
+    format: Annotated[str | None, arg(metavar="FORMAT,…")] = None,
     json: bool = False,
+    again: bool = False,
 ) -> int:
-    """Find respiratory events in recordings and name them: normal, wheeze, crackle and four more.
+    """Find respiratory events in recordings, name them, and say what each recording as a whole is.
 
-    Each recording is cut at the event boundaries that you give, or into overlapping windows. A table is
-    printed; --out writes one JSON file a recording.
+    Of one recording, the table tells its answer with reasons, its respiratory rate and every event. Of
+    several, or of folders with all that lies below them, it has a row each, and the same command goes on
+    after an interruption. --out writes results into the same folders below FOLDER:
 
-    Example:  laennec analyze rec.wav --age 4.5 --sex female --position left-posterior --out results
+    json, csv (everything); html (a page to see and hear), png (a picture; needs the extra "web"); audacity,
+    sprsound, icbhi (label files that other programs open).
+
+    Exit code 1: a recording failed; the others are done all the same.
+
+    Example:  laennec analyze rec.wav
+
+    Example:  laennec analyze ward/ --out results --format csv,html,audacity
+
+    Example:  laennec analyze rec.wav --events breaths.txt --age 4.5 --sex female --out results
 
     Args:
-        files: Recordings: WAV, FLAC, OGG, MP3; 4 to 192 kHz, up to 64 channels.
-        events: Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text.
-        model: An .onnx model file or a run folder; "default" is the one that comes with Laennec.
+        files: Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them.
+        events: Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text. They are
+            found otherwise.
+        model: An .onnx model file, a run folder, or a name: "recording" finds events, "default" names given
+            ones; which of them is chosen by --events.
         age: Age in years, if known.
         sex: male or female, if known.
         position: left-posterior, left-lateral, right-posterior or right-lateral, if known.
         out: Folder for the results.
-        picture: Also draw waveform, spectrogram and events as PNG (needs the extra "web").
-        json: Print JSON instead of a table.
+        format: Some of json,csv,audacity,sprsound,icbhi,html,png; json,html otherwise.
+        json: Print JSON, an array with an element a recording, instead of a table.
+        again: Analyse recordings anew whose results are there and up to date.
     """
     from laennec.commands import analyze_files
 
-    return analyze_files(files, events, model, age, sex, position, out, picture, json)
+    return analyze_files(
+        files,
+        events=events,
+        model=model,
+        age=age,
+        sex=sex,
+        position=position,
+        out=out,
+        formats=format,
+        as_json=json,
+        again=again,
+    )
 
 
 @dataclass(frozen=True)
@@ -449,16 +475,24 @@ def _reproduce_nguyen(asked: ReproduceNguyen) -> int:
     return 0
 
 
-def challenge(task: Literal[11, 12], wav: Path, out: Path, model: str = "default") -> int:
-    """Answer the BioCAS respiratory sound challenge: one class for each event file of a folder.
+def challenge(
+    task: Literal[11, 12, 21, 22],
+    wav: Path,
+    out: Path,
+    model: Annotated[str | None, arg(metavar="MODEL")] = None,
+) -> int:
+    """Answer the BioCAS respiratory sound challenge: one class for each file of a folder.
 
     Example:  laennec challenge --task 12 --wav events --out output.json
 
+    Example:  laennec challenge --task 22 --wav recordings --out output.json
+
     Args:
-        task: 11: Normal or Adventitious; 12: seven classes.
-        wav: Folder of recordings, each one event.
+        task: Of events already cut, 11: Normal or Adventitious, 12: seven classes. Of whole recordings, 21:
+            Normal, Adventitious or Poor Quality, 22: CAS, DAS or CAS & DAS in place of Adventitious.
+        wav: Folder of events, or of whole recordings.
         out: JSON file, file name to class.
-        model: An .onnx model file or a run folder; "default" is the one that comes with Laennec.
+        model: An .onnx model file or a run folder; the one that comes with Laennec for the task otherwise.
     """
     from laennec.commands import answer_challenge
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from laennec.audio import Recording
+    from laennec.outputs import Summary
 
 Floats = npt.NDArray[np.float64]
 
@@ -208,6 +209,45 @@ def _print_analysis(analysis: Analysis, console: "Console") -> None:
         for line in lines:
             console.print(f"{title}: {escape(line)}", highlight=False)
     console.print()
+
+
+def print_summary(summaries: "Sequence[Summary]", console: "Console") -> None:
+    """Print a row a recording: its answer, the adventitious events, its rate, or why there is none of it.
+
+    Parameters
+    ----------
+    summaries : sequence of laennec.outputs.Summary
+    console : rich.console.Console
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("recording", "answer", "probability", "events", "rate", "remarks"):
+        table.add_column(column, justify="right" if column in ("probability", "rate") else "left")
+    for row in summaries:
+        doubt = " ?" if row.uncertain else ""
+        cells = [
+            row.recording,
+            f"{row.label}{doubt}" if row.label else "none" if row.error is None else "failed",
+            "" if row.probability is None else f"{row.probability:.2f}",
+            "" if row.error else _found(row),
+            "" if row.rate_per_min is None else f"{row.rate_per_min:.0f}",
+            row.error or "; ".join(filter(None, [row.refused, *row.quality])),
+        ]
+        quiet = not row.error and sum(row.events.values()) == row.events.get(row.normal, 0)
+        table.add_row(*map(escape, cells), style="red" if row.error else "dim" if quiet else None)
+    console.print(table)
+    if any(row.uncertain for row in summaries):
+        console.print("?: uncertain, the model abstains", highlight=False)
+    console.print(DISCLAIMER, style="italic", highlight=False)
+
+
+def _found(row: "Summary") -> str:
+    """Count the adventitious events, by class."""
+    counts = [f"{count} {label}" for label, count in row.events.items() if count and label != row.normal]
+    normal = row.events.get(row.normal, 0)
+    return ", ".join(counts) or (f"{normal} {row.normal}" if normal else "none")
 
 
 def _print_answers(analysis: Analysis, console: "Console") -> None:
