@@ -17,12 +17,10 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(BASE)  ## simulate two recordings, analyse them, leave JSON and pictures in demo/ (no PyTorch)
+demo: $(BASE)  ## simulate two recordings, find their events, leave reports and tables in demo/ (no PyTorch)
 	$(BIN)/laennec simulate demo/recordings --layout demo
-	for name in fine_crackles wheezes; do \
-	  $(BIN)/laennec analyze demo/recordings/$$name.wav --events demo/recordings/$$name.txt \
-	    --out demo/results --picture || exit 1; done
-	@echo "Open the pictures in demo/results: above, what the model says; below it, what the simulator put there."
+	$(BIN)/laennec analyze demo/recordings --out demo/results --format json,csv,audacity,html,png
+	@echo "Open demo/results/wheezes.html in a browser; what the simulator put there is in demo/recordings."
 
 # Two threads wherever it runs: the networks of the tests are too small for more, and the number of threads
 # decides the last bits of a trained weight.
