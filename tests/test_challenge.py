@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec.challenge import answers_of, metadata_of, run
+from laennec.analysis import Analysis
+from laennec.challenge import answers_of, metadata_of, record_answer_of, run
+from laennec.detect import load_detector
 from laennec.errors import LaennecError
-from laennec.labels import SPRSOUND_EVENTS
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model import LungModel, load_model
 from tiny_model import BIAS, RATE, tiny_model
 
@@ -108,8 +110,12 @@ def test_what_is_too_short_is_answered_and_named(
 
 def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    with pytest.raises(LaennecError, match="task is 22; this release answers 11 and 12"):
+    with pytest.raises(LaennecError, match="task is 23; expected one of 11, 12, 21, 22"):
+        run(23, folder, out, tiny)
+    with pytest.raises(LaennecError, match="the model tiny gives no answers for whole recordings"):
         run(22, folder, out, tiny)
+    with pytest.raises(LaennecError, match="is for whole recordings; task 12 asks of events"):
+        run(12, folder, out, load_detector())
     with pytest.raises(LaennecError, match="nowhere: not a folder"):
         run(12, tmp_path / "nowhere", out, tiny)
     with pytest.raises(LaennecError, match="deeper: no audio file in it"):
@@ -123,3 +129,60 @@ def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) 
     assert not out.exists()
     run(11, folder, out, other)
     assert set(json.loads(out.read_text()).values()) == {"Adventitious"}
+
+
+# --- whole recordings ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chances", "shift", "task_21", "task_22"),
+    [
+        ((0.40, 0.25, 0.20, 0.10, 0.05), 0.0, "Adventitious", "Normal"),
+        ((0.56, 0.20, 0.14, 0.05, 0.05), 0.0, "Normal", "Normal"),
+        ((0.30, 0.10, 0.10, 0.10, 0.40), 0.0, "Poor Quality", "Poor Quality"),
+        ((0.10, 0.20, 0.25, 0.40, 0.05), 0.0, "Adventitious", "CAS & DAS"),
+        ((0.56, 0.30, 0.09, 0.00, 0.05), 1.0, "Adventitious", "CAS"),
+        ((0.40, 0.25, 0.20, 0.10, 0.05), -1.0, "Normal", "Normal"),
+    ],
+)
+def test_the_answer_for_a_recording(
+    chances: tuple[float, ...], shift: float, task_21: str, task_22: str
+) -> None:
+    told = dict(zip(SPRSOUND_RECORDS, chances, strict=True))
+    assert record_answer_of(told, 21, shift) == task_21
+    assert record_answer_of(told, 22, shift) == task_22
+    assert told == dict(zip(SPRSOUND_RECORDS, chances, strict=True))
+
+
+def test_a_recording_that_was_refused_is_of_poor_quality() -> None:
+    assert record_answer_of({}, 21) == record_answer_of({}, 22) == "Poor Quality"
+
+
+@pytest.mark.parametrize(("task", "answers"), [(21, {"Normal", "Adventitious"}), (22, set(SPRSOUND_RECORDS))])
+def test_every_recording_of_a_folder_gets_a_class(
+    tmp_path: Path, task: int, answers: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from laennec import analyze
+    from laennec.simulate import write_demo
+
+    folder = tmp_path / "wav"
+    write_demo(folder)
+    (folder / "wheezes.wav").rename(folder / "1_4.5_1_p2_7.wav")
+    soundfile.write(folder / "silent.wav", np.zeros(RATE), RATE)
+    (folder / "broken.wav").write_bytes(b"no sound")
+    told = {}
+
+    def heard(path: Path, **metadata: object) -> Analysis:
+        told[path.name] = metadata
+        return analyze(path, **metadata)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("laennec.challenge.analyze", heard)
+    out = tmp_path / "out.json"
+    with pytest.raises(LaennecError, match=r"1 of 4 files have no answer in .*broken\.wav: "):
+        run(task, folder, out)
+    found = json.loads(out.read_text())
+    assert list(found) == ["1_4.5_1_p2_7.wav", "fine_crackles.wav", "silent.wav"]
+    assert found.pop("silent.wav") == "Poor Quality"
+    assert set(found.values()) <= answers
+    assert told["1_4.5_1_p2_7.wav"]["age_years"] == 4.5
+    assert told["1_4.5_1_p2_7.wav"]["sex"] == "female"

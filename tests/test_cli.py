@@ -82,7 +82,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["transfer"],
         ["challenge", "--task", "13", "--wav", "x", "--out", "y"],
         ["analyze", "a.wav", "b.wav", "--events", "c.csv"],
-        ["analyze", "a.wav", "--picture"],
+        ["analyze", "a.wav", "--format", "csv"],
+        ["analyze", "a.wav", "--out", "x", "--format", "csv,xml"],
+        ["analyze", ".", "--events", "c.csv"],
         ["analyze", "one/a.wav", "two/a.wav", "--out", "x"],
         ["analyze", "a.wav", "--model", "MODEL", "--age", "-3"],
         ["analyze", "a.wav", "--model", "MODEL", "--age", "150"],
@@ -134,19 +136,39 @@ def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert quiet.returncode == 1
 
 
-def test_analyze_prints_a_table_and_writes_json_and_picture(
+def test_analyze_prints_a_table_and_writes_results(
     recordings: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = sorted(recordings.glob("*.wav"))
     out = tmp_path / "results"
-    assert laennec("analyze", *files, "--model", model, "--out", out, "--picture", "--age", 4.5) == 0
+    asked = ("--model", model, "--out", out, "--format", "json,png", "--age", 4.5)
+    assert laennec("analyze", *files, *asked) == 0
     text = capsys.readouterr().out
     assert text.count("not a medical device") == 1
+    assert f"Results are in {out}" in text
     for path in files:
         told = json.loads((out / f"{path.stem}.json").read_text())
         assert told["recording"]["duration_s"] == pytest.approx(15.0)
         assert (out / f"{path.stem}.png").stat().st_size > 10_000
-    assert not list(out.glob(".*"))
+    assert (out / "summary.csv").is_file()
+    assert not list(out.glob("*.html"))
+    assert laennec("analyze", *files, *asked) == 0
+    assert "2 done before" in capsys.readouterr().out
+
+
+def test_analyze_one_file_says_what_it_is_as_a_whole(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recordings / "fine_crackles.wav"
+    assert laennec("analyze", path, "--out", tmp_path) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    told = json.loads((tmp_path / "fine_crackles.json").read_text())
+    assert told["segmentation"]["kind"] == "detected"
+    record = told["record"]
+    assert f"{record['label']}" in table.split("from s")[0]
+    assert record["reasons"][0] in table
+    assert record["rate"]["reason"] in table
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["fine_crackles.html", "fine_crackles.json"]
 
 
 def test_analyze_takes_boundaries(recordings: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,8 +187,12 @@ def test_one_bad_file_does_not_stop_the_others(
     bad.write_bytes(b"not audio at all")
     good = recordings / "wheezes.wav"
     assert laennec("analyze", bad, good, "--model", model, "--out", tmp_path / "out") == 1
-    assert "bad.wav" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "bad.wav" in captured.out
+    assert captured.err == "laennec: 1 of 2 recordings failed\n"
     assert (tmp_path / "out" / "wheezes.json").exists()
+    assert laennec("analyze", bad, "--model", model) == 1
+    assert capsys.readouterr().err.startswith("laennec: bad.wav: not audio")
 
 
 def test_an_out_that_cannot_be_written_is_said_before_the_work(
@@ -222,7 +248,7 @@ def test_analyze_takes_a_run_folder_and_shows_files_as_needed(
     capsys.readouterr()
     assert laennec("analyze", "--help") == 0
     text = capsys.readouterr().out
-    assert "FILE [FILE ...]" in text
+    assert "FILE|FOLDER [FILE|FOLDER ...]" in text
     assert "(required)" in text
     assert "{None}" not in text
 
@@ -230,6 +256,8 @@ def test_analyze_takes_a_run_folder_and_shows_files_as_needed(
 def test_challenge_contract(recordings: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "output.json"
     assert laennec("challenge", "--task", 12, "--wav", recordings, "--out", out, "--model", model) == 0
+    assert set(json.loads(out.read_text())) == {"fine_crackles.wav", "wheezes.wav"}
+    assert laennec("challenge", "--task", 22, "--wav", recordings, "--out", out) == 0
     assert set(json.loads(out.read_text())) == {"fine_crackles.wav", "wheezes.wav"}
 
 

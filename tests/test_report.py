@@ -3,24 +3,31 @@
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
-from laennec import Analysis, Event, Recording
+from laennec import Analysis, Event, RecordAnswer, Recording, analyze
+from laennec.analysis import Relevance, RespiratoryRate
 from laennec.analyze import DISCLAIMER
 from laennec.audio import Finding
 from laennec.errors import LaennecError
-from laennec.labels import SPRSOUND_EVENTS
+from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.outputs import Summary
 from laennec.report import (
     _lanes,
     draw,
     label_colours,
     log_spectrogram,
+    print_summary,
     print_table,
     short_label,
     to_json,
@@ -86,6 +93,185 @@ def test_json_has_the_documented_keys() -> None:
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
+RATE = RespiratoryRate(21.256, "good", "intervals are steady", 5)
+RELEVANCE = Relevance(1.0, 2.5, (20.0, 100.0, 2_000.0), ((0.12345, 1.0), (0.0, 0.5)))
+
+
+def answer(label: str | None = "CAS", **changes: object) -> RecordAnswer:
+    told = {name: 0.8 if name == label else 0.05 for name in SPRSOUND_RECORDS} if label else {}
+    kinds = dict.fromkeys(SOUND_KINDS, 0.2)
+    found = RecordAnswer(label, 0.8 if label else None, told, kinds=kinds, rate=RATE)
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def test_json_of_what_a_detector_says() -> None:
+    heard = replace(event(1, 2.5, "Wheeze"), presence=0.98765432, uncertain=True, relevance=RELEVANCE)
+    refused = answer(None, refused="sounds like speech", kinds=None, rate=None, channel=1)
+    told = to_json(
+        analysis(
+            [heard],
+            segmentation="detected",
+            window_s=None,
+            hop_s=None,
+            channels=2,
+            record=answer(reasons=("3 events found",), uncertain=True),
+            channel_records=(answer(channel=0), refused),
+            model_data="SPRSound",
+            model_limits="no adults",
+        )
+    )
+    assert told["segmentation"] == {"kind": "detected", "window_s": None, "hop_s": None}
+    assert (told["model"]["data"], told["model"]["limits"]) == ("SPRSound", "no adults")
+    record = told["record"]
+    assert (record["label"], record["probability"], record["uncertain"]) == ("CAS", 0.8, True)
+    assert record["reasons"] == ["3 events found"]
+    assert list(record["probabilities"]) == list(SPRSOUND_RECORDS)
+    assert list(record["kinds"]) == list(SOUND_KINDS)
+    reason = "intervals are steady"
+    assert record["rate"] == {"per_min": 21.26, "quality": "good", "reason": reason, "breaths": 5}
+    assert [one["channel"] for one in told["channel_records"]] == [0, 1]
+    assert told["channel_records"][1] == {
+        "channel": 1, "label": None, "probability": None, "probabilities": {}, "uncertain": False,
+        "refused": "sounds like speech", "reasons": [], "kinds": None, "rate": None,
+    }  # fmt: skip
+    (found,) = told["events"]
+    assert (found["presence"], found["uncertain"]) == (0.987654, True)
+    assert found["relevance"] == {
+        "start_s": 1.0,
+        "end_s": 2.5,
+        "edges_hz": [20.0, 100.0, 2_000.0],
+        "values": [[0.123, 1.0], [0.0, 0.5]],
+    }
+
+
+SCHEMA = json.loads(files("laennec").joinpath("analysis.schema.json").read_text(encoding="utf-8"))
+
+
+def validate(told: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator(SCHEMA).validate(told)
+
+
+def test_the_schema_is_one_and_names_no_place() -> None:
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$id"].startswith("urn:")
+
+
+def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of every object in a schema, with the object's."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            assert schema["additionalProperties"] is False
+            assert schema["required"] == list(schema["properties"])
+            yield from schema["properties"].items()
+        for part in schema.values():
+            yield from properties(part)
+
+
+def test_the_schema_describes_every_key_with_its_unit() -> None:
+    found = list(properties(SCHEMA))
+    assert len(found) > 50
+    for name, told in found:
+        assert len(told["description"]) > 4, name
+        for ending, unit in (
+            ("_s", "in seconds"),
+            ("_hz", "in Hz"),
+            ("_rate", "in Hz"),
+            ("_min", "a minute"),
+        ):
+            assert not name.endswith(ending) or unit in told["description"], name
+
+
+shares = st.floats(0, 1)
+words = st.text(max_size=5)
+
+
+def each(names: Sequence[str]) -> st.SearchStrategy[dict[str, float]]:
+    return st.fixed_dictionaries(dict.fromkeys(names, shares))
+
+
+rates = st.builds(
+    RespiratoryRate,
+    st.none() | st.floats(0, 200),
+    st.sampled_from(["good", "doubtful", "none"]),
+    words,
+    st.integers(0, 9),
+)
+records = st.builds(
+    RecordAnswer,
+    st.sampled_from([None, *SPRSOUND_RECORDS]),
+    st.none() | shares,
+    each(SPRSOUND_RECORDS) | st.just({}),
+    st.booleans(),
+    st.none() | words,
+    st.lists(words, max_size=2).map(tuple),
+    st.none() | each(SOUND_KINDS),
+    st.none() | rates,
+    st.none() | st.integers(0, 63),
+)
+events = st.builds(
+    Event,
+    st.floats(0, 1e5),
+    st.floats(0, 1e5),
+    st.sampled_from(SPRSOUND_EVENTS),
+    shares,
+    each(SPRSOUND_EVENTS),
+    st.integers(0, 63),
+    st.none() | words,
+    st.none() | shares,
+    st.booleans(),
+    st.none() | st.just(RELEVANCE),
+)
+findings = st.builds(Finding, words, words, st.none() | shares, st.none() | st.integers(0, 63))
+analyses = st.builds(
+    analysis,
+    st.lists(events, max_size=3),
+    segmentation=st.sampled_from(["detected", "given", "windows"]),
+    window_s=st.none() | st.floats(0.1, 10),
+    hop_s=st.none() | st.floats(0.1, 10),
+    quality=st.lists(findings, max_size=2).map(tuple),
+    age_years=st.none() | st.floats(0, 130),
+    sex=st.sampled_from([None, "male", "female"]),
+    position=st.none() | words,
+    record=st.none() | records,
+    channel_records=st.lists(records, max_size=2).map(tuple),
+)
+
+
+@given(analyses)
+@settings(deadline=None, max_examples=40)
+def test_every_json_obeys_the_schema(found: Analysis) -> None:
+    validate(json.loads(json.dumps(to_json(found), allow_nan=False)))
+
+
+@pytest.mark.parametrize("model", ["recording", "default"])
+def test_real_analyses_obey_the_schema(model: str) -> None:
+    simulated = demo_recordings()["wheezes"]
+    stereo = np.stack([simulated.samples, np.zeros_like(simulated.samples)])
+    validate(to_json(analyze(stereo, sample_rate=simulated.sample_rate, model=model)))
+
+
+def test_the_schema_refuses_what_is_not_documented() -> None:
+    from jsonschema import ValidationError
+
+    told = to_json(analysis([event(0, 1, "Wheeze")], record=answer()))
+    validate(told)
+    wrong = [
+        {**told, "extra": 1},
+        {**told, "format": 2},
+        {key: value for key, value in told.items() if key != "record"},
+        {**told, "record": {**told["record"], "label": "Wheeze"}},
+        {**told, "events": [{**told["events"][0], "probability": 1.1}]},
+        {**told, "segmentation": {**told["segmentation"], "kind": "guessed"}},
+    ]
+    for changed in wrong:
+        with pytest.raises(ValidationError):
+            validate(changed)
+
+
 def test_one_analysis_is_an_object_and_a_sequence_a_list(tmp_path: Path) -> None:
     one = analysis()
     write_json(one, tmp_path / "one.json")
@@ -131,6 +317,46 @@ def test_the_disclaimer_comes_once_at_the_end() -> None:
     assert text.rstrip().endswith(DISCLAIMER)
 
 
+def test_the_answer_its_reasons_and_the_rate_stand_at_the_head() -> None:
+    uncertain = replace(event(0, 1, "Wheeze"), uncertain=True)
+    record = answer(uncertain=True, reasons=("so",))
+    text = printed(analysis([uncertain], segmentation="detected", record=record))
+    head, table = text.split("from s")
+    assert "events found by the model" in head
+    assert "CAS (continuous sounds: wheeze, rhonchus, stridor), probability 0.80, uncertain\n  so\n" in head
+    assert "respiratory rate: 21 breaths a minute, good (intervals are steady)" in head
+    assert "uncertain" in table
+    assert "uncertain" not in printed(analysis([event(0, 1, "Wheeze")], record=answer()))
+
+
+def test_a_refusal_says_why_and_channels_have_their_own_answers() -> None:
+    refused = answer(None, refused="sounds like speech", rate=replace(RATE, per_min=None), channel=1)
+    text = printed(analysis(channels=2, record=refused, channel_records=(answer(channel=0), refused)))
+    assert "\nno answer: sounds like speech\n" in text
+    assert "respiratory rate: not found (intervals are steady)" in text
+    assert "channel 0: CAS" in text
+    assert "channel 1: no answer: sounds like speech" in text
+
+
+def test_the_summary_has_a_row_a_recording() -> None:
+    out = io.StringIO()
+    counts = {"Normal": 4, "Wheeze": 2, "Stridor": 0}
+    rows = [
+        Summary("[red]a.wav", "CAS", 0.8, True, None, 21.26, "good", 15.0, counts, "Normal", ("clipped",)),
+        Summary("b.wav", "Normal", 0.9, events={"Normal": 3, "Wheeze": 0}, normal="Normal"),
+        Summary("c.wav", refused="sounds like music", events={"Normal": 0}, normal="Normal"),
+        Summary("d.wav", error="not audio"),
+    ]
+    print_summary(rows, Console(file=out, width=120))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "[red]a.wav CAS ? 0.80 2 Wheeze 21 clipped" in lines
+    assert "b.wav Normal 0.90 3 Normal" in lines
+    assert "c.wav none none sounds like music" in lines
+    assert "d.wav failed not audio" in lines
+    assert "?: uncertain, the model abstains" in lines
+    assert lines.count(DISCLAIMER) == 1
+
+
 def test_names_are_not_markup() -> None:
     assert "[red]a[/blue].wav" in printed(analysis(name="[red]a[/blue].wav"))
 
@@ -171,6 +397,21 @@ def test_a_picture_shows_labels_as_words_and_the_disclaimer_once(
     assert ">Stridor (S)<" in text
     assert "a $1 &lt;b&gt;_c^.wav" in text
     assert "3 adventitious events; 15.0 s" in text
+
+
+def test_a_picture_shows_doubt_and_the_answer(
+    tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib
+
+    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
+    sure, unsure = event(0, 5, "Stridor", annotated="Wheeze"), replace(event(6, 9, "Wheeze"), uncertain=True)
+    draw(analysis([sure, unsure], record=answer()), recording, tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text()
+    assert ">Wheeze ?<" in text
+    assert ">Wheeze<" in text  # as annotated
+    assert ">Stridor<" in text
+    assert ">CAS (continuous sounds: wheeze, rhonchus, stridor), probability 0.80<" in text
 
 
 def test_odd_recordings_can_be_drawn(tmp_path: Path) -> None:
