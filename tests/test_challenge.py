@@ -158,7 +158,9 @@ def test_a_recording_that_was_refused_is_of_poor_quality() -> None:
     assert record_answer_of({}, 21) == record_answer_of({}, 22) == "Poor Quality"
 
 
-@pytest.mark.parametrize(("task", "answers"), [(21, {"Normal", "Adventitious"}), (22, set(SPRSOUND_RECORDS))])
+@pytest.mark.parametrize(
+    ("task", "answers"), [(21, {"Normal", "Adventitious", "Poor Quality"}), (22, set(SPRSOUND_RECORDS))]
+)
 def test_every_recording_of_a_folder_gets_a_class(
     tmp_path: Path, task: int, answers: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
