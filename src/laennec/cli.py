@@ -66,8 +66,8 @@ def analyze(
         files: Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them.
         events: Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text. They are
             found otherwise.
-        model: An .onnx model file, a run folder, or the name of one that comes with Laennec: "recording", which
-            finds events, or "default", which is taken with --events.
+        model: An .onnx model file, a run folder, or one that comes with Laennec: "recording", which finds
+            events, or "default", which is taken with --events.
         age: Age in years, if known.
         sex: male or female, if known.
         position: left-posterior, left-lateral, right-posterior or right-lateral, if known.
