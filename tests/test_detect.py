@@ -239,14 +239,15 @@ def test_scaling_with_a_temperature_keeps_the_order_and_softens() -> None:
 # --- the model that ships -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["speech", "music", "noise", "heart"])
-def test_what_is_no_lung_is_refused(detector: Detector, kind: str) -> None:
-    refused = 0
-    for index in range(10):
-        wave = other_sound(kind, np.random.default_rng([7, index]), 10.0, 8_000)
-        found = analyze(wave.astype(np.float32), sample_rate=8_000, model=detector)
-        refused += found.record is None or found.record.refused is not None
-    assert refused >= 9
+def test_what_is_no_lung_is_refused(detector: Detector) -> None:
+    refused = dict.fromkeys(("speech", "music", "noise", "heart"), 0)
+    for kind in refused:
+        for index in range(10):
+            wave = other_sound(kind, np.random.default_rng([7, index]), 10.0, 8_000)
+            found = analyze(wave.astype(np.float32), sample_rate=8_000, model=detector)
+            refused[kind] += found.record is None or found.record.refused is not None
+    assert sum(refused.values()) >= 37
+    assert min(refused.values()) >= 7
 
 
 def test_white_noise_and_silence_are_not_called_normal(detector: Detector) -> None:

@@ -232,7 +232,7 @@ def _listen(stream: "Stream", detector: "Detector") -> "dict[int, Listener]":
     from laennec.audio import Resampler
     from laennec.detect import Listener
 
-    listeners = {channel: Listener(detector, channel) for channel in range(stream.channels)}
+    listeners = {channel: Listener(detector, channel, maps=False) for channel in range(stream.channels)}
     resampler = Resampler(stream.sample_rate, detector.card.sample_rate, stream.channels)
     for block in stream.blocks():
         for listener, samples in zip(listeners.values(), resampler(block), strict=True):

@@ -14,7 +14,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +42,8 @@ SHORTEST_STRETCH_S = 5.0  # a shorter rest belongs to the stretch before
 PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
 LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
 LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest piece was touched
-# Share of such frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it and
-# 3 % of the others.
+# Share of such frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
+# and 3 % of the others.
 LOUD_SHARE = 0.02
 
 
@@ -299,6 +299,8 @@ class Listener:
         Handed on to the events.
     piece_s : float
         Seconds heard at a time.
+    maps : bool
+        Keep each event's relevance, 2 kB or more of it; a day has tens of thousands of events.
 
     Attributes
     ----------
@@ -308,8 +310,10 @@ class Listener:
         Answered so far.
     """
 
-    def __init__(self, detector: Detector, channel: int = 0, piece_s: float = PIECE_S) -> None:
-        self.detector, self.card, self.channel = detector, detector.card, channel
+    def __init__(
+        self, detector: Detector, channel: int = 0, piece_s: float = PIECE_S, maps: bool = True
+    ) -> None:
+        self.detector, self.card, self.channel, self.maps = detector, detector.card, channel, maps
         self.step = max(1, round(piece_s / self.card.frame_s)) * self.card.frame_samples
         self.reach = self.card.reach_frames * self.card.frame_samples
         self.events: list[Event] = []
@@ -380,7 +384,8 @@ class Listener:
                 min((offset + end) * self.card.frame_s, self._length / self.card.sample_rate),
             )
             place = (offset + start - self._frame, offset + end - self._frame)
-            self._waiting.append(named_event(self.card, self._said, span_s, place, self.channel, self._frame))
+            event = named_event(self.card, self._said, span_s, place, self.channel, self._frame)
+            self._waiting.append(event if self.maps else replace(event, relevance=None))
         self._reached += settled
 
     def _answer(self, until: int) -> None:

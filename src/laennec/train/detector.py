@@ -90,8 +90,7 @@ def train_detector(
     data
         SPRSound's folder.
     out
-        Receives ``seedS/foldK.npz``, ``detector.json``, ``detector.md``, ``reliability.png`` and
-        ``recording.onnx``.
+        Receives ``seedS/foldK.npz``, ``detector.json``, ``detector.md`` and ``recording.onnx``.
     icbhi_data
         ICBHI 2017's folder: other devices' lungs. Optional, and then only SPRSound's own sound like one.
     folds, seeds
