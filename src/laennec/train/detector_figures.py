@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from laennec import metrics
 from laennec.detect import EventRule, calibrated, families, find_events, frame_worth
+from laennec.errors import LaennecError
 from laennec.event_metrics import Span, event_scores, frame_average_precision, match_events
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.rate import respiratory_rate
@@ -54,8 +55,17 @@ def measure(seeds: Sequence[Sequence[Said]]) -> Figures:
     each = [_measure_one(said) for said in seeds]
     first = each[0]
     spread = {name: [figures.told["headline"][name] for figures in each] for name in first.told["headline"]}
-    told = {**first.told, "by_seed": spread}
+    told = _without_nan({**first.told, "by_seed": spread})
     return Figures(**{**vars(first), "told": told})
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with None for what is not defined, such as the specificity where nobody is normal."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _measure_one(said: Sequence[Said]) -> Figures:
@@ -189,6 +199,10 @@ def _matched(said: Sequence[Said], spans: Sequence[Sequence[tuple[float, float]]
         reference = [(float(a), float(b), "event") for a, b in s.spans]
         for which, found in match_events(reference, estimated, agnostic=True):
             rows.append((_mean_logits(s, *own[found]), int(s.labels[which]), s.subject, s.fold))
+    if len({row[3] for row in rows}) < 2:
+        raise LaennecError(
+            "next to no event was found where one is annotated; train longer, or on more patients"
+        )
     logits, labels, subjects, folds = zip(*rows, strict=True)
     return _Labelled(np.stack(logits), np.array(labels), np.array(subjects), np.array(folds))
 
@@ -310,8 +324,9 @@ def shifted_answers(probabilities: Floats, shift: float) -> NDArray[np.int64]:
 def task_score(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> tuple[float, float, float]:
     """Sensitivity, specificity and Score of record tasks: Poor Quality, the last class, counts in neither."""
     sick = (labels > 0) & (labels < classes - 1)
-    se = float((answers[sick] == labels[sick]).mean())
-    sp = float((answers[labels == NORMAL] == NORMAL).mean())
+    well = labels == NORMAL
+    se = float((answers[sick] == labels[sick]).mean()) if sick.any() else np.nan
+    sp = float((answers[well] == NORMAL).mean()) if well.any() else np.nan
     return se, sp, float(metrics.challenge_score(se, sp))
 
 
@@ -332,7 +347,7 @@ def _tasks(records: _Labelled, folds: Sequence[int]) -> tuple[dict[str, Any], di
                 task_score(labels[~own], shifted_answers(probabilities[~own], shift), len(groups))[2]
                 for shift in SHIFTS
             ]
-            shift = float(SHIFTS[int(np.argmax(scores))])
+            shift = float(SHIFTS[int(np.argmax(np.nan_to_num(scores)))])
             answers[own] = shifted_answers(probabilities[own], shift)
             plain[own] = probabilities[own].argmax(1)
         shifts[task] = round(shift, 3)  # the last, of all folds
@@ -433,7 +448,7 @@ def settings_of(figures: Figures, examples: int, command: str, seeds: list[int])
             "recordings": examples,
         },
         "metrics": {
-            **{name: round(value, 4) for name, value in told["headline"].items()},
+            **{name: value and round(value, 4) for name, value in told["headline"].items()},
             "how": f"patient-disjoint folds, {told['patients']} patients, seed {seeds[0]}; this file was "
             "trained on all of them afterwards",
         },
@@ -449,7 +464,9 @@ def render(told: dict[str, Any]) -> str:
         return "-" if value is None else f"{value:.3f}"
 
     def between(interval: Any) -> str:
-        return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+        if interval is None or None in interval:
+            return "-"
+        return f"{interval[0]:.3f} to {interval[1]:.3f}"
 
     scores, intervals = told["detection"]["scores"], told["detection"]["intervals"]
     lines = ["| score | value | 95 % over patients | by seed |", "|---|---|---|---|"]

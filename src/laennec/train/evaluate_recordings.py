@@ -1,5 +1,6 @@
 """What `laennec evaluate` does with a model for whole recordings: detection and record answers together."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def evaluate_recordings(
     """
     if set(records["label"]) - set(detector.card.records):
         raise LaennecError(f"the model answers {', '.join(detector.card.records)}; the data has other labels")
+    learnt = not np.all([str(name).startswith("test") for name in records["split"]])
+    if learnt:
+        print(
+            "laennec: not all of these recordings are of a published test set; figures are too good where "
+            "the model learnt from their patients",
+            file=sys.stderr,
+        )
     make_folder(out)
     rows = list(records.itertuples())
     found = [analyze(str(row.path), model=detector) for row in track(rows, "recordings", total=len(rows))]
@@ -50,7 +58,7 @@ def evaluate_recordings(
     provenance = {
         "model": f"{detector.card.name}, sha256 {detector.sha256}",
         "data": f"sprsound, {len(records)} recordings, {refused} of them refused and counted as {POOR}",
-        "split": split,
+        "split": split + (", perhaps with patients that the model was trained on" if learnt else ""),
         "command": command,
         "seeds": detector.card.recipe.get("seeds"),
     }
