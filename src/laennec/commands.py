@@ -102,10 +102,10 @@ def analyze_files(
 
     chosen = parse_formats(formats, out)
     _check_patient(age, sex, position)
-    found = find_recordings(files)
-    several = len(found) > 1 or any(path.is_dir() for path in files)
+    several = len(files) > 1 or any(path.is_dir() for path in files)
     if events is not None and several:
         raise UsageError("--events belongs to one recording; name one file")
+    found = find_recordings(files)
     if out is not None and several:
         refuse_twice(out, found, chosen)
     job = Job(

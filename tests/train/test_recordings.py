@@ -15,6 +15,7 @@ from laennec.simulate.other import other_sound
 from laennec.train.detector import Said, load_said, refuse_other_plan, save_said
 from laennec.train.detector_figures import fit_scaling, shifted_answers, task_score
 from laennec.train.features import RecordingLogMel
+from laennec.train.fit import tuned_cpu
 from laennec.train.recording_export import export_recording, reach_frames, row_edges_hz
 from laennec.train.recordings import (
     Batch,
@@ -196,7 +197,8 @@ def test_it_learns_exports_and_is_read_back(front_end: RecordingLogMel, tmp_path
     rng = np.random.default_rng(0)
     examples = [example(rng, front_end, f"p{k}") for k in range(24)]
     lesson = Lesson(epochs=12, learning_rate=1e-2, batch_s=60.0, network=SMALL)
-    network = train_network(examples + other_examples(2, 0, front_end), lesson, 0)
+    with tuned_cpu(1, 1):
+        network = train_network(examples + other_examples(2, 0, front_end), lesson, 0)
     (tmp_path / "seed0").mkdir()
     held = [example(rng, front_end, f"q{k}") for k in range(4)]
     save_said(tmp_path / "seed0" / "fold0.npz", network, held, 0)
