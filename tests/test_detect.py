@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from laennec import LaennecError, analyze, load_model
-from laennec.analysis import RecordAnswer
+from laennec.analysis import Event, RecordAnswer
 from laennec.audio import Recording
 from laennec.detect import (
     Detector,
@@ -198,6 +198,16 @@ def test_an_answer_is_the_mean_of_the_stretches_by_their_lengths(detector: Detec
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.channel == 1
     assert any("1 DAS" in reason and "1 Normal" in reason for reason in answer.reasons)
+
+
+def test_events_that_contradict_a_normal_answer_are_named(detector: Detector) -> None:
+    wheeze = Event(1.0, 2.0, "Wheeze", 0.99, {"Wheeze": 0.99})
+    said = record_answer(detector.card, [stretch(0, 15, 0)], [wheeze])
+    assert any("say otherwise: 1 of them" in reason for reason in said.reasons)
+    unsure = record_answer(detector.card, [stretch(0, 15, 0)], [replace(wheeze, uncertain=True)])
+    assert not any("otherwise" in reason for reason in unsure.reasons)
+    agreeing = record_answer(detector.card, [stretch(0, 15, 1)], [wheeze])
+    assert not any("otherwise" in reason for reason in agreeing.reasons)
 
 
 def test_refused_stretches_do_not_count_unless_they_are_most(detector: Detector) -> None:

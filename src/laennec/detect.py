@@ -613,14 +613,16 @@ def record_answer(
         float(probabilities[best]),
         dict(zip(card.records, map(float, probabilities), strict=True)),
         uncertain=bool(probabilities[best] < card.record_certain),
-        reasons=tuple(_reasons(card, stretches, events)),
+        reasons=tuple(_reasons(card, stretches, events, card.records[best])),
         kinds=told,
         rate=respiratory_rate([event.start_s for event in events]),
         channel=channel,
     )
 
 
-def _reasons(card: RecordingCard, stretches: Sequence[Stretch], events: Sequence[Event]) -> Iterator[str]:
+def _reasons(
+    card: RecordingCard, stretches: Sequence[Stretch], events: Sequence[Event], answer: str
+) -> Iterator[str]:
     counts = Counter(event.label for event in events)
     total = f"{len(events)} event{'s'[: len(events) != 1]}"
     if not events:
@@ -630,6 +632,10 @@ def _reasons(card: RecordingCard, stretches: Sequence[Stretch], events: Sequence
     else:
         parts = [f"{counts[label]} {label}" for label in card.labels if counts[label]]
         yield f"{total} found: {', '.join(parts)}"
+    sure = sum(event.label != card.normal and not event.uncertain for event in events)
+    if answer == "Normal" and sure:
+        # Events and record are answered by different heads; neither is put right by the other.
+        yield f"its events say otherwise: {sure} of them adventitious without being uncertain"
     answers = Counter(
         f"refused ({s.refused})" if s.refused else card.records[int(s.probabilities.argmax())]
         for s in stretches
