@@ -125,7 +125,6 @@ def analyze(
     card = model.card
     known = _told(age_years, sex, position, card.positions)
     recording = _recording(source, sample_rate)
-    name = recording.name.encode("utf-8", "replace").decode()  # undecodable bytes in a file name show as "?"
     remarks = _Remarks(repairs=list(recording.repairs))
     heard = _resampled(recording, card.sample_rate, remarks)
     if not card.uses_metadata and any(value is not None for value in known.values()):
@@ -137,27 +136,39 @@ def analyze(
     else:
         boundaries = _inside(_boundaries(events, recording.name), heard, remarks)
         found = _by_boundaries(heard, channels, model, known, boundaries, remarks)
+    labelled = tuple(found)  # which adds to the remarks
     return Analysis(
-        name=name,
-        duration_s=recording.duration_s,
-        sample_rate=recording.sample_rate,
-        channels=recording.channels,
-        events=tuple(found),
+        events=labelled,
         segmentation="windows" if events is None else "given",
         window_s=window_s,
         hop_s=hop_s,
         quality=recording.warnings,
-        repairs=tuple(dict.fromkeys(remarks.repairs)),
-        notes=tuple(dict.fromkeys(remarks.notes)),
-        model_name=card.name,
-        model_version=card.version,
-        model_sha256=model.sha256,
-        labels=card.labels,
-        normal=card.normal,
-        **known,
-        model_data=described(card.data),
-        model_limits=card.limits,
+        **_provenance(recording, model, known, remarks),
     )
+
+
+def _provenance(
+    recording: "Recording | Stream", model: "Detector | LungModel", told: Mapping[str, Any], remarks: _Remarks
+) -> dict[str, Any]:
+    """What an analysis says of recording and model, and of what happened on the way."""
+    card = model.card
+    return {
+        # Undecodable bytes in a file name show as "?".
+        "name": recording.name.encode("utf-8", "replace").decode(),
+        "duration_s": recording.duration_s,
+        "sample_rate": recording.sample_rate,
+        "channels": recording.channels,
+        "repairs": tuple(dict.fromkeys(remarks.repairs)),
+        "notes": tuple(dict.fromkeys(remarks.notes)),
+        "model_name": card.name,
+        "model_version": card.version,
+        "model_sha256": model.sha256,
+        "labels": card.labels,
+        "normal": card.normal,
+        "model_data": described(card.data),
+        "model_limits": card.limits,
+        **told,
+    }
 
 
 def _model(model: Any, given: bool) -> "Detector | LungModel":
@@ -222,8 +233,8 @@ def _detected(
         if boundaries is not None:
             listener.events = _named(detector, heard, channel, boundaries)
         listeners[channel] = listener
-    found = _answered(recording, recording.warnings, listeners, detector, told, remarks)
-    return found if events is None else replace(found, segmentation="given")
+    how = "detected" if events is None else "given"
+    return _answered(recording, recording.warnings, listeners, detector, told, remarks, how)
 
 
 def _listen(stream: "Stream", detector: "Detector") -> "dict[int, Listener]":
@@ -274,6 +285,7 @@ def _answered(
     detector: "Detector",
     told: Mapping[str, Any],
     remarks: _Remarks,
+    segmentation: str = "detected",
 ) -> Analysis:
     from laennec.audio import Finding
     from laennec.detect import LOUD_SHARE, contact_noise, loud_share, record_answer, summary_answer
@@ -300,27 +312,14 @@ def _answered(
         if len(refused) > MOST_NOTES:
             remarks.notes.append(f"{len(refused) - MOST_NOTES} further stretches{where} were not analysed")
     return Analysis(
-        name=recording.name.encode("utf-8", "replace").decode(),
-        duration_s=recording.duration_s,
-        sample_rate=recording.sample_rate,
-        channels=recording.channels,
         events=tuple(events),
-        segmentation="detected",
+        segmentation=segmentation,
         window_s=None,
         hop_s=None,
         quality=tuple(quality),
-        repairs=tuple(dict.fromkeys(remarks.repairs)),
-        notes=tuple(dict.fromkeys(remarks.notes)),
-        model_name=card.name,
-        model_version=card.version,
-        model_sha256=detector.sha256,
-        labels=card.labels,
-        normal=card.normal,
-        **told,
         record=summary_answer(answers),
         channel_records=tuple(answers),
-        model_data=described(card.data),
-        model_limits=card.limits,
+        **_provenance(recording, detector, told, remarks),
     )
 
 

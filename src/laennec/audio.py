@@ -291,13 +291,8 @@ class Stream:
             message = f"truncated or damaged: decoded {self.duration_s:.3f} s ({self._failure})"
             found.append(Finding("truncated", message))
         for index in range(self.channels):
-            where = f"channel {index} " if self.channels > 1 else ""
-            silent = float(self._silent[index] / max(1, self._read))
-            if silent >= SILENT_SHARE:
-                found.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))
-            clipped = float(self._clipped[index] / max(1, self._read))
-            if clipped >= CLIPPED_SHARE:
-                found.append(Finding("clipped", f"{where}clipped: {clipped:.2%} of samples", clipped, index))
+            silent, clipped = (total[index] / max(1, self._read) for total in (self._silent, self._clipped))
+            found += _of_channel(index, self.channels, float(silent), float(clipped))
         return tuple(found)
 
 
@@ -463,14 +458,21 @@ def quality(samples: Array, sample_rate: int) -> tuple[Finding, ...]:
             Finding("too_short", f"too short: {duration_s:.3f} s, shorter than a wheeze ({MIN_DURATION_S} s)")
         )
     for index, channel in enumerate(samples):
-        where = f"channel {index} " if len(samples) > 1 else ""
-        silent = silent_share(channel, sample_rate)
-        if silent >= SILENT_SHARE:
-            findings.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))
-        clipped = clipped_share(channel)
-        if clipped >= CLIPPED_SHARE:
-            findings.append(Finding("clipped", f"{where}clipped: {clipped:.2%} of samples", clipped, index))
+        findings += _of_channel(
+            index, len(samples), silent_share(channel, sample_rate), clipped_share(channel)
+        )
     return tuple(findings)
+
+
+def _of_channel(index: int, channels: int, silent: float, clipped: float) -> list[Finding]:
+    """What its shares of silence and of clipped samples say of a channel."""
+    where = f"channel {index} " if channels > 1 else ""
+    findings = []
+    if silent >= SILENT_SHARE:
+        findings.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))
+    if clipped >= CLIPPED_SHARE:
+        findings.append(Finding("clipped", f"{where}clipped: {clipped:.2%} of samples", clipped, index))
+    return findings
 
 
 def _checked(

@@ -288,6 +288,11 @@ class Stretch:
     refused: str | None
     """Why there is no answer for it."""
 
+    @property
+    def length_s(self) -> float:
+        """Its weight among others; a single sample has some."""
+        return max(1e-3, self.end_s - self.start_s)
+
 
 class Listener:
     """Hears one channel as it comes; what it finds does not depend on how the sound was handed over.
@@ -538,7 +543,7 @@ def named_event(
     logits = evidence.mean((1, 2)) + said["context"][:, first:last].mean(1, dtype=np.float64)
     probabilities = calibrated(logits, card.event_temperature, card.event_bias)
     best = int(probabilities.argmax())
-    presence = float(_sigmoid(said["presence"][0, first:last]).mean())
+    presence = float(sigmoid(said["presence"][0, first:last]).mean())
     offset = frame_offset or 0
     return Event(
         float(span_s[0]),
@@ -598,7 +603,7 @@ def record_answer(
 
     Refused where more than half of the time was.
     """
-    lengths = np.array([max(1e-3, s.end_s - s.start_s) for s in stretches])
+    lengths = np.array([s.length_s for s in stretches])
     refused = np.array([s.refused is not None for s in stretches])
     kinds = np.average([s.kinds for s in stretches], axis=0, weights=lengths)
     told = dict(zip(card.kinds, map(float, kinds), strict=True))
@@ -650,8 +655,7 @@ def _reasons(
 
 def loud_share(stretches: Sequence[Stretch]) -> float:
     """Share of the time that is far louder than the rest of its stretch."""
-    lengths = [max(1e-3, s.end_s - s.start_s) for s in stretches]
-    return float(np.average([s.loud for s in stretches], weights=lengths))
+    return float(np.average([s.loud for s in stretches], weights=[s.length_s for s in stretches]))
 
 
 def contact_noise(share: float) -> str:
@@ -696,5 +700,6 @@ def calibrated(
     return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float64)
 
 
-def _sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Probabilities of logits of yes or no."""
     return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))

@@ -286,12 +286,7 @@ def event_scores(
 
 
 def _no_interval(subjects: Sequence[str]) -> str | None:
-    if not len(subjects):
-        return "the patients are not given"
-    unknown = sum(1 for subject in subjects if not subject)
-    if unknown:
-        return f"the patient of {unknown} of {len(subjects)} recordings is unknown"
-    return "there is only one patient" if len(set(subjects)) < 2 else None
+    return metrics._no_interval(subjects, "recordings") if len(subjects) else "the patients are not given"
 
 
 def _total(total: Floats) -> dict[str, int]:

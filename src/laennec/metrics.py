@@ -698,11 +698,11 @@ def _of_class(
     }
 
 
-def _no_interval(subjects: Sequence[str]) -> str | None:
+def _no_interval(subjects: Sequence[str], what: str = "clips") -> str | None:
     """Say why patients cannot be resampled, or None if they can."""
     unknown = sum(1 for subject in subjects if not subject)
     if unknown:
-        return f"the patient of {unknown} of {len(subjects)} clips is unknown"
+        return f"the patient of {unknown} of {len(subjects)} {what} is unknown"
     return "there is only one patient" if len(set(subjects)) < 2 else None
 
 

@@ -17,8 +17,7 @@ import torch
 from laennec import splits
 from laennec.datasets import icbhi, sprsound
 from laennec.errors import LaennecError
-from laennec.files import make_folder, write_json, written_whole
-from laennec.labels import SPRSOUND_EVENTS
+from laennec.files import make_folder, write_json, write_text, written_whole
 from laennec.models.recording import RecordingNet, class_logits, pool
 from laennec.train.features import RecordingLogMel
 from laennec.train.fit import tuned_cpu
@@ -119,7 +118,7 @@ def train_detector(
                     save_said(path, network, material.held_out(fold), fold)
         figures: Figures = measure([load_said(out, seed, folds) for seed in seeds])
         write_json(out / "detector.json", {**figures.told, "command": command, "seeds": list(seeds)})
-        (out / "detector.md").write_text(render(figures.told), encoding="utf-8")
+        write_text(out / "detector.md", render(figures.told))
         weights = out / f"seed{seeds[0]}" / "all.pt"
         if not weights.exists():
             print("everybody", flush=True)
@@ -213,8 +212,3 @@ def load_said(out: str | os.PathLike[str], seed: int, folds: int) -> list[Said]:
                 )
             )
     return found
-
-
-def class_names() -> tuple[str, ...]:
-    """Names of the class indices in `Said`."""
-    return SPRSOUND_EVENTS

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec import metrics
-from laennec.detect import EventRule, calibrated, families, find_events, frame_worth
+from laennec.detect import EventRule, calibrated, families, find_events, frame_worth, sigmoid
 from laennec.errors import LaennecError
 from laennec.event_metrics import Span, event_scores, frame_average_precision, match_events
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
@@ -211,7 +211,7 @@ def _frames(said: Sequence[Said]) -> dict[str, Any]:
     """Average precision over frames: of presence, and of each class, which is presence times its share."""
     scores, targets, subjects = [], [], []
     for s in said:
-        presence = 1 / (1 + np.exp(-s.presence[0].astype(np.float64)))
+        presence = sigmoid(s.presence[0])
         shares = calibrated(s.classes.T, 1.0)
         scores.append(np.column_stack([presence, presence[:, None] * shares]))
         middle_s = (np.arange(s.presence.shape[1]) + 0.5) * 0.05
@@ -255,8 +255,6 @@ def _classes(
         scaling = fit_scaling(items.logits[~own], items.labels[~own])
         probabilities[own] = calibrated(items.logits[own], *scaling)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == items.labels
-    order = np.argsort(-confidence, kind="stable")
-    kept = order[: round(COVERAGE * len(order))]
     names = [classes[label] for label in items.labels]
     raw = calibrated(items.logits, 1.0)
     told = {
@@ -267,12 +265,12 @@ def _classes(
         "brier": metrics.brier_score(names, probabilities, classes),
         "brier_before": metrics.brier_score(names, raw, classes),
         "risk": float(1 - correct.mean()),
-        "risk_at_80": float(1 - correct[kept].mean()),
+        "risk_at_80": metrics.risk_at(confidence, correct, COVERAGE),
         "risk_curve": [
-            [share, float(1 - correct[order[: max(1, round(share * len(order)))]].mean())]
+            [share, metrics.risk_at(confidence, correct, share)]
             for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
         ],
-        "reliability": _reliability(confidence, correct),
+        "reliability": _reliability(names, probabilities, classes),
     }
     final = fit_scaling(items.logits, items.labels)
     certain = float(np.quantile(calibrated(items.logits, *final).max(1), 1 - COVERAGE))
@@ -285,14 +283,11 @@ def _ece(
     return float(metrics.expected_calibration_error([names[k] for k in rows], probabilities[rows], classes))
 
 
-def _reliability(confidence: Floats, correct: NDArray[np.bool_], bins: int = 15) -> list[list[float]]:
-    """Mean confidence, accuracy and count of bins of equal width."""
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    return [
-        [float(confidence[which == k].mean()), float(correct[which == k].mean()), int((which == k).sum())]
-        for k in range(bins)
-        if (which == k).any()
-    ]
+def _reliability(names: Sequence[str], probabilities: Floats, classes: Sequence[str]) -> list[list[float]]:
+    """Mean confidence, accuracy and count of the bins that hold something."""
+    found = metrics.reliability(names, probabilities, classes)
+    rows = zip(found.confidence, found.accuracy, found.count, strict=True)
+    return [[float(sure), float(right), int(count)] for sure, right, count in rows if count]
 
 
 def _interval(items: _Labelled, score: Callable[[NDArray[np.int64]], float], draws: int = 200) -> list[float]:

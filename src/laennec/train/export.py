@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from laennec.errors import LaennecError
 from laennec.files import write_text, written_whole
 from laennec.labels import POSITIONS, SEXES
-from laennec.model import FORMAT, METADATA_KEY, RUN_MODEL
+from laennec.model import FORMAT, INPUTS, METADATA_KEY, OUTPUT, RUN_MODEL
 from laennec.train.build import build_parts
 from laennec.train.card import render_card
 from laennec.train.features import CycleLogMel, FrontEnd
@@ -188,13 +189,23 @@ def export(
         "recipe": recipe_to_dict(recipe),
         **(card or {}),
     }
-    with written_whole(out) as temporary:
-        _write_onnx(module, front_end.clip_samples, temporary)
-        graph = onnx.load(temporary)
-        strip(graph.graph)
-        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
-        graph.producer_name, graph.producer_version = "laennec", __version__
-        onnx.save(graph, temporary)
+    samples = front_end.clip_samples
+    example = (
+        torch.randn(2, samples // 2) * 0.1,
+        torch.tensor([samples // 2, samples // 4]),
+        torch.tensor([4.5, float("nan")]),
+        torch.tensor([1, 0]),
+        torch.tensor([2, 0]),
+    )
+    batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
+    write_model(
+        module,
+        dict(zip(INPUTS, example, strict=True)),
+        [OUTPUT],
+        ({0: batch, 1: length}, {0: batch}, {0: batch}, {0: batch}, {0: batch}),
+        metadata,
+        out,
+    )
     write_text(out.with_suffix(".md"), render_card(metadata, hashlib.sha256(out.read_bytes()).hexdigest()))
     return out
 
@@ -206,28 +217,43 @@ def strip(graph: onnx.GraphProto) -> None:
         part.ClearField("doc_string")
 
 
-def _write_onnx(module: DeployedModel, samples: int, path: Path) -> None:
-    waveform = torch.randn(2, samples // 2) * 0.1
-    example = (
-        waveform,
-        torch.tensor([samples // 2, samples // 4]),
-        torch.tensor([4.5, float("nan")]),
-        torch.tensor([1, 0]),
-        torch.tensor([2, 0]),
-    )
-    batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            example,
-            path,
-            input_names=["waveform", "length", "age_years", "sex", "position"],
-            output_names=["probabilities"],
-            dynamic_shapes=({0: batch, 1: length}, {0: batch}, {0: batch}, {0: batch}, {0: batch}),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+def write_model(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    dynamic_shapes: Any,
+    metadata: Mapping[str, Any],
+    out: Path,
+) -> None:
+    """Write a module as a model file, whole or not at all, with its card's entries in it.
+
+    Parameters
+    ----------
+    example
+        What the module takes, by the names that its inputs get.
+    outputs
+        Names of what it gives.
+    dynamic_shapes
+        Axes whose length may differ, as :func:`torch.export.export` takes them.
+    """
+    with written_whole(out) as temporary:
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                tuple(example.values()),
+                temporary,
+                input_names=list(example),
+                output_names=list(outputs),
+                dynamic_shapes=dynamic_shapes,
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        graph = onnx.load(temporary)
+        strip(graph.graph)
+        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
+        graph.producer_name, graph.producer_version = "laennec", __version__
+        onnx.save(graph, temporary)

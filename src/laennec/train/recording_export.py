@@ -1,24 +1,19 @@
 """From a trained `RecordingNet` to the one file that `laennec.detect` reads."""
 
 import hashlib
-import json
-import logging
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from laennec.detect import FORMAT, OUTPUTS, RECORDING
-from laennec.files import write_text, written_whole
+from laennec.files import write_text
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.model import METADATA_KEY
 from laennec.models.recording import ROWS, TIME_STRIDE, RecordingNet
-from laennec.train.export import OPSET, strip
+from laennec.train.export import write_model
 from laennec.train.features import RecordingLogMel
 from laennec.version import __version__
 
@@ -80,27 +75,9 @@ def export_recording(
         "edges_hz": row_edges_hz(front_end),
         **told,
     }
-    with written_whole(out) as temporary:
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                module,
-                (torch.randn(1, 40_000) * 0.1,),
-                temporary,
-                input_names=["waveform"],
-                output_names=list(OUTPUTS),
-                dynamic_shapes=({1: torch.export.Dim("samples", min=400)},),
-                opset_version=OPSET,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-        graph = onnx.load(temporary)
-        strip(graph.graph)
-        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(metadata, ensure_ascii=False)})
-        graph.producer_name, graph.producer_version = "laennec", __version__
-        onnx.save(graph, temporary)
+    example = {"waveform": torch.randn(1, 40_000) * 0.1}
+    shapes = ({1: torch.export.Dim("samples", min=400)},)
+    write_model(module, example, OUTPUTS, shapes, metadata, out)
     front_end.power.as_convolution = False
     write_text(
         out.with_suffix(".md"), render_recording_card(metadata, hashlib.sha256(out.read_bytes()).hexdigest())
