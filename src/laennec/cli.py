@@ -119,12 +119,35 @@ class DownloadDataset:
     """Folder to put it in."""
 
 
+@dataclass(frozen=True)
+class AuditDataset:
+    """List annotations that are likely wrong, by what models that never heard the patient say of them.
+
+    Confident learning on the predictions of a cross-validation, and what reading the files tells. Nothing is
+    changed.
+
+    Example:  laennec datasets audit sprsound ~/data/SPRSound --predictions runs/cv --out doubts.csv
+    """
+
+    name: Positional[str]
+    """A name that `laennec datasets` lists, for example sprsound."""
+    folder: Positional[Path]
+    """Where it lies."""
+    predictions: Path
+    """Folder of `laennec crossvalidate`, or one predictions.csv."""
+    out: Path | None = None
+    """CSV for all doubted annotations, with their times."""
+    shown: int = 20
+    """How many of them are printed."""
+
+
 def datasets(
     action: Annotated[ListDatasets, subcommand("list")]
     | Annotated[DatasetInfo, subcommand("info")]
+    | Annotated[AuditDataset, subcommand("audit")]
     | Annotated[DownloadDataset, subcommand("download")] = ListDatasets(),
 ) -> int:
-    """List, check and download data sets.
+    """List, check, audit and download data sets.
 
     Example:  laennec datasets info sprsound ~/data/SPRSound --strict
     """
@@ -132,6 +155,8 @@ def datasets(
 
     if isinstance(action, DatasetInfo):
         return layer.print_info(action.name, action.folder, action.strict)
+    if isinstance(action, AuditDataset):
+        return layer.print_audit(action.name, action.folder, action.predictions, action.out, action.shown)
     if isinstance(action, DownloadDataset):
         print(f"{action.name} is in {layer.download(action.name, action.to)}")
         return 0
@@ -226,6 +251,54 @@ def train(
         precision=precision,
     )
     return train_recipe(chosen, data, out, Hardware(accelerator, devices, nodes, strategy, threads), start)
+
+
+def crossvalidate(
+    recipe: Positional[str],
+    /,
+    data: Path,
+    out: Path,
+    dataset: str | None = None,
+    folds: int = 5,
+    seeds: tuple[int, ...] = (0,),
+    only: tuple[int, ...] = (),
+    set_: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = (),
+    against: Path | None = None,
+    accelerator: str = "auto",
+    threads: int = 0,
+) -> int:
+    """Measure a recipe by cross-validation over patients: every patient is answered for by a model that never
+    heard that patient. The same command goes on after an interruption.
+
+    OUT receives each fold's model and predictions, and of all of them predictions.csv (one a seed),
+    metrics.json and tables.txt: scores with 95 % intervals over patients, averaged over the seeds. Nothing is
+    chosen on a fold; its model is that of the last epoch.
+
+    Example:  laennec crossvalidate default --data ~/data/SPRSound --out runs/cv --seeds 0 1 2
+
+    Example:  laennec crossvalidate default --data ~/data/SPRSound --out runs/no-mixup --only 1
+    --set augmentation.mixup=0 --against runs/cv
+
+    Args:
+        recipe: A recipe's name or a TOML file.
+        data: The data set's folder.
+        out: Folder for the results.
+        dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
+        folds: As many parts, dealt by patient, that keep rare classes apart as well as they can.
+        seeds: Of weights, order and augmentation; the folds stay the same.
+        only: Numbers of the folds to run, from 1; all otherwise.
+        set_: Settings in place of the recipe's, such as epochs=30 or augmentation.mixup=0.3.
+        against: Another cross-validation's folder with the same folds: the differences, with paired intervals.
+        accelerator: auto, cpu or gpu.
+        threads: CPU threads; 0 uses all cores.
+    """
+    from laennec.train.commands import crossvalidate_recipe
+    from laennec.train.fit import Hardware
+    from laennec.train.recipe import load_recipe, with_settings
+
+    chosen = with_settings(load_recipe(recipe, dataset=dataset), set_)
+    hardware = Hardware(accelerator, threads=threads)
+    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, hardware)
 
 
 def transfer(
@@ -504,6 +577,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "datasets": datasets,
     "simulate": simulate,
     "train": train,
+    "crossvalidate": crossvalidate,
     "transfer": transfer,
     "detector": detector,
     "evaluate": evaluate,

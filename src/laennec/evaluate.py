@@ -74,7 +74,7 @@ class Predictions:
     classes: tuple[str, ...]
     """Names of the columns of `probabilities`, in the model's order."""
     probabilities: NDArray[np.float64]
-    """(clips, classes), in [0, 1], rows summing to 1."""
+    """(clips, classes), in [0, 1], rows summing to 1; (runs, clips, classes) where several trainings answered."""
 
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
@@ -147,15 +147,17 @@ def _check(predictions: Predictions, name: str) -> None:
         raise LaennecError(
             f"{name}: {len(predictions.clip_ids)} clip names for {len(predictions.labels)} labels"
         )
+    probabilities = np.asarray(predictions.probabilities)
     try:
-        metrics.validate(
-            predictions.labels,
-            predictions.probabilities,
-            predictions.subjects,
-            predictions.classes,
-            normal_class(predictions.classes),
-            ignored_classes(predictions.classes),
-        )
+        for run in probabilities if probabilities.ndim == 3 else [probabilities]:
+            metrics.validate(
+                predictions.labels,
+                run,
+                predictions.subjects,
+                predictions.classes,
+                normal_class(predictions.classes),
+                ignored_classes(predictions.classes),
+            )
     except ValueError as error:
         raise LaennecError(f"{name}: {error}") from error
 
@@ -246,11 +248,11 @@ def task_scores(
     numbers = TASKS.get(frozenset(predictions.classes))
     if numbers is None:
         return {}
-    sides = zip(numbers, (_merged(predictions), predictions), strict=True)
+    sides = zip(numbers, (merged(predictions), predictions), strict=True)
     return {f"task_{number}": _task(side, draws, seed) for number, side in sides}
 
 
-def _merged(predictions: Predictions) -> Predictions:
+def merged(predictions: Predictions) -> Predictions:
     """Make one class of the adventitious ones."""
     normal, adventitious = TASK_11
     ignored = ignored_classes(predictions.classes)
@@ -265,19 +267,28 @@ def _merged(predictions: Predictions) -> Predictions:
 
 def _task(predictions: Predictions, draws: int, seed: int) -> dict[str, Any]:
     classes = predictions.classes
-    answers = metrics.predicted_classes(predictions.probabilities, classes)
     patients, group = np.unique(np.asarray(predictions.subjects, dtype=str), return_inverse=True)
-    confusions = metrics.confusion_by_group(predictions.labels, answers, group, len(patients), classes)
+    probabilities = predictions.probabilities
+    runs = probabilities.reshape(-1, *probabilities.shape[-2:])
+    confusions = [
+        metrics.confusion_by_group(
+            predictions.labels, metrics.predicted_classes(run, classes), group, len(patients), classes
+        )
+        for run in runs
+    ]
 
-    def scores(confusion: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return metrics.confusion_scores(confusion, classes, TASK_11[0], ignored_classes(classes))
+    def scores(resamples: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        each = [
+            metrics.confusion_scores(
+                np.tensordot(resamples, confusion, axes=1), classes, TASK_11[0], ignored_classes(classes)
+            )
+            for confusion in confusions
+        ]
+        return {key: np.mean([values[key] for values in each], axis=0) for key in each[0]}
 
-    total = confusions.sum(axis=0)
-    values = scores(total)
-    drawn = {}
-    if draws:
-        resamples = metrics.patient_draws(len(patients), draws, seed)
-        drawn = scores(np.tensordot(resamples, confusions, axes=1))
+    total = np.sum(confusions, axis=(0, 1))
+    values = {key: value[0] for key, value in scores(np.ones((1, len(patients)))).items()}
+    drawn = scores(metrics.patient_draws(len(patients), draws, seed)) if draws else {}
     return {
         "classes": list(classes),
         "confusion": total.astype(int).tolist(),

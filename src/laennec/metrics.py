@@ -511,7 +511,8 @@ def bootstrap_difference(
     Parameters
     ----------
     labels, subjects : (clips,) annotated classes and patients
-    first, second : (clips, classes) probabilities of the two models
+    first, second : (clips, classes) probabilities of the two models, or (runs, clips, classes) of several
+        trainings of each, as in :func:`evaluate`
 
     Returns
     -------
@@ -525,18 +526,19 @@ def bootstrap_difference(
     ValueError
         From :func:`validate`, or if there are fewer than two patients or unknown ones.
     """
-    for probabilities in (first, second):
-        validate(labels, probabilities, subjects, classes, normal, ignored)
+    models = [_runs(first), _runs(second)]
+    for run in (*models[0], *models[1]):
+        validate(labels, run, subjects, classes, normal, ignored)
     reason = _no_interval(subjects)
     if reason:
         raise ValueError(f"a difference over patients cannot be bootstrapped: {reason}")
-    samples = [_sample(labels, model, subjects, classes, normal, ignored) for model in (first, second)]
+    samples = [[_sample(labels, run, subjects, classes, normal, ignored) for run in model] for model in models]
     # Ranking class by class is most of the work and not asked for here.
-    samples = [replace(sample, rankings={None: sample.rankings[None]}) for sample in samples]
-    patients = len(samples[0].patients)
+    samples = [[replace(run, rankings={None: run.rankings[None]}) for run in model] for model in samples]
+    patients = len(samples[0][0].patients)
     once, resamples = np.ones((1, patients)), patient_draws(patients, draws, seed)
-    point = [_drawn(sample, once) for sample in samples]
-    drawn = [_drawn(sample, resamples) for sample in samples]
+    point = [_mean_drawn(model, once) for model in samples]
+    drawn = [_mean_drawn(model, resamples) for model in samples]
     return {
         key: {
             "difference": _plain(point[1][key][0] - point[0][key][0]),
@@ -566,7 +568,9 @@ def evaluate(
     Parameters
     ----------
     labels : (clips,) annotated classes
-    probabilities : (clips, classes) array in [0, 1], rows summing to 1
+    probabilities : (clips, classes) array in [0, 1], rows summing to 1; or (runs, clips, classes) of several
+        trainings, such as seeds: then every score is the mean over the runs, in every draw of the bootstrap
+        too, and the confusion counts their answers together
     subjects : (clips,) patients; "" where unknown, and then no interval is given
     classes : names of the columns, in the model's order
     normal : the normal class
@@ -585,14 +589,20 @@ def evaluate(
     ValueError
         From :func:`validate`.
     """
-    validate(labels, probabilities, subjects, classes, normal, ignored)
-    sample = _sample(labels, probabilities, subjects, classes, normal, ignored)
+    runs = _runs(probabilities)
+    for run in runs:
+        validate(labels, run, subjects, classes, normal, ignored)
+    samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
+    sample = replace(samples[0], confusions=np.sum([each.confusions for each in samples], axis=0))
     # The point estimate is the draw in which every patient is drawn once.
-    values = {key: value[0] for key, value in _drawn(sample, np.ones((1, len(sample.patients)))).items()}
+    once = np.ones((1, len(sample.patients)))
+    values = {key: value[0] for key, value in _mean_drawn(samples, once).items()}
     # The calibration error gets no interval: resampling widens every bin's gap, so its draws lie too high.
-    values["expected_calibration_error"] = expected_calibration_error(labels, probabilities, classes)
+    values["expected_calibration_error"] = np.mean(
+        [expected_calibration_error(labels, run, classes) for run in runs]
+    )
     reason = _no_interval(subjects)
-    drawn = {} if reason else _drawn(sample, patient_draws(len(sample.patients), draws, seed))
+    drawn = {} if reason else _mean_drawn(samples, patient_draws(len(sample.patients), draws, seed))
     intervals = {
         key: _listed(percentile_interval(drawn[key], level)) if key in drawn else None for key in values
     }
@@ -600,9 +610,10 @@ def evaluate(
     return {
         "clips": len(labels),
         "subjects": int((sample.patients != "").sum()),
+        "runs": len(runs),
         "scores": {key: _plain(values[key]) for key in overall},
         "intervals": {key: intervals[key] for key in overall},
-        "classes": {name: _of_class(sample, name, values, intervals) for name in classes},
+        "classes": {name: _of_class(sample, name, values, intervals, len(runs)) for name in classes},
         "confusion": {
             "classes": list(classes),
             "counts": sample.confusions.sum(axis=0).astype(int).tolist(),
@@ -682,15 +693,31 @@ def _drawn(sample: _Sample, counts: Floats) -> dict[Any, Floats]:
     return scores
 
 
+def _runs(probabilities: ArrayLike) -> Floats:
+    """``(runs, clips, classes)``, one run where the axis is missing."""
+    runs = np.asarray(probabilities, np.float64)
+    return runs[None] if runs.ndim == 2 else runs
+
+
+def _mean_drawn(samples: Sequence[_Sample], counts: Floats) -> dict[Any, Floats]:
+    """The scores of each draw, averaged over runs."""
+    each = [_drawn(sample, counts) for sample in samples]
+    return {key: np.mean([scores[key] for scores in each], axis=0) for key in each[0]}
+
+
 def _of_class(
-    sample: _Sample, name: str, values: dict[Any, Any], intervals: dict[Any, list[float] | None]
+    sample: _Sample,
+    name: str,
+    values: dict[Any, Any],
+    intervals: dict[Any, list[float] | None],
+    runs: int,
 ) -> dict[str, Any]:
     """Return the counts, scores and intervals of one class."""
     k = list(sample.classes).index(name)
     keys = [key for key in values if isinstance(key, tuple) and key[0] == name]
     with_clips = sample.confusions[sample.patients != "", k].sum(axis=1) > 0
     return {
-        "clips": int(sample.confusions[:, k].sum()),
+        "clips": int(sample.confusions[:, k].sum()) // runs,
         "subjects": int(with_clips.sum()),
         "predicted": int(sample.confusions[:, :, k].sum()),
         **{key[1]: _plain(values[key]) for key in keys},

@@ -67,6 +67,34 @@ def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArr
     return np.pad(x, widths, mode=PADDINGS[how])  # type: ignore[call-overload, no-any-return]
 
 
+def place(
+    samples: npt.NDArray[Any], first: int, last: int, length: int
+) -> tuple[npt.NDArray[Any], tuple[int, int, int, int]]:
+    """Lay a window around the middle of an event.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        ``(samples,)`` of the recording.
+    first, last : int
+        First sample of the event, and one past the last.
+    length : int
+        Of the window.
+
+    Returns
+    -------
+    tuple
+        ``(length,)`` samples, zeros beyond the recording's ends; and in samples from the window's first one,
+        the event's start and end, and where the recording starts and ends in the window.
+    """
+    begin = (first + last) // 2 - length // 2
+    window = np.zeros(length, samples.dtype)
+    here, there = max(begin, 0), min(begin + length, samples.size)
+    if there > here:
+        window[here - begin : there - begin] = samples[here:there]
+    return window, (first - begin, last - begin, max(here - begin, 0), there - begin)
+
+
 def phases(
     cycle: npt.NDArray[Any], ratio: float, inspiration_length: int | None = None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

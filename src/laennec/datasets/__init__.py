@@ -22,7 +22,7 @@ DATASETS: dict[str, ModuleType] = {
     "folder": folder,
 }
 
-__all__ = ["COLUMNS", "DATASETS", "Archive", "Defect", "dataset", "download", "list_datasets", "print_info"]
+__all__ = ["COLUMNS", "DATASETS", "Archive", "Defect", "dataset", "download", "list_datasets", "print_audit", "print_info"]
 
 
 def dataset(name: str) -> ModuleType:
@@ -65,6 +65,23 @@ def print_info(name: str, root: str | os.PathLike[str], strict: bool = False, pr
     info = summarise(dataset(name), Path(root), progress)
     render(info, Console())
     return 1 if strict and info.defects else 0
+
+
+def print_audit(
+    name: str,
+    root: str | os.PathLike[str],
+    predictions: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    shown: int = 20,
+    progress: bool = True,
+) -> int:
+    """Print the annotations of a dataset that are likely wrong; see :mod:`laennec.datasets.audit`."""
+    from laennec.datasets import audit
+
+    module = dataset(name)
+    answered = audit.cross_validated(predictions)
+    clips = module.load(root)
+    return audit.print_audit(clips, answered, module.check(root, progress), out, shown)
 
 
 def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Path:

@@ -6,12 +6,14 @@ from typing import Any
 from torch import nn
 
 from laennec.models.chen2022 import ChenNet
+from laennec.models.event import EventNet
 from laennec.models.nguyen2022 import NguyenNet
 from laennec.models.resnet import ResidualNet
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "chen2022": ChenNet,
     "nguyen2022": NguyenNet,
+    "event": EventNet,
     "resnet": ResidualNet,
 }
 

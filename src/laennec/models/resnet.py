@@ -37,9 +37,13 @@ class ResidualBlock(nn.Module):
 class ResidualStages(nn.Sequential):
     """A stem and one residual block a stage."""
 
-    def __init__(self, channels_in: int, channels: Sequence[int], strides: Sequence[int]) -> None:
+    def __init__(
+        self, channels_in: int, channels: Sequence[int], strides: Sequence[int], stem_stride: int = 1
+    ) -> None:
         stem = nn.Sequential(
-            nn.Conv2d(channels_in, channels[0], 3, 1, 1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
+            nn.Conv2d(channels_in, channels[0], 3, stem_stride, 1, bias=False),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(),
         )
         inputs = (channels[0], *channels)
         blocks = [
@@ -64,10 +68,11 @@ class ResidualNet(nn.Module):
         dropout: float = 0.3,
         metadata: bool = False,
         embedding_size: int = 8,
+        stem_stride: int = 1,
     ) -> None:
         super().__init__()
         strides = [2] * len(channels)
-        self.stages = ResidualStages(image[0], channels, strides)
+        self.stages = ResidualStages(image[0], channels, strides, stem_stride)
         self.metadata = MetadataEmbedding(embedding_size) if metadata else None
         features = 2 * channels[-1] + (3 * embedding_size if metadata else 0)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, classes))

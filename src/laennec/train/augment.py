@@ -3,6 +3,7 @@
 Item *i* of a batch is varied by item *i* of the parameters alone, so a batch of one gives the same result.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,6 +65,110 @@ def vary_images(images: Tensor, variation: ImageVariation) -> Tensor:
     index = index[:, None, None].to(device).expand(*images.shape)
     hidden = variation.hidden_rows[:, None, :, None] | variation.hidden_frames[:, None, None, :]
     return images.gather(3, index).masked_fill(hidden.to(device), 0.0)
+
+
+@dataclass(frozen=True)
+class EventVariation:
+    """Parameters drawn for a batch of events in their surroundings."""
+
+    first_frame: Tensor
+    """``(batch,)`` of the window in the cached images."""
+    moved_s: Tensor
+    """``(batch, 2)`` by which start and end of the event are moved."""
+    isolated: Tensor
+    """``(batch,)`` True where nothing but the event is heard."""
+    speed: Tensor
+    """``(batch,)`` 1 for none."""
+    warp: Tensor
+    """``(batch,)`` factor of mel frequencies, 1 for none."""
+    tilt: Tensor
+    """``(batch, bins)`` added to the logarithm of power."""
+    noise: Tensor
+    """``(batch, bins)`` logarithm of the power of steady noise, relative to the event's level; -inf: none."""
+    breath: Tensor
+    """``(batch,)`` logarithm of the gain of a normal event that is added; -inf for none."""
+    partner: Tensor
+    """``(batch,)`` place in the batch of the event to add."""
+
+
+def draw_event_variation(
+    normal: Tensor,
+    bins: int,
+    margin_frames: int,
+    settings: Augmentation,
+    generator: torch.Generator | None = None,
+) -> EventVariation:
+    """Draw a variation for each event of a batch; `normal` ``(batch,)`` tells which of them are normal."""
+    batch = len(normal)
+
+    def uniform(low: float, high: float, *size: int) -> Tensor:
+        return low + (high - low) * torch.rand(*size, generator=generator)
+
+    def chance(share: float) -> Tensor:
+        return uniform(0, 1, batch) < share
+
+    def around_one(width: float) -> Tensor:
+        return torch.exp(uniform(-1, 1, batch) * math.log1p(width))
+
+    knots = uniform(-settings.tilt, settings.tilt, batch, 1, 6)
+    tilt = F.interpolate(knots, bins, mode="linear", align_corners=True)[:, 0]
+    colour = torch.linspace(-1, 1, bins)[None] * uniform(-2.0, 2.0, batch, 1)
+    noise = uniform(-6.0, -1.0, batch, 1) + colour
+    noise[~chance(settings.noise)] = -torch.inf
+    breath = uniform(-4.0, -0.5, batch)
+    candidates = normal.nonzero()[:, 0]
+    if len(candidates):
+        partner = candidates[torch.randint(len(candidates), (batch,), generator=generator)]
+        breath[~chance(settings.breath)] = -torch.inf
+    else:
+        partner, breath = torch.arange(batch), torch.full((batch,), -torch.inf)
+    return EventVariation(
+        torch.randint(0, 2 * margin_frames + 1, (batch,), generator=generator),
+        uniform(-1, 1, batch, 2) * settings.boundary_jitter_s,
+        chance(settings.isolate),
+        around_one(settings.speed),
+        around_one(settings.warp),
+        tilt,
+        noise,
+        breath,
+        partner,
+    )
+
+
+def vary_events(
+    images: Tensor, bounds: Tensor, variation: EventVariation, frames: int, frame_s: float
+) -> tuple[Tensor, Tensor]:
+    """Vary cached images ``(batch, resolutions, bins, cached frames)`` and the bounds of their events.
+
+    Returns
+    -------
+    tuple of Tensor
+        ``(batch, resolutions, bins, frames)`` logarithms of power, and ``(batch, 4)`` bounds, both as
+        `laennec.train.features.EventLogMel.finished` takes them.
+    """
+    batch, resolutions, bins, cached = images.shape
+    images = images.float()
+    rows = (torch.arange(bins)[None] / variation.warp[:, None]).round().long().clamp(max=bins - 1)
+    # Faster and slower around the middle of the cached image, so that the window keeps the event.
+    middle = cached / 2
+    shown = torch.arange(frames)[None] + variation.first_frame[:, None]
+    columns = ((shown - middle) * variation.speed[:, None] + middle).round().long().clamp(0, cached - 1)
+    images = images.gather(2, rows[:, None, :, None].expand(-1, resolutions, -1, cached))
+    images = images.gather(3, columns[:, None, None].expand(-1, resolutions, bins, -1))
+    middle_s = middle * frame_s
+    speed, first_s = variation.speed[:, None], variation.first_frame[:, None] * frame_s
+    bounds = (bounds - middle_s) / speed + middle_s - first_s
+    start, end = (bounds[:, :2] + variation.moved_s).unbind(1)
+    start, end = torch.minimum(start, end - 0.1), torch.maximum(end, start + 0.1)
+    heard_from = torch.where(variation.isolated, start, bounds[:, 2])
+    heard_to = torch.where(variation.isolated, end, bounds[:, 3])
+    bounds = torch.stack([start, end, heard_from, heard_to], dim=1)
+    images = images + variation.tilt[:, None, :, None]
+    # Levels of what is added are relative to the mean over the window, which is near the event's.
+    level = images.mean((2, 3), keepdim=True)
+    images = torch.logaddexp(images, level + variation.noise[:, None, :, None])
+    added = (images - level)[variation.partner] + variation.breath[:, None, None, None]
+    return torch.logaddexp(images, level + added), bounds
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def build_parts(recipe: Recipe) -> tuple[FrontEnd, torch.nn.Module]:
     try:
         front_end = build_front_end(recipe.front_end)
         part = "[model]"
-        channels = 3 if isinstance(front_end, CepstralImage) else 1
+        channels = 3 if isinstance(front_end, CepstralImage) else getattr(front_end, "channels", 1)
         image = (channels, front_end.bands, front_end.frames)
         model = dict(recipe.model)
         if model.get("kind") == "nguyen2022" and isinstance(front_end, CycleLogMel):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from laennec import datasets, splits
 from laennec.datasets import sprsound
 from laennec.detect import Detector, load_any
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import render_tables, score_predictions, write_predictions
-from laennec.files import make_folder, write_json
+from laennec.evaluate import read_predictions, render_tables, score_predictions, write_predictions
+from laennec.files import make_folder, write_json, write_text
 from laennec.model import RUN_MODEL, LungModel, shipped_models
 from laennec.models.metadata import age_or_nan
 from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
+from laennec.train.folds import cross_validate_recipe, gather, stacked
+from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.recipe import Recipe, recipe_from_dict
 from laennec.web.evaluation import evaluation_page
 
@@ -79,6 +81,48 @@ def train_recipe(recipe: Recipe, data: Path, out: Path, hardware: Hardware, star
     write_json(out / "card.json", told)
     export(out, model)
     print(f"model: {model}")
+    return 0
+
+
+def crossvalidate_recipe(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    folds: int,
+    seeds: Sequence[int],
+    only: Sequence[int],
+    against: Path | None,
+    hardware: Hardware,
+) -> int:
+    """Cross-validate a recipe and write what it shows."""
+    if not seeds or any(not 1 <= number <= folds for number in only):
+        raise UsageError(f"give a seed or more, and --only numbers from 1 to {folds}")
+    make_folder(out)
+    material = gather(training_clips(load_clips(recipe.dataset, data)), recipe, folds)
+    chosen = [number - 1 for number in only]
+
+    def say(seed: int, fold: int) -> None:
+        print(f"seed {seed}, fold {fold + 1} of {folds}", file=sys.stderr, flush=True)
+
+    found = cross_validate_recipe(material, recipe, out, seeds, chosen, hardware, say, sys.stderr.isatty())
+    for seed, predicted in zip(seeds, found, strict=True):
+        write_predictions(out / f"seed{seed}" / "predictions.csv", predicted)
+    part = f", folds {', '.join(map(str, only))} only" if only else ""
+    provenance = {
+        "model": recipe.name,
+        "data": f"{recipe.dataset}, {len(found[0].clip_ids)} events",
+        "split": f"{folds} folds by patient, seed {recipe.split_seed}{part}",
+        "command": command(),
+        "seeds": list(seeds),
+    }
+    told = measure(stacked(found), material.clips, provenance)
+    if against is not None:
+        other = stacked([read_predictions(path) for path in sorted(against.glob("seed*/predictions.csv"))])
+        told["difference"] = {"against": against.name, **difference(other, stacked(found))}
+    write_json(out / "metrics.json", told)
+    text = render_tables(told) + render_differences(told)
+    write_text(out / "tables.txt", text)
+    print(text)
     return 0
 
 

@@ -43,7 +43,7 @@ from laennec.train.data import (
     validation_loader,
 )
 from laennec.train.features import CycleLogMel
-from laennec.train.fit import Hardware, predict_logits, quiet, tuned_cpu
+from laennec.train.fit import Hardware, predict_logits, quiet, tuned_cpu, usable_precision
 from laennec.train.module import Classifier
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
 from laennec.train.transfer import freeze_before, take_over
@@ -217,7 +217,7 @@ def light_trainer(
         max_epochs=recipe.epochs,
         accelerator=accelerator,
         devices=1,
-        precision=recipe.precision,
+        precision=usable_precision(recipe.precision, accelerator),
         gradient_clip_val=recipe.gradient_clip or None,
         logger=False,
         enable_checkpointing=False,

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from laennec.audio import Recording
 from laennec.evaluate import Predictions
 from laennec.models.metadata import age_or_nan, position_index, sex_index
-from laennec.segment import cut, fit_length, fit_parts
+from laennec.segment import cut, fit_length, fit_parts, place
 from laennec.train.augment import Copy, time_stretch
-from laennec.train.features import CycleLogMel
+from laennec.train.features import CycleLogMel, EventLogMel
 from laennec.train.progress import track
 
 Batch = dict[str, Tensor]
@@ -41,6 +41,8 @@ class ClipTensors(Dataset[Batch]):
     age_years: Tensor
     sex: Tensor
     position: Tensor
+    bounds: Tensor | None = None
+    """``(clips, 4)`` seconds, of images of events in their surroundings (`EventLogMel.finished`)."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -50,7 +52,35 @@ class ClipTensors(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         chosen = torch.as_tensor(indices)
-        return {name: getattr(self, name)[chosen] for name in self.__dataclass_fields__}
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value[chosen] for name, value in held.items() if value is not None}
+
+
+def read_windows(clips: pd.DataFrame, front_end: EventLogMel) -> tuple[Tensor, Tensor]:
+    """Windows around events, each recording decoded once.
+
+    Returns
+    -------
+    tuple of Tensor
+        ``(clips, cached_samples)`` waveforms, zeros where a recording has begun not yet or ended, and
+        ``(clips, 4)`` bounds as `EventLogMel.finished` takes them.
+    """
+    rate, samples_wanted = front_end.sample_rate, front_end.cached_samples
+    waveforms, bounds = torch.zeros(len(clips), samples_wanted), torch.zeros(len(clips), 4)
+    start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
+    channel = clips["channel"].fillna(0).to_numpy(int)
+    groups = clips.groupby("path", sort=False).indices
+    for path, rows in track(groups.items(), "reading recordings", total=len(groups)):
+        recording = Recording.read(str(path)).resampled(rate)
+        for row in rows:
+            samples = recording.samples[channel[row]]
+            first, last = start_s[row], end_s[row]
+            if np.isnan(first):
+                first, last = 0.0, samples.size / rate
+            window, where = place(samples, round(first * rate), round(last * rate), samples_wanted)
+            waveforms[row] = torch.from_numpy(window)
+            bounds[row] = torch.tensor(where) / rate
+    return waveforms, bounds
 
 
 def read_waveforms(clips: pd.DataFrame, sample_rate: int, clip_samples: int, padding: str) -> Tensor:
@@ -191,12 +221,32 @@ def class_weights(label: Tensor, classes: int, rule: str) -> Tensor:
     return weights
 
 
+class FewerNormal(DistributedSampler[Batch]):
+    """Every clip that is not normal and a share of the normal ones, drawn anew for each epoch."""
+
+    def __init__(self, clips: ClipTensors, share: float, world: int, rank: int, seed: int) -> None:
+        normal = clips.label == 0
+        self.normal, self.others = normal.nonzero()[:, 0], (~normal).nonzero()[:, 0]
+        self.kept = max(1, round(share * len(self.normal))) if len(self.normal) else 0
+        super().__init__(range(self.kept + len(self.others)), world, rank, seed=seed)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        drawn = self.normal[torch.randperm(len(self.normal), generator=generator)[: self.kept]]
+        chosen = torch.cat([drawn, self.others])
+        return (int(chosen[place]) for place in super().__iter__())
+
+
 def training_loader(
-    clips: ClipTensors, batch_size: int, seed: int, world: int, rank: int
+    clips: ClipTensors, batch_size: int, seed: int, world: int, rank: int, normal_share: float = 1.0
 ) -> DataLoader[Batch]:
     """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
-    sampler: DistributedSampler[Batch] = DistributedSampler(clips, world, rank, shuffle=True, seed=seed)
-    batch_size = min(batch_size, math.ceil(len(clips) / world))
+    sampler: DistributedSampler[Batch]
+    if normal_share < 1:
+        sampler = FewerNormal(clips, normal_share, world, rank, seed)
+    else:
+        sampler = DistributedSampler(clips, world, rank, shuffle=True, seed=seed)
+    batch_size = min(batch_size, len(sampler))
     # Batch norm cannot learn from a batch of one, so an incomplete last batch is left out.
     return DataLoader(clips, batch_size, sampler=sampler, collate_fn=_as_is, drop_last=True)
 
@@ -213,7 +263,11 @@ def _as_is(batch: Any) -> Any:
 def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
     """Two sets of clips as one."""
     names = clips.__dataclass_fields__
-    both = {name: torch.cat([getattr(clips, name), getattr(more, name)]) for name in names}
+    both = {
+        name: torch.cat([getattr(clips, name), getattr(more, name)])
+        for name in names
+        if getattr(clips, name) is not None
+    }
     both["image"] = both["image"].to(memory_format=torch.channels_last)
     return ClipTensors(**both)
 

@@ -28,6 +28,8 @@ RECORDING_FLOOR = (
     1e-9  # added to the power of a band: below the rounding of 16 bits, so that silence is finite
 )
 RECORDING_DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
+EVENT_DEVIATION = 3.0  # of log power around an event's level, over SPRSound's events
+EVENT, CONTEXT, EMPTY = 1.0, 0.0, -1.0  # what the last channel of an event's image says of a frame
 VTLP_BOUNDARY = 4800 / 16_000  # of the sample rate: Jaitly & Hinton's F_hi at their sample rate
 
 
@@ -86,17 +88,21 @@ class PowerSpectrum(nn.Module):
     ``(batch, samples) -> (batch, 1 + samples // hop_length, n_fft // 2 + 1)``, frames before bins, so that
     filters apply as one matrix product; the frames and their number are those of
     ``librosa.stft(center=True, pad_mode="constant")``. Without `centre` the first frame starts at the first
-    sample and no frame reaches beyond the last: ``1 + (samples - n_fft) // hop_length`` frames.
+    sample and no frame reaches beyond the last: ``1 + (samples - n_fft) // hop_length`` frames. A shorter
+    `window_length` stands in the middle of `n_fft` samples, as in librosa: finer in time, with as many bins.
     """
 
     window: Tensor
     basis: Tensor
 
-    def __init__(self, n_fft: int, hop_length: int, centre: bool = True) -> None:
+    def __init__(self, n_fft: int, hop_length: int, centre: bool = True, window_length: int = 0) -> None:
         super().__init__()
         self.n_fft, self.hop_length, self.centre = n_fft, hop_length, centre
         self.as_convolution = False  # set by the exporter
-        window = np.hanning(n_fft + 1)[:-1]  # periodic
+        window_length = window_length or n_fft
+        before = (n_fft - window_length) // 2
+        window = np.zeros(n_fft)
+        window[before : before + window_length] = np.hanning(window_length + 1)[:-1]  # periodic
         angle = 2 * np.pi * np.outer(np.arange(n_fft // 2 + 1), np.arange(n_fft)) / n_fft
         basis = np.concatenate([np.cos(angle), -np.sin(angle)]) * window
         self.register_buffer("window", torch.tensor(window, dtype=torch.float32), persistent=False)
@@ -277,6 +283,98 @@ class RecordingLogMel(nn.Module):
         return self.normalised(self.unnormalised(waveform))
 
 
+class EventLogMel(nn.Module):
+    """Log-mel spectrograms of an event where it stands in its recording, and where in them it is.
+
+    A window of `window_s` is laid around the middle of the event; what lies outside the recording is empty.
+    One channel a resolution, each against the event's own level (its mean logarithm over time and bands), so
+    that gain does not matter and the answer with context and without it start from the same picture. A last
+    channel holds `EVENT` where the event is, `CONTEXT` beside it and `EMPTY` where there is no sound, so that
+    the network is told how long the event lasts. The bands end at 2 kHz, which the slowest devices record
+    (4 kHz) and lung sounds hardly exceed.
+
+    ``(batch, window samples)`` and bounds ``(batch, 4)`` ``-> (batch, resolutions + 1, bands, frames)``.
+
+    Parameters
+    ----------
+    windows
+        Lengths of the analysis windows in samples, one a resolution: long ones tell a wheeze's pitch, short
+        ones a crackle's time.
+    margin_s
+        By which cached images are wider on either side, so that training can move the window.
+    """
+
+    mel: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int = 8000,
+        window_s: float = 3.2,
+        windows: Sequence[int] = (512,),
+        hop_length: int = 128,
+        bands: int = 64,
+        fmin_hz: float = 40.0,
+        fmax_hz: float = 2000.0,
+        margin_s: float = 0.4,
+    ) -> None:
+        super().__init__()
+        n_fft = max(windows)
+        self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
+        self.window_s, self.margin_s = window_s, margin_s
+        self.clip_samples = round(window_s * sample_rate)
+        self.frames = 1 + self.clip_samples // hop_length
+        self.margin_frames = math.ceil(margin_s * sample_rate / hop_length)
+        self.channels = len(windows) + 1
+        self.powers = nn.ModuleList(
+            PowerSpectrum(n_fft, hop_length, window_length=length) for length in windows
+        )
+        # Windows of any length measure noise alike.
+        self.gains = [
+            float((self.powers[0].window.square().sum() / power.window.square().sum()).item())
+            for power in self.powers
+        ]
+        matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
+        self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
+
+    @property
+    def cached_samples(self) -> int:
+        """Samples of the window with a margin on either side."""
+        return self.clip_samples + 2 * self.margin_frames * self.hop_length
+
+    def unnormalised(self, waveform: Tensor) -> Tensor:
+        """Natural logarithm of the mel bands' power, ``(batch, resolutions, bands, frames)``."""
+        images = [
+            log_above(power(waveform) * gain @ self.mel, RECORDING_FLOOR).transpose(1, 2)
+            for power, gain in zip(self.powers, self.gains, strict=True)
+        ]
+        return torch.stack(images, dim=1)
+
+    def finished(self, images: Tensor, bounds: Tensor) -> Tensor:
+        """Images against the event's level, with the channel that marks it.
+
+        Parameters
+        ----------
+        images
+            ``(batch, resolutions, bands, frames)`` from `unnormalised`.
+        bounds
+            ``(batch, 4)`` seconds from the first frame: start and end of the event, and of what is heard.
+        """
+        at_s = torch.arange(images.shape[3], device=images.device) * (self.hop_length / self.sample_rate)
+        start, end, first, last = (bounds[:, k : k + 1] for k in range(4))
+        half = 0.5 * self.hop_length / self.sample_rate  # the shortest event still has a frame
+        event = ((at_s >= start - half) & (at_s < end + half)).to(images.dtype)
+        heard = ((at_s >= first - half) & (at_s < last + half)).to(images.dtype)
+        weight = event / event.sum(1, keepdim=True).clamp_min(1.0)
+        level = (images.mean(2) * weight[:, None]).sum(2)
+        relative = ((images - level[:, :, None, None]) / EVENT_DEVIATION).clamp(-4.0, 4.0)
+        mark = event * EVENT + heard * (1 - event) * CONTEXT + (1 - heard) * (1 - event) * EMPTY
+        shown = relative * torch.maximum(heard, event)[:, None, None]
+        return torch.cat([shown, mark[:, None, None].expand(-1, 1, self.bands, -1)], dim=1)
+
+    def forward(self, waveform: Tensor, bounds: Tensor) -> Tensor:
+        return self.finished(self.unnormalised(waveform), bounds)
+
+
 class CycleLogMel(nn.Module):
     """Log-mel spectrograms of a respiratory cycle and its phases, side by side along time.
 
@@ -390,11 +488,12 @@ def vtlp_warp(frequency_hz: np.ndarray, alpha: float, sample_rate: int) -> np.nd
     return np.where(frequency_hz <= boundary_hz / alpha, frequency_hz * alpha, above)
 
 
-FrontEnd = CepstralImage | LogMel | CycleLogMel
+FrontEnd = CepstralImage | LogMel | CycleLogMel | EventLogMel
 FRONT_ENDS: Mapping[str, Any] = {
     "cepstral-image": CepstralImage,
     "log-mel": LogMel,
     "cycle-log-mel": CycleLogMel,
+    "event-log-mel": EventLogMel,
 }
 
 

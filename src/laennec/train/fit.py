@@ -58,12 +58,13 @@ from laennec.train.data import (
     predictions,
     read_cycles,
     read_waveforms,
+    read_windows,
     subset,
     training_loader,
     validation_loader,
 )
-from laennec.train.features import CycleLogMel, FrontEnd, extract
-from laennec.train.module import Classifier
+from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, extract
+from laennec.train.module import Classifier, seen
 from laennec.train.recipe import Recipe, changed_settings, parent_of, recipe_to_dict
 from laennec.train.transfer import freeze_before, take_over
 from laennec.version import __version__
@@ -115,6 +116,18 @@ def tuned_cpu(processes: int = 1, threads: int = 0) -> Iterator[None]:
     finally:
         torch.set_flush_denormal(False)
         torch.set_num_threads(before)
+
+
+def usable_precision(precision: str, accelerator: str = "auto") -> Any:
+    """Full precision in place of bfloat16 on a processor that has no instructions for it.
+
+    Emulated, a training step takes ten times as long as in full precision.
+    """
+    on_gpu = accelerator not in ("cpu", "auto") or (accelerator == "auto" and torch.cuda.is_available())
+    if on_gpu or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return precision
+    arm = platform.machine().lower() in ("arm64", "aarch64")
+    return precision if arm else "32-true"
 
 
 def make_split(clips: pd.DataFrame, recipe: Recipe) -> splits.Split:
@@ -170,6 +183,10 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
         tensors = ClipTensors(images.to(memory_format=torch.channels_last), *told)
         more = copies_of(tensors, [copy.row for copy in copies], varied) if copies else None
         return TrainingData(clips, split, front_end, tensors, more)
+    if isinstance(front_end, EventLogMel):
+        waveforms, bounds = read_windows(clips, front_end)
+        images = extract(front_end, waveforms).half()
+        return TrainingData(clips, split, front_end, ClipTensors(images, *told, bounds))
     if waveforms is None:
         waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
     images = extract(front_end, waveforms)
@@ -222,7 +239,7 @@ def make_trainer(out: Path, recipe: Recipe, hardware: Hardware) -> L.Trainer:
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         strategy=hardware.strategy,
-        precision=recipe.precision,
+        precision=usable_precision(recipe.precision, hardware.accelerator),
         gradient_clip_val=recipe.gradient_clip or None,
         logger=[CSVLogger(out, "logs", version), TensorBoardLogger(out, "logs", version)],
         callbacks=_callbacks(out, recipe),
@@ -291,9 +308,14 @@ def _train(data: TrainingData, recipe: Recipe, out: Path, hardware: Hardware, st
     with quiet():
         trainer = make_trainer(out, recipe, hardware)
         batches = training_loader(
-            training, recipe.batch_size, recipe.seed, trainer.world_size, trainer.global_rank
+            training,
+            recipe.batch_size,
+            recipe.seed,
+            trainer.world_size,
+            trainer.global_rank,
+            recipe.normal_share,
         )
-        module = Classifier(network, recipe, weights, len(batches))
+        module = Classifier(network, recipe, weights, len(batches), data.front_end)
         last = out / "checkpoints" / "last.ckpt"
         trainer.fit(
             module, batches, validation_loader(validation), ckpt_path=str(last) if last.exists() else None
@@ -366,11 +388,21 @@ def _same_clips(run: Path, data: TrainingData, recipe: Recipe) -> bool:
 
 
 @torch.no_grad()
-def predict_logits(network: torch.nn.Module, clips: ClipTensors, batch_size: int = 128) -> Tensor:
+def predict_logits(
+    network: torch.nn.Module,
+    clips: ClipTensors,
+    front_end: FrontEnd | None = None,
+    batch_size: int = 128,
+) -> Tensor:
     """``(clips, classes)`` float32 logits, in full precision."""
     network.eval()
     batches = validation_loader(clips, batch_size)
-    return torch.cat([network(b["image"], b["age_years"], b["sex"], b["position"]).float() for b in batches])
+    return torch.cat(
+        [
+            network(seen(b, front_end), b["age_years"], b["sex"], b["position"]).float()
+            for b in batches
+        ]
+    )
 
 
 def fit_temperature(logits: Tensor, label: Tensor) -> float:
@@ -418,7 +450,7 @@ def finish_run(
     if recipe.split != "none":
         # The temperature is fitted on the validation side, which no weight was trained on. A model trained
         # on everything has no such side and takes that of the run that selected it (`export`).
-        logits = predict_logits(network, validation)
+        logits = predict_logits(network, validation, data.front_end)
         temperature = fit_temperature(logits, validation.label) if chooses_epoch(recipe) else 1.0
         probabilities = (logits.double() / temperature).softmax(1).numpy()
         found = predictions(clips_of(data, "validation"), recipe.labels, probabilities)

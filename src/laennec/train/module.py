@@ -11,8 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from laennec import metrics
-from laennec.train.augment import draw_hidden_metadata, draw_image_variation, draw_mixing, mix, vary_images
+from laennec.train.augment import (
+    draw_event_variation,
+    draw_hidden_metadata,
+    draw_image_variation,
+    draw_mixing,
+    mix,
+    vary_events,
+    vary_images,
+)
 from laennec.train.data import Batch
+from laennec.train.features import EventLogMel
 from laennec.train.recipe import Recipe
 
 # Adam moves every weight by about the learning rate, so the output of a layer moves in proportion to the
@@ -33,8 +42,16 @@ class Classifier(L.LightningModule):
         Optimiser steps of an epoch, for the one-cycle schedule.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, weights: Tensor, batches_per_epoch: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        weights: Tensor,
+        batches_per_epoch: int,
+        front_end: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.front_end = [front_end]  # in a list, so that it is no part of the module
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
         self.batches_per_epoch = batches_per_epoch
@@ -45,7 +62,7 @@ class Classifier(L.LightningModule):
         self._epoch_started = 0.0
 
     def forward(self, batch: Batch) -> Tensor:
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        image = seen(batch, self.front_end[0]).contiguous(memory_format=torch.channels_last)
         return self.network(image, batch["age_years"], batch["sex"], batch["position"]).float()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -67,12 +84,26 @@ class Classifier(L.LightningModule):
         place = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         settings = self.recipe.augmentation
-        count, _, bins, frames = batch["image"].shape
         target = F.one_hot(batch["label"], len(self.recipe.labels)).float()
         batch = dict(batch)
+        front_end = self.front_end[0]
+        if isinstance(front_end, EventLogMel):
+            drawn = draw_event_variation(
+                batch["label"] == 0, front_end.bands, front_end.margin_frames, settings
+            )
+            frame_s = front_end.hop_length / front_end.sample_rate
+            images, bounds = vary_events(
+                batch["image"], batch.pop("bounds"), drawn, front_end.frames, frame_s
+            )
+            batch["image"] = front_end.finished(images, bounds)
+        count, _, bins, frames = batch["image"].shape
         if settings.circular_shift or settings.frequency_masks or settings.time_masks:
             variation = draw_image_variation(count, bins, frames, settings)
-            batch["image"] = vary_images(batch["image"], variation)
+            sound, mark = batch["image"], None
+            if isinstance(front_end, EventLogMel):  # where the event is must not be hidden
+                sound, mark = sound[:, :-1], sound[:, -1:]
+            sound = vary_images(sound, variation)
+            batch["image"] = sound if mark is None else torch.cat([sound, mark], dim=1)
         if settings.mixup > 0:
             mixing = draw_mixing(count, settings.mixup)
             batch["image"], target = mix(batch["image"], mixing), mix(target, mixing)
@@ -168,6 +199,16 @@ class Classifier(L.LightningModule):
             div_factor=10,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def seen(batch: Batch, front_end: nn.Module | None) -> Tensor:
+    """The images of a batch as the network takes them."""
+    if "bounds" not in batch:
+        return batch["image"]
+    assert isinstance(front_end, EventLogMel)
+    margin = front_end.margin_frames
+    images = batch["image"][..., margin : margin + front_end.frames].float()
+    return front_end.finished(images, batch["bounds"] - margin * front_end.hop_length / front_end.sample_rate)
 
 
 def event_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:

@@ -5,11 +5,12 @@ are named without path or suffix: ``laennec train chen2022``.
 """
 
 import dataclasses
+import json
 import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -36,6 +37,21 @@ class Augmentation:
     """Longest time mask, in frames."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al., ICLR 2018)."""
+    boundary_jitter_s: float = 0.0
+    """How far the boundaries of an event are moved at most, each by itself. This and what follows is for the
+    front end ``event-log-mel``."""
+    isolate: float = 0.0
+    """Chance that an event is heard without its surroundings, as one that was cut out before."""
+    speed: float = 0.0
+    """Largest change of tempo, as a share of it."""
+    warp: float = 0.0
+    """Largest change of all frequencies, as a share of them."""
+    tilt: float = 0.0
+    """Largest gain of a random frequency response, in natural logarithms of power: another stethoscope."""
+    noise: float = 0.0
+    """Chance of steady noise of random level and colour."""
+    breath: float = 0.0
+    """Chance that a normal event of the batch is added at a random lower level; the label stays."""
     metadata_dropout: float = 0.15
     """Chance that age, sex or position, each by itself, is hidden from the model in training."""
     stretch_labels: tuple[str, ...] = ()
@@ -76,6 +92,8 @@ class Recipe:
     ``none``: train on everything, for a model to ship after selection."""
     validation_fraction: float = 0.3
     split_seed: int = 0
+    normal_share: float = 1.0
+    """Share of the normal clips that an epoch hears, drawn anew for each."""
     epochs: int = 8
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -117,6 +135,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a list of different labels whose first is Normal (or normal)",
     ),
     "validation_fraction": (lambda x: 0 < x < 1, "between 0 and 1"),
+    "normal_share": (lambda x: 0 < x <= 1, "above 0 and up to 1"),
     "epochs": (lambda x: x >= 1, "1 or more"),
     "batch_size": (lambda x: x >= 2, "2 or more, since batch norm cannot learn from one clip"),
     "learning_rate": (lambda x: x > 0, "above 0"),
@@ -167,6 +186,35 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     table.setdefault("name", path.stem)
     table |= {key: value for key, value in overrides.items() if value is not None}
     return recipe_from_dict(table, str(path))
+
+
+def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """A recipe with some of its settings replaced.
+
+    Parameters
+    ----------
+    settings
+        Such as ``epochs=30`` or ``augmentation.mixup=0.3``: the value as TOML writes it; what is no TOML value
+        is a text.
+    """
+    table = recipe_to_dict(recipe)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes name=value, such as epochs=30, and not {setting!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        inside = table
+        *above, last = name.strip().split(".")
+        for part in above:
+            inside = inside.setdefault(part, {})
+            if not isinstance(inside, dict):
+                raise UsageError(f"--set {setting}: {part} is a setting and not a table")
+        inside[last] = value
+    # JSON turns tuples into the lists that TOML has.
+    return recipe_from_dict(json.loads(json.dumps(table)), "--set")
 
 
 def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:

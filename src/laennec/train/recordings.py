@@ -437,7 +437,7 @@ def train_network(
     examples: Sequence[Example], lesson: Lesson, seed: int, progress: bool = False
 ) -> RecordingNet:
     """Train a network from scratch."""
-    from laennec.train.fit import quiet
+    from laennec.train.fit import quiet, usable_precision
 
     torch.manual_seed(seed)
     network = RecordingNet(**lesson.network)
@@ -450,7 +450,7 @@ def train_network(
             max_epochs=lesson.epochs,
             accelerator="cpu",
             devices=1,
-            precision="bf16-mixed",
+            precision=usable_precision("bf16-mixed", "cpu"),
             gradient_clip_val=5.0,
             logger=False,
             enable_checkpointing=False,

@@ -1,0 +1,159 @@
+"""What gain, a slow device, sloppy boundaries, hospital noise and the lack of surroundings cost.
+
+    python benchmarks/robustness.py --data SPRSound --cv runs/cv --out robustness.json
+
+Every event is answered for by the model of a cross-validation (`laennec crossvalidate`) that never heard its
+patient. Each condition changes the recordings, or the boundaries, before anything else is done with them. The
+loss of Score has a paired interval over patients; seeds are averaged.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from laennec.audio import Recording, resample
+from laennec.evaluate import Predictions, read_predictions, score
+from laennec.files import write_json
+from laennec.segment import cut, fit_length, place
+from laennec.simulate.other import other_sound
+from laennec.train.commands import command, load_clips, training_clips
+from laennec.train.data import metadata_tensors, predictions
+from laennec.train.export import read_run
+from laennec.train.features import EventLogMel
+from laennec.train.fit import tuned_cpu
+from laennec.train.folds import stacked
+from laennec.train.folds_figures import difference
+from laennec.train.progress import track
+
+SNR_DB = 20.0
+BATCH = 64
+
+
+def hospital(rng: np.random.Generator, length: int, rate: int) -> np.ndarray:
+    """Noise of a ward: ventilation, two voices at the next bed, and the beeps of a monitor."""
+    seconds = length / rate
+    t = np.arange(length) / rate
+    parts = [other_sound("noise", rng, seconds, rate), *(other_sound("speech", rng, seconds, rate) for _ in range(2))]
+    beep = np.sin(2 * np.pi * rng.uniform(600.0, 1000.0) * t) * ((t + rng.uniform(0, 1)) % rng.uniform(0.6, 1.2) < 0.1)
+    return sum((part / (part.std() + 1e-9) for part in parts), np.zeros(length)) + beep / (beep.std() + 1e-9)
+
+
+def add_noise(samples: np.ndarray, rate: int, seed: list[int]) -> np.ndarray:
+    """The recording with a ward's noise `SNR_DB` below it, over the whole of it."""
+    noise = hospital(np.random.default_rng(seed), samples.size, rate)
+    gain = samples.std() / (noise.std() + 1e-12) * 10.0 ** (-SNR_DB / 20.0)
+    return (samples + gain * noise).astype(np.float32)
+
+
+def through_4_khz(samples: np.ndarray, rate: int, seed: list[int]) -> np.ndarray:
+    """The recording as a device of 4 kHz would have it."""
+    return resample(resample(samples, rate, 4000), 4000, rate)[: samples.size]
+
+
+def gain(db: float) -> Callable[[np.ndarray, int, list[int]], np.ndarray]:
+    """Louder or softer."""
+    return lambda samples, rate, seed: (samples * np.float32(10.0 ** (db / 20.0))).astype(np.float32)
+
+
+CONDITIONS: dict[str, tuple[Callable[[np.ndarray, int, list[int]], np.ndarray] | None, float, bool]] = {
+    # what is done to the recording, seconds by which boundaries are moved, and whether only the event is given
+    "as it is": (None, 0.0, False),
+    "gain +12 dB": (gain(12.0), 0.0, False),
+    "gain -12 dB": (gain(-12.0), 0.0, False),
+    "through 4 kHz": (through_4_khz, 0.0, False),
+    "boundaries +-100 ms": (None, 0.1, False),
+    "hospital noise, 20 dB": (add_noise, 0.0, False),
+    "the event alone": (None, 0.0, True),
+}
+
+
+def moved(clips: pd.DataFrame, by_s: float) -> pd.DataFrame:
+    """Each boundary moved by `by_s` to one side or the other, drawn by itself."""
+    if by_s == 0:
+        return clips
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (len(clips), 2)) * by_s
+    start_s = (clips["start_s"] + signs[:, 0]).clip(lower=0)
+    return clips.assign(start_s=start_s, end_s=np.maximum(clips["end_s"] + signs[:, 1], start_s + 0.1))
+
+
+@torch.inference_mode()
+def answers(fold: Path, clips: pd.DataFrame, condition: str) -> Predictions:
+    """What a fold's model says of clips under a condition."""
+    recipe, front_end, network, _ = read_run(fold)
+    change, by_s, alone = CONDITIONS[condition]
+    clips, rate = moved(clips, by_s), front_end.sample_rate
+    images, logits, order = [], [], []
+    told = metadata_tensors(clips)
+    groups = clips.groupby("path", sort=False).indices
+    for number, (path, rows) in enumerate(track(groups.items(), condition, total=len(groups))):
+        samples = Recording.read(str(path)).resampled(rate).samples[0]
+        if change is not None:
+            samples = change(samples, rate, [0, number])
+        for row in rows:
+            start_s, end_s = clips["start_s"].iloc[row], min(clips["end_s"].iloc[row], samples.size / rate)
+            if isinstance(front_end, EventLogMel):
+                first, last, heard = round(start_s * rate), round(end_s * rate), samples
+                if alone:
+                    first, last, heard = 0, last - first, samples[first:last]
+                window, bounds = place(heard, first, last, front_end.clip_samples)
+                images.append(front_end(torch.from_numpy(window)[None], torch.tensor([bounds]) / rate))
+            else:
+                clip = cut(samples, rate, start_s, end_s, notes=[])
+                clip = fit_length(clip, front_end.clip_samples, recipe.padding)
+                images.append(front_end(torch.from_numpy(clip)[None]))
+            order.append(row)
+    place_of = torch.tensor(order)
+    for start in range(0, len(images), BATCH):
+        chosen = place_of[start : start + BATCH]
+        logits.append(network(torch.cat(images[start : start + BATCH]), *(each[chosen] for each in told)))
+    probabilities = np.empty((len(clips), len(recipe.labels)))
+    probabilities[order] = torch.cat(logits).double().softmax(1).numpy()
+    return predictions(clips, recipe.labels, probabilities)
+
+
+def joined(parts: list[Predictions]) -> Predictions:
+    """Folds as one."""
+    from laennec.train.crossval import pooled
+
+    return pooled(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="SPRSound's folder")
+    parser.add_argument("--cv", type=Path, required=True, help="folder of laennec crossvalidate")
+    parser.add_argument("--out", type=Path, help="JSON for the figures")
+    parser.add_argument("--only", nargs="*", default=list(CONDITIONS), help="some of the conditions")
+    asked = parser.parse_args()
+    clips = training_clips(load_clips("sprsound", asked.data)).set_index("clip_id")
+    seeds = sorted(asked.cv.glob("seed*"))
+    found = {}
+    with tuned_cpu(1, 1):
+        for condition in asked.only:
+            runs = []
+            for seed in seeds:
+                parts = []
+                for fold in sorted(seed.glob("fold*")):
+                    ids = list(read_predictions(fold / "predictions.csv").clip_ids)
+                    parts.append(answers(fold, clips.loc[ids].reset_index(), condition))
+                runs.append(joined(parts))
+            found[condition] = stacked(runs)
+    told = {}
+    base = found[asked.only[0]]
+    for condition, predicted in found.items():
+        task = score(predicted, draws=1)["task_12"]["scores"]["challenge_score"]
+        change = difference(base, predicted)["task_12"]["challenge_score"]
+        told[condition] = {"score": task, **change}
+        print(f"{condition:24} Score {task:.4f}  {change['difference']:+.4f}  {change['interval']}")
+    if asked.out:
+        typed = "python benchmarks/robustness.py " + " ".join(command().split()[1:])
+        write_json(asked.out, {"command": typed, "seeds": len(seeds), "conditions": told})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

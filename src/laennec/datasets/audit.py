@@ -1,0 +1,195 @@
+"""Annotations that a model which never heard the patient doubts: likely label errors, listed and not removed.
+
+Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: a clip
+is doubted where its probability of another class reaches that class's threshold, the mean probability that
+clips annotated so get, and none of its own does better; what is doubted is ordered by the margin between the
+two classes. The probabilities must come from models that were not trained on the clip or its patient.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from laennec.errors import LaennecError
+from laennec.evaluate import Predictions, read_predictions
+from laennec.files import written_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW = 20  # of a class: fewer clips than this give no threshold that means anything
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What confident learning says of every clip.
+
+    Attributes
+    ----------
+    suggested
+        ``(clips,)`` index of the class that is likelier than the annotated one, or of the annotated one.
+    margin
+        ``(clips,)`` probability of the suggested class less that of the annotated one; 0 where not doubted.
+    thresholds
+        ``(classes,)``; NaN for a class of fewer than `FEW` clips, which is neither doubted nor suggested.
+    """
+
+    suggested: NDArray[np.int64]
+    margin: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+
+    @property
+    def doubted(self) -> NDArray[np.bool_]:
+        """``(clips,)``."""
+        return self.margin > 0
+
+
+def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> Doubts:
+    """Find the clips whose annotation is unlikely (Northcutt et al., section 3.1).
+
+    Parameters
+    ----------
+    labels
+        ``(clips,)`` class indices.
+    probabilities
+        ``(clips, classes)`` of models that never heard the clip or its patient.
+    """
+    label, rows = np.asarray(labels, int), np.asarray(probabilities, float)
+    clips, classes = rows.shape
+    thresholds = np.full(classes, np.nan)
+    for k in range(classes):
+        if (label == k).sum() >= FEW:
+            thresholds[k] = rows[label == k, k].mean()
+    reached = np.where(rows >= np.nan_to_num(thresholds, nan=np.inf), rows, -1.0)
+    suggested = np.where(reached.max(1) > 0, reached.argmax(1), label)
+    place = np.arange(clips)
+    margin = rows[place, suggested] - rows[place, label]
+    # A class that reaches its threshold and is less likely all the same speaks against nothing.
+    unsure = (margin <= 0) | np.isnan(thresholds[label])
+    return Doubts(np.where(unsure, label, suggested), np.where(unsure, 0.0, margin), thresholds)
+
+
+def cross_validated(path: str | os.PathLike[str]) -> Predictions:
+    """Predictions of a cross-validation, averaged over its seeds, or those of one file.
+
+    Raises
+    ------
+    LaennecError
+        If there are none, or the seeds predict different clips.
+    """
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(path.glob("seed*/predictions.csv"))
+    if not files:
+        raise LaennecError(f"{path}: no predictions; laennec crossvalidate writes them")
+    found = [read_predictions(file) for file in files]
+    if any(each.clip_ids != found[0].clip_ids or each.classes != found[0].classes for each in found):
+        raise LaennecError(f"{path}: the seeds predict different clips")
+    mean = np.mean([each.probabilities for each in found], axis=0)
+    first = found[0]
+    return Predictions(first.clip_ids, first.subjects, first.labels, first.classes, mean)
+
+
+def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
+    """Table of the doubted annotations, the most doubtful first.
+
+    Parameters
+    ----------
+    clips
+        The data set's table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``clip_id, recording, subject, start_s, end_s, label, suggested, p_label, p_suggested, margin``.
+
+    Raises
+    ------
+    LaennecError
+        If a predicted clip is not in the table, or has another label there.
+    """
+    known = clips.set_index("clip_id")
+    missing = [clip for clip in predictions.clip_ids if clip not in known.index]
+    if missing:
+        raise LaennecError(f"{len(missing)} predicted clips are not in this data, first {missing[0]}")
+    ordered = known.loc[list(predictions.clip_ids)].reset_index()
+    moved = [
+        clip
+        for clip, told, label in zip(
+            predictions.clip_ids, ordered["label"].astype(str), predictions.labels, strict=True
+        )
+        if told != label and told in predictions.classes
+    ]
+    if moved:
+        raise LaennecError(f"{len(moved)} clips have another label in this data, first {moved[0]}")
+    classes = np.array(predictions.classes)
+    label = np.array([predictions.classes.index(name) for name in predictions.labels])
+    doubts = confident_learning(label, predictions.probabilities)
+    rows = np.flatnonzero(doubts.doubted)
+    rows = rows[np.argsort(-doubts.margin[rows], kind="stable")]
+    table = ordered.loc[rows, ["clip_id", "recording", "subject", "start_s", "end_s"]].copy()
+    table["label"] = classes[label[rows]]
+    table["suggested"] = classes[doubts.suggested[rows]]
+    table["p_label"] = predictions.probabilities[rows, label[rows]].round(4)
+    table["p_suggested"] = predictions.probabilities[rows, doubts.suggested[rows]].round(4)
+    table["margin"] = doubts.margin[rows].round(4)
+    return table.reset_index(drop=True)
+
+
+def counts(table: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """How many annotations of each class are doubted for which other one, the most frequent first."""
+    grouped = table.groupby(["label", "suggested"]).size().sort_values(ascending=False)
+    return [(str(label), str(other), int(count)) for (label, other), count in grouped.items()]  # type: ignore[misc]
+
+
+def print_audit(
+    clips: pd.DataFrame,
+    predictions: Predictions,
+    defects: Sequence[Any],
+    out: str | os.PathLike[str] | None,
+    shown: int = 20,
+) -> int:
+    """Print what is doubted and what is known to be wrong, and write all of it as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = audit(clips, predictions)
+    console.print(
+        f"{len(table)} of {len(predictions.labels)} annotations are doubted by models that never heard the "
+        "patient. A doubt is a reason to listen, not an error: the models are wrong more often than the "
+        "annotators. Nothing was changed.",
+        soft_wrap=True,
+    )
+    summary = Table("annotated", "suggested", "events")
+    for label, other, count in counts(table):
+        summary.add_row(label, other, str(count))
+    console.print(summary)
+    first = Table("recording", "from s", "to s", "annotated", "suggested", "p", "p suggested")
+    for row in table.head(shown).itertuples():
+        first.add_row(
+            str(row.recording),
+            f"{row.start_s:.3f}",
+            f"{row.end_s:.3f}",
+            str(row.label),
+            str(row.suggested),
+            f"{row.p_label:.3f}",
+            f"{row.p_suggested:.3f}",
+        )
+    console.print(first)
+    console.print(f"{len(defects)} defects of the files and annotations themselves:")
+    for defect in list(defects)[:shown]:
+        console.print(f"  {defect}", soft_wrap=True, highlight=False)
+    if len(defects) > shown:
+        console.print(f"  and {len(defects) - shown} more")
+    if out is not None:
+        with written_whole(Path(out)) as temporary:
+            table.to_csv(temporary, index=False)
+        console.print(f"all of them: {out}")
+    return 0

@@ -1,0 +1,150 @@
+"""What a cross-validation shows: scores with intervals over patients, pairs of classes, groups of patients."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laennec import metrics
+from laennec.evaluate import Predictions, merged, score
+from laennec.labels import TO_ICBHI
+
+# Years: SPRSound's children by the ages of paediatrics, infant to adolescent.
+AGES = {"under 1": (0, 1), "1 to 2": (1, 3), "3 to 5": (3, 6), "6 to 11": (6, 12), "12 to 18": (12, 19)}
+
+
+def pair(predictions: Predictions, sound: str) -> Predictions:
+    """Normal events and those of one sound of ICBHI's (``crackle`` or ``wheeze``) alone, as two classes.
+
+    The probability of the sound is the share of its classes among theirs and Normal's together.
+    """
+    kinds = np.array([TO_ICBHI[name] for name in predictions.classes])
+    chosen = np.array([TO_ICBHI[label] in ("normal", sound) for label in predictions.labels])
+    probabilities = predictions.probabilities[..., chosen, :]
+    normal = probabilities[..., kinds == "normal"].sum(-1)
+    loud = probabilities[..., (kinds == sound) | (kinds == "both")].sum(-1)
+    share = loud / np.maximum(normal + loud, 1e-12)
+
+    def kept(values: Sequence[str]) -> tuple[str, ...]:
+        return tuple(value for value, keep in zip(values, chosen, strict=True) if keep)
+
+    return Predictions(
+        kept(predictions.clip_ids),
+        kept(predictions.subjects),
+        tuple(TO_ICBHI[label] for label in kept(predictions.labels)),
+        ("normal", sound),
+        np.stack([1 - share, share], axis=-1),
+    )
+
+
+def groups(clips: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+    """Masks of clips by age, sex and position."""
+    age = clips["age_years"].to_numpy(float)
+    return {
+        "age": {name: (age >= low) & (age < high) for name, (low, high) in AGES.items()},
+        **{
+            name: {str(value): (clips[column] == value).to_numpy() for value in sorted(clips[column].dropna().unique())}
+            for name, column in (("sex", "sex"), ("position", "location"))
+        },
+    }
+
+
+def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that is reported of a cross-validation, ready for JSON.
+
+    Parameters
+    ----------
+    predictions
+        Of all folds; ``(runs, clips, classes)`` of several seeds.
+    clips
+        The clips table, for the groups of patients; any order.
+    """
+    found = score(predictions, provenance)
+    if set(predictions.classes) <= set(TO_ICBHI):
+        for sound in ("crackle", "wheeze"):
+            two = pair(predictions, sound)
+            told = metrics.evaluate(two.labels, two.probabilities, two.subjects, two.classes, "normal")
+            names = ("binary_f1", "binary_roc_auc", "binary_sensitivity", "binary_specificity")
+            found[f"normal_{sound}"] = {
+                "clips": told["clips"],
+                "scores": {name: told["scores"][name] for name in names},
+                "intervals": {name: told["intervals"][name] for name in names},
+            }
+    ordered = clips.set_index("clip_id").loc[list(predictions.clip_ids)].reset_index()
+    found["groups"] = {
+        name: {value: _of_group(predictions, mask) for value, mask in masks.items()}
+        for name, masks in groups(ordered).items()
+    }
+    return found
+
+
+def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
+    if not mask.any():
+        return {"clips": 0}
+    kept = [np.array(values)[mask] for values in (predictions.labels, predictions.subjects)]
+    told = metrics.evaluate(
+        list(kept[0]),
+        predictions.probabilities[..., mask, :],
+        list(kept[1]),
+        predictions.classes,
+        draws=500,
+    )
+    names = ("sensitivity", "specificity", "challenge_score")
+    return {
+        "clips": told["clips"],
+        "patients": told["subjects"],
+        "adventitious": int((kept[0] != predictions.classes[0]).sum()),
+        "scores": {name: told["scores"][name] for name in names},
+        "intervals": {name: told["intervals"][name] for name in names},
+    }
+
+
+def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
+    """Scores of the second cross-validation less those of the first, with paired intervals over patients.
+
+    Both must hold the same clips; their order may differ, and so may their numbers of seeds.
+    """
+    place = {clip: row for row, clip in enumerate(second.clip_ids)}
+    order = [place[clip] for clip in first.clip_ids]
+    second = replace(
+        second,
+        clip_ids=first.clip_ids,
+        labels=tuple(second.labels[row] for row in order),
+        subjects=tuple(second.subjects[row] for row in order),
+        probabilities=second.probabilities[..., order, :],
+    )
+
+    def of(one: Predictions, other: Predictions) -> dict[str, Any]:
+        return metrics.bootstrap_difference(
+            one.labels, one.probabilities, other.probabilities, one.subjects, one.classes
+        )
+
+    return {"task_12": of(first, second), "task_11": of(merged(first), merged(second))}
+
+
+def render_differences(told: Mapping[str, Any]) -> str:
+    """Pairs of classes and differences of `measure` as text, under the tables of `laennec.evaluate`."""
+    lines = []
+    for sound in ("crackle", "wheeze"):
+        if f"normal_{sound}" in told:
+            one = told[f"normal_{sound}"]
+            parts = [
+                f"{title} {one['scores'][name]:.3f}{_spelled(one['intervals'][name])}"
+                for name, title in (("binary_f1", "F"), ("binary_roc_auc", "AUC"))
+            ]
+            lines.append(f"Normal against {sound}: {', '.join(parts)}; {one['clips']} events")
+    if "difference" in told:
+        for task, scores in told["difference"].items():
+            if task != "against":
+                one = scores["challenge_score"]
+                lines.append(
+                    f"Score of {task.replace('_', ' ')} less that of {told['difference']['against']}: "
+                    f"{one['difference']:+.4f}{_spelled(one['interval'])}"
+                )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _spelled(interval: Sequence[float] | None) -> str:
+    return f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
