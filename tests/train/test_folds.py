@@ -1,0 +1,231 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from laennec import metrics
+from laennec.cli import run
+from laennec.datasets import dataset
+from laennec.errors import LaennecError, UsageError
+from laennec.evaluate import Predictions, read_predictions
+from laennec.labels import SPRSOUND_EVENTS
+from laennec.train.data import ClipTensors, FewerNormal
+from laennec.train.fit import Hardware
+from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of, stacked
+from laennec.train.folds_figures import difference, groups, measure, pair
+from laennec.train.recipe import Recipe, load_recipe, with_settings
+
+CPU = Hardware("cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_recipe: Path) -> Recipe:
+    return with_settings(load_recipe(tiny_recipe), ["epochs=1"])
+
+
+@pytest.fixture(scope="module")
+def material(simulated: Path, recipe: Recipe) -> Material:
+    return gather(dataset("sprsound").load(simulated), recipe, 2)
+
+
+def test_every_clip_is_answered_once_by_a_model_that_never_heard_the_patient(
+    material: Material, recipe: Recipe, tmp_path: Path
+) -> None:
+    (found,) = cross_validate_recipe(material, recipe, tmp_path, [0], hardware=CPU)
+    assert sorted(found.clip_ids) == sorted(material.clips["clip_id"])
+    patients = [set(read_predictions(tmp_path / "seed0" / f"fold{k}" / "predictions.csv").subjects) for k in (1, 2)]
+    assert not patients[0] & patients[1]
+    told = json.loads((tmp_path / "seed0" / "fold2" / "fold.json").read_text())
+    assert told["clips"] == {
+        "train": int(material.folds[1].train.sum()),
+        "held out": int(material.folds[1].validation.sum()),
+    }
+
+
+def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(
+    material: Material, recipe: Recipe, tmp_path: Path
+) -> None:
+    started: list[tuple[int, int]] = []
+
+    def note(seed: int, fold: int) -> None:
+        started.append((seed, fold))
+
+    cross_validate_recipe(material, recipe, tmp_path, [3], [1], CPU, note)
+    cross_validate_recipe(material, recipe, tmp_path, [3], (), CPU, note)
+    assert started == [(3, 1), (3, 0)]
+    with pytest.raises(LaennecError, match="other settings \\(learning_rate\\)"):
+        cross_validate_recipe(material, replace(recipe, learning_rate=1e-4), tmp_path, [3], (), CPU)
+
+
+def test_the_same_seed_gives_the_same_answers(material: Material, recipe: Recipe, tmp_path: Path) -> None:
+    runs = [
+        cross_validate_recipe(material, recipe, tmp_path / name, [seed], [0], CPU)[0].probabilities
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.abs(runs[0] - runs[2]).max() > 1e-3
+
+
+def test_images_are_normalised_by_the_training_side_alone(simulated: Path, recipe: Recipe) -> None:
+    cepstral = replace(recipe, front_end={"kind": "cepstral-image", "bands": 16}, model={"kind": "resnet"})
+    material = gather(dataset("sprsound").load(simulated), cepstral, 2)
+    training, held_out = parts_of(material, 0)
+    rows = training.image.mean((0, 3))
+    torch.testing.assert_close(rows, torch.zeros_like(rows), atol=1e-4, rtol=0)
+    assert held_out.image.mean((0, 3)).abs().max() > 1e-3
+
+
+def test_recipes_that_cannot_be_cross_validated_alone_are_refused(simulated: Path) -> None:
+    clips = dataset("sprsound").load(simulated)
+    for name in ("nguyen2022-source", "chen2022"):
+        with pytest.raises(LaennecError, match="cannot be cross-validated by itself"):
+            gather(clips, load_recipe(name), 2)
+
+
+def test_an_epoch_hears_all_sounds_and_another_share_of_normal_breaths_each_time() -> None:
+    label = torch.tensor([0] * 40 + [1] * 6 + [5] * 4)
+    nothing = torch.zeros(50)
+    clips = ClipTensors(nothing, label, nothing, nothing.long(), nothing.long())
+    sampler = FewerNormal(clips, 0.25, 1, 0, seed=1)
+    epochs = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+    for heard in epochs:
+        assert len(heard) == len(set(heard)) == len(sampler) == 20
+        assert {place for place in heard if place >= 40} == set(range(40, 50))
+    assert set(epochs[0]) != set(epochs[1])
+    sampler.set_epoch(0)
+    assert list(sampler) == epochs[0]
+
+
+def test_settings_on_the_command_line_are_toml() -> None:
+    recipe = load_recipe("default")
+    changed = with_settings(
+        recipe, ["epochs=3", "augmentation.mixup=0", "model.channels=[8, 16]", "loss=focal", "title = 'A = B'"]
+    )
+    assert (changed.epochs, changed.augmentation.mixup, changed.loss) == (3, 0, "focal")
+    assert changed.model["channels"] == [8, 16]
+    assert changed.title == "A = B"
+    assert with_settings(recipe, []) == recipe
+    for wrong, said in (
+        ("epochs", "name=value"),
+        ("epoch=3", "unknown setting 'epoch'"),
+        ("epochs=many", "epochs = 'many'"),
+        ("title.x=3", "title is a setting"),
+    ):
+        with pytest.raises(LaennecError, match=said):
+            with_settings(recipe, [wrong])
+
+
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def made_up(seed: int, runs: int = 2, clips: int = 120) -> Predictions:
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(SPRSOUND_EVENTS, clips, p=[0.5, 0.05, 0.15, 0.05, 0.05, 0.15, 0.05])
+    probabilities = rng.dirichlet(np.ones(7), (runs, clips))
+    return Predictions(
+        tuple(f"clip{k}" for k in range(clips)),
+        tuple(f"patient{k % 12}" for k in range(clips)),
+        tuple(map(str, labels)),
+        SPRSOUND_EVENTS,
+        probabilities,
+    )
+
+
+def test_scores_of_several_seeds_are_the_mean_of_each() -> None:
+    both = made_up(0)
+    told = metrics.evaluate(both.labels, both.probabilities, both.subjects, both.classes, draws=50)
+    each = [
+        metrics.evaluate(both.labels, run, both.subjects, both.classes, draws=50) for run in both.probabilities
+    ]
+    for name, value in told["scores"].items():
+        assert value == pytest.approx(np.mean([one["scores"][name] for one in each])), name
+    for name, values in told["classes"].items():
+        assert values["recall"] == pytest.approx(np.mean([one["classes"][name]["recall"] for one in each]))
+        assert values["clips"] == each[0]["classes"][name]["clips"]
+    assert told["runs"] == 2 and each[0]["runs"] == 1
+    # The same answers twice say no more than once.
+    twice = np.stack([both.probabilities[0]] * 2)
+    same = metrics.evaluate(both.labels, twice, both.subjects, both.classes, draws=50)
+    assert same["intervals"] == each[0]["intervals"]
+
+
+def test_pairs_hold_the_two_kinds_alone_and_share_their_probability_out() -> None:
+    predictions = made_up(1)
+    two = pair(predictions, "crackle")
+    chosen = [label in ("Normal", "Fine Crackle", "Coarse Crackle") for label in predictions.labels]
+    assert len(two.labels) == sum(chosen)
+    assert set(two.labels) == {"normal", "crackle"}
+    first = predictions.probabilities[1, chosen.index(True)]
+    crackles = first[[4, 5, 6]].sum()  # coarse, fine, and both at once
+    assert two.probabilities[1, 0, 1] == pytest.approx(crackles / (crackles + first[0]))
+
+
+def test_groups_count_every_clip_once_where_it_is_told() -> None:
+    clips = pd.DataFrame(
+        {
+            "age_years": [0.2, 1.0, 4.0, 11.9, 12.0, np.nan],
+            "sex": ["male", "female", "male", None, "male", "female"],
+            "location": ["left-lateral"] * 5 + [None],
+        }
+    )
+    masks = groups(clips)
+    assert sum(mask.astype(int) for mask in masks["age"].values()).tolist() == [1, 1, 1, 1, 1, 0]
+    assert masks["age"]["under 1"][0] and masks["age"]["6 to 11"][3] and masks["age"]["12 to 18"][4]
+    assert {name: int(mask.sum()) for name, mask in masks["sex"].items()} == {"female": 2, "male": 3}
+    assert masks["position"]["left-lateral"].sum() == 5
+
+
+def test_a_difference_is_paired_whatever_the_order_and_the_number_of_seeds() -> None:
+    first, second = made_up(2, runs=1), made_up(3, runs=3)
+    second = replace(second, labels=first.labels)
+    order = np.random.default_rng(0).permutation(len(first.labels))
+    shuffled = replace(
+        second,
+        clip_ids=tuple(second.clip_ids[k] for k in order),
+        subjects=tuple(second.subjects[k] for k in order),
+        labels=tuple(second.labels[k] for k in order),
+        probabilities=second.probabilities[:, order],
+    )
+    told = difference(first, shuffled)
+    assert told == difference(first, second)
+    scores = [
+        metrics.evaluate(p.labels, p.probabilities, p.subjects, p.classes, draws=2)["scores"]["challenge_score"]
+        for p in (first, second)
+    ]
+    assert told["task_12"]["challenge_score"]["difference"] == pytest.approx(scores[1] - scores[0])
+    low, high = told["task_12"]["challenge_score"]["interval"]
+    assert low <= scores[1] - scores[0] <= high
+    nothing = difference(first, first)["task_11"]["challenge_score"]
+    assert nothing == {"difference": 0.0, "interval": [0.0, 0.0]}
+
+
+def test_the_command_writes_figures_and_compares(
+    simulated: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--folds", "2", "--seeds", "0", "1"]
+    told += ["--threads", "1", "--accelerator", "cpu", "--set", "epochs=1"]
+    assert run([*told, "--out", str(tmp_path / "a")]) == 0
+    assert run([*told, "learning_rate=0.01", "--out", str(tmp_path / "b"), "--against", str(tmp_path / "a")]) == 0
+    said = capsys.readouterr().out
+    assert "Score of task 12 less that of a:" in said and "Normal against crackle: F" in said
+    found = json.loads((tmp_path / "b" / "metrics.json").read_text())
+    assert found["runs"] == 2 and found["provenance"]["seeds"] == [0, 1]
+    assert found["difference"]["against"] == "a"
+    clips = sum(found["groups"]["sex"][sex]["clips"] for sex in ("female", "male"))
+    assert clips == found["clips"]
+    assert (tmp_path / "a" / "seed1" / "predictions.csv").exists()
+    with pytest.raises(UsageError, match="numbers from 1 to 2"):
+        run([*told, "--only", "3", "--out", str(tmp_path / "c")])
+
+
+def test_measuring_needs_a_row_for_every_clip(material: Material) -> None:
+    predictions = stacked([made_up(4, runs=1)])
+    with pytest.raises(KeyError):
+        measure(replace(predictions, probabilities=predictions.probabilities[0]), material.clips, {})
