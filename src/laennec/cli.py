@@ -288,7 +288,7 @@ def crossvalidate(
         seeds: Of weights, order and augmentation; the folds stay the same.
         only: Numbers of the folds to run, from 1; all otherwise.
         set_: Settings in place of the recipe's, such as epochs=30 or augmentation.mixup=0.3.
-        against: Another cross-validation's folder with the same folds: the differences, with paired intervals.
+        against: Another cross-validation's folder with the same folds: differences, with paired intervals.
         accelerator: auto, cpu or gpu.
         threads: CPU threads; 0 uses all cores.
     """

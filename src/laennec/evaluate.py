@@ -74,7 +74,7 @@ class Predictions:
     classes: tuple[str, ...]
     """Names of the columns of `probabilities`, in the model's order."""
     probabilities: NDArray[np.float64]
-    """(clips, classes), in [0, 1], rows summing to 1; (runs, clips, classes) where several trainings answered."""
+    """(clips, classes), in [0, 1], rows summing to 1; (runs, clips, classes) of several trainings."""
 
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:

@@ -532,7 +532,9 @@ def bootstrap_difference(
     reason = _no_interval(subjects)
     if reason:
         raise ValueError(f"a difference over patients cannot be bootstrapped: {reason}")
-    samples = [[_sample(labels, run, subjects, classes, normal, ignored) for run in model] for model in models]
+    samples = [
+        [_sample(labels, run, subjects, classes, normal, ignored) for run in model] for model in models
+    ]
     # Ranking class by class is most of the work and not asked for here.
     samples = [[replace(run, rankings={None: run.rankings[None]}) for run in model] for model in samples]
     patients = len(samples[0][0].patients)

@@ -37,7 +37,6 @@ INPUTS = {
     "sex": "tensor(int64)",
     "position": "tensor(int64)",
 }
-EVENT_INPUTS = {"start": "tensor(int64)", "end": "tensor(int64)"}  # of a model that hears the surroundings
 OUTPUT = "probabilities"
 
 BATCH_CLIPS = 8  # more are no faster on a processor, and memory grows with them
@@ -129,11 +128,6 @@ class LungModel:
     source: str
     _session: "onnxruntime.InferenceSession" = field(repr=False)
 
-    @property
-    def hears_surroundings(self) -> bool:
-        """Whether the sound beside an event changes what is said of it (`predict`'s `events`)."""
-        return any(node.name in EVENT_INPUTS for node in self._session.get_inputs())
-
     def predict(
         self,
         waveforms: Sequence[npt.ArrayLike] | npt.NDArray[Any],
@@ -141,7 +135,6 @@ class LungModel:
         age_years: float | Sequence[float | None] | None = None,
         sex: str | Sequence[str | None] | None = None,
         position: str | Sequence[str | None] | None = None,
-        events: Sequence[tuple[float, float]] | None = None,
     ) -> Array:
         """Probabilities of each clip's classes.
 
@@ -158,10 +151,6 @@ class LungModel:
             ``male`` or ``female`` (``m``, ``f``); None: not known.
         position : str or sequence, optional
             One of ``card.positions`` (or ``p1`` to ``p4``); None: not known.
-        events : sequence of (float, float), optional
-            Start and end in seconds of the event in each waveform, which then holds what is heard beside it
-            too. A model that hears the surroundings is surer with them; for others the event is cut out. By
-            default a waveform is the event and nothing else.
 
         Returns
         -------
@@ -176,9 +165,6 @@ class LungModel:
         """
         clips = [self._clip(clip, index, sample_rate) for index, clip in enumerate(_as_clips(waveforms))]
         count = len(clips)
-        bounds = self._bounds(clips, events)
-        if not self.hears_surroundings:
-            clips = [clip[first:last] for clip, (first, last) in zip(clips, bounds, strict=True)]
         metadata: dict[str, npt.NDArray[Any]] = {
             "age_years": np.array([check_age(v) for v in _each(age_years, count, "age_years")], np.float32),
             "sex": np.array([self._sex_index(v) for v in _each(sex, count, "sex")], np.int64),
@@ -190,8 +176,6 @@ class LungModel:
         for chosen in _batches([clip.size for clip in clips]):
             inputs = _padded([clips[index] for index in chosen])
             inputs |= {name: values[chosen] for name, values in metadata.items()}
-            if self.hears_surroundings:
-                inputs |= dict(zip(EVENT_INPUTS, bounds[chosen].T, strict=True))
             probabilities[chosen] = self._run(inputs)
         return probabilities
 
@@ -215,25 +199,6 @@ class LungModel:
                 f"the sample rate is {sample_rate} Hz; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
             )
         return resample(samples, sample_rate, self.card.sample_rate)
-
-    def _bounds(
-        self, clips: Sequence[Array], events: Sequence[tuple[float, float]] | None
-    ) -> npt.NDArray[np.int64]:
-        """Return first sample and one past the last of the event in each clip, ``(clips, 2)``."""
-        sizes = [clip.size for clip in clips]
-        if events is None:
-            return np.array([(0, size) for size in sizes], np.int64).reshape(-1, 2)
-        if len(events) != len(clips):
-            raise LaennecError(f"events: {len(events)} for {len(clips)} clips")
-        bounds = np.empty((len(clips), 2), np.int64)
-        for index, ((start_s, end_s), size) in enumerate(zip(events, sizes, strict=True)):
-            if not 0 <= start_s < end_s:
-                raise LaennecError(f"event {index} is from {start_s} to {end_s} s; expected 0 <= start < end")
-            first, last = round(start_s * self.card.sample_rate), round(end_s * self.card.sample_rate)
-            bounds[index] = min(first, size - 1), min(max(last, first + 1), size)
-            if first >= size:
-                raise LaennecError(f"event {index} begins at {start_s} s, after the end of its clip")
-        return bounds
 
     def _sex_index(self, sex: str | None) -> int:
         known = check_sex(sex)
@@ -445,7 +410,7 @@ def _words(told: dict[str, Any], name: str) -> tuple[str, ...]:
 def _check_graph(session: "onnxruntime.InferenceSession", card: ModelCard, source: str) -> None:
     """Refuse a graph that does not take or give what the contract says."""
     found = {node.name: node.type for node in session.get_inputs()}
-    if found not in (INPUTS, INPUTS | EVENT_INPUTS):
+    if found != INPUTS:
         raise LaennecError(
             f"{source}: the model takes {_listed(found)}; a Laennec model takes {_listed(INPUTS)}"
         )

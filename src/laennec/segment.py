@@ -69,7 +69,7 @@ def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArr
 
 def place(
     samples: npt.NDArray[Any], first: int, last: int, length: int
-) -> tuple[npt.NDArray[Any], tuple[int, int, int, int]]:
+) -> tuple[npt.NDArray[Any], tuple[int, int]]:
     """Lay a window around the middle of an event.
 
     Parameters
@@ -84,15 +84,15 @@ def place(
     Returns
     -------
     tuple
-        ``(length,)`` samples, zeros beyond the recording's ends; and in samples from the window's first one,
-        the event's start and end, and where the recording starts and ends in the window.
+        ``(length,)`` samples, zeros beyond the recording's ends, and the event's bounds in it, which may lie
+        outside where the event is longer than the window.
     """
     begin = (first + last) // 2 - length // 2
     window = np.zeros(length, samples.dtype)
     here, there = max(begin, 0), min(begin + length, samples.size)
     if there > here:
         window[here - begin : there - begin] = samples[here:there]
-    return window, (first - begin, last - begin, max(here - begin, 0), there - begin)
+    return window, (first - begin, last - begin)
 
 
 def phases(

@@ -37,7 +37,9 @@ def test_every_clip_is_answered_once_by_a_model_that_never_heard_the_patient(
 ) -> None:
     (found,) = cross_validate_recipe(material, recipe, tmp_path, [0], hardware=CPU)
     assert sorted(found.clip_ids) == sorted(material.clips["clip_id"])
-    patients = [set(read_predictions(tmp_path / "seed0" / f"fold{k}" / "predictions.csv").subjects) for k in (1, 2)]
+    patients = [
+        set(read_predictions(tmp_path / "seed0" / f"fold{k}" / "predictions.csv").subjects) for k in (1, 2)
+    ]
     assert not patients[0] & patients[1]
     told = json.loads((tmp_path / "seed0" / "fold2" / "fold.json").read_text())
     assert told["clips"] == {
@@ -106,7 +108,8 @@ def test_an_epoch_hears_all_sounds_and_another_share_of_normal_breaths_each_time
 def test_settings_on_the_command_line_are_toml() -> None:
     recipe = load_recipe("default")
     changed = with_settings(
-        recipe, ["epochs=3", "augmentation.mixup=0", "model.channels=[8, 16]", "loss=focal", "title = 'A = B'"]
+        recipe,
+        ["epochs=3", "augmentation.mixup=0", "model.channels=[8, 16]", "loss=focal", "title = 'A = B'"],
     )
     assert (changed.epochs, changed.augmentation.mixup, changed.loss) == (3, 0, "focal")
     assert changed.model["channels"] == [8, 16]
@@ -142,14 +145,16 @@ def test_scores_of_several_seeds_are_the_mean_of_each() -> None:
     both = made_up(0)
     told = metrics.evaluate(both.labels, both.probabilities, both.subjects, both.classes, draws=50)
     each = [
-        metrics.evaluate(both.labels, run, both.subjects, both.classes, draws=50) for run in both.probabilities
+        metrics.evaluate(both.labels, run, both.subjects, both.classes, draws=50)
+        for run in both.probabilities
     ]
     for name, value in told["scores"].items():
         assert value == pytest.approx(np.mean([one["scores"][name] for one in each])), name
     for name, values in told["classes"].items():
         assert values["recall"] == pytest.approx(np.mean([one["classes"][name]["recall"] for one in each]))
         assert values["clips"] == each[0]["classes"][name]["clips"]
-    assert told["runs"] == 2 and each[0]["runs"] == 1
+    assert told["runs"] == 2
+    assert each[0]["runs"] == 1
     # The same answers twice say no more than once.
     twice = np.stack([both.probabilities[0]] * 2)
     same = metrics.evaluate(both.labels, twice, both.subjects, both.classes, draws=50)
@@ -177,7 +182,9 @@ def test_groups_count_every_clip_once_where_it_is_told() -> None:
     )
     masks = groups(clips)
     assert sum(mask.astype(int) for mask in masks["age"].values()).tolist() == [1, 1, 1, 1, 1, 0]
-    assert masks["age"]["under 1"][0] and masks["age"]["6 to 11"][3] and masks["age"]["12 to 18"][4]
+    assert masks["age"]["under 1"][0]
+    assert masks["age"]["6 to 11"][3]
+    assert masks["age"]["12 to 18"][4]
     assert {name: int(mask.sum()) for name, mask in masks["sex"].items()} == {"female": 2, "male": 3}
     assert masks["position"]["left-lateral"].sum() == 5
 
@@ -196,7 +203,9 @@ def test_a_difference_is_paired_whatever_the_order_and_the_number_of_seeds() -> 
     told = difference(first, shuffled)
     assert told == difference(first, second)
     scores = [
-        metrics.evaluate(p.labels, p.probabilities, p.subjects, p.classes, draws=2)["scores"]["challenge_score"]
+        metrics.evaluate(p.labels, p.probabilities, p.subjects, p.classes, draws=2)["scores"][
+            "challenge_score"
+        ]
         for p in (first, second)
     ]
     assert told["task_12"]["challenge_score"]["difference"] == pytest.approx(scores[1] - scores[0])
@@ -212,11 +221,16 @@ def test_the_command_writes_figures_and_compares(
     told = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--folds", "2", "--seeds", "0", "1"]
     told += ["--threads", "1", "--accelerator", "cpu", "--set", "epochs=1"]
     assert run([*told, "--out", str(tmp_path / "a")]) == 0
-    assert run([*told, "learning_rate=0.01", "--out", str(tmp_path / "b"), "--against", str(tmp_path / "a")]) == 0
+    assert (
+        run([*told, "learning_rate=0.01", "--out", str(tmp_path / "b"), "--against", str(tmp_path / "a")])
+        == 0
+    )
     said = capsys.readouterr().out
-    assert "Score of task 12 less that of a:" in said and "Normal against crackle: F" in said
+    assert "Score of task 12 less that of a:" in said
+    assert "Normal against crackle: F" in said
     found = json.loads((tmp_path / "b" / "metrics.json").read_text())
-    assert found["runs"] == 2 and found["provenance"]["seeds"] == [0, 1]
+    assert found["runs"] == 2
+    assert found["provenance"]["seeds"] == [0, 1]
     assert found["difference"]["against"] == "a"
     clips = sum(found["groups"]["sex"][sex]["clips"] for sex in ("female", "male"))
     assert clips == found["clips"]

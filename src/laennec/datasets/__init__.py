@@ -22,7 +22,17 @@ DATASETS: dict[str, ModuleType] = {
     "folder": folder,
 }
 
-__all__ = ["COLUMNS", "DATASETS", "Archive", "Defect", "dataset", "download", "list_datasets", "print_audit", "print_info"]
+__all__ = [
+    "COLUMNS",
+    "DATASETS",
+    "Archive",
+    "Defect",
+    "dataset",
+    "download",
+    "list_datasets",
+    "print_audit",
+    "print_info",
+]
 
 
 def dataset(name: str) -> ModuleType:

@@ -1,14 +1,15 @@
-"""Annotations that a model which never heard the patient doubts: likely label errors, listed and not removed.
+"""Annotations that a model doubts which never heard the patient: likely errors, listed and not removed.
 
-Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: a clip
-is doubted where its probability of another class reaches that class's threshold, the mean probability that
-clips annotated so get, and none of its own does better; what is doubted is ordered by the margin between the
+Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: a
+clip is doubted where its probability of another class reaches the threshold of that class, the mean that
+clips annotated so get, and its own class does worse; what is doubted is ordered by the margin between the
 two classes. The probabilities must come from models that were not trained on the clip or its patient.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,8 +145,8 @@ def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
 
 def counts(table: pd.DataFrame) -> list[tuple[str, str, int]]:
     """How many annotations of each class are doubted for which other one, the most frequent first."""
-    grouped = table.groupby(["label", "suggested"]).size().sort_values(ascending=False)
-    return [(str(label), str(other), int(count)) for (label, other), count in grouped.items()]  # type: ignore[misc]
+    pairs = Counter(zip(table["label"].astype(str), table["suggested"].astype(str), strict=True))
+    return [(label, other, count) for (label, other), count in pairs.most_common()]
 
 
 def print_audit(

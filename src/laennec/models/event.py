@@ -1,4 +1,4 @@
-"""A network for an event in its surroundings: residual convolutions, pooled over the event and around it."""
+"""A network for events: residual convolutions, pooled over the event alone."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from laennec.models.resnet import ResidualBlock
 class EventNet(nn.Module):
     """From images of `laennec.train.features.EventLogMel` to class logits.
 
-    ``(batch, channels, bins, frames) -> (batch, classes)``. The last channel of the image marks the event: the
-    features are the mean and the maximum over its frames, the mean over everything that is heard, and how long
-    it lasts. With `metadata`, embeddings of age, sex and position stand beside them.
+    ``(batch, channels, bins, frames) -> (batch, classes)``. The last channel of the image marks the event:
+    the features are the mean and the maximum over its frames and how long it lasts. With `metadata`,
+    embeddings of age, sex and position stand beside them.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class EventNet(nn.Module):
         )
         self.time_stride = 2 * math.prod(stride[1] for stride in strides)
         self.metadata = MetadataEmbedding(embedding_size) if metadata else None
-        features = 3 * channels[-1] + 1 + (3 * embedding_size if metadata else 0)
+        features = 2 * channels[-1] + 1 + (3 * embedding_size if metadata else 0)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, classes))
 
     def pooled(self, mark: Tensor) -> Tensor:
@@ -53,15 +53,12 @@ class EventNet(nn.Module):
     def forward(self, image: Tensor, age_years: Tensor, sex: Tensor, position: Tensor) -> Tensor:
         maps = self.trunk(self.stem(image))
         mark = image[:, -1:, :1]
-        event, heard = self.pooled(mark.clamp_min(0)), self.pooled((mark + 1).clamp(0, 1))
+        event = self.pooled(mark.clamp_min(0))
         columns = maps.mean(2, keepdim=True)
         share = event.sum(3)
         inside = (columns * event).sum(3) / share.clamp_min(1e-3)
-        around = (columns * heard).sum(3) / heard.sum(3).clamp_min(1e-3)
         strongest = (maps * (event > 0)).amax((2, 3))  # maps are not negative
-        features = torch.cat(
-            [inside[:, :, 0], strongest, around[:, :, 0], torch.log(share[:, :, 0] + 1e-3)], dim=1
-        )
+        features = torch.cat([inside[:, :, 0], strongest, torch.log(share[:, :, 0] + 1e-3)], dim=1)
         if self.metadata is not None:
             told = self.metadata(age_years, sex, position).to(features.dtype)
             features = torch.cat([features, told], dim=1)

@@ -33,6 +33,35 @@ def other_sound(kind: str, rng: np.random.Generator, duration_s: float, sample_r
     return wave / np.abs(wave).max() * 10.0 ** rng.uniform(-2.0, -0.05)
 
 
+def ward_noise(rng: np.random.Generator, duration_s: float, sample_rate: int) -> Wave:
+    """What a stethoscope hears of a hospital ward: ventilation, voices at the next bed, a monitor's beeps.
+
+    Steady noise of any colour from white to brown, and with some chance one or two voices, beeps and knocks
+    at random levels beside it.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(samples,)`` of unit deviation.
+    """
+    length = round(duration_s * sample_rate)
+    t = np.arange(length) / sample_rate
+    out = coloured_noise(rng, _slope(length, sample_rate, rng.uniform(0.0, 2.0)), length)
+    out = out / (out.std() + 1e-9)
+    for _ in range(rng.integers(0, 3)):
+        voice = _through_something(rng, _speech(rng, length, sample_rate), sample_rate)
+        out = out + 10.0 ** rng.uniform(-1.0, 0.3) * voice / (voice.std() + 1e-9)
+    if rng.random() < 0.4:
+        period_s, share = rng.uniform(0.5, 1.2), rng.uniform(0.1, 0.3)
+        on = (t + rng.uniform(0, period_s)) % period_s < share * period_s
+        out = out + 10.0 ** rng.uniform(-1.0, 0.0) * np.sin(2 * np.pi * rng.uniform(500.0, 1200.0) * t) * on
+    if rng.random() < 0.3:
+        knocks = (rng.random(length) < rng.uniform(1, 6) / sample_rate) * rng.standard_normal(length)
+        ring = np.exp(-np.arange(sample_rate // 10) / (0.01 * sample_rate))
+        out = out + 10.0 ** rng.uniform(0.0, 0.7) * np.convolve(knocks, ring)[:length]
+    return out / (out.std() + 1e-9)
+
+
 def _slope(length: int, sample_rate: int, exponent: float) -> Wave:
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
     return np.maximum(freqs_hz, 30.0) ** -exponent

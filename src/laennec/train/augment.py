@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from laennec.errors import LaennecError
+from laennec.train.features import EventLogMel
 from laennec.train.recipe import Augmentation
 
 STRETCH_N_FFT, STRETCH_HOP = 512, 128  # samples at 16 kHz: 32 and 8 ms
@@ -69,106 +70,93 @@ def vary_images(images: Tensor, variation: ImageVariation) -> Tensor:
 
 @dataclass(frozen=True)
 class EventVariation:
-    """Parameters drawn for a batch of events in their surroundings."""
+    """Parameters drawn for a batch of events."""
 
-    first_frame: Tensor
-    """``(batch,)`` of the window in the cached images."""
-    moved_s: Tensor
-    """``(batch, 2)`` by which start and end of the event are moved."""
-    isolated: Tensor
-    """``(batch,)`` True where nothing but the event is heard."""
+    shift: Tensor
+    """``(batch,)`` samples by which the window is moved."""
+    moved: Tensor
+    """``(batch, 2)`` samples by which start and end of the event are moved."""
     speed: Tensor
-    """``(batch,)`` 1 for none."""
-    warp: Tensor
-    """``(batch,)`` factor of mel frequencies, 1 for none."""
+    """``(batch,)`` of playing, 1 for none: tempo and pitch together."""
+    noise_gain: Tensor
+    """``(batch,)`` level of the added noise over that of the event; 0 for none."""
+    noise: Tensor
+    """``(batch,)`` which piece of noise."""
     tilt: Tensor
     """``(batch, bins)`` added to the logarithm of power."""
-    noise: Tensor
-    """``(batch, bins)`` logarithm of the power of steady noise, relative to the event's level; -inf: none."""
-    breath: Tensor
-    """``(batch,)`` logarithm of the gain of a normal event that is added; -inf for none."""
-    partner: Tensor
-    """``(batch,)`` place in the batch of the event to add."""
 
 
 def draw_event_variation(
-    normal: Tensor,
-    bins: int,
-    margin_frames: int,
+    batch: int,
+    front_end: EventLogMel,
     settings: Augmentation,
+    noises: int = 0,
     generator: torch.Generator | None = None,
 ) -> EventVariation:
-    """Draw a variation for each event of a batch; `normal` ``(batch,)`` tells which of them are normal."""
-    batch = len(normal)
+    """Draw a variation for each event of a batch; `noises` is the number of pieces of noise there are."""
 
     def uniform(low: float, high: float, *size: int) -> Tensor:
         return low + (high - low) * torch.rand(*size, generator=generator)
 
-    def chance(share: float) -> Tensor:
-        return uniform(0, 1, batch) < share
-
-    def around_one(width: float) -> Tensor:
-        return torch.exp(uniform(-1, 1, batch) * math.log1p(width))
-
+    rate = front_end.sample_rate
+    noisy = uniform(0, 1, batch) < settings.noise
+    snr_db = uniform(settings.noise_snr_db[0], settings.noise_snr_db[-1], batch)
     knots = uniform(-settings.tilt, settings.tilt, batch, 1, 6)
-    tilt = F.interpolate(knots, bins, mode="linear", align_corners=True)[:, 0]
-    colour = torch.linspace(-1, 1, bins)[None] * uniform(-2.0, 2.0, batch, 1)
-    noise = uniform(-6.0, -1.0, batch, 1) + colour
-    noise[~chance(settings.noise)] = -torch.inf
-    breath = uniform(-4.0, -0.5, batch)
-    candidates = normal.nonzero()[:, 0]
-    if len(candidates):
-        partner = candidates[torch.randint(len(candidates), (batch,), generator=generator)]
-        breath[~chance(settings.breath)] = -torch.inf
-    else:
-        partner, breath = torch.arange(batch), torch.full((batch,), -torch.inf)
     return EventVariation(
-        torch.randint(0, 2 * margin_frames + 1, (batch,), generator=generator),
-        uniform(-1, 1, batch, 2) * settings.boundary_jitter_s,
-        chance(settings.isolate),
-        around_one(settings.speed),
-        around_one(settings.warp),
-        tilt,
-        noise,
-        breath,
-        partner,
+        (uniform(-1, 1, batch) * front_end.margin_samples / 2).round().long(),
+        (uniform(-1, 1, batch, 2) * settings.boundary_jitter_s * rate).round().long(),
+        torch.exp(uniform(-1, 1, batch) * math.log1p(settings.speed)),
+        torch.where(noisy & (noises > 0), 10.0 ** (-snr_db / 20.0), 0.0),
+        torch.randint(0, max(1, noises), (batch,), generator=generator),
+        F.interpolate(knots, front_end.bands, mode="linear", align_corners=True)[:, 0],
     )
 
 
 def vary_events(
-    images: Tensor, bounds: Tensor, variation: EventVariation, frames: int, frame_s: float
+    waveforms: Tensor,
+    bounds: Tensor,
+    variation: EventVariation,
+    clip_samples: int,
+    noises: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Vary cached images ``(batch, resolutions, bins, cached frames)`` and the bounds of their events.
+    """Vary events and cut their windows out of what training keeps of them.
+
+    Parameters
+    ----------
+    waveforms, bounds
+        ``(batch, training samples)`` and ``(batch, 2)`` samples.
+    noises
+        ``(pieces, clip_samples or more)`` of unit deviation.
 
     Returns
     -------
     tuple of Tensor
-        ``(batch, resolutions, bins, frames)`` logarithms of power, and ``(batch, 4)`` bounds, both as
-        `laennec.train.features.EventLogMel.finished` takes them.
+        ``(batch, clip_samples)`` and ``(batch, 2)``, as `laennec.train.features.EventLogMel` takes them.
     """
-    batch, resolutions, bins, cached = images.shape
-    images = images.float()
-    rows = (torch.arange(bins)[None] / variation.warp[:, None]).round().long().clamp(max=bins - 1)
-    # Faster and slower around the middle of the cached image, so that the window keeps the event.
-    middle = cached / 2
-    shown = torch.arange(frames)[None] + variation.first_frame[:, None]
-    columns = ((shown - middle) * variation.speed[:, None] + middle).round().long().clamp(0, cached - 1)
-    images = images.gather(2, rows[:, None, :, None].expand(-1, resolutions, -1, cached))
-    images = images.gather(3, columns[:, None, None].expand(-1, resolutions, bins, -1))
-    middle_s = middle * frame_s
-    speed, first_s = variation.speed[:, None], variation.first_frame[:, None] * frame_s
-    bounds = (bounds - middle_s) / speed + middle_s - first_s
-    start, end = (bounds[:, :2] + variation.moved_s).unbind(1)
-    start, end = torch.minimum(start, end - 0.1), torch.maximum(end, start + 0.1)
-    heard_from = torch.where(variation.isolated, start, bounds[:, 2])
-    heard_to = torch.where(variation.isolated, end, bounds[:, 3])
-    bounds = torch.stack([start, end, heard_from, heard_to], dim=1)
-    images = images + variation.tilt[:, None, :, None]
-    # Levels of what is added are relative to the mean over the window, which is near the event's.
-    level = images.mean((2, 3), keepdim=True)
-    images = torch.logaddexp(images, level + variation.noise[:, None, :, None])
-    added = (images - level)[variation.partner] + variation.breath[:, None, None, None]
-    return torch.logaddexp(images, level + added), bounds
+    kept = waveforms.shape[1]
+    middle = kept / 2
+    # Faster and slower around the middle, so that the window keeps the event.
+    place = torch.arange(clip_samples)[None] + (kept - clip_samples) // 2 + variation.shift[:, None]
+    position = ((place - middle) * variation.speed[:, None] + middle).clamp(0, kept - 1.001)
+    below = position.floor()
+    share = (position - below).to(waveforms.dtype)
+    below = below.long()
+    samples = waveforms.gather(1, below) * (1 - share) + waveforms.gather(1, below + 1) * share
+    first = (kept - clip_samples) // 2 + variation.shift[:, None]
+    bounds = (
+        ((bounds - middle) / variation.speed[:, None] + middle).round().long() - first
+    ) + variation.moved
+    # What is left of a short event is a tenth of a second at least, and in the window.
+    shortest = min(800, clip_samples)
+    start = bounds[:, 0].clamp(max=clip_samples - shortest)
+    end = torch.maximum(bounds[:, 1], torch.maximum(start, torch.zeros_like(start)) + shortest)
+    if noises is not None:
+        index = torch.arange(clip_samples)[None]
+        inside = (index >= start[:, None]) & (index < end[:, None])
+        level = ((samples.square() * inside).sum(1) / inside.sum(1).clamp_min(1)).sqrt()
+        gain = (variation.noise_gain * level)[:, None]
+        samples = samples + gain * noises[variation.noise, :clip_samples]
+    return samples, torch.stack([start, end], dim=1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """From the clips table to tensors: read every recording once, cut, fit to length, compute images once."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +41,8 @@ class ClipTensors(Dataset[Batch]):
     sex: Tensor
     position: Tensor
     bounds: Tensor | None = None
-    """``(clips, 4)`` seconds, of images of events in their surroundings (`EventLogMel.finished`)."""
+    """``(clips, 2)`` samples, of events whose images are computed batch by batch from the waveforms that then
+    stand in `image` (`laennec.train.features.EventLogMel`)."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -57,29 +57,19 @@ class ClipTensors(Dataset[Batch]):
 
 
 def read_windows(clips: pd.DataFrame, front_end: EventLogMel) -> tuple[Tensor, Tensor]:
-    """Windows around events, each recording decoded once.
+    """Windows around events, for training: they hold what is beside the events, too, for the margin's sake.
 
     Returns
     -------
     tuple of Tensor
-        ``(clips, cached_samples)`` waveforms, zeros where a recording has begun not yet or ended, and
-        ``(clips, 4)`` bounds as `EventLogMel.finished` takes them.
+        ``(clips, training_samples)`` waveforms and ``(clips, 2)`` bounds of the events in samples.
     """
-    rate, samples_wanted = front_end.sample_rate, front_end.cached_samples
-    waveforms, bounds = torch.zeros(len(clips), samples_wanted), torch.zeros(len(clips), 4)
-    start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
-    channel = clips["channel"].fillna(0).to_numpy(int)
-    groups = clips.groupby("path", sort=False).indices
-    for path, rows in track(groups.items(), "reading recordings", total=len(groups)):
-        recording = Recording.read(str(path)).resampled(rate)
-        for row in rows:
-            samples = recording.samples[channel[row]]
-            first, last = start_s[row], end_s[row]
-            if np.isnan(first):
-                first, last = 0.0, samples.size / rate
-            window, where = place(samples, round(first * rate), round(last * rate), samples_wanted)
-            waveforms[row] = torch.from_numpy(window)
-            bounds[row] = torch.tensor(where) / rate
+    rate, length = front_end.sample_rate, front_end.training_samples
+    waveforms, bounds = torch.zeros(len(clips), length), torch.zeros(len(clips), 2, dtype=torch.long)
+    for row, samples, first, last in placed_clips(clips, rate):
+        window, where = place(samples, first, last, length)
+        waveforms[row] = torch.from_numpy(window)
+        bounds[row] = torch.tensor(where)
     return waveforms, bounds
 
 
@@ -167,16 +157,34 @@ def cut_clips(
 
     A clip without a channel is its recording's first; one without a start is the whole recording.
     """
-    channel = clips["channel"].fillna(0).to_numpy(int)
     start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
+    for row, samples in _channels(clips, sample_rate, what):
+        if not np.isnan(start_s[row]):
+            samples = cut(samples, sample_rate, start_s[row], end_s[row], notes=[])
+        yield row, samples
+
+
+def placed_clips(
+    clips: pd.DataFrame, sample_rate: int, what: str = "reading recordings"
+) -> Iterator[tuple[int, np.ndarray, int, int]]:
+    """Row number of each clip, the samples of its whole recording, its first sample and one past its last."""
+    start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
+    for row, samples in _channels(clips, sample_rate, what):
+        if np.isnan(start_s[row]):
+            yield row, samples, 0, samples.size
+        else:
+            first, last = round(start_s[row] * sample_rate), round(end_s[row] * sample_rate)
+            yield row, samples, first, min(max(last, first + 1), samples.size)
+
+
+def _channels(clips: pd.DataFrame, sample_rate: int, what: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Row number of each clip and the channel of its recording, each decoded once."""
+    channel = clips["channel"].fillna(0).to_numpy(int)
     groups = clips.groupby("path", sort=False).indices
     for path, rows in track(groups.items(), what, total=len(groups)):
         recording = Recording.read(str(path)).resampled(sample_rate)
         for row in rows:
-            samples = recording.samples[channel[row]]
-            if not np.isnan(start_s[row]):
-                samples = cut(samples, sample_rate, start_s[row], end_s[row], notes=[])
-            yield int(row), samples
+            yield int(row), recording.samples[channel[row]]
 
 
 def label_indices(clips: pd.DataFrame, labels: Sequence[str]) -> Tensor:
@@ -230,11 +238,12 @@ class FewerNormal(DistributedSampler[Batch]):
         self.kept = max(1, round(share * len(self.normal))) if len(self.normal) else 0
         super().__init__(range(self.kept + len(self.others)), world, rank, seed=seed)  # type: ignore[arg-type]
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         drawn = self.normal[torch.randperm(len(self.normal), generator=generator)[: self.kept]]
         chosen = torch.cat([drawn, self.others])
-        return (int(chosen[place]) for place in super().__iter__())
+        places: Iterator[Any] = super().__iter__()
+        return (int(chosen[place]) for place in places)
 
 
 def training_loader(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from laennec.errors import LaennecError
 from laennec.files import write_text, written_whole
 from laennec.labels import POSITIONS, SEXES
-from laennec.model import EVENT_INPUTS, FORMAT, INPUTS, METADATA_KEY, OUTPUT, RUN_MODEL
+from laennec.model import FORMAT, INPUTS, METADATA_KEY, OUTPUT, RUN_MODEL
 from laennec.train.build import build_parts
 from laennec.train.card import render_card
 from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, PowerSpectrum
@@ -86,49 +86,22 @@ class FitParts(nn.Module):
 
 
 class PlaceEvent(nn.Module):
-    """Lay the window around an event inside the graph, as `laennec.segment.place` does outside.
+    """Lay the window around a clip inside the graph, as `laennec.segment.place` does outside.
 
-    ``(batch, samples)``, ``(batch,)`` valid samples, start and end of the event ``-> (batch, clip_samples)``
-    and ``(batch, 4)`` bounds in seconds, as `EventLogMel.finished` takes them.
+    ``(batch, samples)``, ``(batch,)`` valid samples ``-> (batch, clip_samples)`` and ``(batch, 2)`` bounds.
     """
 
-    def __init__(self, front_end: EventLogMel) -> None:
+    def __init__(self, clip_samples: int) -> None:
         super().__init__()
-        self.sample_rate, self.clip_samples = front_end.sample_rate, front_end.clip_samples
-        self.register_buffer("index", torch.arange(front_end.clip_samples)[None], persistent=False)
+        self.clip_samples = clip_samples
+        self.register_buffer("index", torch.arange(clip_samples)[None], persistent=False)
 
-    def forward(
-        self, waveform: Tensor, length: Tensor, start: Tensor, end: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        begin = torch.div(start + end, 2, rounding_mode="floor") - self.clip_samples // 2
+    def forward(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         index: Tensor = self.index  # type: ignore[assignment]
-        position = index + begin[:, None]
-        inside = (position >= 0) & (position < length[:, None])
-        heard = waveform.gather(1, torch.minimum(position.clamp_min(0), length[:, None] - 1))
-        bounds = torch.stack([start - begin, end - begin, (-begin).clamp_min(0), length - begin], dim=1)
-        return heard * inside.to(waveform.dtype), bounds.to(waveform.dtype) / self.sample_rate
-
-
-class DeployedEventModel(nn.Module):
-    """Window, front end, network and calibrated softmax of a model that hears an event's surroundings."""
-
-    def __init__(self, front_end: EventLogMel, network: nn.Module, temperature: float) -> None:
-        super().__init__()
-        self.place, self.front_end, self.network = PlaceEvent(front_end), front_end, network
-        self.temperature = temperature
-
-    def forward(
-        self,
-        waveform: Tensor,
-        length: Tensor,
-        age_years: Tensor,
-        sex: Tensor,
-        position: Tensor,
-        start: Tensor,
-        end: Tensor,
-    ) -> Tensor:
-        image = self.front_end(*self.place(waveform, length, start, end))
-        return (self.network(image, age_years, sex, position) / self.temperature).softmax(1)
+        begin = torch.div(length, 2, rounding_mode="floor") - self.clip_samples // 2
+        position = (index + begin[:, None]).clamp_min(0)
+        heard = waveform.gather(1, torch.minimum(position, length[:, None] - 1))
+        return heard, torch.stack([-begin, length - begin], dim=1)
 
 
 class DeployedModel(nn.Module):
@@ -142,7 +115,8 @@ class DeployedModel(nn.Module):
     def forward(
         self, waveform: Tensor, length: Tensor, age_years: Tensor, sex: Tensor, position: Tensor
     ) -> Tensor:
-        image = self.front_end(self.fit(waveform, length))
+        fitted = self.fit(waveform, length)
+        image = self.front_end(*fitted) if isinstance(fitted, tuple) else self.front_end(fitted)
         return (self.network(image, age_years, sex, position) / self.temperature).softmax(1)
 
 
@@ -150,6 +124,8 @@ def fitting(front_end: FrontEnd, padding: str) -> nn.Module:
     """What brings a clip to the length, or to the parts, that a front end takes."""
     if isinstance(front_end, CycleLogMel):
         return FitParts(front_end, padding)
+    if isinstance(front_end, EventLogMel):
+        return PlaceEvent(front_end.clip_samples)
     return FitLength(front_end.clip_samples, padding)
 
 
@@ -177,15 +153,9 @@ def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, FrontEnd, nn.Module, 
     return recipe, front_end.eval(), network.eval(), saved["temperature"]
 
 
-def deployed(run: str | os.PathLike[str]) -> nn.Module:
+def deployed(run: str | os.PathLike[str]) -> DeployedModel:
     """The PyTorch model of a run: the reference that its exported file is held to."""
     recipe, front_end, network, temperature = read_run(run)
-    return _deployed(recipe, front_end, network, temperature)
-
-
-def _deployed(recipe: Recipe, front_end: FrontEnd, network: nn.Module, temperature: float) -> nn.Module:
-    if isinstance(front_end, EventLogMel):
-        return DeployedEventModel(front_end, network, temperature).eval()
     return DeployedModel(fitting(front_end, recipe.padding), front_end, network, temperature).eval()
 
 
@@ -217,7 +187,7 @@ def export(
     for part in front_end.modules():
         if isinstance(part, PowerSpectrum):
             part.as_convolution = True
-    module = _deployed(recipe, front_end, network, temperature)
+    module = DeployedModel(fitting(front_end, recipe.padding), front_end, network, temperature).eval()
     cycles = isinstance(front_end, CycleLogMel)
     window_s = front_end.clip_samples / front_end.sample_rate
     told = Path(run) / "card.json"
@@ -251,16 +221,12 @@ def export(
         torch.tensor([1, 0]),
         torch.tensor([2, 0]),
     )
-    names = list(INPUTS)
-    if isinstance(front_end, EventLogMel):
-        names += EVENT_INPUTS
-        example += (torch.tensor([samples // 8, 0]), torch.tensor([samples // 4, samples // 4]))
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
     write_model(
         module,
-        dict(zip(names, example, strict=True)),
+        dict(zip(INPUTS, example, strict=True)),
         [OUTPUT],
-        ({0: batch, 1: length}, *([{0: batch}] * (len(names) - 1))),
+        ({0: batch, 1: length}, {0: batch}, {0: batch}, {0: batch}, {0: batch}),
         metadata,
         out,
     )

@@ -29,7 +29,7 @@ RECORDING_FLOOR = (
 )
 RECORDING_DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
 EVENT_DEVIATION = 3.0  # of log power around an event's level, over SPRSound's events
-EVENT, CONTEXT, EMPTY = 1.0, 0.0, -1.0  # what the last channel of an event's image says of a frame
+INSIDE, OUTSIDE = 1.0, -1.0  # what the last channel of an event's image says of a frame
 VTLP_BOUNDARY = 4800 / 16_000  # of the sample rate: Jaitly & Hinton's F_hi at their sample rate
 
 
@@ -284,16 +284,14 @@ class RecordingLogMel(nn.Module):
 
 
 class EventLogMel(nn.Module):
-    """Log-mel spectrograms of an event where it stands in its recording, and where in them it is.
+    """Log-mel spectrograms of an event in a window of silence, and where in it the event is.
 
-    A window of `window_s` is laid around the middle of the event; what lies outside the recording is empty.
     One channel a resolution, each against the event's own level (its mean logarithm over time and bands), so
-    that gain does not matter and the answer with context and without it start from the same picture. A last
-    channel holds `EVENT` where the event is, `CONTEXT` beside it and `EMPTY` where there is no sound, so that
-    the network is told how long the event lasts. The bands end at 2 kHz, which the slowest devices record
-    (4 kHz) and lung sounds hardly exceed.
+    that gain does not matter; a last channel is `INSIDE` where the event is and `OUTSIDE` beside it, so that
+    the network is told how long the event lasts and never hears its own padding. The bands end at 2 kHz,
+    which the slowest devices record (4 kHz) and lung sounds hardly exceed.
 
-    ``(batch, window samples)`` and bounds ``(batch, 4)`` ``-> (batch, resolutions + 1, bands, frames)``.
+    ``(batch, clip_samples)`` and bounds ``(batch, 2)`` ``-> (batch, resolutions + 1, bands, frames)``.
 
     Parameters
     ----------
@@ -301,7 +299,7 @@ class EventLogMel(nn.Module):
         Lengths of the analysis windows in samples, one a resolution: long ones tell a wheeze's pitch, short
         ones a crackle's time.
     margin_s
-        By which cached images are wider on either side, so that training can move the window.
+        By which the waveforms of training are longer on either side, so that it can move boundaries.
     """
 
     mel: Tensor
@@ -309,8 +307,8 @@ class EventLogMel(nn.Module):
     def __init__(
         self,
         sample_rate: int = 8000,
-        window_s: float = 3.2,
-        windows: Sequence[int] = (512,),
+        clip_s: float = 2.4,
+        windows: Sequence[int] = (512, 128),
         hop_length: int = 128,
         bands: int = 64,
         fmin_hz: float = 40.0,
@@ -320,59 +318,49 @@ class EventLogMel(nn.Module):
         super().__init__()
         n_fft = max(windows)
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
-        self.window_s, self.margin_s = window_s, margin_s
-        self.clip_samples = round(window_s * sample_rate)
+        self.clip_samples = round(clip_s * sample_rate)
+        self.margin_samples = round(margin_s * sample_rate)
         self.frames = 1 + self.clip_samples // hop_length
-        self.margin_frames = math.ceil(margin_s * sample_rate / hop_length)
         self.channels = len(windows) + 1
         self.powers = nn.ModuleList(
             PowerSpectrum(n_fft, hop_length, window_length=length) for length in windows
         )
-        # Windows of any length measure noise alike.
-        self.gains = [
-            float((self.powers[0].window.square().sum() / power.window.square().sum()).item())
-            for power in self.powers
-        ]
+        energy = [float(np.square(np.hanning(length + 1)).sum()) for length in windows]
+        self.gains = [energy[0] / own for own in energy]  # windows of any length measure noise alike
         matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
         self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
 
     @property
-    def cached_samples(self) -> int:
-        """Samples of the window with a margin on either side."""
-        return self.clip_samples + 2 * self.margin_frames * self.hop_length
+    def training_samples(self) -> int:
+        """Samples of the waveforms of training: a clip with a margin on either side."""
+        return self.clip_samples + 2 * self.margin_samples
 
-    def unnormalised(self, waveform: Tensor) -> Tensor:
-        """Natural logarithm of the mel bands' power, ``(batch, resolutions, bands, frames)``."""
-        images = [
-            log_above(power(waveform) * gain @ self.mel, RECORDING_FLOOR).transpose(1, 2)
-            for power, gain in zip(self.powers, self.gains, strict=True)
-        ]
-        return torch.stack(images, dim=1)
-
-    def finished(self, images: Tensor, bounds: Tensor) -> Tensor:
-        """Images against the event's level, with the channel that marks it.
+    def forward(self, waveform: Tensor, bounds: Tensor) -> Tensor:
+        """Images of events.
 
         Parameters
         ----------
-        images
-            ``(batch, resolutions, bands, frames)`` from `unnormalised`.
+        waveform
+            ``(batch, clip_samples)``; what is outside the bounds is not heard.
         bounds
-            ``(batch, 4)`` seconds from the first frame: start and end of the event, and of what is heard.
+            ``(batch, 2)`` samples: first of the event, and one past its last.
         """
-        at_s = torch.arange(images.shape[3], device=images.device) * (self.hop_length / self.sample_rate)
-        start, end, first, last = (bounds[:, k : k + 1] for k in range(4))
-        half = 0.5 * self.hop_length / self.sample_rate  # the shortest event still has a frame
-        event = ((at_s >= start - half) & (at_s < end + half)).to(images.dtype)
-        heard = ((at_s >= first - half) & (at_s < last + half)).to(images.dtype)
-        weight = event / event.sum(1, keepdim=True).clamp_min(1.0)
-        level = (images.mean(2) * weight[:, None]).sum(2)
-        relative = ((images - level[:, :, None, None]) / EVENT_DEVIATION).clamp(-4.0, 4.0)
-        mark = event * EVENT + heard * (1 - event) * CONTEXT + (1 - heard) * (1 - event) * EMPTY
-        shown = relative * torch.maximum(heard, event)[:, None, None]
-        return torch.cat([shown, mark[:, None, None].expand(-1, 1, self.bands, -1)], dim=1)
-
-    def forward(self, waveform: Tensor, bounds: Tensor) -> Tensor:
-        return self.finished(self.unnormalised(waveform), bounds)
+        first, last = bounds[:, :1], bounds[:, 1:]
+        place = torch.arange(waveform.shape[1], device=waveform.device)
+        waveform = waveform * ((place >= first) & (place < last)).to(waveform.dtype)
+        middle = torch.arange(self.frames, device=waveform.device) * self.hop_length
+        half = self.hop_length // 2  # so that the shortest event has a frame
+        inside = ((middle >= first - half) & (middle < last + half)).to(waveform.dtype)
+        weight = inside / inside.sum(1, keepdim=True).clamp_min(1.0)
+        channels = []
+        for power, gain in zip(self.powers, self.gains, strict=True):
+            image = log_above(power(waveform) * gain @ self.mel, RECORDING_FLOOR).transpose(1, 2)
+            level = (image.mean(1) * weight).sum(1)
+            relative = ((image - level[:, None, None]) / EVENT_DEVIATION).clamp(-4.0, 4.0)
+            channels.append(relative * inside[:, None])
+        mark = inside * INSIDE + (1 - inside) * OUTSIDE
+        channels.append(mark[:, None].expand(-1, self.bands, -1))
+        return torch.stack(channels, dim=1)
 
 
 class CycleLogMel(nn.Module):

@@ -185,8 +185,7 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
         return TrainingData(clips, split, front_end, tensors, more)
     if isinstance(front_end, EventLogMel):
         waveforms, bounds = read_windows(clips, front_end)
-        images = extract(front_end, waveforms).half()
-        return TrainingData(clips, split, front_end, ClipTensors(images, *told, bounds))
+        return TrainingData(clips, split, front_end, ClipTensors(waveforms, *told, bounds))
     if waveforms is None:
         waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
     images = extract(front_end, waveforms)
@@ -398,10 +397,7 @@ def predict_logits(
     network.eval()
     batches = validation_loader(clips, batch_size)
     return torch.cat(
-        [
-            network(seen(b, front_end), b["age_years"], b["sex"], b["position"]).float()
-            for b in batches
-        ]
+        [network(seen(b, front_end), b["age_years"], b["sex"], b["position"]).float() for b in batches]
     )
 
 

@@ -67,8 +67,7 @@ def gather(clips: pd.DataFrame, recipe: Recipe, folds: int) -> Material:
     told = (label_indices(clips, recipe.labels), *metadata_tensors(clips))
     if isinstance(front_end, EventLogMel):
         waveforms, bounds = read_windows(clips, front_end)
-        # Half precision holds logarithms of power to a hundredth, and half the memory.
-        tensors = ClipTensors(extract(front_end, waveforms).half(), *told, bounds)
+        tensors = ClipTensors(waveforms, *told, bounds)
     else:
         waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
         tensors = ClipTensors(extract(front_end, waveforms), *told)
@@ -118,10 +117,6 @@ def run_fold(
     make_folder(folder)
     clips = material.clips[material.folds[fold].validation]
     write_predictions(folder / "predictions.csv", _predictions(clips, recipe, logits))
-    if held_out.bounds is not None:
-        alone = torch.cat([held_out.bounds[:, :2]] * 2, dim=1)
-        logits = predict_logits(network, replace(held_out, bounds=alone), material.front_end)
-        write_predictions(folder / "predictions-cut.csv", _predictions(clips, recipe, logits))
     with written_whole(folder / "model.pt") as temporary:
         torch.save(
             {

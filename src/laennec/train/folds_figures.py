@@ -1,4 +1,4 @@
-"""What a cross-validation shows: scores with intervals over patients, pairs of classes, groups of patients."""
+"""What a cross-validation shows: scores and intervals over patients, pairs of classes, groups of patients."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -45,7 +45,10 @@ def groups(clips: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     return {
         "age": {name: (age >= low) & (age < high) for name, (low, high) in AGES.items()},
         **{
-            name: {str(value): (clips[column] == value).to_numpy() for value in sorted(clips[column].dropna().unique())}
+            name: {
+                str(value): (clips[column] == value).to_numpy()
+                for value in sorted(clips[column].dropna().unique())
+            }
             for name, column in (("sex", "sex"), ("position", "location"))
         },
     }

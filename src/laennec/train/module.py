@@ -1,5 +1,6 @@
 """The Lightning module: loss, augmentation, optimiser, validation metrics."""
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from laennec import metrics
+from laennec.simulate.other import ward_noise
 from laennec.train.augment import (
     draw_event_variation,
     draw_hidden_metadata,
@@ -21,7 +23,7 @@ from laennec.train.augment import (
     vary_images,
 )
 from laennec.train.data import Batch
-from laennec.train.features import EventLogMel
+from laennec.train.features import EVENT_DEVIATION, EventLogMel
 from laennec.train.recipe import Recipe
 
 # Adam moves every weight by about the learning rate, so the output of a layer moves in proportion to the
@@ -52,6 +54,9 @@ class Classifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.front_end = [front_end]  # in a list, so that it is no part of the module
+        self.noises: Tensor | None = None
+        if isinstance(front_end, EventLogMel) and recipe.augmentation.noise > 0:
+            self.noises = ward_noises(front_end.clip_samples / front_end.sample_rate, front_end.sample_rate)
         self.memory_format = memory_format(network)
         self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.recipe = recipe
@@ -89,14 +94,18 @@ class Classifier(L.LightningModule):
         batch = dict(batch)
         front_end = self.front_end[0]
         if isinstance(front_end, EventLogMel):
+            noises = self.noises
             drawn = draw_event_variation(
-                batch["label"] == 0, front_end.bands, front_end.margin_frames, settings
+                len(target), front_end, settings, 0 if noises is None else len(noises)
             )
-            frame_s = front_end.hop_length / front_end.sample_rate
-            images, bounds = vary_events(
-                batch["image"], batch.pop("bounds"), drawn, front_end.frames, frame_s
+            clip, bounds = vary_events(
+                batch["image"], batch.pop("bounds"), drawn, front_end.clip_samples, noises
             )
-            batch["image"] = front_end.finished(images, bounds)
+            image = front_end(clip, bounds)
+            # A response adds to the sound where there is any; the level does not stay at zero for it.
+            heard = image[:, -1:] > 0
+            sound = image[:, :-1] + drawn.tilt[:, None, :, None] / EVENT_DEVIATION * heard
+            batch["image"] = torch.cat([sound, image[:, -1:]], dim=1)
         count, _, bins, frames = batch["image"].shape
         if settings.circular_shift or settings.frequency_masks or settings.time_masks:
             variation = draw_image_variation(count, bins, frames, settings)
@@ -202,6 +211,13 @@ class Classifier(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+@functools.cache
+def ward_noises(duration_s: float, sample_rate: int, pieces: int = 200) -> Tensor:
+    """Pieces of noise to train with, ``(pieces, samples)`` of unit deviation; always the same."""
+    made = [ward_noise(np.random.default_rng([1, piece]), duration_s, sample_rate) for piece in range(pieces)]
+    return torch.from_numpy(np.stack(made).astype(np.float32))
+
+
 def memory_format(network: nn.Module) -> torch.memory_format:
     """Channels last, which is faster, where it is safe.
 
@@ -217,9 +233,8 @@ def seen(batch: Batch, front_end: nn.Module | None) -> Tensor:
     if "bounds" not in batch:
         return batch["image"]
     assert isinstance(front_end, EventLogMel)
-    margin = front_end.margin_frames
-    images = batch["image"][..., margin : margin + front_end.frames].float()
-    return front_end.finished(images, batch["bounds"] - margin * front_end.hop_length / front_end.sample_rate)
+    margin = (batch["image"].shape[1] - front_end.clip_samples) // 2
+    return front_end(batch["image"][:, margin : margin + front_end.clip_samples], batch["bounds"] - margin)
 
 
 def event_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:

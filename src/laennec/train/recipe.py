@@ -40,18 +40,14 @@ class Augmentation:
     boundary_jitter_s: float = 0.0
     """How far the boundaries of an event are moved at most, each by itself. This and what follows is for the
     front end ``event-log-mel``."""
-    isolate: float = 0.0
-    """Chance that an event is heard without its surroundings, as one that was cut out before."""
     speed: float = 0.0
-    """Largest change of tempo, as a share of it."""
-    warp: float = 0.0
-    """Largest change of all frequencies, as a share of them."""
+    """Largest change of speed, tempo and pitch together, as a share of it."""
     tilt: float = 0.0
     """Largest gain of a random frequency response, in natural logarithms of power: another stethoscope."""
     noise: float = 0.0
-    """Chance of steady noise of random level and colour."""
-    breath: float = 0.0
-    """Chance that a normal event of the batch is added at a random lower level; the label stays."""
+    """Chance that noise of a ward is added: ventilation, voices, a monitor (`laennec.simulate.other`)."""
+    noise_snr_db: tuple[float, ...] = (0.0, 30.0)
+    """Lowest and highest level of the event over that of the noise."""
     metadata_dropout: float = 0.15
     """Chance that age, sex or position, each by itself, is hidden from the model in training."""
     stretch_labels: tuple[str, ...] = ()
@@ -194,8 +190,8 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     Parameters
     ----------
     settings
-        Such as ``epochs=30`` or ``augmentation.mixup=0.3``: the value as TOML writes it; what is no TOML value
-        is a text.
+        Such as ``epochs=30`` or ``augmentation.mixup=0.3``: the value as TOML writes it; what is no TOML
+        value is a text.
     """
     table = recipe_to_dict(recipe)
     for setting in settings:
