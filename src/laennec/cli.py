@@ -264,6 +264,7 @@ def crossvalidate(
     only: tuple[int, ...] = (),
     set_: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = (),
     against: Path | None = None,
+    final: bool = False,
     accelerator: str = "auto",
     threads: int = 0,
 ) -> int:
@@ -272,7 +273,8 @@ def crossvalidate(
 
     OUT receives each fold's model and predictions, and of all of them predictions.csv (one a seed),
     metrics.json and tables.txt: scores with 95 % intervals over patients, averaged over the seeds. Nothing is
-    chosen on a fold; its model is that of the last epoch.
+    chosen on a fold; its model is that of the last epoch. With --final, a model of all patients besides, as
+    model.onnx, whose card holds these figures.
 
     Example:  laennec crossvalidate default --data ~/data/SPRSound --out runs/cv --seeds 0 1 2
 
@@ -289,6 +291,7 @@ def crossvalidate(
         only: Numbers of the folds to run, from 1; all otherwise.
         set_: Settings in place of the recipe's, such as epochs=30 or augmentation.mixup=0.3.
         against: Another cross-validation's folder with the same folds: differences, with paired intervals.
+        final: Train on everybody when the folds are done, with the first seed, and export.
         accelerator: auto, cpu or gpu.
         threads: CPU threads; 0 uses all cores.
     """
@@ -298,7 +301,7 @@ def crossvalidate(
 
     chosen = with_settings(load_recipe(recipe, dataset=dataset), set_)
     hardware = Hardware(accelerator, threads=threads)
-    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, hardware)
+    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, final, hardware)
 
 
 def transfer(

@@ -48,12 +48,21 @@ def _data(data: Mapping[str, Any]) -> list[str]:
 def _figures(metrics: Mapping[str, Any]) -> list[str]:
     if not metrics:
         return []
+    seeds = metrics.get("seeds")
+    told = (
+        f"Cross-validation, {metrics['clips']} events of {metrics['patients']} patients "
+        f"({metrics['split']}; "
+        f"mean of seeds {', '.join(map(str, seeds))}): each was answered for by a model of the same recipe that "
+        "never heard the patient. The file itself was trained on all of them, and has no figures of its own."
+        if seeds
+        else f"On the validation side, {metrics['clips']} events of {metrics['patients']} patients (split "
+        f"{metrics['split']}). The best epoch and the temperature were chosen there, so the figures are "
+        "somewhat optimistic."
+    )
     lines = [
         "## Figures",
         "",
-        f"On the validation side, {metrics['clips']} events of {metrics['patients']} patients (split "
-        f"{metrics['split']}). The best epoch and the temperature were chosen there, so the figures are "
-        "somewhat optimistic. Intervals: 95 %, bootstrap over patients.",
+        f"{told} Intervals: 95 %, bootstrap over patients.",
         "",
         f"Command: `{metrics['command']}`",
         "",
@@ -70,4 +79,17 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
             "–" if found[name] is None else f"{found[name]:.3f}" for name in ("precision", "recall", "f1")
         )
         lines.append(f"| {label} | {found['clips']} | {found['subjects']} | {' | '.join(scores)} |")
+    for name, members in metrics.get("groups", {}).items():
+        lines += [
+            "",
+            f"| {name} | events | patients | Se | Sp | Score | 95 % |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for member, found in members.items():
+            if found["clips"]:
+                scores = (found["scores"][key] for key in ("sensitivity", "specificity", "challenge_score"))
+                written = " | ".join("–" if value is None else f"{value:.3f}" for value in scores)
+                interval = found["intervals"]["challenge_score"]
+                between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+                lines.append(f"| {member} | {found['clips']} | {found['patients']} | {written} | {between} |")
     return [*lines, ""]

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
-from laennec.train.folds import cross_validate_recipe, gather, stacked
+from laennec.train.folds import Material, cross_validate_recipe, gather, stacked, train_on_everybody
 from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.recipe import Recipe, recipe_from_dict
 from laennec.web.evaluation import evaluation_page
@@ -92,9 +93,12 @@ def crossvalidate_recipe(
     seeds: Sequence[int],
     only: Sequence[int],
     against: Path | None,
+    final: bool,
     hardware: Hardware,
 ) -> int:
-    """Cross-validate a recipe and write what it shows."""
+    """Cross-validate a recipe and write what it shows; with `final`, train on everybody and export."""
+    if final and only:
+        raise UsageError("--final needs all folds; leave out --only")
     if not seeds or any(not 1 <= number <= folds for number in only):
         raise UsageError(f"give a seed or more, and --only numbers from 1 to {folds}")
     make_folder(out)
@@ -123,7 +127,24 @@ def crossvalidate_recipe(
     text = render_tables(told) + render_differences(told)
     write_text(out / "tables.txt", text)
     print(text)
+    if final:
+        print(f"model: {final_model(material, replace(recipe, seed=seeds[0]), out, hardware, told)}")
     return 0
+
+
+def final_model(
+    material: Material, recipe: Recipe, out: Path, hardware: Hardware, told: dict[str, Any]
+) -> Path:
+    """Train on everybody after a cross-validation and export, with its figures in the card."""
+    everybody = replace(recipe, split="none")
+    if not (out / "model.pt").exists():
+        print("everybody", file=sys.stderr, flush=True)
+        train_on_everybody(material, recipe, out, hardware, sys.stderr.isatty())
+    data = card(everybody, material.clips, make_split(material.clips, everybody))
+    measured = summary(told, material.clips["clip_id"])
+    data["metrics"] = {**measured, "seeds": told["provenance"]["seeds"], "groups": told["groups"]}
+    write_json(out / "card.json", data)
+    return export(out, out / RUN_MODEL)
 
 
 def digest(clip_ids: Iterable[str]) -> str:

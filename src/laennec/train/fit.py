@@ -63,6 +63,7 @@ from laennec.train.data import (
     training_loader,
     validation_loader,
 )
+from laennec.train.decision import fit_decision, shift_normal
 from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, extract
 from laennec.train.module import Classifier, seen
 from laennec.train.recipe import Recipe, changed_settings, parent_of, recipe_to_dict
@@ -447,6 +448,10 @@ def finish_run(
         # The temperature is fitted on the validation side, which no weight was trained on. A model trained
         # on everything has no such side and takes that of the run that selected it (`export`).
         logits = predict_logits(network, validation, data.front_end)
+        if recipe.decision == "score" and chooses_epoch(recipe):
+            decision = fit_decision(logits.double().numpy(), validation.label.numpy())
+            shift_normal(network, decision.shift)
+            logits[:, 0] += decision.shift
         temperature = fit_temperature(logits, validation.label) if chooses_epoch(recipe) else 1.0
         probabilities = (logits.double() / temperature).softmax(1).numpy()
         found = predictions(clips_of(data, "validation"), recipe.labels, probabilities)

@@ -1,7 +1,8 @@
 """Cross-validation of a recipe: every patient is answered for by a model that never heard that patient.
 
 A fold is the unit of work: its folder is a run folder without logs, and what is finished is not done again.
-Nothing is chosen on a fold: its model is that of the last epoch.
+Nothing is chosen on a fold: its model is that of the last epoch, and where its answers turn from Normal to
+another class is fitted on the other folds.
 """
 
 import json
@@ -32,10 +33,13 @@ from laennec.train.data import (
     subset,
     training_loader,
 )
+from laennec.train.decision import Decision, fit_decision, shift_normal
 from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, extract
 from laennec.train.fit import Hardware, in_taxonomy, machine, predict_logits, quiet, tuned_cpu
 from laennec.train.module import Classifier
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
+
+TINY = 1e-12  # added to probabilities before their logarithm
 
 
 @dataclass(frozen=True)
@@ -117,16 +121,7 @@ def run_fold(
     make_folder(folder)
     clips = material.clips[material.folds[fold].validation]
     write_predictions(folder / "predictions.csv", _predictions(clips, recipe, logits))
-    with written_whole(folder / "model.pt") as temporary:
-        torch.save(
-            {
-                "front_end": material.front_end.state_dict(),
-                "network": network.state_dict(),
-                "temperature": 1.0,
-                "recipe": recipe_to_dict(recipe),
-            },
-            temporary,
-        )
+    save_model(folder, material.front_end, network, 1.0, recipe)
     write_json(
         folder / "fold.json",
         {
@@ -137,6 +132,39 @@ def run_fold(
             "machine": machine(),
         },
     )
+
+
+def save_model(
+    folder: Path, front_end: FrontEnd, network: nn.Module, temperature: float, recipe: Recipe
+) -> None:
+    """Write ``model.pt`` as a run folder has it, so that `laennec.train.export` reads it."""
+    with written_whole(folder / "model.pt") as temporary:
+        torch.save(
+            {
+                "front_end": front_end.state_dict(),
+                "network": network.state_dict(),
+                "temperature": temperature,
+                "recipe": recipe_to_dict(recipe),
+            },
+            temporary,
+        )
+
+
+def train_on_everybody(
+    material: Material, recipe: Recipe, out: Path, hardware: Hardware, progress: bool = False
+) -> None:
+    """Train the model to ship after its cross-validation: on all clips, with the folds' decision."""
+    everything = material.images
+    if not isinstance(material.front_end, EventLogMel):
+        material.front_end.fit_statistics(everything.image)
+        everything = replace(everything, image=material.front_end.normalised(everything.image))
+    files = [fold_folder(out, recipe.seed, fold) / "predictions.csv" for fold in range(len(material.folds))]
+    decision = overall_decision([read_predictions(path) for path in files])
+    with tuned_cpu(1, hardware.threads):
+        network = train_last_epoch(everything, recipe, material.front_end, hardware, progress)
+    if recipe.decision == "score":
+        shift_normal(network, decision.shift)
+    save_model(out, material.front_end, network, decision.temperature, replace(recipe, split="none"))
 
 
 def _predictions(clips: pd.DataFrame, recipe: Recipe, logits: Tensor) -> Predictions:
@@ -180,8 +208,34 @@ def cross_validate_recipe(
                 on_fold(seed, fold)
                 run_fold(material, seeded, fold, folder, hardware or Hardware(), progress)
             parts.append(read_predictions(folder / "predictions.csv"))
+        if recipe.decision == "score" and len(parts) > 1:
+            parts = decided(parts)
         found.append(pooled(parts))
     return found
+
+
+def decided(parts: Sequence[Predictions]) -> list[Predictions]:
+    """The folds' predictions with the decision of each fitted on the others."""
+    logits = [np.log(part.probabilities + TINY) for part in parts]
+    labels = [_indices(part) for part in parts]
+    found = []
+    for place, part in enumerate(parts):
+        others = [k for k in range(len(parts)) if k != place]
+        decision = fit_decision(
+            np.concatenate([logits[k] for k in others]), np.concatenate([labels[k] for k in others])
+        )
+        found.append(replace(part, probabilities=decision.applied(logits[place])))
+    return found
+
+
+def overall_decision(parts: Sequence[Predictions]) -> Decision:
+    """The decision fitted on all folds: that of a model which is trained on everybody."""
+    logits = np.concatenate([np.log(part.probabilities + TINY) for part in parts])
+    return fit_decision(logits, np.concatenate([_indices(part) for part in parts]))
+
+
+def _indices(predictions: Predictions) -> np.ndarray:
+    return np.array([predictions.classes.index(label) for label in predictions.labels])
 
 
 def _finished(folder: Path, recipe: Recipe, material: Material, fold: int) -> bool:
