@@ -260,9 +260,9 @@ def merged(predictions: Predictions) -> Predictions:
     classes = (normal, adventitious, *ignored)
     member = np.array([[names[name] == merged for merged in classes] for name in predictions.classes], float)
     labels = tuple(names[label] for label in predictions.labels)
-    return replace(
-        predictions, labels=labels, classes=classes, probabilities=predictions.probabilities @ member
-    )
+    # A sum may be more than one by its rounding.
+    probabilities = np.minimum(predictions.probabilities @ member, 1.0)
+    return replace(predictions, labels=labels, classes=classes, probabilities=probabilities)
 
 
 def _task(predictions: Predictions, draws: int, seed: int) -> dict[str, Any]:

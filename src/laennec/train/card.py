@@ -52,8 +52,9 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     told = (
         f"Cross-validation, {metrics['clips']} events of {metrics['patients']} patients "
         f"({metrics['split']}; "
-        f"mean of seeds {', '.join(map(str, seeds))}): each was answered for by a model of the same recipe that "
-        "never heard the patient. The file itself was trained on all of them, and has no figures of its own."
+        f"mean of seeds {', '.join(map(str, seeds))}): each was answered for by a model of the same recipe "
+        "that never heard the patient. The file itself was trained on all of them, and has no figures of its "
+        "own."
         if seeds
         else f"On the validation side, {metrics['clips']} events of {metrics['patients']} patients (split "
         f"{metrics['split']}). The best epoch and the temperature were chosen there, so the figures are "
