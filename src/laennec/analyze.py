@@ -524,6 +524,7 @@ def _by_boundaries(
     remarks: _Remarks,
 ) -> Iterator[Event]:
     from laennec.audio import SILENT_SHARE, silent_share
+    from laennec.model import CENTRE
     from laennec.segment import cut
 
     rate, duration_s = recording.sample_rate, recording.duration_s
@@ -533,7 +534,7 @@ def _by_boundaries(
     if too_long:
         remarks.notes.append(
             f"{too_long} of {len(boundaries)} given events last longer than the {model.card.clip_s:g} s that "
-            "the model hears; it judged their beginnings"
+            f"the model hears; it judged their {'middles' if model.card.padding == CENTRE else 'beginnings'}"
         )
     for channel in channels:
         heard: list[tuple[Boundary, Any]] = []

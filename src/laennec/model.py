@@ -38,6 +38,7 @@ INPUTS = {
     "position": "tensor(int64)",
 }
 OUTPUT = "probabilities"
+CENTRE = "centre"  # a padding: silence on both sides of a clip, and of one that is too long, its middle
 
 BATCH_CLIPS = 8  # more are no faster on a processor, and memory grows with them
 BATCH_SAMPLES = 2**20  # of a padded batch, 4 MiB, so that one long clip does not make eight of them
@@ -63,10 +64,11 @@ class ModelCard:
     sample_rate : int
         Hz, of the waveform the graph takes.
     clip_samples : int
-        What the model hears of a clip: its first `clip_samples` samples; a shorter clip is filled up by
-        `padding`, inside the graph.
+        What the model hears of a clip: its first `clip_samples` samples, or those in its middle where
+        `padding` is ``centre``; a shorter clip is filled up by `padding`, inside the graph.
     padding : str
-        ``tile``, ``zero`` or ``sample``, see :func:`laennec.segment.fit_length`.
+        ``tile``, ``zero`` or ``sample``, see :func:`laennec.segment.fit_length`; or ``centre``: silence on
+        both sides.
     sexes, positions : tuple of str
         Vocabularies of the metadata inputs; index 0 means "not known", 1 the first of these.
     temperature : float

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from laennec.errors import LaennecError
 from laennec.files import write_text, written_whole
 from laennec.labels import POSITIONS, SEXES
-from laennec.model import FORMAT, INPUTS, METADATA_KEY, OUTPUT, RUN_MODEL
+from laennec.model import CENTRE, FORMAT, INPUTS, METADATA_KEY, OUTPUT, RUN_MODEL
 from laennec.train.build import build_parts
 from laennec.train.card import render_card
 from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, PowerSpectrum
@@ -201,7 +201,7 @@ def export(
         "normal": recipe.labels[0],
         "sample_rate": front_end.sample_rate,
         "clip_samples": front_end.clip_samples,
-        "padding": "zero" if isinstance(front_end, EventLogMel) else recipe.padding,
+        "padding": CENTRE if isinstance(front_end, EventLogMel) else recipe.padding,
         "sexes": list(SEXES),
         "positions": list(POSITIONS),
         "temperature": temperature,
