@@ -1,0 +1,70 @@
+"""How long one clip takes on one core: the shipped model, another one, and the shipped one in int8.
+
+    OMP_NUM_THREADS=1 python benchmarks/clip.py [--model other.onnx]
+
+Medians of one run each; int8 is ONNX Runtime's dynamic quantisation of weights and activations.
+"""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from laennec.model import LungModel, load_model
+
+
+def milliseconds(model: LungModel, seconds: float, rounds: int) -> tuple[float, float]:
+    """Median and 95th percentile of the time that a clip takes, in milliseconds."""
+    rng = np.random.default_rng(0)
+    clip = (0.1 * rng.standard_normal(round(seconds * model.card.sample_rate))).astype(np.float32)
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        model.predict([clip], model.card.sample_rate)
+        taken.append(1e3 * (time.perf_counter() - started))
+    return float(np.median(taken)), float(np.percentile(taken, 95))
+
+
+def int8(path: str, folder: Path) -> LungModel:
+    """The same model with 8-bit weights and activations."""
+    logging.disable(logging.WARNING)
+    plain, small = folder / "plain.onnx", folder / "int8.onnx"
+    graph = onnx.load(path)
+    graph.graph.ClearField("value_info")  # shapes that the quantiser would trip over
+    onnx.save(graph, plain)
+    quantize_dynamic(plain, small, weight_type=QuantType.QUInt8)
+    made = onnx.load(small)
+    kept = {entry.key: entry.value for entry in graph.metadata_props}
+    onnx.helper.set_model_props(made, kept)
+    onnx.save(made, small)
+    return load_model(small)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="another model file to compare with")
+    parser.add_argument("--rounds", type=int, default=200)
+    asked = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        default = load_model()
+        models = {"default": default, "int8": int8(default.source, Path(folder))}
+        if asked.model:
+            models[Path(asked.model).stem] = load_model(asked.model)
+        reference = None
+        for name, model in models.items():
+            median, high = milliseconds(model, 1.3, asked.rounds)
+            reference = reference or median
+            size = Path(model.source).stat().st_size / 1e6
+            print(
+                f"{name:12} {median:6.2f} ms a clip of 1.3 s (95 % below {high:.2f}), {size:.2f} MB, "
+                f"{median / reference:.2f} times the default's time"
+            )
+
+
+if __name__ == "__main__":
+    main()
