@@ -234,6 +234,18 @@ def test_item_of_a_batch_equals_the_item_alone_and_a_seed_repeats() -> None:
     assert (draw_event_variation(400, front_end, settings, 0).noise_gain == 0).all()  # no noise at hand
 
 
+def test_everything_happens_where_the_batch_is() -> None:
+    device = torch.device("meta")  # a tensor left behind on the processor would be refused
+    front_end = EventLogMel().to(device)
+    settings = Augmentation(boundary_jitter_s=0.1, speed=0.1, tilt=0.5, noise=0.5)
+    drawn = draw_event_variation(2, front_end, settings, 3).to(device)
+    waveforms = torch.zeros(2, front_end.training_samples, device=device)
+    bounds = torch.zeros(2, 2, dtype=torch.long, device=device)
+    pieces = torch.zeros(3, front_end.clip_samples, device=device)
+    clip, where = vary_events(waveforms, bounds, drawn, front_end.clip_samples, pieces)
+    assert front_end(clip, where).device == device
+
+
 def test_the_noise_of_a_ward_has_unit_deviation_and_many_forms() -> None:
     made = [ward_noise(np.random.default_rng(seed), 2.0, RATE) for seed in range(12)]
     for wave in made:

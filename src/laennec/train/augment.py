@@ -85,6 +85,10 @@ class EventVariation:
     tilt: Tensor
     """``(batch, bins)`` added to the logarithm of power."""
 
+    def to(self, device: torch.device) -> "EventVariation":
+        """The same parameters on a device."""
+        return EventVariation(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
 
 def draw_event_variation(
     batch: int,
@@ -136,7 +140,12 @@ def vary_events(
     kept = waveforms.shape[1]
     middle = kept / 2
     # Faster and slower around the middle, so that the window keeps the event.
-    place = torch.arange(clip_samples)[None] + (kept - clip_samples) // 2 + variation.shift[:, None]
+    device = waveforms.device
+    place = (
+        torch.arange(clip_samples, device=device)[None]
+        + (kept - clip_samples) // 2
+        + variation.shift[:, None]
+    )
     position = ((place - middle) * variation.speed[:, None] + middle).clamp(0, kept - 1.001)
     below = position.floor()
     share = (position - below).to(waveforms.dtype)
@@ -151,7 +160,7 @@ def vary_events(
     start = bounds[:, 0].clamp(max=clip_samples - shortest)
     end = torch.maximum(bounds[:, 1], torch.maximum(start, torch.zeros_like(start)) + shortest)
     if noises is not None:
-        index = torch.arange(clip_samples)[None]
+        index = torch.arange(clip_samples, device=device)[None]
         inside = (index >= start[:, None]) & (index < end[:, None])
         level = ((samples.square() * inside).sum(1) / inside.sum(1).clamp_min(1)).sqrt()
         gain = (variation.noise_gain * level)[:, None]

@@ -94,10 +94,10 @@ class Classifier(L.LightningModule):
         batch = dict(batch)
         front_end = self.front_end[0]
         if isinstance(front_end, EventLogMel):
-            noises = self.noises
-            drawn = draw_event_variation(
-                len(target), front_end, settings, 0 if noises is None else len(noises)
-            )
+            front_end = front_end.to(self.device)
+            noises = None if self.noises is None else self.noises.to(self.device)
+            pieces = 0 if noises is None else len(noises)
+            drawn = draw_event_variation(len(target), front_end, settings, pieces).to(self.device)
             clip, bounds = vary_events(
                 batch["image"], batch.pop("bounds"), drawn, front_end.clip_samples, noises
             )
@@ -233,6 +233,7 @@ def seen(batch: Batch, front_end: nn.Module | None) -> Tensor:
     if "bounds" not in batch:
         return batch["image"]
     assert isinstance(front_end, EventLogMel)
+    front_end = front_end.to(batch["image"].device)
     margin = (batch["image"].shape[1] - front_end.clip_samples) // 2
     return front_end(batch["image"][:, margin : margin + front_end.clip_samples], batch["bounds"] - margin)
 
