@@ -3,9 +3,9 @@
     python benchmarks/robustness.py --data SPRSound --cv runs/cv --out robustness.json
 
 Every event is answered for by the model of a cross-validation (`laennec crossvalidate`) that never heard its
-patient. Each condition changes the recordings, or the boundaries, before anything else is done with them. The
-loss of Score has a paired interval over patients; seeds are averaged. The noise is drawn anew, by the
-generator that training draws from with other seeds.
+patient, with the decision fitted on the other folds. Each condition changes the recordings, or the
+boundaries, before anything else is done with them. The loss of Score has a paired interval over patients;
+seeds are averaged. The noise is drawn anew, by the generator that training draws from with other seeds.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from laennec.train.data import metadata_tensors, predictions
 from laennec.train.export import read_run
 from laennec.train.features import EventLogMel
 from laennec.train.fit import tuned_cpu
-from laennec.train.folds import stacked
+from laennec.train.folds import decisions, stacked, with_decision
 from laennec.train.folds_figures import difference
 from laennec.train.progress import track
 
@@ -119,10 +119,12 @@ def main() -> None:
         for condition in asked.only:
             runs = []
             for seed in seeds:
+                folds = sorted(seed.glob("fold*"))
+                clean = [read_predictions(fold / "predictions.csv") for fold in folds]
                 parts = []
-                for fold in sorted(seed.glob("fold*")):
-                    ids = list(read_predictions(fold / "predictions.csv").clip_ids)
-                    parts.append(answers(fold, clips.loc[ids].reset_index(), condition))
+                for fold, own, decision in zip(folds, clean, decisions(clean), strict=True):
+                    heard = answers(fold, clips.loc[list(own.clip_ids)].reset_index(), condition)
+                    parts.append(with_decision(heard, decision))
                 runs.append(pooled(parts))
             found[condition] = stacked(runs)
     told = {}

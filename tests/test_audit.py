@@ -107,7 +107,7 @@ def test_seeds_are_averaged_and_must_agree(clips: pd.DataFrame, tmp_path: Path) 
         predicted.probabilities[:-1],
     )
     write_predictions(tmp_path / "seed1" / "predictions.csv", short)
-    with pytest.raises(LaennecError, match="different clips"):
+    with pytest.raises(LaennecError, match="other clips"):
         cross_validated(tmp_path)
     with pytest.raises(LaennecError, match="no predictions"):
         cross_validated(tmp_path / "seed0" / "nothing")
@@ -135,4 +135,4 @@ def test_the_command_lists_doubts_and_writes_them(
     assert "annotations are doubted" in said
     assert "Nothing was changed" in said
     table = pd.read_csv(out)
-    assert list(table["suggested"]) == ["Fine Crackle"]
+    assert set(table["suggested"]) == {"Fine Crackle"}

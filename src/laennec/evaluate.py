@@ -137,6 +137,24 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     return predictions
 
 
+def read_runs(files: Sequence[str | os.PathLike[str]]) -> Predictions:
+    """Read the predictions of several trainings for the same clips, ``(runs, clips, classes)``.
+
+    Raises
+    ------
+    LaennecError
+        If there is no file, or they predict different clips or classes.
+    """
+    if not files:
+        raise LaennecError("no predictions; laennec crossvalidate writes them")
+    found = [read_predictions(file) for file in files]
+    first = found[0]
+    for file, each in zip(files, found, strict=True):
+        if (each.clip_ids, each.classes) != (first.clip_ids, first.classes):
+            raise LaennecError(f"{file}: predicts other clips or classes than {files[0]}")
+    return replace(first, probabilities=np.stack([each.probabilities for each in found]))
+
+
 def _check(predictions: Predictions, name: str) -> None:
     seen: set[str] = set()
     for clip_id in predictions.clip_ids:

@@ -80,6 +80,16 @@ def test_a_short_window_tells_clicks_apart_that_a_long_one_blurs() -> None:
     assert contrast[1] > contrast[0] + 0.3
 
 
+def test_a_convolution_gives_the_spectra_of_the_transform() -> None:
+    clip, bounds = noise(19_200), torch.tensor([[3000, 16_000]])
+    plain, exported = EventLogMel(windows=(512, 256, 64)), EventLogMel(windows=(512, 256, 64))
+    for power in exported.powers:
+        power.as_convolution = True
+    assert plain.powers[2].basis.shape == (2 * plain.mel.shape[0], 1, 64)
+    assert plain.mel.shape[0] < 257  # nothing above the highest band
+    torch.testing.assert_close(plain(clip, bounds), exported(clip, bounds), atol=1e-4, rtol=0)
+
+
 def test_windows_of_any_length_measure_noise_alike() -> None:
     front_end = EventLogMel(windows=(512, 128))
     clip = noise(front_end.clip_samples, clips=8)

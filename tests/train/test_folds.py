@@ -13,6 +13,7 @@ from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
 from laennec.evaluate import Predictions, read_predictions
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.model import load_model
 from laennec.train.data import ClipTensors, FewerNormal
 from laennec.train.fit import Hardware
 from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of, stacked
@@ -201,7 +202,9 @@ def test_a_difference_is_paired_whatever_the_order_and_the_number_of_seeds() -> 
         probabilities=second.probabilities[:, order],
     )
     told = difference(first, shuffled)
-    assert told == difference(first, second)
+    ordered = difference(first, second)["task_12"]["challenge_score"]
+    assert told["task_12"]["challenge_score"]["difference"] == pytest.approx(ordered["difference"])
+    assert told["task_12"]["challenge_score"]["interval"] == pytest.approx(ordered["interval"])
     scores = [
         metrics.evaluate(p.labels, p.probabilities, p.subjects, p.classes, draws=2)["scores"][
             "challenge_score"
@@ -215,28 +218,48 @@ def test_a_difference_is_paired_whatever_the_order_and_the_number_of_seeds() -> 
     assert nothing == {"difference": 0.0, "interval": [0.0, 0.0]}
 
 
+def test_a_comparison_with_other_clips_is_refused() -> None:
+    first = made_up(5)
+    second = replace(first, clip_ids=("another", *first.clip_ids[1:]))
+    with pytest.raises(LaennecError, match="1 clips are not in the other cross-validation, first another"):
+        difference(first, second)
+
+
 def test_the_command_writes_figures_and_compares(
     simulated: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--folds", "2", "--seeds", "0", "1"]
-    told += ["--threads", "1", "--accelerator", "cpu", "--set", "epochs=1"]
-    assert run([*told, "--out", str(tmp_path / "a")]) == 0
-    assert (
-        run([*told, "learning_rate=0.01", "--out", str(tmp_path / "b"), "--against", str(tmp_path / "a")])
-        == 0
-    )
+    told = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--folds", "2", "--threads", "1"]
+    told += ["--accelerator", "cpu", "--set", "epochs=1", "decision=score"]
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert run([*told, "--seeds", "0", "1", "--out", str(a), "--final"]) == 0
     said = capsys.readouterr().out
-    assert "Score of task 12 less that of a:" in said
     assert "Normal against crackle: F" in said
-    found = json.loads((tmp_path / "b" / "metrics.json").read_text())
+    model = load_model(a / "model.onnx")
+    found = json.loads((a / "metrics.json").read_text())
     assert found["runs"] == 2
     assert found["provenance"]["seeds"] == [0, 1]
-    assert found["difference"]["against"] == "a"
-    clips = sum(found["groups"]["sex"][sex]["clips"] for sex in ("female", "male"))
-    assert clips == found["clips"]
-    assert (tmp_path / "a" / "seed1" / "predictions.csv").exists()
+    assert sum(found["groups"]["sex"][sex]["clips"] for sex in ("female", "male")) == found["clips"]
+    assert model.card.metrics["scores"]["challenge_score"] == found["scores"]["challenge_score"]
+    assert model.card.recipe["split"] == "none"
+    card = (a / "model.md").read_text()
+    assert "Cross-validation" in card
+    assert "| sex | events | patients |" in card
+    # One fold, another setting, against the first: as the networks say it, without a decision.
+    command = [*told, "learning_rate=0.01", "--only", "2", "--out", str(b), "--against", str(a)]
+    assert run(command) == 0
+    assert "Score of task 12 less that of a:" in capsys.readouterr().out
+    compared = json.loads((b / "metrics.json").read_text())
+    raw = read_predictions(b / "seed0" / "fold2" / "predictions.csv")
+    np.testing.assert_array_equal(
+        raw.probabilities, read_predictions(b / "seed0" / "predictions.csv").probabilities
+    )
+    assert compared["clips"] == len(raw.labels)
     with pytest.raises(UsageError, match="numbers from 1 to 2"):
         run([*told, "--only", "3", "--out", str(tmp_path / "c")])
+    with pytest.raises(UsageError, match="--final needs all folds"):
+        run([*told, "--only", "2", "--final", "--out", str(tmp_path / "c")])
+    with pytest.raises(LaennecError, match="no folds"):
+        run([*command[:-1], str(tmp_path)])
 
 
 def test_measuring_needs_a_row_for_every_clip(material: Material) -> None:

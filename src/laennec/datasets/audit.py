@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, read_predictions
+from laennec.evaluate import Predictions, read_runs
 from laennec.files import written_whole
 
 if TYPE_CHECKING:
@@ -86,15 +86,8 @@ def cross_validated(path: str | os.PathLike[str]) -> Predictions:
         If there are none, or the seeds predict different clips.
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(path.glob("seed*/predictions.csv"))
-    if not files:
-        raise LaennecError(f"{path}: no predictions; laennec crossvalidate writes them")
-    found = [read_predictions(file) for file in files]
-    if any(each.clip_ids != found[0].clip_ids or each.classes != found[0].classes for each in found):
-        raise LaennecError(f"{path}: the seeds predict different clips")
-    mean = np.mean([each.probabilities for each in found], axis=0)
-    first = found[0]
-    return Predictions(first.clip_ids, first.subjects, first.labels, first.classes, mean)
+    found = read_runs([path] if path.is_file() else sorted(path.glob("seed*/predictions.csv")))
+    return replace(found, probabilities=found.probabilities.mean(0))
 
 
 def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:

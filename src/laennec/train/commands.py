@@ -16,10 +16,18 @@ from laennec import datasets, splits
 from laennec.datasets import sprsound
 from laennec.detect import Detector, load_any
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import read_predictions, render_tables, score_predictions, write_predictions
+from laennec.evaluate import (
+    Predictions,
+    read_predictions,
+    read_runs,
+    render_tables,
+    score_predictions,
+    write_predictions,
+)
 from laennec.files import make_folder, write_json, write_text
 from laennec.model import RUN_MODEL, LungModel, shipped_models
 from laennec.models.metadata import age_or_nan
+from laennec.train.crossval import pooled
 from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
@@ -121,8 +129,10 @@ def crossvalidate_recipe(
     }
     told = measure(stacked(found), material.clips, provenance)
     if against is not None:
-        other = stacked([read_predictions(path) for path in sorted(against.glob("seed*/predictions.csv"))])
-        told["difference"] = {"against": against.name, **difference(other, stacked(found))}
+        told["difference"] = {
+            "against": against.name,
+            **difference(_other(against, chosen), stacked(found)),
+        }
     write_json(out / "metrics.json", told)
     text = render_tables(told) + render_differences(told)
     write_text(out / "tables.txt", text)
@@ -130,6 +140,20 @@ def crossvalidate_recipe(
     if final:
         print(f"model: {final_model(material, replace(recipe, seed=seeds[0]), out, hardware, told)}")
     return 0
+
+
+def _other(against: Path, only: Sequence[int]) -> Predictions:
+    """Another cross-validation's predictions; of some folds alone, as its networks say them."""
+    if not only:
+        return read_runs(sorted(against.glob("seed*/predictions.csv")))
+    seeds = sorted(against.glob("seed*"))
+    runs = [
+        pooled([read_predictions(seed / f"fold{fold + 1}" / "predictions.csv") for fold in only])
+        for seed in seeds
+    ]
+    if not runs:
+        raise LaennecError(f"{against}: no folds; laennec crossvalidate writes them")
+    return stacked(runs)
 
 
 def final_model(

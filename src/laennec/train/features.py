@@ -90,32 +90,38 @@ class PowerSpectrum(nn.Module):
     ``librosa.stft(center=True, pad_mode="constant")``. Without `centre` the first frame starts at the first
     sample and no frame reaches beyond the last: ``1 + (samples - n_fft) // hop_length`` frames. A shorter
     `window_length` stands in the middle of `n_fft` samples, as in librosa: finer in time, with as many bins.
+    Of these, the first `bins` are given, all where it is 0.
     """
 
     window: Tensor
     basis: Tensor
 
-    def __init__(self, n_fft: int, hop_length: int, centre: bool = True, window_length: int = 0) -> None:
+    def __init__(
+        self, n_fft: int, hop_length: int, centre: bool = True, window_length: int = 0, bins: int = 0
+    ) -> None:
         super().__init__()
+        self.bins = bins or n_fft // 2 + 1
         self.n_fft, self.hop_length, self.centre = n_fft, hop_length, centre
         self.as_convolution = False  # set by the exporter
         window_length = window_length or n_fft
-        before = (n_fft - window_length) // 2
+        self.before = before = (n_fft - window_length) // 2
         window = np.zeros(n_fft)
         window[before : before + window_length] = np.hanning(window_length + 1)[:-1]  # periodic
-        angle = 2 * np.pi * np.outer(np.arange(n_fft // 2 + 1), np.arange(n_fft)) / n_fft
+        angle = 2 * np.pi * np.outer(np.arange(self.bins), np.arange(n_fft)) / n_fft
         basis = np.concatenate([np.cos(angle), -np.sin(angle)]) * window
+        basis = basis[:, before : before + window_length]  # the rest multiplies with zero
         self.register_buffer("window", torch.tensor(window, dtype=torch.float32), persistent=False)
         self.register_buffer("basis", torch.tensor(basis[:, None], dtype=torch.float32), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         padded = F.pad(waveform, (self.n_fft // 2, self.n_fft // 2)) if self.centre else waveform
         if self.as_convolution:
-            real, imaginary = F.conv1d(padded[:, None], self.basis, stride=self.hop_length).chunk(2, dim=1)
+            heard = padded[:, None, self.before : padded.shape[1] - self.before]
+            real, imaginary = F.conv1d(heard, self.basis, stride=self.hop_length).chunk(2, dim=1)
             return (real.square() + imaginary.square()).transpose(1, 2)
         frames = padded.unfold(-1, self.n_fft, self.hop_length) * self.window
         spectrum = torch.view_as_real(torch.fft.rfft(frames)).square_()
-        return spectrum[..., 0] + spectrum[..., 1]
+        return (spectrum[..., 0] + spectrum[..., 1])[..., : self.bins]
 
 
 def unit_rms(waveform: Tensor) -> Tensor:
@@ -322,13 +328,14 @@ class EventLogMel(nn.Module):
         self.margin_samples = round(margin_s * sample_rate)
         self.frames = 1 + self.clip_samples // hop_length
         self.channels = len(windows) + 1
+        matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
+        used = int(np.flatnonzero(matrix.any(0)).max()) + 1  # bins above the highest band are not computed
         self.powers = nn.ModuleList(
-            PowerSpectrum(n_fft, hop_length, window_length=length) for length in windows
+            PowerSpectrum(n_fft, hop_length, window_length=length, bins=used) for length in windows
         )
         energy = [float(np.square(np.hanning(length + 1)).sum()) for length in windows]
         self.gains = [energy[0] / own for own in energy]  # windows of any length measure noise alike
-        matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
-        self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
+        self.register_buffer("mel", torch.tensor(matrix.T[:used], dtype=torch.float32), persistent=False)
 
     @property
     def training_samples(self) -> int:

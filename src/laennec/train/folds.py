@@ -208,24 +208,25 @@ def cross_validate_recipe(
                 on_fold(seed, fold)
                 run_fold(material, seeded, fold, folder, hardware or Hardware(), progress)
             parts.append(read_predictions(folder / "predictions.csv"))
-        if recipe.decision == "score" and len(parts) > 1:
-            parts = decided(parts)
+        if recipe.decision == "score" and len(parts) == len(material.folds):
+            parts = decided(parts)  # some folds alone stay as the networks say them
         found.append(pooled(parts))
     return found
 
 
 def decided(parts: Sequence[Predictions]) -> list[Predictions]:
     """The folds' predictions with the decision of each fitted on the others."""
-    logits = [np.log(part.probabilities + TINY) for part in parts]
-    labels = [_indices(part) for part in parts]
-    found = []
-    for place, part in enumerate(parts):
-        others = [k for k in range(len(parts)) if k != place]
-        decision = fit_decision(
-            np.concatenate([logits[k] for k in others]), np.concatenate([labels[k] for k in others])
-        )
-        found.append(replace(part, probabilities=decision.applied(logits[place])))
-    return found
+    return [with_decision(part, own) for part, own in zip(parts, decisions(parts), strict=True)]
+
+
+def decisions(parts: Sequence[Predictions]) -> list[Decision]:
+    """For each fold the decision fitted on the others."""
+    return [overall_decision([*parts[:place], *parts[place + 1 :]]) for place in range(len(parts))]
+
+
+def with_decision(predictions: Predictions, decision: Decision) -> Predictions:
+    """What is answered with a decision."""
+    return replace(predictions, probabilities=decision.applied(np.log(predictions.probabilities + TINY)))
 
 
 def overall_decision(parts: Sequence[Predictions]) -> Decision:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from laennec import metrics
+from laennec.errors import LaennecError
 from laennec.evaluate import Predictions, merged, score
 from laennec.labels import TO_ICBHI
 
@@ -107,16 +108,23 @@ def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
 def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     """Scores of the second cross-validation less those of the first, with paired intervals over patients.
 
-    Both must hold the same clips; their order may differ, and so may their numbers of seeds.
+    The clips of the second are compared; their order may differ, and so may the numbers of seeds.
+
+    Raises
+    ------
+    LaennecError
+        If the first lacks some of them.
     """
-    place = {clip: row for row, clip in enumerate(second.clip_ids)}
-    order = [place[clip] for clip in first.clip_ids]
-    second = replace(
+    place = {clip: row for row, clip in enumerate(first.clip_ids)}
+    missing = [clip for clip in second.clip_ids if clip not in place]
+    if missing:
+        raise LaennecError(f"{len(missing)} clips are not in the other cross-validation, first {missing[0]}")
+    order = [place[clip] for clip in second.clip_ids]
+    first = replace(
         second,
-        clip_ids=first.clip_ids,
-        labels=tuple(second.labels[row] for row in order),
-        subjects=tuple(second.subjects[row] for row in order),
-        probabilities=second.probabilities[..., order, :],
+        labels=tuple(first.labels[row] for row in order),
+        subjects=tuple(first.subjects[row] for row in order),
+        probabilities=first.probabilities[..., order, :],
     )
 
     def of(one: Predictions, other: Predictions) -> dict[str, Any]:
