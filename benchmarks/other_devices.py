@@ -31,7 +31,8 @@ def scores(model: LungModel, cycles: pd.DataFrame, window_s: float) -> np.ndarra
     members = np.stack([(kinds == sound) | (kinds == "both") for sound in SOUNDS], axis=1)
     found = np.empty((len(cycles), len(SOUNDS)))
     for row, samples in cut_clips(cycles, rate, "listening"):
-        spans = windows(samples.size / rate, min(window_s, samples.size / rate), window_s / 2)
+        length_s = min(window_s, samples.size / rate)
+        spans = windows(samples.size / rate, length_s, length_s / 2)
         clips = [samples[round(start * rate) : round(end * rate)] for start, end in spans]
         found[row] = (model.predict(clips, rate) @ members).max(0)
     return found

@@ -1,9 +1,8 @@
 """Annotations that a model doubts which never heard the patient: likely errors, listed and not removed.
 
 Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: a
-clip is doubted where its probability of another class reaches the threshold of that class, the mean that
-clips annotated so get, and its own class does worse; what is doubted is ordered by the margin between the
-two classes. The probabilities must come from models that were not trained on the clip or its patient.
+clip is doubted where another class is the likeliest and reaches the threshold of that class, the mean that
+clips annotated so get; what is doubted is ordered by the margin between the two classes. The probabilities must come from models that were not trained on the clip or its patient.
 """
 
 from __future__ import annotations
@@ -68,12 +67,11 @@ def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> Doubts:
     for k in range(classes):
         if (label == k).sum() >= FEW:
             thresholds[k] = rows[label == k, k].mean()
-    reached = np.where(rows >= np.nan_to_num(thresholds, nan=np.inf), rows, -1.0)
-    suggested = np.where(reached.max(1) > 0, reached.argmax(1), label)
-    place = np.arange(clips)
+    place, suggested = np.arange(clips), rows.argmax(1)
     margin = rows[place, suggested] - rows[place, label]
-    # A class that reaches its threshold and is less likely all the same speaks against nothing.
-    unsure = (margin <= 0) | np.isnan(thresholds[label])
+    # A comparison with NaN is false: rare classes reach no threshold.
+    reached = rows[place, suggested] >= thresholds[suggested]
+    unsure = ~reached | (margin <= 0) | np.isnan(thresholds[label])
     return Doubts(np.where(unsure, label, suggested), np.where(unsure, 0.0, margin), thresholds)
 
 
@@ -165,18 +163,13 @@ def print_audit(
     for label, other, count in counts(table):
         summary.add_row(label, other, str(count))
     console.print(summary)
-    first = Table("recording", "from s", "to s", "annotated", "suggested", "p", "p suggested")
     for row in table.head(shown).itertuples():
-        first.add_row(
-            str(row.recording),
-            f"{row.start_s:.3f}",
-            f"{row.end_s:.3f}",
-            str(row.label),
-            str(row.suggested),
-            f"{row.p_label:.3f}",
-            f"{row.p_suggested:.3f}",
+        console.print(
+            f"{row.recording}  {row.start_s:.3f} to {row.end_s:.3f} s  {row.label} ({row.p_label:.3f}), "
+            f"perhaps {row.suggested} ({row.p_suggested:.3f})",
+            soft_wrap=True,
+            highlight=False,
         )
-    console.print(first)
     console.print(f"{len(defects)} defects of the files and annotations themselves:")
     for defect in list(defects)[:shown]:
         console.print(f"  {defect}", soft_wrap=True, highlight=False)
