@@ -1,8 +1,9 @@
 """Annotations that a model doubts which never heard the patient: likely errors, listed and not removed.
 
 Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: a
-clip is doubted where another class is the likeliest and reaches the threshold of that class, the mean that
-clips annotated so get; what is doubted is ordered by the margin between the two classes. The probabilities must come from models that were not trained on the clip or its patient.
+clip is doubted where another class is the likeliest and reaches the threshold of that class, the mean
+probability that clips annotated so get; what is doubted is ordered by the margin between the two classes. The
+probabilities must come from models that were not trained on the clip or its patient.
 """
 
 from __future__ import annotations
