@@ -151,10 +151,11 @@ def _predict_test(run: Path, test: pd.DataFrame) -> None:
     """Score the held-out test set with a finished run, once."""
     from laennec.train.data import ClipTensors, label_indices, metadata_tensors, predictions, read_waveforms
     from laennec.train.export import read_run
-    from laennec.train.features import extract
+    from laennec.train.features import CepstralImage, extract
     from laennec.train.fit import predict_logits
 
     recipe, front_end, network, temperature = read_run(run)
+    assert isinstance(front_end, CepstralImage)
     waveforms = read_waveforms(test, front_end.sample_rate, front_end.clip_samples, recipe.padding)
     images = front_end.normalised(extract(front_end, waveforms))
     tensors = ClipTensors(images, label_indices(test, recipe.labels), *metadata_tensors(test))

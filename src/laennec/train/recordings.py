@@ -438,10 +438,11 @@ def train_network(
 ) -> RecordingNet:
     """Train a network from scratch."""
     from laennec.train.fit import quiet, usable_precision
+    from laennec.train.module import memory_format
 
     torch.manual_seed(seed)
     network = RecordingNet(**lesson.network)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     usable = [example for example in examples if example.image.shape[-1] * 0.0125 >= SHORTEST_S]
     batches = loader(usable, lesson.batch_s, 0.0125, seed)
     with quiet():
