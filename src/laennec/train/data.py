@@ -284,8 +284,8 @@ def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
 def copies_of(clips: ClipTensors, rows: Sequence[int], images: Tensor) -> ClipTensors:
     """Copies of clips: labels and metadata of `rows`, with images of their own."""
     chosen = torch.as_tensor(list(rows), dtype=torch.long)
-    same = {name: getattr(clips, name)[chosen] for name in clips.__dataclass_fields__ if name != "image"}
-    return ClipTensors(images, **same)
+    held = {name: getattr(clips, name) for name in clips.__dataclass_fields__ if name != "image"}
+    return ClipTensors(images, **{name: value[chosen] for name, value in held.items() if value is not None})
 
 
 def subset(clips: ClipTensors, chosen: np.ndarray) -> ClipTensors:
