@@ -15,7 +15,7 @@ import pandas as pd
 
 from laennec.files import write_json
 from laennec.labels import TO_ICBHI
-from laennec.metrics import patient_draws, percentile_interval, roc_auc
+from laennec.metrics import evaluate
 from laennec.model import LungModel, load_model
 from laennec.segment import windows
 from laennec.train.commands import load_clips
@@ -38,18 +38,6 @@ def scores(model: LungModel, cycles: pd.DataFrame, window_s: float) -> np.ndarra
     return found
 
 
-def interval(present: np.ndarray, score: np.ndarray, patient: np.ndarray) -> list[float] | None:
-    """95 % over patients."""
-    names = np.unique(patient)
-    rows = [np.flatnonzero(patient == name) for name in names]
-    drawn = []
-    for counts in patient_draws(len(names), 1000):
-        chosen = np.concatenate([np.repeat(own, int(n)) for own, n in zip(rows, counts, strict=True)])
-        drawn.append(roc_auc(present[chosen], score[chosen]))
-    between = percentile_interval(np.array(drawn))
-    return list(between) if between else None
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="ICBHI 2017's folder, or a subset of it")
@@ -67,17 +55,27 @@ def main() -> None:
         told[sound] = {}
         for name in ("all", *sorted(set(device))):
             mask = np.ones(len(device), bool) if name == "all" else device == name
-            auc = roc_auc(there[mask], found[mask, column])
-            between = interval(there[mask], found[mask, column], patient[mask])
+            score = found[mask, column]
+            measured = evaluate(
+                np.where(there[mask], sound, "normal").tolist(),
+                np.stack([1 - score, score], axis=1),
+                patient[mask].tolist(),
+                ("normal", sound),
+                "normal",
+                draws=1000,
+            )
+            auc = measured["scores"]["binary_roc_auc"]
+            between = measured["intervals"]["binary_roc_auc"]
             told[sound][name] = {
-                "cycles": int(mask.sum()),
+                "cycles": measured["clips"],
                 "with": int(there[mask].sum()),
-                "patients": len(set(patient[mask])),
-                "auc": None if np.isnan(auc) else auc,
+                "patients": measured["subjects"],
+                "auc": auc,
                 "interval": between,
             }
-            spelled = f"{between[0]:.3f} to {between[1]:.3f}" if between else "-"
-            print(f"{sound:8} {name:10} {there[mask].sum():4d} of {mask.sum():4d} AUC {auc:.3f} {spelled}")
+            spelled = "-" if auc is None else f"{auc:.3f}"
+            spelled += f" {between[0]:.3f} to {between[1]:.3f}" if between else ""
+            print(f"{sound:8} {name:10} {there[mask].sum():4d} of {mask.sum():4d} AUC {spelled}")
     if asked.out:
         name = Path(asked.model).name
         write_json(

@@ -18,17 +18,16 @@ import pandas as pd
 import torch
 
 from laennec.audio import Recording, resample
-from laennec.evaluate import Predictions, read_predictions, score
+from laennec.evaluate import Predictions, read_predictions, score, stacked
 from laennec.files import write_json
-from laennec.segment import cut, fit_length, place
+from laennec.segment import cut
 from laennec.simulate.other import ward_noise
 from laennec.train.commands import command, load_clips, training_clips
 from laennec.train.crossval import pooled
 from laennec.train.data import metadata_tensors, predictions
-from laennec.train.export import read_run
-from laennec.train.features import EventLogMel
+from laennec.train.export import deployed, read_run
 from laennec.train.fit import tuned_cpu
-from laennec.train.folds import decisions, stacked, with_decision
+from laennec.train.folds import decisions, with_decision
 from laennec.train.folds_figures import difference
 from laennec.train.progress import track
 
@@ -76,11 +75,11 @@ def moved(clips: pd.DataFrame, by_s: float) -> pd.DataFrame:
 @torch.inference_mode()
 def answers(fold: Path, clips: pd.DataFrame, condition: str) -> Predictions:
     """What a fold's model says of clips under a condition."""
-    recipe, front_end, network, _ = read_run(fold)
+    recipe, front_end, *_ = read_run(fold)
+    model, rate = deployed(fold), front_end.sample_rate
     change, by_s = CONDITIONS[condition]
-    clips, rate = moved(clips, by_s), front_end.sample_rate
-    images, logits, order = [], [], []
-    told = metadata_tensors(clips)
+    clips = moved(clips, by_s)
+    heard: dict[int, torch.Tensor] = {}
     groups = clips.groupby("path", sort=False).indices
     for number, (path, rows) in enumerate(track(groups.items(), condition, total=len(groups))):
         samples = Recording.read(str(path)).resampled(rate).samples[0]
@@ -88,21 +87,14 @@ def answers(fold: Path, clips: pd.DataFrame, condition: str) -> Predictions:
             samples = change(samples, rate, [0, number])
         for row in rows:
             start_s, end_s = clips["start_s"].iloc[row], min(clips["end_s"].iloc[row], samples.size / rate)
-            clip = cut(samples, rate, start_s, end_s, notes=[])
-            if isinstance(front_end, EventLogMel):
-                window, bounds = place(clip, 0, clip.size, front_end.clip_samples)
-                images.append(front_end(torch.from_numpy(window)[None], torch.tensor([bounds])))
-            else:
-                clip = fit_length(clip, front_end.clip_samples, recipe.padding)
-                images.append(front_end(torch.from_numpy(clip)[None]))
-            order.append(row)
-    place_of = torch.tensor(order)
-    for start in range(0, len(images), BATCH):
-        chosen = place_of[start : start + BATCH]
-        logits.append(network(torch.cat(images[start : start + BATCH]), *(each[chosen] for each in told)))
-    probabilities = np.empty((len(clips), len(recipe.labels)))
-    probabilities[order] = torch.cat(logits).double().softmax(1).numpy()
-    return predictions(clips, recipe.labels, probabilities)
+            heard[int(row)] = torch.from_numpy(cut(samples, rate, start_s, end_s, notes=[]))
+    told, probabilities = metadata_tensors(clips), torch.empty(len(clips), len(recipe.labels))
+    for rows in torch.arange(len(clips)).split(BATCH):
+        own = [heard[int(row)] for row in rows]
+        waveform = torch.nn.utils.rnn.pad_sequence(own, batch_first=True)
+        length = torch.tensor([len(clip) for clip in own])
+        probabilities[rows] = model(waveform, length, *(each[rows] for each in told))
+    return predictions(clips, recipe.labels, probabilities.double().numpy())
 
 
 def main() -> None:

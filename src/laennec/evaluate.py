@@ -76,6 +76,11 @@ class Predictions:
     probabilities: NDArray[np.float64]
     """(clips, classes), in [0, 1], rows summing to 1; (runs, clips, classes) of several trainings."""
 
+    @property
+    def label_indices(self) -> NDArray[np.int64]:
+        """(clips,) index of each annotated class."""
+        return metrics.class_indices(self.labels, self.classes)
+
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
     """Write predictions.csv; every probability is written so that reading it gives the same float64.
@@ -152,7 +157,12 @@ def read_runs(files: Sequence[str | os.PathLike[str]]) -> Predictions:
     for file, each in zip(files, found, strict=True):
         if (each.clip_ids, each.classes) != (first.clip_ids, first.classes):
             raise LaennecError(f"{file}: predicts other clips or classes than {files[0]}")
-    return replace(first, probabilities=np.stack([each.probabilities for each in found]))
+    return stacked(found)
+
+
+def stacked(found: Sequence[Predictions]) -> Predictions:
+    """Predictions of several trainings side by side, so that every score is the mean over them."""
+    return replace(found[0], probabilities=np.stack([each.probabilities for each in found]))
 
 
 def _check(predictions: Predictions, name: str) -> None:
@@ -165,9 +175,8 @@ def _check(predictions: Predictions, name: str) -> None:
         raise LaennecError(
             f"{name}: {len(predictions.clip_ids)} clip names for {len(predictions.labels)} labels"
         )
-    probabilities = np.asarray(predictions.probabilities)
     try:
-        for run in probabilities if probabilities.ndim == 3 else [probabilities]:
+        for run in metrics.as_runs(predictions.probabilities):
             metrics.validate(
                 predictions.labels,
                 run,
@@ -286,13 +295,11 @@ def merged(predictions: Predictions) -> Predictions:
 def _task(predictions: Predictions, draws: int, seed: int) -> dict[str, Any]:
     classes = predictions.classes
     patients, group = np.unique(np.asarray(predictions.subjects, dtype=str), return_inverse=True)
-    probabilities = predictions.probabilities
-    runs = probabilities.reshape(-1, *probabilities.shape[-2:])
     confusions = [
         metrics.confusion_by_group(
             predictions.labels, metrics.predicted_classes(run, classes), group, len(patients), classes
         )
-        for run in runs
+        for run in metrics.as_runs(predictions.probabilities)
     ]
 
     def scores(resamples: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

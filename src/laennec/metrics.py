@@ -136,11 +136,12 @@ def confusion_by_group(
     if len(labels) != len(predicted):
         raise ValueError(f"{len(predicted)} predictions for {len(labels)} labels")
     n = len(classes)
-    cell = (group * n + _indices(labels, classes)) * n + _indices(predicted, classes)
+    cell = (group * n + class_indices(labels, classes)) * n + class_indices(predicted, classes)
     return np.bincount(cell, minlength=n_groups * n * n).reshape(n_groups, n, n).astype(np.float64)
 
 
-def _indices(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+def class_indices(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the index of each name among the classes; ValueError if it is none of them."""
     index = {name: k for k, name in enumerate(classes)}
     try:
         return np.array([index[name] for name in names], dtype=np.int64)
@@ -417,7 +418,7 @@ def brier_score(labels: Sequence[str], probabilities: ArrayLike, classes: Sequen
 
 
 def _brier_terms(labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]) -> Floats:
-    truth = np.eye(len(classes))[_indices(labels, classes)]
+    truth = np.eye(len(classes))[class_indices(labels, classes)]
     return ((np.asarray(probabilities, np.float64) - truth) ** 2).sum(axis=1)
 
 
@@ -431,7 +432,7 @@ def expected_calibration_error(
     """
     rows = np.asarray(probabilities, np.float64)
     confidence = rows.max(axis=1)
-    correct = rows.argmax(axis=1) == _indices(labels, classes)
+    correct = rows.argmax(axis=1) == class_indices(labels, classes)
     bin_of_clip = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gap = np.bincount(bin_of_clip, weights=correct - confidence, minlength=bins)
     return float(np.abs(gap).sum() / len(rows))
@@ -526,7 +527,7 @@ def bootstrap_difference(
     ValueError
         From :func:`validate`, or if there are fewer than two patients or unknown ones.
     """
-    models = [_runs(first), _runs(second)]
+    models = [as_runs(first), as_runs(second)]
     for run in (*models[0], *models[1]):
         validate(labels, run, subjects, classes, normal, ignored)
     reason = _no_interval(subjects)
@@ -591,7 +592,7 @@ def evaluate(
     ValueError
         From :func:`validate`.
     """
-    runs = _runs(probabilities)
+    runs = as_runs(probabilities)
     for run in runs:
         validate(labels, run, subjects, classes, normal, ignored)
     samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
@@ -655,7 +656,7 @@ def _sample(
 ) -> _Sample:
     rows = np.asarray(probabilities, np.float64)
     patients, group = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
-    index = _indices(labels, classes)
+    index = class_indices(labels, classes)
     adventitious = _adventitious(classes, normal, ignored)
     counted = np.isin(index, [*adventitious, list(classes).index(normal)])
     score = rows[:, adventitious].sum(axis=1)
@@ -695,8 +696,8 @@ def _drawn(sample: _Sample, counts: Floats) -> dict[Any, Floats]:
     return scores
 
 
-def _runs(probabilities: ArrayLike) -> Floats:
-    """``(runs, clips, classes)``, one run where the axis is missing."""
+def as_runs(probabilities: ArrayLike) -> Floats:
+    """Return probabilities as ``(runs, clips, classes)``, one run where the axis is missing."""
     runs = np.asarray(probabilities, np.float64)
     return runs[None] if runs.ndim == 2 else runs
 
@@ -791,7 +792,7 @@ def reliability(
     if len(rows) == 0 or bins < 1:
         raise ValueError(f"{len(rows)} clips and {bins} bins; expected at least one of each")
     confidence = rows.max(axis=1)
-    correct = rows.argmax(axis=1) == _indices(labels, classes)
+    correct = rows.argmax(axis=1) == class_indices(labels, classes)
     edges = np.linspace(0, 1, bins + 1)
     if equal_mass:
         edges = np.unique(np.quantile(confidence, edges))

@@ -12,7 +12,7 @@ from laennec.segment import place
 from laennec.simulate.other import ward_noise
 from laennec.train.augment import EventVariation, draw_event_variation, vary_events
 from laennec.train.data import read_windows
-from laennec.train.decision import SHIFTS, Decision, fit_decision, score_of_shifts, shift_normal
+from laennec.train.decision import SHIFTS, Decision, fit_decision, score_of_shifts, shift_head
 from laennec.train.export import PlaceEvent
 from laennec.train.features import INSIDE, OUTSIDE, EventLogMel
 from laennec.train.recipe import Augmentation
@@ -337,6 +337,6 @@ def test_the_shift_is_built_into_the_head() -> None:
     network = EventNet(len(SPRSOUND_EVENTS), (3, 64, 151)).eval()
     image, nothing = torch.randn(2, 3, 64, 151), torch.zeros(2, dtype=torch.long)
     before = network(image, torch.zeros(2), nothing, nothing)
-    shift_normal(network, 0.7)
+    shift_head(network, 0.7, 0)
     moved = network(image, torch.zeros(2), nothing, nothing) - before
     torch.testing.assert_close(moved, torch.tensor([[0.7] + [0.0] * 6] * 2))

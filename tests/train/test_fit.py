@@ -17,7 +17,8 @@ from laennec.errors import LaennecError
 from laennec.evaluate import read_predictions, score
 from laennec.train import fit as fitting
 from laennec.train.data import class_weights, cut_clips, read_waveforms, training_loader
-from laennec.train.fit import Hardware, TrainingData, fit, fit_temperature, prepare
+from laennec.train.decision import fit_temperature
+from laennec.train.fit import Hardware, TrainingData, fit, prepare
 from laennec.train.module import Classifier, event_scores
 from laennec.train.recipe import Recipe, load_recipe
 

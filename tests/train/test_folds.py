@@ -11,12 +11,12 @@ from laennec import metrics
 from laennec.cli import run
 from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import Predictions, read_predictions
+from laennec.evaluate import Predictions, read_predictions, stacked
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model import load_model
 from laennec.train.data import ClipTensors, FewerNormal
 from laennec.train.fit import Hardware
-from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of, stacked
+from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of
 from laennec.train.folds_figures import difference, groups, measure, pair
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 

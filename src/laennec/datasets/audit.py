@@ -122,7 +122,7 @@ def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     if moved:
         raise LaennecError(f"{len(moved)} clips have another label in this data, first {moved[0]}")
     classes = np.array(predictions.classes)
-    label = np.array([predictions.classes.index(name) for name in predictions.labels])
+    label = predictions.label_indices
     doubts = confident_learning(label, predictions.probabilities)
     rows = np.flatnonzero(doubts.doubted)
     rows = rows[np.argsort(-doubts.margin[rows], kind="stable")]

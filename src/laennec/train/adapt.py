@@ -35,11 +35,11 @@ from laennec.train.crossval import (
     fold_tensors,
     make_cohort,
     refuse_other,
-    shift_head,
     train_network,
 )
+from laennec.train.decision import fit_temperature, shift_head
 from laennec.train.export import export
-from laennec.train.fit import Hardware, fit, fit_temperature, machine, prepare, tuned_cpu
+from laennec.train.fit import Hardware, fit, machine, prepare, tuned_cpu
 from laennec.train.recipe import Recipe, load_recipe, recipe_from_dict, recipe_names, recipe_to_dict
 from laennec.train.transfer import source_weights
 

@@ -141,20 +141,15 @@ def vary_events(
     middle = kept / 2
     # Faster and slower around the middle, so that the window keeps the event.
     device = waveforms.device
-    place = (
-        torch.arange(clip_samples, device=device)[None]
-        + (kept - clip_samples) // 2
-        + variation.shift[:, None]
-    )
+    first = (kept - clip_samples) // 2 + variation.shift[:, None]
+    place = torch.arange(clip_samples, device=device)[None] + first
     position = ((place - middle) * variation.speed[:, None] + middle).clamp(0, kept - 1.001)
     below = position.floor()
     share = (position - below).to(waveforms.dtype)
     below = below.long()
     samples = waveforms.gather(1, below) * (1 - share) + waveforms.gather(1, below + 1) * share
-    first = (kept - clip_samples) // 2 + variation.shift[:, None]
-    bounds = (
-        ((bounds - middle) / variation.speed[:, None] + middle).round().long() - first
-    ) + variation.moved
+    played = ((bounds - middle) / variation.speed[:, None] + middle).round().long()
+    bounds = played - first + variation.moved
     # What is left of a short event is a tenth of a second at least, and in the window.
     shortest = min(800, clip_samples)
     start = bounds[:, 0].clamp(max=clip_samples - shortest)

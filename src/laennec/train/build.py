@@ -4,7 +4,7 @@ import torch
 
 from laennec.errors import LaennecError
 from laennec.models import build_model
-from laennec.train.features import CepstralImage, CycleLogMel, FrontEnd, build_front_end
+from laennec.train.features import CycleLogMel, FrontEnd, build_front_end
 from laennec.train.recipe import Recipe
 
 
@@ -20,8 +20,7 @@ def build_parts(recipe: Recipe) -> tuple[FrontEnd, torch.nn.Module]:
     try:
         front_end = build_front_end(recipe.front_end)
         part = "[model]"
-        channels = 3 if isinstance(front_end, CepstralImage) else getattr(front_end, "channels", 1)
-        image = (channels, front_end.bands, front_end.frames)
+        image = (front_end.channels, front_end.bands, front_end.frames)
         model = dict(recipe.model)
         if model.get("kind") == "nguyen2022" and isinstance(front_end, CycleLogMel):
             model["part_frames"] = front_end.part_frames

@@ -3,7 +3,7 @@
 Mitchell et al., "Model cards for model reporting", FAT* 2019.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -71,8 +71,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         "|---|---|---|",
     ]
     for name, value in metrics["scores"].items():
-        interval = metrics["intervals_95"].get(name)
-        told = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+        told = _between(metrics["intervals_95"].get(name))
         lines.append(f"| {name.replace('_', ' ')} | {'–' if value is None else f'{value:.4f}'} | {told} |")
     lines += ["", "| class | events | patients | precision | recall | F1 |", "|---|---|---|---|---|---|"]
     for label, found in metrics["classes"].items():
@@ -90,7 +89,10 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
             if found["clips"]:
                 scores = (found["scores"][key] for key in ("sensitivity", "specificity", "challenge_score"))
                 written = " | ".join("–" if value is None else f"{value:.3f}" for value in scores)
-                interval = found["intervals"]["challenge_score"]
-                between = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+                between = _between(found["intervals"]["challenge_score"])
                 lines.append(f"| {member} | {found['clips']} | {found['patients']} | {written} | {between} |")
     return [*lines, ""]
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""

@@ -22,6 +22,7 @@ from laennec.evaluate import (
     read_runs,
     render_tables,
     score_predictions,
+    stacked,
     write_predictions,
 )
 from laennec.files import make_folder, write_json, write_text
@@ -32,7 +33,7 @@ from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
-from laennec.train.folds import Material, cross_validate_recipe, gather, stacked, train_on_everybody
+from laennec.train.folds import Material, cross_validate_recipe, gather, train_on_everybody
 from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.recipe import Recipe, recipe_from_dict
 from laennec.web.evaluation import evaluation_page
@@ -127,11 +128,12 @@ def crossvalidate_recipe(
         "command": command(),
         "seeds": list(seeds),
     }
-    told = measure(stacked(found), material.clips, provenance)
+    together = stacked(found)
+    told = measure(together, material.clips, provenance)
     if against is not None:
         told["difference"] = {
             "against": against.name,
-            **difference(_other(against, chosen), stacked(found)),
+            **difference(_other(against, chosen), together),
         }
     write_json(out / "metrics.json", told)
     text = render_tables(told) + render_differences(told)

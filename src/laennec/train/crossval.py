@@ -42,7 +42,8 @@ from laennec.train.data import (
     training_loader,
     validation_loader,
 )
-from laennec.train.features import CycleLogMel
+from laennec.train.decision import shift_head
+from laennec.train.features import CycleLogMel, FrontEnd
 from laennec.train.fit import Hardware, predict_logits, quiet, tuned_cpu, usable_precision
 from laennec.train.module import Classifier
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
@@ -237,6 +238,7 @@ def train_network(
     validation: ClipTensors | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
+    front_end: FrontEnd | None = None,
 ) -> nn.Module:
     """The network of a recipe, begun with the source's weights where there are any, after its last epoch."""
     torch.manual_seed(recipe.seed)
@@ -246,8 +248,8 @@ def train_network(
     freeze_before(network, recipe.fine_tune_from)
     weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
     with quiet():
-        batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0)
-        module = Classifier(network, recipe, weights, len(batches))
+        batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0, recipe.normal_share)
+        module = Classifier(network, recipe, weights, len(batches), front_end)
         held_out = validation_loader(validation) if validation is not None else None
         light_trainer(recipe, accelerator, callbacks, progress).fit(module, batches, held_out)
     return module.network.cpu().float().eval()
@@ -294,14 +296,6 @@ def best_f1_shift(logits: Tensor, label: Tensor) -> float:
     best = int(np.argmax(np.where(last, f1, -1.0)))
     below = score[order][best + 1] if best + 1 < len(score) else score[order][best] - 1.0
     return -float((score[order][best] + below) / 2)
-
-
-def shift_head(network: nn.Module, shift: float) -> None:
-    """Add to the last class's logit, for good."""
-    head: Any = network.head
-    linear: Any = head[-1] if isinstance(head, nn.Sequential) else head
-    with torch.no_grad():
-        linear.bias[-1] += shift
 
 
 def fold_tensors(

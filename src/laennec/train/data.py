@@ -52,8 +52,12 @@ class ClipTensors(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         chosen = torch.as_tensor(indices)
+        return {name: value[chosen] for name, value in self.tensors().items()}
+
+    def tensors(self) -> Batch:
+        """What is held, by name."""
         held = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value[chosen] for name, value in held.items() if value is not None}
+        return {name: value for name, value in held.items() if value is not None}
 
 
 def read_windows(clips: pd.DataFrame, front_end: EventLogMel) -> tuple[Tensor, Tensor]:
@@ -271,12 +275,7 @@ def _as_is(batch: Any) -> Any:
 
 def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
     """Two sets of clips as one."""
-    names = clips.__dataclass_fields__
-    both = {
-        name: torch.cat([getattr(clips, name), getattr(more, name)])
-        for name in names
-        if getattr(clips, name) is not None
-    }
+    both = {name: torch.cat([value, getattr(more, name)]) for name, value in clips.tensors().items()}
     both["image"] = both["image"].to(memory_format=torch.channels_last)
     return ClipTensors(**both)
 
@@ -284,8 +283,8 @@ def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
 def copies_of(clips: ClipTensors, rows: Sequence[int], images: Tensor) -> ClipTensors:
     """Copies of clips: labels and metadata of `rows`, with images of their own."""
     chosen = torch.as_tensor(list(rows), dtype=torch.long)
-    held = {name: getattr(clips, name) for name in clips.__dataclass_fields__ if name != "image"}
-    return ClipTensors(images, **{name: value[chosen] for name, value in held.items() if value is not None})
+    same = {name: value[chosen] for name, value in clips.tensors().items() if name != "image"}
+    return ClipTensors(images, **same)
 
 
 def subset(clips: ClipTensors, chosen: np.ndarray) -> ClipTensors:

@@ -7,6 +7,7 @@ logit adjustment: Menon et al., ICLR 2021).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def score_of_shifts(logits: Floats, label: NDArray[np.int64]) -> Floats:
     return np.nan_to_num(found)
 
 
-def fit_decision(logits: Floats, label: NDArray[np.int64]) -> Decision:
+def fit_decision(logits: Floats, label: NDArray[np.int64], rule: str = "score") -> Decision:
     """Choose the shift of the best Score, and after it the temperature of the lowest cross entropy.
 
     Parameters
@@ -60,26 +61,48 @@ def fit_decision(logits: Floats, label: NDArray[np.int64]) -> Decision:
         ``(clips, classes)``, Normal first, of clips whose patients the model never heard.
     label
         ``(clips,)``.
+    rule
+        Of the recipe: nothing is shifted unless it is ``score``.
     """
-    from laennec.train.fit import fit_temperature
-
     label = np.asarray(label, int)
-    if not ((label == 0).any() and (label != 0).any()):
-        return Decision()
-    kernel = np.ones(2 * SMOOTH + 1)
-    scores = np.convolve(score_of_shifts(np.asarray(logits, float), label), kernel, "same")
-    scores /= np.convolve(np.ones(len(SHIFTS)), kernel, "same")
-    best = np.flatnonzero(scores >= scores.max() - 1e-12)
-    shift = float(SHIFTS[best[len(best) // 2]])
+    shift = best_shift(np.asarray(logits, float), label) if rule == "score" else 0.0
     moved = torch.tensor(logits, dtype=torch.float32)
     moved[:, 0] += shift
     return Decision(shift, fit_temperature(moved, torch.tensor(label)))
 
 
-def shift_normal(network: nn.Module, shift: float) -> None:
-    """Add to the logit of the first class, for good."""
-    head = network.head
-    linear = head[-1] if isinstance(head, nn.Sequential) else head
-    bias: Tensor = linear.bias  # type: ignore[assignment, union-attr]
+def best_shift(logits: Floats, label: NDArray[np.int64]) -> float:
+    """The shift of the best Score, smoothed over its neighbours; 0 where one side has no clip."""
+    if not ((label == 0).any() and (label != 0).any()):
+        return 0.0
+    kernel = np.ones(2 * SMOOTH + 1)
+    scores = np.convolve(score_of_shifts(logits, label), kernel, "same")
+    scores /= np.convolve(np.ones(len(SHIFTS)), kernel, "same")
+    best = np.flatnonzero(scores >= scores.max() - 1e-12)
+    return float(SHIFTS[best[len(best) // 2]])
+
+
+def fit_temperature(logits: Tensor, label: Tensor) -> float:
+    """Temperature that minimises the cross entropy (Guo et al., ICML 2017, section 4.2).
+
+    ``softmax(logits / temperature)`` are the calibrated probabilities; searched between 0.05 and 20.
+    """
+    log_temperature = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits / log_temperature.exp(), label)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+    return float(log_temperature.detach().exp().clamp(0.05, 20.0))
+
+
+def shift_head(network: nn.Module, shift: float, place: int = -1) -> None:
+    """Add to the logit of a class, the last one where none is told, for good."""
+    head: Any = network.head
+    linear: Any = head[-1] if isinstance(head, nn.Sequential) else head
     with torch.no_grad():
-        bias[0] += shift
+        linear.bias[place] += shift

@@ -158,6 +158,8 @@ class CepstralImage(nn.Module):
     mean: Tensor
     deviation: Tensor
 
+    channels = 3
+
     def __init__(
         self,
         sample_rate: int = 8000,
@@ -207,6 +209,8 @@ class LogMel(nn.Module):
     """
 
     mel: Tensor
+
+    channels = 1
 
     def __init__(
         self,
@@ -390,6 +394,8 @@ class CycleLogMel(nn.Module):
     """
 
     mel: Tensor
+
+    channels = 1
 
     def __init__(
         self,

@@ -63,8 +63,8 @@ from laennec.train.data import (
     training_loader,
     validation_loader,
 )
-from laennec.train.decision import fit_decision, shift_normal
-from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, extract
+from laennec.train.decision import Decision, fit_decision, shift_head
+from laennec.train.features import CepstralImage, CycleLogMel, EventLogMel, FrontEnd, LogMel, extract
 from laennec.train.module import Classifier, seen
 from laennec.train.recipe import Recipe, changed_settings, parent_of, recipe_to_dict
 from laennec.train.transfer import freeze_before, take_over
@@ -173,9 +173,8 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
     split = make_split(clips, recipe)
     if recipe.split == "patient":
         splits.refuse_leakage(clips[split.train], clips[split.validation])
-    age_years, sex, position = metadata_tensors(clips)
-    told = (label_indices(clips, recipe.labels), age_years, sex, position)
     if isinstance(front_end, CycleLogMel):
+        told = (label_indices(clips, recipe.labels), *metadata_tensors(clips))
         rows = np.flatnonzero(split.train)
         drawn = draw_copies(list(clips["label"].iloc[rows]), recipe.augmentation, recipe.seed)
         copies = [replace(copy, row=int(rows[copy.row])) for copy in drawn]
@@ -184,15 +183,47 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
         tensors = ClipTensors(images.to(memory_format=torch.channels_last), *told)
         more = copies_of(tensors, [copy.row for copy in copies], varied) if copies else None
         return TrainingData(clips, split, front_end, tensors, more)
+    tensors = read_clips(clips, recipe, front_end, waveforms)
+    fit_statistics(front_end, tensors.image[torch.from_numpy(split.train)])
+    return TrainingData(clips, split, front_end, normalised(front_end, tensors))
+
+
+def read_clips(
+    clips: pd.DataFrame,
+    recipe: Recipe,
+    front_end: CepstralImage | LogMel | EventLogMel,
+    waveforms: Tensor | None = None,
+) -> ClipTensors:
+    """Clips as they are before anything is fitted: images, or the windows that they are computed from later.
+
+    `waveforms` as in `prepare`.
+    """
+    told = (label_indices(clips, recipe.labels), *metadata_tensors(clips))
     if isinstance(front_end, EventLogMel):
-        waveforms, bounds = read_windows(clips, front_end)
-        return TrainingData(clips, split, front_end, ClipTensors(waveforms, *told, bounds))
+        windows, bounds = read_windows(clips, front_end)
+        return ClipTensors(windows, *told, bounds)
     if waveforms is None:
         waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
-    images = extract(front_end, waveforms)
-    front_end.fit_statistics(images[torch.from_numpy(split.train)])
-    images = front_end.normalised(images).to(memory_format=torch.channels_last)
-    return TrainingData(clips, split, front_end, ClipTensors(images, *told))
+    return ClipTensors(extract(front_end, waveforms), *told)
+
+
+def fit_statistics(front_end: CepstralImage | LogMel | EventLogMel, images: Tensor) -> None:
+    """Let a front end learn what it normalises by from the images of the training side."""
+    if not isinstance(front_end, EventLogMel):  # which normalises each event by itself
+        front_end.fit_statistics(images)
+
+
+def normalised(front_end: CepstralImage | LogMel | EventLogMel, clips: ClipTensors) -> ClipTensors:
+    """Clips of `read_clips` as a network is trained on them."""
+    if isinstance(front_end, EventLogMel):
+        return clips
+    images = front_end.normalised(clips.image).to(memory_format=torch.channels_last)
+    return replace(clips, image=images)
+
+
+def averaging(recipe: Recipe) -> list[Callback]:
+    """The callback that averages weights, where the recipe wants it."""
+    return [EMAWeightAveraging(decay=recipe.averaging_decay)] if recipe.averaging_decay > 0 else []
 
 
 @contextmanager
@@ -225,9 +256,7 @@ def _callbacks(out: Path, recipe: Recipe) -> list[Callback]:
         ModelCheckpoint(checkpoints, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         RichProgressBar() if sys.stderr.isatty() else TQDMProgressBar(refresh_rate=0),
     ]
-    if recipe.averaging_decay > 0:
-        callbacks.append(EMAWeightAveraging(decay=recipe.averaging_decay))
-    return callbacks
+    return callbacks + averaging(recipe)
 
 
 def make_trainer(out: Path, recipe: Recipe, hardware: Hardware) -> L.Trainer:
@@ -402,24 +431,6 @@ def predict_logits(
     )
 
 
-def fit_temperature(logits: Tensor, label: Tensor) -> float:
-    """Temperature that minimises the cross entropy (Guo et al., ICML 2017, section 4.2).
-
-    ``softmax(logits / temperature)`` are the calibrated probabilities; searched between 0.05 and 20.
-    """
-    log_temperature = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits / log_temperature.exp(), label)
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)  # type: ignore[arg-type]
-    return float(log_temperature.detach().exp().clamp(0.05, 20.0))
-
-
 def load_best(out: Path, network: torch.nn.Module) -> None:
     """Load the weights of the best validation TS into `network`."""
     checkpoint = torch.load(out / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
@@ -443,28 +454,16 @@ def finish_run(
     if chooses_epoch(recipe):
         load_best(out, network)
     network = network.float().eval()
-    temperature = 1.0
+    decision = Decision()
     if recipe.split != "none":
-        # The temperature is fitted on the validation side, which no weight was trained on. A model trained
+        # The decision is fitted on the validation side, which no weight was trained on. A model trained
         # on everything has no such side and takes that of the run that selected it (`export`).
-        logits = predict_logits(network, validation, data.front_end)
-        if recipe.decision == "score" and chooses_epoch(recipe):
-            decision = fit_decision(logits.double().numpy(), validation.label.numpy())
-            shift_normal(network, decision.shift)
-            logits[:, 0] += decision.shift
-        temperature = fit_temperature(logits, validation.label) if chooses_epoch(recipe) else 1.0
-        probabilities = (logits.double() / temperature).softmax(1).numpy()
-        found = predictions(clips_of(data, "validation"), recipe.labels, probabilities)
+        logits = predict_logits(network, validation, data.front_end).double().numpy()
+        if chooses_epoch(recipe):
+            decision = fit_decision(logits, validation.label.numpy(), recipe.decision)
+        found = predictions(clips_of(data, "validation"), recipe.labels, decision.applied(logits))
         write_predictions(out / "predictions.csv", found)
-    torch.save(
-        {
-            "front_end": data.front_end.state_dict(),
-            "network": network.state_dict(),
-            "temperature": temperature,
-            "recipe": recipe_to_dict(recipe),
-        },
-        out / "model.pt",
-    )
+    save_model(out, data.front_end, network, decision, recipe)
     measured = recipe.split != "none"
     best = max(history, key=lambda epoch: epoch[f"val_{recipe.monitor}"]) if chooses_epoch(recipe) else None
     write_json(
@@ -489,13 +488,31 @@ def finish_run(
             "epochs": recipe.epochs,
             "best_epoch": best,
             "last_epoch": history[-1] if measured else None,
-            "temperature": temperature,
+            "temperature": decision.temperature,
             "processes": processes,
             "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
             "machine": machine(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )
+
+
+def save_model(
+    folder: Path, front_end: FrontEnd, network: torch.nn.Module, decision: Decision, recipe: Recipe
+) -> None:
+    """Write ``model.pt``, which `laennec.train.export` reads, with the decision's shift in the network."""
+    if decision.shift:
+        shift_head(network, decision.shift, 0)
+    with written_whole(folder / "model.pt") as temporary:
+        torch.save(
+            {
+                "front_end": front_end.state_dict(),
+                "network": network.state_dict(),
+                "temperature": decision.temperature,
+                "recipe": recipe_to_dict(recipe),
+            },
+            temporary,
+        )
 
 
 def clips_of(data: TrainingData, side: str) -> pd.DataFrame:

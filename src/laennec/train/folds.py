@@ -12,31 +12,29 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
-from torch import Tensor, nn
+from torch import nn
 
 from laennec import splits
 from laennec.errors import LaennecError
 from laennec.evaluate import Predictions, read_predictions, write_predictions
-from laennec.files import make_folder, write_json, written_whole
+from laennec.files import make_folder, write_json
 from laennec.train.build import build_parts
-from laennec.train.crossval import light_trainer, pooled
-from laennec.train.data import (
-    ClipTensors,
-    class_weights,
-    label_indices,
-    metadata_tensors,
-    predictions,
-    read_waveforms,
-    read_windows,
-    subset,
-    training_loader,
+from laennec.train.crossval import pooled, train_network
+from laennec.train.data import ClipTensors, predictions, subset
+from laennec.train.decision import Decision, fit_decision
+from laennec.train.features import CepstralImage, CycleLogMel, EventLogMel, LogMel
+from laennec.train.fit import (
+    Hardware,
+    averaging,
+    fit_statistics,
+    in_taxonomy,
+    machine,
+    normalised,
+    predict_logits,
+    read_clips,
+    save_model,
+    tuned_cpu,
 )
-from laennec.train.decision import Decision, fit_decision, shift_normal
-from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, extract
-from laennec.train.fit import Hardware, in_taxonomy, machine, predict_logits, quiet, tuned_cpu
-from laennec.train.module import Classifier
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
 
 TINY = 1e-12  # added to probabilities before their logarithm
@@ -48,7 +46,7 @@ class Material:
 
     clips: pd.DataFrame
     folds: Sequence[splits.Split]
-    front_end: FrontEnd
+    front_end: CepstralImage | LogMel | EventLogMel
     images: ClipTensors
 
 
@@ -68,14 +66,7 @@ def gather(clips: pd.DataFrame, recipe: Recipe, folds: int) -> Material:
         )
     clips = in_taxonomy(clips, recipe)
     dealt = splits.kfold(clips, folds, recipe.split_seed)
-    told = (label_indices(clips, recipe.labels), *metadata_tensors(clips))
-    if isinstance(front_end, EventLogMel):
-        waveforms, bounds = read_windows(clips, front_end)
-        tensors = ClipTensors(waveforms, *told, bounds)
-    else:
-        waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
-        tensors = ClipTensors(extract(front_end, waveforms), *told)
-    return Material(clips, dealt, front_end, tensors)
+    return Material(clips, dealt, front_end, read_clips(clips, recipe, front_end))
 
 
 def parts_of(material: Material, fold: int) -> tuple[ClipTensors, ClipTensors]:
@@ -83,31 +74,8 @@ def parts_of(material: Material, fold: int) -> tuple[ClipTensors, ClipTensors]:
     split = material.folds[fold]
     splits.refuse_leakage(material.clips[split.train], material.clips[split.validation])
     training, held_out = (subset(material.images, side) for side in (split.train, split.validation))
-    front_end = material.front_end
-    if isinstance(front_end, EventLogMel):
-        return training, held_out
-    front_end.fit_statistics(training.image)
-    return tuple(  # type: ignore[return-value]
-        replace(part, image=front_end.normalised(part.image).to(memory_format=torch.channels_last))
-        for part in (training, held_out)
-    )
-
-
-def train_last_epoch(
-    training: ClipTensors, recipe: Recipe, front_end: FrontEnd, hardware: Hardware, progress: bool = False
-) -> nn.Module:
-    """The network of a recipe after its last epoch, averaged over steps where the recipe says so."""
-    torch.manual_seed(recipe.seed)
-    network = build_parts(recipe)[1]
-    weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
-    batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0, recipe.normal_share)
-    callbacks: list[Callback] = []
-    if recipe.averaging_decay > 0:
-        callbacks.append(EMAWeightAveraging(decay=recipe.averaging_decay))
-    with quiet():
-        module = Classifier(network, recipe, weights, len(batches), front_end)
-        light_trainer(recipe, hardware.accelerator, callbacks, progress).fit(module, batches)
-    return module.network.cpu().float().eval()
+    fit_statistics(material.front_end, training.image)
+    return normalised(material.front_end, training), normalised(material.front_end, held_out)
 
 
 def run_fold(
@@ -116,12 +84,13 @@ def run_fold(
     """Train and predict one fold; ``fold.json`` is written last."""
     training, held_out = parts_of(material, fold)
     with tuned_cpu(1, hardware.threads):
-        network = train_last_epoch(training, recipe, material.front_end, hardware, progress)
+        network = _trained(material, training, recipe, hardware, progress)
         logits = predict_logits(network, held_out, material.front_end)
     make_folder(folder)
     clips = material.clips[material.folds[fold].validation]
-    write_predictions(folder / "predictions.csv", _predictions(clips, recipe, logits))
-    save_model(folder, material.front_end, network, 1.0, recipe)
+    found = predictions(clips, recipe.labels, logits.double().softmax(1).numpy())
+    write_predictions(folder / "predictions.csv", found)
+    save_model(folder, material.front_end, network, Decision(), recipe)
     write_json(
         folder / "fold.json",
         {
@@ -134,41 +103,31 @@ def run_fold(
     )
 
 
-def save_model(
-    folder: Path, front_end: FrontEnd, network: nn.Module, temperature: float, recipe: Recipe
-) -> None:
-    """Write ``model.pt`` as a run folder has it, so that `laennec.train.export` reads it."""
-    with written_whole(folder / "model.pt") as temporary:
-        torch.save(
-            {
-                "front_end": front_end.state_dict(),
-                "network": network.state_dict(),
-                "temperature": temperature,
-                "recipe": recipe_to_dict(recipe),
-            },
-            temporary,
-        )
-
-
 def train_on_everybody(
     material: Material, recipe: Recipe, out: Path, hardware: Hardware, progress: bool = False
 ) -> None:
     """Train the model to ship after its cross-validation: on all clips, with the folds' decision."""
-    everything = material.images
-    if not isinstance(material.front_end, EventLogMel):
-        material.front_end.fit_statistics(everything.image)
-        everything = replace(everything, image=material.front_end.normalised(everything.image))
+    fit_statistics(material.front_end, material.images.image)
+    everything = normalised(material.front_end, material.images)
     files = [fold_folder(out, recipe.seed, fold) / "predictions.csv" for fold in range(len(material.folds))]
-    decision = overall_decision([read_predictions(path) for path in files])
+    decision = overall_decision([read_predictions(path) for path in files], recipe.decision)
     with tuned_cpu(1, hardware.threads):
-        network = train_last_epoch(everything, recipe, material.front_end, hardware, progress)
-    if recipe.decision == "score":
-        shift_normal(network, decision.shift)
-    save_model(out, material.front_end, network, decision.temperature, replace(recipe, split="none"))
+        network = _trained(material, everything, recipe, hardware, progress)
+    save_model(out, material.front_end, network, decision, replace(recipe, split="none"))
 
 
-def _predictions(clips: pd.DataFrame, recipe: Recipe, logits: Tensor) -> Predictions:
-    return predictions(clips, recipe.labels, logits.double().softmax(1).numpy())
+def _trained(
+    material: Material, training: ClipTensors, recipe: Recipe, hardware: Hardware, progress: bool
+) -> nn.Module:
+    return train_network(
+        training,
+        recipe,
+        None,
+        hardware.accelerator,
+        callbacks=averaging(recipe),
+        progress=progress,
+        front_end=material.front_end,
+    )
 
 
 def fold_folder(out: Path, seed: int, fold: int) -> Path:
@@ -229,14 +188,10 @@ def with_decision(predictions: Predictions, decision: Decision) -> Predictions:
     return replace(predictions, probabilities=decision.applied(np.log(predictions.probabilities + TINY)))
 
 
-def overall_decision(parts: Sequence[Predictions]) -> Decision:
+def overall_decision(parts: Sequence[Predictions], rule: str = "score") -> Decision:
     """The decision fitted on all folds: that of a model which is trained on everybody."""
-    logits = np.concatenate([np.log(part.probabilities + TINY) for part in parts])
-    return fit_decision(logits, np.concatenate([_indices(part) for part in parts]))
-
-
-def _indices(predictions: Predictions) -> np.ndarray:
-    return np.array([predictions.classes.index(label) for label in predictions.labels])
+    found = pooled(parts)
+    return fit_decision(np.log(found.probabilities + TINY), found.label_indices, rule)
 
 
 def _finished(folder: Path, recipe: Recipe, material: Material, fold: int) -> bool:
@@ -253,8 +208,3 @@ def _finished(folder: Path, recipe: Recipe, material: Material, fold: int) -> bo
             f"{folder} was made with other settings ({', '.join(changed)}); choose another folder"
         )
     return True
-
-
-def stacked(found: Sequence[Predictions]) -> Predictions:
-    """The seeds' predictions side by side, so that every score is the mean over the seeds."""
-    return replace(found[0], probabilities=np.stack([each.probabilities for each in found]))

@@ -71,11 +71,7 @@ def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[s
             two = pair(predictions, sound)
             told = metrics.evaluate(two.labels, two.probabilities, two.subjects, two.classes, "normal")
             names = ("binary_f1", "binary_roc_auc", "binary_sensitivity", "binary_specificity")
-            found[f"normal_{sound}"] = {
-                "clips": told["clips"],
-                "scores": {name: told["scores"][name] for name in names},
-                "intervals": {name: told["intervals"][name] for name in names},
-            }
+            found[f"normal_{sound}"] = {"clips": told["clips"], **_some(told, names)}
     ordered = clips.set_index("clip_id").loc[list(predictions.clip_ids)].reset_index()
     found["groups"] = {
         name: {value: _of_group(predictions, mask) for value, mask in masks.items()}
@@ -95,14 +91,17 @@ def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
         predictions.classes,
         draws=500,
     )
-    names = ("sensitivity", "specificity", "challenge_score")
     return {
         "clips": told["clips"],
         "patients": told["subjects"],
         "adventitious": int((kept[0] != predictions.classes[0]).sum()),
-        "scores": {name: told["scores"][name] for name in names},
-        "intervals": {name: told["intervals"][name] for name in names},
+        **_some(told, ("sensitivity", "specificity", "challenge_score")),
     }
+
+
+def _some(told: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Some of the scores of :func:`laennec.metrics.evaluate` with their intervals."""
+    return {what: {name: told[what][name] for name in names} for what in ("scores", "intervals")}
 
 
 def difference(first: Predictions, second: Predictions) -> dict[str, Any]:

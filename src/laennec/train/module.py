@@ -92,7 +92,7 @@ class Classifier(L.LightningModule):
         settings = self.recipe.augmentation
         target = F.one_hot(batch["label"], len(self.recipe.labels)).float()
         batch = dict(batch)
-        front_end = self.front_end[0]
+        front_end, mark = self.front_end[0], None
         if isinstance(front_end, EventLogMel):
             front_end = front_end.to(self.device)
             noises = None if self.noises is None else self.noises.to(self.device)
@@ -102,18 +102,16 @@ class Classifier(L.LightningModule):
                 batch["image"], batch.pop("bounds"), drawn, front_end.clip_samples, noises
             )
             image = front_end(clip, bounds)
+            # Where the event is must not be hidden by what follows, and is put back after it.
+            sound, mark = image[:, :-1], image[:, -1:]
             # A response adds to the sound where there is any; the level does not stay at zero for it.
-            heard = image[:, -1:] > 0
-            sound = image[:, :-1] + drawn.tilt[:, None, :, None] / EVENT_DEVIATION * heard
-            batch["image"] = torch.cat([sound, image[:, -1:]], dim=1)
+            batch["image"] = sound + drawn.tilt[:, None, :, None] / EVENT_DEVIATION * (mark > 0)
         count, _, bins, frames = batch["image"].shape
         if settings.circular_shift or settings.frequency_masks or settings.time_masks:
             variation = draw_image_variation(count, bins, frames, settings)
-            sound, mark = batch["image"], None
-            if isinstance(front_end, EventLogMel):  # where the event is must not be hidden
-                sound, mark = sound[:, :-1], sound[:, -1:]
-            sound = vary_images(sound, variation)
-            batch["image"] = sound if mark is None else torch.cat([sound, mark], dim=1)
+            batch["image"] = vary_images(batch["image"], variation)
+        if mark is not None:
+            batch["image"] = torch.cat([batch["image"], mark], dim=1)
         if settings.mixup > 0:
             mixing = draw_mixing(count, settings.mixup)
             batch["image"], target = mix(batch["image"], mixing), mix(target, mixing)
