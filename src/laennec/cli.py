@@ -197,6 +197,7 @@ def train(
     data: Path,
     out: Path,
     dataset: str | None = None,
+    also: Path | None = None,
     start: Path | None = None,
     split: Literal["patient", "random", "official", "official-disjoint", "none"] | None = None,
     seed: int | None = None,
@@ -221,6 +222,7 @@ def train(
         data: The data set's folder.
         out: Run folder.
         dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
+        also: Folder of the second data set, for a recipe that trains on two (its setting also).
         start: Finished run of the recipe that this one starts from; trained on the way otherwise.
         split: patient: no patient on both sides; random: by event, which leaks; official: the data set's own,
             nothing is chosen on its test part; official-disjoint: without test clips of trained patients;
@@ -250,7 +252,8 @@ def train(
         batch_size=batch_size,
         precision=precision,
     )
-    return train_recipe(chosen, data, out, Hardware(accelerator, devices, nodes, strategy, threads), start)
+    hardware = Hardware(accelerator, devices, nodes, strategy, threads)
+    return train_recipe(chosen, data, out, hardware, start, also)
 
 
 def crossvalidate(
@@ -259,6 +262,7 @@ def crossvalidate(
     data: Path,
     out: Path,
     dataset: str | None = None,
+    also: Path | None = None,
     folds: int = 5,
     seeds: tuple[int, ...] = (0,),
     only: tuple[int, ...] = (),
@@ -286,6 +290,8 @@ def crossvalidate(
         data: The data set's folder.
         out: Folder for the results.
         dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
+        also: Folder of the second data set, for a recipe that trains on two (its setting also); its patients
+            have folds of their own.
         folds: As many parts, dealt by patient, that keep rare classes apart as well as they can.
         seeds: Of weights, order and augmentation; the folds stay the same.
         only: Numbers of the folds to run, from 1; all otherwise.
@@ -301,7 +307,7 @@ def crossvalidate(
 
     chosen = with_settings(load_recipe(recipe, dataset=dataset), set_)
     hardware = Hardware(accelerator, threads=threads)
-    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, final, hardware)
+    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, final, hardware, also)
 
 
 def transfer(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn import functional as F
 
 from laennec import metrics
 from laennec.cli import run
@@ -14,10 +15,14 @@ from laennec.errors import LaennecError, UsageError
 from laennec.evaluate import Predictions, read_predictions, stacked
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model import load_model
+from laennec.simulate import simulate_dataset
+from laennec.train.build import build_parts
+from laennec.train.commands import training_clips
 from laennec.train.data import ClipTensors, FewerNormal
-from laennec.train.fit import Hardware
+from laennec.train.fit import Hardware, fit, prepare, read_beside
 from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of
 from laennec.train.folds_figures import difference, groups, measure, pair
+from laennec.train.module import among_allowed
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 
 CPU = Hardware("cpu", threads=1)
@@ -76,7 +81,7 @@ def test_the_same_seed_gives_the_same_answers(material: Material, recipe: Recipe
 def test_images_are_normalised_by_the_training_side_alone(simulated: Path, recipe: Recipe) -> None:
     cepstral = replace(recipe, front_end={"kind": "cepstral-image", "bands": 16}, model={"kind": "resnet"})
     material = gather(dataset("sprsound").load(simulated), cepstral, 2)
-    training, held_out = parts_of(material, 0)
+    training, held_out = parts_of(material, 0, 7)
     rows = training.image.mean((0, 3))
     torch.testing.assert_close(rows, torch.zeros_like(rows), atol=1e-4, rtol=0)
     assert held_out.image.mean((0, 3)).abs().max() > 1e-3
@@ -124,6 +129,97 @@ def test_settings_on_the_command_line_are_toml() -> None:
     ):
         with pytest.raises(LaennecError, match=said):
             with_settings(recipe, [wrong])
+
+
+# --- a second data set --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("second") / "icbhi"
+    simulate_dataset(out, subjects=8, seed=2, recordings_per_subject=1, layout="icbhi")
+    return out
+
+
+def test_a_label_that_means_several_classes_asks_for_their_sum() -> None:
+    logits = torch.randn(6, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    allowed = torch.zeros(6, 7)
+    allowed[:3, 0] = 1
+    allowed[3:, [1, 2, 3]] = 1
+    target = among_allowed(logits, allowed)
+    torch.testing.assert_close(target[:3], F.one_hot(torch.zeros(3, dtype=torch.long), 7).float())
+    (found,) = torch.autograd.grad(-(target * logits.log_softmax(1)).sum(), logits)
+    asked = -(logits.softmax(1) * allowed).sum(1).log().sum()
+    (expected,) = torch.autograd.grad(asked, logits)
+    torch.testing.assert_close(found, expected)
+
+
+def test_clips_of_a_second_data_set_allow_what_icbhi_calls_so(second: Path, recipe: Recipe) -> None:
+    clips = dataset("icbhi").load(second)
+    read = read_beside(clips, replace(recipe, also="icbhi"), build_parts(recipe)[0])
+    assert read.allowed is not None
+    allowed = {
+        label: {recipe.labels[k] for k in np.flatnonzero(row)}
+        for label, row in zip(clips["label"], read.allowed.numpy(), strict=True)
+    }
+    wanted = {
+        "normal": {"Normal"},
+        "crackle": {"Coarse Crackle", "Fine Crackle"},
+        "wheeze": {"Rhonchi", "Wheeze", "Stridor"},
+        "both": {"Wheeze+Crackle"},
+    }
+    assert len(allowed) > 2
+    assert allowed == {label: wanted[label] for label in allowed}
+    with pytest.raises(LaennecError, match="none of the recipe's classes stands for: squawk"):
+        read_beside(clips.assign(label="squawk"), recipe, build_parts(recipe)[0])
+
+
+def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
+    simulated: Path, second: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    told = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--folds", "2", "--out", str(out)]
+    told += ["--threads", "1", "--accelerator", "cpu", "--set", "epochs=1", "augmentation.mixup=0"]
+    with pytest.raises(UsageError, match="trains on one data set"):
+        run([*told, "--also", str(second)])
+    with pytest.raises(UsageError, match="trains on icbhi as well; --also names its folder"):
+        run([*told, "also=icbhi"])
+    assert run([*told, "also=icbhi", "--also", str(second), "--final"]) == 0
+    clips = training_clips(dataset("icbhi").load(second))  # nothing of a published test set
+    held = [pd.read_csv(out / "seed0" / f"fold{k}" / "beside.csv", dtype=str) for k in (1, 2)]
+    assert not set(held[0]["subject"]) & set(held[1]["subject"])
+    assert sorted([*held[0]["clip_id"], *held[1]["clip_id"]]) == sorted(clips["clip_id"])
+    fold = json.loads((out / "seed0" / "fold1" / "fold.json").read_text())
+    own = dataset("sprsound").load(simulated)
+    assert fold["clips"]["train"] + fold["clips"]["held out"] + len(held[0]) == len(own) + len(clips)
+    told_of = load_model(out / "model.onnx").card.data
+    assert told_of["beside"]["clips"] == len(clips)
+    assert "ICBHI" in (out / "model.md").read_text()
+    # Another second data set is not what the folds were made with.
+    recipe = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0", "also=icbhi"])
+    fewer = gather(own, recipe, 2, clips[clips["subject"] != clips["subject"].iloc[0]].reset_index(drop=True))
+    with pytest.raises(LaennecError, match="clips of the second data set"):
+        cross_validate_recipe(fewer, recipe, out, [0], (), CPU)
+
+
+def test_a_run_trains_on_a_second_data_set(
+    simulated: Path, second: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    recipe = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0", "also=icbhi"])
+    beside = dataset("icbhi").load(second)
+    own = dataset("sprsound").load(simulated)
+    runs = [
+        fit(prepare(own, one, beside=more), one, tmp_path / name, CPU)
+        for name, one, more in (
+            ("both", recipe, beside),
+            ("alone", replace(recipe, also=""), None),
+        )
+    ]
+    both, alone = (read_predictions(folder / "predictions.csv") for folder in runs)
+    assert both.clip_ids == alone.clip_ids  # only its own data set is validated on
+    assert np.abs(both.probabilities - alone.probabilities).max() > 1e-6
+    with pytest.raises(LaennecError, match="mixup cannot mix"):
+        with_settings(recipe, ["augmentation.mixup=0.2"])
 
 
 # --- figures ------------------------------------------------------------------------------------------------

@@ -33,16 +33,17 @@ def render_card(metadata: Mapping[str, Any], sha256: str) -> str:
 def _data(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return []
-    counts = ", ".join(f"{label} {count}" for label, count in data["per_class"].items())
-    cited = f" Cite: {data['citation']}." if data["citation"] else ""
-    return [
-        "## Training data",
-        "",
-        f"{data['dataset']}: {data['clips']} events of {data['patients']} patients ({counts}).",
-        "",
-        f"Licence: {data['licence']}.{cited}",
-        "",
-    ]
+    lines = ["## Training data", ""]
+    for told in (data, data["beside"]) if "beside" in data else (data,):
+        counts = ", ".join(f"{label} {count}" for label, count in told["per_class"].items())
+        cited = f" Cite: {told['citation']}." if told["citation"] else ""
+        lines += [
+            f"{told['dataset']}: {told['clips']} events of {told['patients']} patients ({counts}).",
+            "",
+            f"Licence: {told['licence']}.{cited}",
+            "",
+        ]
+    return lines
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[str]:

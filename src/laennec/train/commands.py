@@ -59,20 +59,42 @@ def training_clips(clips: pd.DataFrame) -> pd.DataFrame:
     return clips[~splits.in_test_set(clips)].reset_index(drop=True)
 
 
-def train_recipe(recipe: Recipe, data: Path, out: Path, hardware: Hardware, start: Path | None) -> int:
+def second_clips(recipe: Recipe, folder: Path | None) -> pd.DataFrame | None:
+    """Training clips of the data set that a recipe trains on beside its own, where it does."""
+    if not recipe.also:
+        if folder is not None:
+            raise UsageError(
+                f"recipe {recipe.name} trains on one data set; its setting also, such as also=icbhi, names "
+                f"the one that {folder.name} is"
+            )
+        return None
+    if folder is None:
+        raise UsageError(f"recipe {recipe.name} trains on {recipe.also} as well; --also names its folder")
+    return training_clips(load_clips(recipe.also, folder))
+
+
+def train_recipe(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    hardware: Hardware,
+    start: Path | None,
+    also: Path | None = None,
+) -> int:
     """Train, export and score one run; only the first of several processes writes and speaks."""
     make_folder(out)
     clips = load_clips(recipe.dataset, data)
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
-    prepared = prepare(clips, recipe)
+    beside = second_clips(recipe, also)
+    prepared = prepare(clips, recipe, beside=beside)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_what(recipe, prepared.split), file=sys.stderr)
     fit(prepared, recipe, out, hardware, start)
     if not first:
         return 0
-    told = card(recipe, prepared.clips, prepared.split)
+    told = card(recipe, prepared.clips, prepared.split, beside)
     model = out / RUN_MODEL
     if recipe.split != "none":
         found = score_predictions(
@@ -104,6 +126,7 @@ def crossvalidate_recipe(
     against: Path | None,
     final: bool,
     hardware: Hardware,
+    also: Path | None = None,
 ) -> int:
     """Cross-validate a recipe and write what it shows; with `final`, train on everybody and export."""
     if final and only:
@@ -111,7 +134,8 @@ def crossvalidate_recipe(
     if not seeds or any(not 1 <= number <= folds for number in only):
         raise UsageError(f"give a seed or more, and --only numbers from 1 to {folds}")
     make_folder(out)
-    material = gather(training_clips(load_clips(recipe.dataset, data)), recipe, folds)
+    beside = second_clips(recipe, also)
+    material = gather(training_clips(load_clips(recipe.dataset, data)), recipe, folds, beside)
     chosen = [number - 1 for number in only]
 
     def say(seed: int, fold: int) -> None:
@@ -166,7 +190,8 @@ def final_model(
     if not (out / "model.pt").exists():
         print("everybody", file=sys.stderr, flush=True)
         train_on_everybody(material, recipe, out, hardware, sys.stderr.isatty())
-    data = card(everybody, material.clips, make_split(material.clips, everybody))
+    beside = material.beside.clips if material.beside is not None else None
+    data = card(everybody, material.clips, make_split(material.clips, everybody), beside)
     measured = summary(told, material.clips["clip_id"])
     data["metrics"] = {**measured, "seeds": told["provenance"]["seeds"], "groups": told["groups"]}
     write_json(out / "card.json", data)
@@ -211,34 +236,45 @@ def command() -> str:
     return shlex.join(["laennec", *(Path(a).name if os.path.isabs(a) else a for a in sys.argv[1:])])
 
 
-def card(recipe: Recipe, clips: pd.DataFrame, split: splits.Split) -> dict[str, Any]:
-    """Entries of a model's metadata that the data decides."""
-    module = datasets.dataset(recipe.dataset)
+def card(
+    recipe: Recipe, clips: pd.DataFrame, split: splits.Split, beside: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """Entries of a model's metadata that the data decides; `beside` are the clips of a second data set."""
     trained = clips[split.train]
+    data = _told_of(recipe.dataset, trained)
+    if beside is not None:
+        data["beside"] = _told_of(recipe.also, beside)
+    return {"data": data, "limits": limits(recipe, trained, beside)}
+
+
+def _told_of(dataset: str, clips: pd.DataFrame) -> dict[str, Any]:
+    module = datasets.dataset(dataset)
     return {
-        "data": {
-            "dataset": module.TITLE,
-            "licence": module.LICENCE,
-            "citation": module.CITATION,
-            "clips": len(trained),
-            "patients": int(trained["subject"].nunique()),
-            "per_class": {str(label): int(count) for label, count in trained["label"].value_counts().items()},
-        },
-        "limits": limits(recipe, trained),
+        "dataset": module.TITLE,
+        "licence": module.LICENCE,
+        "citation": module.CITATION,
+        "clips": len(clips),
+        "patients": int(clips["subject"].nunique()),
+        "per_class": {str(label): int(count) for label, count in clips["label"].value_counts().items()},
     }
 
 
-def limits(recipe: Recipe, trained: pd.DataFrame) -> str:
+def limits(recipe: Recipe, trained: pd.DataFrame, beside: pd.DataFrame | None = None) -> str:
     """Who a model was trained on, and which of its classes rest on few patients."""
     ages = trained["age_years"].dropna()
     of_age = f" aged {ages.min():g} to {ages.max():g} years" if len(ages) else ""
     patients = trained.groupby("label")["subject"].nunique()
     few = [f"{label} ({patients.get(label, 0)})" for label in recipe.labels if patients.get(label, 0) < 20]
     rare = f" Classes that rest on fewer than 20 patients: {', '.join(few)}." if few else ""
-    return (
-        f"Trained on patients{of_age} and the devices of {recipe.dataset} alone; others were not "
-        f"measured.{rare} Research software, not a medical device."
-    )
+    heard = f"Trained on patients{of_age} and the devices of {recipe.dataset}"
+    if beside is None:
+        heard += " alone; others were not measured."
+    else:
+        heard += (
+            f", and on {len(beside)} clips of {beside['subject'].nunique()} patients of {recipe.also}, whose "
+            "labels are coarser."
+        )
+    return f"{heard}{rare} Research software, not a medical device."
 
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:

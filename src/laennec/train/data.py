@@ -43,6 +43,8 @@ class ClipTensors(Dataset[Batch]):
     bounds: Tensor | None = None
     """``(clips, 2)`` samples, of events whose images are computed batch by batch from the waveforms that then
     stand in `image` (`laennec.train.features.EventLogMel`)."""
+    allowed: Tensor | None = None
+    """``(clips, classes)`` 1 where a label may mean a class, of those that mean several; None: `label`."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -276,7 +278,8 @@ def _as_is(batch: Any) -> Any:
 def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
     """Two sets of clips as one."""
     both = {name: torch.cat([value, getattr(more, name)]) for name, value in clips.tensors().items()}
-    both["image"] = both["image"].to(memory_format=torch.channels_last)
+    if both["image"].ndim == 4:
+        both["image"] = both["image"].to(memory_format=torch.channels_last)
     return ClipTensors(**both)
 
 

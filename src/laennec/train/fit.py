@@ -79,8 +79,8 @@ class TrainingData:
     split: splits.Split
     front_end: FrontEnd
     images: ClipTensors
-    copies: ClipTensors | None = None
-    """Augmented copies of clips of the training side; they are trained on beside them."""
+    beside: ClipTensors | None = None
+    """Trained on beside the training side: augmented copies of its clips, or a second data set."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,20 @@ def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     return clips[clips["label"].isin(recipe.labels)].reset_index(drop=True)
 
 
-def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None) -> TrainingData:
+def prepare(
+    clips: pd.DataFrame,
+    recipe: Recipe,
+    waveforms: Tensor | None = None,
+    beside: pd.DataFrame | None = None,
+) -> TrainingData:
     """Read, cut and transform all clips, with the front end's statistics from the training side alone.
 
-    `waveforms`, as `read_waveforms` returns them, saves the reading where they are known.
+    Parameters
+    ----------
+    waveforms
+        As `read_waveforms` returns them: saves the reading where they are known.
+    beside
+        Clips of the data set that the recipe trains on beside its own (`Recipe.also`); all are trained on.
     """
     clips = in_taxonomy(clips, recipe)
     front_end = build_parts(recipe)[0]  # before the recordings are read, which takes longer
@@ -174,6 +184,8 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
     if recipe.split == "patient":
         splits.refuse_leakage(clips[split.train], clips[split.validation])
     if isinstance(front_end, CycleLogMel):
+        if beside is not None:
+            raise LaennecError(f"recipe {recipe.name} is one of cycles and takes no second data set (also)")
         told = (label_indices(clips, recipe.labels), *metadata_tensors(clips))
         rows = np.flatnonzero(split.train)
         drawn = draw_copies(list(clips["label"].iloc[rows]), recipe.augmentation, recipe.seed)
@@ -181,11 +193,12 @@ def prepare(clips: pd.DataFrame, recipe: Recipe, waveforms: Tensor | None = None
         cycles = read_cycles(clips, front_end.sample_rate)
         images, varied = cycle_images(cycles, front_end, recipe.padding, copies, recipe.known_phases)
         tensors = ClipTensors(images.to(memory_format=torch.channels_last), *told)
-        more = copies_of(tensors, [copy.row for copy in copies], varied) if copies else None
-        return TrainingData(clips, split, front_end, tensors, more)
+        second = copies_of(tensors, [copy.row for copy in copies], varied) if copies else None
+        return TrainingData(clips, split, front_end, tensors, second)
     tensors = read_clips(clips, recipe, front_end, waveforms)
     fit_statistics(front_end, tensors.image[torch.from_numpy(split.train)])
-    return TrainingData(clips, split, front_end, normalised(front_end, tensors))
+    second = None if beside is None else normalised(front_end, read_beside(beside, recipe, front_end))
+    return TrainingData(clips, split, front_end, normalised(front_end, tensors), second)
 
 
 def read_clips(
@@ -205,6 +218,35 @@ def read_clips(
     if waveforms is None:
         waveforms = read_waveforms(clips, front_end.sample_rate, front_end.clip_samples, recipe.padding)
     return ClipTensors(extract(front_end, waveforms), *told)
+
+
+def read_beside(
+    clips: pd.DataFrame, recipe: Recipe, front_end: CepstralImage | LogMel | EventLogMel
+) -> ClipTensors:
+    """Clips of the second data set that a recipe trains on beside its own, as `read_clips` reads those.
+
+    Raises
+    ------
+    LaennecError
+        If a label is none that ICBHI has a name for.
+    """
+    kinds = [to_icbhi(label) for label in recipe.labels]
+    told = [to_icbhi(str(label)) for label in clips["label"]]
+    strange = {str(label) for label, kind in zip(clips["label"], told, strict=True) if kind not in kinds}
+    if strange:
+        raise LaennecError(
+            f"{recipe.also} has labels that none of the recipe's classes stands for: "
+            f"{', '.join(sorted(strange))}"
+        )
+    allowed = torch.tensor([[float(kind == own) for kind in kinds] for own in told])
+    first = [recipe.labels[kinds.index(own)] for own in told]
+    return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed)
+
+
+def with_beside(clips: ClipTensors, beside: ClipTensors, classes: int) -> ClipTensors:
+    """Clips of the recipe's own data set together with those of the second."""
+    own = torch.nn.functional.one_hot(clips.label, classes).float()
+    return joined(replace(clips, allowed=own), beside)
 
 
 def fit_statistics(front_end: CepstralImage | LogMel | EventLogMel, images: Tensor) -> None:
@@ -327,8 +369,10 @@ def fit(
 def _train(data: TrainingData, recipe: Recipe, out: Path, hardware: Hardware, start: Path | None) -> None:
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     training, validation = subset(data.images, data.split.train), subset(data.images, data.split.validation)
-    if data.copies is not None:
-        training = joined(training, data.copies)
+    if data.beside is not None and recipe.also:
+        training = with_beside(training, data.beside, len(recipe.labels))
+    elif data.beside is not None:
+        training = joined(training, data.beside)
     weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
     network = build_parts(recipe)[1]
     if start is not None:

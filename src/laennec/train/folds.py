@@ -5,6 +5,7 @@ Nothing is chosen on a fold: its model is that of the last epoch, and where its 
 another class is fitted on the other folds.
 """
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from torch import nn
 from laennec import splits
 from laennec.errors import LaennecError
 from laennec.evaluate import Predictions, read_predictions, write_predictions
-from laennec.files import make_folder, write_json
+from laennec.files import make_folder, write_json, written_whole
 from laennec.train.build import build_parts
 from laennec.train.crossval import pooled, train_network
 from laennec.train.data import ClipTensors, predictions, subset
@@ -31,9 +32,11 @@ from laennec.train.fit import (
     machine,
     normalised,
     predict_logits,
+    read_beside,
     read_clips,
     save_model,
     tuned_cpu,
+    with_beside,
 )
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
 
@@ -48,10 +51,17 @@ class Material:
     folds: Sequence[splits.Split]
     front_end: CepstralImage | LogMel | EventLogMel
     images: ClipTensors
+    beside: "Material | None" = None
+    """The same of the recipe's second data set, whose patients have folds of their own."""
 
 
-def gather(clips: pd.DataFrame, recipe: Recipe, folds: int) -> Material:
+def gather(clips: pd.DataFrame, recipe: Recipe, folds: int, beside: pd.DataFrame | None = None) -> Material:
     """Read all clips and deal their patients into folds.
+
+    Parameters
+    ----------
+    beside
+        Clips of the data set that the recipe trains on beside its own (`Recipe.also`).
 
     Raises
     ------
@@ -66,14 +76,23 @@ def gather(clips: pd.DataFrame, recipe: Recipe, folds: int) -> Material:
         )
     clips = in_taxonomy(clips, recipe)
     dealt = splits.kfold(clips, folds, recipe.split_seed)
-    return Material(clips, dealt, front_end, read_clips(clips, recipe, front_end))
+    second = None
+    if beside is not None:
+        own = splits.kfold(beside, folds, recipe.split_seed)
+        second = Material(beside, own, front_end, read_beside(beside, recipe, front_end))
+    return Material(clips, dealt, front_end, read_clips(clips, recipe, front_end), second)
 
 
-def parts_of(material: Material, fold: int) -> tuple[ClipTensors, ClipTensors]:
+def parts_of(material: Material, fold: int, classes: int) -> tuple[ClipTensors, ClipTensors]:
     """Training and held-out clips of a fold, normalised by the training clips alone."""
     split = material.folds[fold]
     splits.refuse_leakage(material.clips[split.train], material.clips[split.validation])
     training, held_out = (subset(material.images, side) for side in (split.train, split.validation))
+    if material.beside is not None:
+        other = material.beside
+        kept = other.folds[fold].train
+        splits.refuse_leakage(other.clips[kept], other.clips[other.folds[fold].validation])
+        training = with_beside(training, subset(other.images, kept), classes)
     fit_statistics(material.front_end, training.image)
     return normalised(material.front_end, training), normalised(material.front_end, held_out)
 
@@ -82,7 +101,7 @@ def run_fold(
     material: Material, recipe: Recipe, fold: int, folder: Path, hardware: Hardware, progress: bool = False
 ) -> None:
     """Train and predict one fold; ``fold.json`` is written last."""
-    training, held_out = parts_of(material, fold)
+    training, held_out = parts_of(material, fold, len(recipe.labels))
     with tuned_cpu(1, hardware.threads):
         network = _trained(material, training, recipe, hardware, progress)
         logits = predict_logits(network, held_out, material.front_end)
@@ -91,6 +110,10 @@ def run_fold(
     found = predictions(clips, recipe.labels, logits.double().softmax(1).numpy())
     write_predictions(folder / "predictions.csv", found)
     save_model(folder, material.front_end, network, Decision(), recipe)
+    if material.beside is not None:
+        held = material.beside.clips[material.beside.folds[fold].validation]
+        with written_whole(folder / "beside.csv") as temporary:
+            held[["clip_id", "subject", "label"]].to_csv(temporary, index=False)
     write_json(
         folder / "fold.json",
         {
@@ -107,8 +130,11 @@ def train_on_everybody(
     material: Material, recipe: Recipe, out: Path, hardware: Hardware, progress: bool = False
 ) -> None:
     """Train the model to ship after its cross-validation: on all clips, with the folds' decision."""
-    fit_statistics(material.front_end, material.images.image)
-    everything = normalised(material.front_end, material.images)
+    everything = material.images
+    if material.beside is not None:
+        everything = with_beside(everything, material.beside.images, len(recipe.labels))
+    fit_statistics(material.front_end, everything.image)
+    everything = normalised(material.front_end, everything)
     files = [fold_folder(out, recipe.seed, fold) / "predictions.csv" for fold in range(len(material.folds))]
     decision = overall_decision([read_predictions(path) for path in files], recipe.decision)
     with tuned_cpu(1, hardware.threads):
@@ -203,6 +229,11 @@ def _finished(folder: Path, recipe: Recipe, material: Material, fold: int) -> bo
     expected = set(material.clips["clip_id"][material.folds[fold].validation])
     if set(read_predictions(folder / "predictions.csv").clip_ids) != expected:
         changed.append("clips")
+    if material.beside is not None:
+        held = material.beside.clips[material.beside.folds[fold].validation]
+        with (folder / "beside.csv").open(encoding="utf-8", newline="") as lines:
+            if {row["clip_id"] for row in csv.DictReader(lines)} != set(held["clip_id"]):
+                changed.append("clips of the second data set")
     if changed:
         raise LaennecError(
             f"{folder} was made with other settings ({', '.join(changed)}); choose another folder"

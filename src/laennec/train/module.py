@@ -92,6 +92,7 @@ class Classifier(L.LightningModule):
         settings = self.recipe.augmentation
         target = F.one_hot(batch["label"], len(self.recipe.labels)).float()
         batch = dict(batch)
+        allowed = batch.pop("allowed", None)
         front_end, mark = self.front_end[0], None
         if isinstance(front_end, EventLogMel):
             front_end = front_end.to(self.device)
@@ -119,7 +120,10 @@ class Classifier(L.LightningModule):
         batch["age_years"] = batch["age_years"].masked_fill(hidden[0], torch.nan)
         batch["sex"] = batch["sex"].masked_fill(hidden[1], 0)
         batch["position"] = batch["position"].masked_fill(hidden[2], 0)
-        loss = self.loss(self(batch), target)
+        logits = self(batch)
+        if allowed is not None:
+            target = among_allowed(logits, allowed)
+        loss = self.loss(logits, target)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=count, sync_dist=True)
         return loss
 
@@ -207,6 +211,20 @@ class Classifier(L.LightningModule):
             div_factor=10,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def among_allowed(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Targets for labels that mean several classes: what the network says of these, ``(batch, classes)``.
+
+    The gradient of the cross entropy against them is that of ``-log(sum of the allowed probabilities)``
+    (Cour, Sapp & Taskar, JMLR 12, 2011). One allowed class gives the usual one-hot target.
+
+    Parameters
+    ----------
+    allowed
+        ``(batch, classes)`` 1 where a class is allowed, at least one in each row.
+    """
+    return logits.detach().masked_fill(allowed == 0, -torch.inf).softmax(1)
 
 
 @functools.cache

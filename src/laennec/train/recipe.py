@@ -76,6 +76,11 @@ class Recipe:
     """``icbhi``: map labels to normal, crackle, wheeze and both (`laennec.labels.TO_ICBHI`)."""
     other_labels: Literal["refuse", "leave out"] = "refuse"
     """What happens to clips whose label is none of `labels`."""
+    also: str = ""
+    """A second data set to train on beside the first, with labels that `laennec.labels.TO_ICBHI` knows. Such
+    a label allows every class that ICBHI calls so: a crackle may be fine or coarse, and the network's own
+    answer says which (Cour, Sapp & Taskar, "Learning from partial labels", JMLR 12, 2011). Nothing is chosen
+    on it."""
     padding: Literal["tile", "zero", "sample"] = "tile"
     front_end: dict[str, Any] = field(default_factory=lambda: {"kind": "cepstral-image"})
     model: dict[str, Any] = field(default_factory=lambda: {"kind": "chen2022"})
@@ -226,6 +231,10 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     for name, (inside, wanted) in RANGES.items():
         if not inside(getattr(recipe, name)):
             raise LaennecError(f"{where}: {name} = {getattr(recipe, name)!r} is not {wanted}")
+    if recipe.also and recipe.augmentation.mixup > 0:
+        raise LaennecError(
+            f"{where}: mixup cannot mix the labels of a second data set (also), which mean several"
+        )
     return recipe
 
 
