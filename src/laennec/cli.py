@@ -197,7 +197,7 @@ def train(
     data: Path,
     out: Path,
     dataset: str | None = None,
-    also: Path | None = None,
+    also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None,
     start: Path | None = None,
     split: Literal["patient", "random", "official", "official-disjoint", "none"] | None = None,
     seed: int | None = None,
@@ -222,7 +222,7 @@ def train(
         data: The data set's folder.
         out: Run folder.
         dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
-        also: Folder of the second data set, for a recipe that trains on two (its setting also).
+        also: A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's.
         start: Finished run of the recipe that this one starts from; trained on the way otherwise.
         split: patient: no patient on both sides; random: by event, which leaks; official: the data set's own,
             nothing is chosen on its test part; official-disjoint: without test clips of trained patients;
@@ -238,7 +238,7 @@ def train(
         strategy: Lightning's strategy for several devices, for example ddp.
         threads: CPU threads a process; 0 shares the cores out.
     """
-    from laennec.train.commands import train_recipe
+    from laennec.train.commands import train_recipe, with_second
     from laennec.train.fit import Hardware
     from laennec.train.recipe import load_recipe
 
@@ -253,7 +253,8 @@ def train(
         precision=precision,
     )
     hardware = Hardware(accelerator, devices, nodes, strategy, threads)
-    return train_recipe(chosen, data, out, hardware, start, also)
+    chosen, second = with_second(chosen, also)
+    return train_recipe(chosen, data, out, hardware, start, second)
 
 
 def crossvalidate(
@@ -262,7 +263,7 @@ def crossvalidate(
     data: Path,
     out: Path,
     dataset: str | None = None,
-    also: Path | None = None,
+    also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None,
     folds: int = 5,
     seeds: tuple[int, ...] = (0,),
     only: tuple[int, ...] = (),
@@ -290,8 +291,8 @@ def crossvalidate(
         data: The data set's folder.
         out: Folder for the results.
         dataset: sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
-        also: Folder of the second data set, for a recipe that trains on two (its setting also); its patients
-            have folds of their own.
+        also: A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's, and its
+            patients have folds of their own.
         folds: As many parts, dealt by patient, that keep rare classes apart as well as they can.
         seeds: Of weights, order and augmentation; the folds stay the same.
         only: Numbers of the folds to run, from 1; all otherwise.
@@ -301,13 +302,13 @@ def crossvalidate(
         accelerator: auto, cpu or gpu.
         threads: CPU threads; 0 uses all cores.
     """
-    from laennec.train.commands import crossvalidate_recipe
+    from laennec.train.commands import crossvalidate_recipe, with_second
     from laennec.train.fit import Hardware
     from laennec.train.recipe import load_recipe, with_settings
 
-    chosen = with_settings(load_recipe(recipe, dataset=dataset), set_)
+    chosen, second = with_second(with_settings(load_recipe(recipe, dataset=dataset), set_), also)
     hardware = Hardware(accelerator, threads=threads)
-    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, final, hardware, also)
+    return crossvalidate_recipe(chosen, data, out, folds, seeds, only, against, final, hardware, second)
 
 
 def transfer(

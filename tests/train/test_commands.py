@@ -78,8 +78,9 @@ def test_the_folder_is_refused_before_the_work(run: Path, simulated: Path, tmp_p
 def test_the_command_is_told_without_the_folders_above(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["laennec", "train", "default", "--data", str(tmp_path / "SPRSound")])
-    assert command() == "laennec train default --data SPRSound"
+    typed = ["laennec", "train", "default", "--data", str(tmp_path / "SPRSound")]
+    monkeypatch.setattr("sys.argv", [*typed, "--also", f"icbhi={tmp_path / 'ICBHI'}", "--seed=1"])
+    assert command() == "laennec train default --data SPRSound --also icbhi=ICBHI --seed=1"
 
 
 def test_limits_name_the_classes_that_rest_on_few_patients(clips: pd.DataFrame, tiny_recipe: Path) -> None:

@@ -180,11 +180,11 @@ def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
     out = tmp_path / "out"
     told = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--folds", "2", "--out", str(out)]
     told += ["--threads", "1", "--accelerator", "cpu", "--set", "epochs=1", "augmentation.mixup=0"]
-    with pytest.raises(UsageError, match="trains on one data set"):
+    with pytest.raises(UsageError, match="--also takes DATASET=FOLDER"):
         run([*told, "--also", str(second)])
-    with pytest.raises(UsageError, match="trains on icbhi as well; --also names its folder"):
+    with pytest.raises(UsageError, match="add --also icbhi=FOLDER"):
         run([*told, "also=icbhi"])
-    assert run([*told, "also=icbhi", "--also", str(second), "--final"]) == 0
+    assert run([*told, "--also", f"icbhi={second}", "--final"]) == 0
     clips = training_clips(dataset("icbhi").load(second))  # nothing of a published test set
     held = [pd.read_csv(out / "seed0" / f"fold{k}" / "beside.csv", dtype=str) for k in (1, 2)]
     assert not set(held[0]["subject"]) & set(held[1]["subject"])

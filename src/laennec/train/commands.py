@@ -35,7 +35,7 @@ from laennec.train.export import export
 from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, prepare
 from laennec.train.folds import Material, cross_validate_recipe, gather, train_on_everybody
 from laennec.train.folds_figures import difference, measure, render_differences
-from laennec.train.recipe import Recipe, recipe_from_dict
+from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from laennec.web.evaluation import evaluation_page
 
 # Defects of a data set that cost no clip.
@@ -59,18 +59,29 @@ def training_clips(clips: pd.DataFrame) -> pd.DataFrame:
     return clips[~splits.in_test_set(clips)].reset_index(drop=True)
 
 
+def with_second(recipe: Recipe, also: str | None) -> tuple[Recipe, Path | None]:
+    """A recipe that trains on the data set of ``DATASET=FOLDER`` as well, and the folder.
+
+    Raises
+    ------
+    LaennecError
+        If `also` is no such pair, or is missing and the recipe asks for it.
+    """
+    if also is None:
+        if recipe.also:
+            raise UsageError(f"recipe {recipe.name} trains on two data sets; add --also {recipe.also}=FOLDER")
+        return recipe, None
+    name, equals, folder = also.partition("=")
+    if not equals or not folder:
+        raise UsageError(f"--also takes DATASET=FOLDER, such as icbhi=data/ICBHI, and not {also!r}")
+    datasets.dataset(name)
+    found = recipe_from_dict({**recipe_to_dict(recipe), "also": name}, "--also")
+    return found, Path(folder).expanduser()
+
+
 def second_clips(recipe: Recipe, folder: Path | None) -> pd.DataFrame | None:
     """Training clips of the data set that a recipe trains on beside its own, where it does."""
-    if not recipe.also:
-        if folder is not None:
-            raise UsageError(
-                f"recipe {recipe.name} trains on one data set; its setting also, such as also=icbhi, names "
-                f"the one that {folder.name} is"
-            )
-        return None
-    if folder is None:
-        raise UsageError(f"recipe {recipe.name} trains on {recipe.also} as well; --also names its folder")
-    return training_clips(load_clips(recipe.also, folder))
+    return None if folder is None else training_clips(load_clips(recipe.also, folder))
 
 
 def train_recipe(
@@ -233,7 +244,12 @@ def _what(recipe: Recipe, split: splits.Split) -> str:
 
 def command() -> str:
     """The command as it was typed, but for the folders above the last, which are nobody else's business."""
-    return shlex.join(["laennec", *(Path(a).name if os.path.isabs(a) else a for a in sys.argv[1:])])
+
+    def short(typed: str) -> str:
+        name, equals, value = typed.rpartition("=")  # DATASET=FOLDER, --data=FOLDER
+        return f"{name}{equals}{Path(value).name if os.path.isabs(value) else value}"
+
+    return shlex.join(["laennec", *map(short, sys.argv[1:])])
 
 
 def card(
