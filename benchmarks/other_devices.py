@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON for the figures")
     asked = parser.parse_args()
     cycles = training_clips(load_clips("icbhi", asked.data))
-    with tuned_cpu(1, 1):
+    with tuned_cpu():
         if asked.cv:
             runs, what = of_folds(asked.cv, cycles, asked.window_s)
         else:

@@ -107,7 +107,7 @@ def main() -> None:
     clips = training_clips(load_clips("sprsound", asked.data)).set_index("clip_id")
     seeds = sorted(asked.cv.glob("seed*"))
     found = {}
-    with tuned_cpu(1, 1):
+    with tuned_cpu():
         for condition in asked.only:
             runs = []
             for seed in seeds:
