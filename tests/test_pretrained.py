@@ -53,6 +53,7 @@ def test_it_knows_the_patients_that_it_was_trained_on(real_data: Path, tmp_path:
     found = json.loads((tmp_path / "metrics.json").read_text())
     told = load_model().card.metrics
     assert (found["clips"], found["subjects"]) == (told["clips"], told["patients"])
+    assert found["provenance"]["split"] == "all, with clips that the model was trained on"
     # On these it must be better than models of the same recipe that never heard them.
     assert found["scores"]["challenge_score"] > told["scores"]["challenge_score"] + 0.03
     assert time.perf_counter() - started < 300

@@ -45,7 +45,7 @@ def test_what_was_held_out_is_known_again(run: Path, model: LungModel, clips: pd
     mask = held_out(clips, model)
     assert mask is not None
     assert set(clips["clip_id"][mask]) == set(told["clip_id"][told["side"] == "validation"])
-    assert training_side(clips, model) == set(told["clip_id"][told["side"] == "train"])
+    assert training_side(clips, model, "sprsound") == set(told["clip_id"][told["side"] == "train"])
     assert len(select(clips, "validation", model)) == mask.sum()
 
 

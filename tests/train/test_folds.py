@@ -17,7 +17,7 @@ from laennec.labels import SPRSOUND_EVENTS
 from laennec.model import load_model
 from laennec.simulate import simulate_dataset
 from laennec.train.build import build_parts
-from laennec.train.commands import training_clips
+from laennec.train.commands import training_clips, training_side
 from laennec.train.data import ClipTensors, FewerNormal
 from laennec.train.fit import Hardware, fit, prepare, read_beside
 from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of
@@ -192,8 +192,11 @@ def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
     fold = json.loads((out / "seed0" / "fold1" / "fold.json").read_text())
     own = dataset("sprsound").load(simulated)
     assert fold["clips"]["train"] + fold["clips"]["held out"] + len(held[0]) == len(own) + len(clips)
-    told_of = load_model(out / "model.onnx").card.data
-    assert told_of["beside"]["clips"] == len(clips)
+    model = load_model(out / "model.onnx")
+    assert model.card.data["beside"]["clips"] == len(clips)
+    assert training_side(clips, model, "icbhi") == set(clips["clip_id"])
+    assert training_side(own, model, "sprsound") == set(own["clip_id"])
+    assert not training_side(own, model, "folder")
     assert "ICBHI" in (out / "model.md").read_text()
     # Another second data set is not what the folds were made with.
     recipe = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0", "also=icbhi"])

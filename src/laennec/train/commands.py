@@ -311,7 +311,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     everything = for_model(everything, lung_model)
     clips = select(everything, split, lung_model)
     note = ""
-    if split != "validation" and set(clips["clip_id"]) & training_side(everything, lung_model):
+    if split != "validation" and set(clips["clip_id"]) & training_side(everything, lung_model, dataset):
         note = ", with clips that the model was trained on"
         print(f"laennec: these events are scored{note}", file=sys.stderr)
     make_folder(out)
@@ -380,13 +380,18 @@ def held_out(clips: pd.DataFrame, model: LungModel | Detector) -> np.ndarray | N
     return mask if same else None
 
 
-def training_side(clips: pd.DataFrame, model: LungModel) -> set[str]:
-    """Ids of the clips that the model was trained on, as far as they can be told."""
-    mask = held_out(clips, model)
-    if mask is None:
-        return set()
+def training_side(clips: pd.DataFrame, model: LungModel, dataset: str) -> set[str]:
+    """Ids of the clips that the model was trained on, as far as they can be told.
+
+    A model that was trained on everybody has heard every clip of its public data set but the test set's.
+    """
     training = ~splits.in_test_set(clips)
-    return set(clips["clip_id"][training & ~mask])
+    recipe = model.card.recipe
+    public = dataset != "folder" and dataset in (recipe.get("dataset"), recipe.get("also"))
+    if public and recipe.get("split") == "none":
+        return set(clips["clip_id"][training])
+    mask = held_out(clips, model)
+    return set() if mask is None else set(clips["clip_id"][training & ~mask])
 
 
 def select(clips: pd.DataFrame, split: str, model: LungModel | Detector) -> pd.DataFrame:
