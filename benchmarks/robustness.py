@@ -72,11 +72,8 @@ def moved(clips: pd.DataFrame, by_s: float) -> pd.DataFrame:
     return clips.assign(start_s=start_s, end_s=np.maximum(clips["end_s"] + signs[:, 1], start_s + 0.1))
 
 
-@torch.inference_mode()
-def answers(fold: Path, clips: pd.DataFrame, condition: str) -> Predictions:
-    """What a fold's model says of clips under a condition."""
-    recipe, front_end, *_ = read_run(fold)
-    model, rate = deployed(fold), front_end.sample_rate
+def heard_clips(clips: pd.DataFrame, condition: str, rate: int) -> list[torch.Tensor]:
+    """Samples of clips under a condition."""
     change, by_s = CONDITIONS[condition]
     clips = moved(clips, by_s)
     heard: dict[int, torch.Tensor] = {}
@@ -88,13 +85,20 @@ def answers(fold: Path, clips: pd.DataFrame, condition: str) -> Predictions:
         for row in rows:
             start_s, end_s = clips["start_s"].iloc[row], min(clips["end_s"].iloc[row], samples.size / rate)
             heard[int(row)] = torch.from_numpy(cut(samples, rate, start_s, end_s, notes=[]))
-    told, probabilities = metadata_tensors(clips), torch.empty(len(clips), len(recipe.labels))
+    return [heard[row] for row in range(len(clips))]
+
+
+@torch.inference_mode()
+def answers(fold: Path, clips: pd.DataFrame, heard: list[torch.Tensor]) -> Predictions:
+    """What a fold's model says of clips."""
+    labels, model = read_run(fold)[0].labels, deployed(fold)
+    told, probabilities = metadata_tensors(clips), torch.empty(len(clips), len(labels))
     for rows in torch.arange(len(clips)).split(BATCH):
         own = [heard[int(row)] for row in rows]
         waveform = torch.nn.utils.rnn.pad_sequence(own, batch_first=True)
         length = torch.tensor([len(clip) for clip in own])
         probabilities[rows] = model(waveform, length, *(each[rows] for each in told))
-    return predictions(clips, recipe.labels, probabilities.double().numpy())
+    return predictions(clips, labels, probabilities.double().numpy())
 
 
 def main() -> None:
@@ -106,19 +110,21 @@ def main() -> None:
     asked = parser.parse_args()
     clips = training_clips(load_clips("sprsound", asked.data)).set_index("clip_id")
     seeds = sorted(asked.cv.glob("seed*"))
+    folds = [sorted(seed.glob("fold*")) for seed in seeds]
+    clean = [[read_predictions(fold / "predictions.csv") for fold in own] for own in folds]
+    decided = [decisions(own) for own in clean]
     found = {}
     with tuned_cpu():
         for condition in asked.only:
-            runs = []
-            for seed in seeds:
-                folds = sorted(seed.glob("fold*"))
-                clean = [read_predictions(fold / "predictions.csv") for fold in folds]
-                parts = []
-                for fold, own, decision in zip(folds, clean, decisions(clean), strict=True):
-                    heard = answers(fold, clips.loc[list(own.clip_ids)].reset_index(), condition)
-                    parts.append(with_decision(heard, decision))
-                runs.append(pooled(parts))
-            found[condition] = stacked(runs)
+            parts: list[list[Predictions]] = [[] for _ in seeds]
+            for place in range(len(folds[0])):
+                # The folds hold the same patients in every seed, so what they hear is made once.
+                own = clips.loc[list(clean[0][place].clip_ids)].reset_index()
+                heard = heard_clips(own, condition, read_run(folds[0][place])[1].sample_rate)
+                for seed, run in enumerate(folds):
+                    said = answers(run[place], own, heard)
+                    parts[seed].append(with_decision(said, decided[seed][place]))
+            found[condition] = stacked([pooled(own) for own in parts])
     told = {}
     base = found[asked.only[0]]
     for condition, predicted in found.items():
