@@ -114,7 +114,7 @@ class Recipe:
     """Split cycles at the end of inspiration that an airflow signal told, where it did, and not by the ratio.
     A model file is given sound alone and splits by the ratio, so this is for comparing."""
     decision: Literal["argmax", "score", "validation-f1"] = "argmax"
-    """``score``: the logit of Normal is shifted so that the challenge's Score is best on patients that the
+    """``score``: the logit of Normal is shifted so that the challenge's Scores are best on patients that the
     model never heard (`laennec.train.decision`). ``validation-f1``: the last class's logit is shifted so that
     its F-score on the validation side is best; cross-validation of cycles only."""
     fine_tune_from: str = ""
