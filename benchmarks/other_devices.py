@@ -66,7 +66,6 @@ def of_model(name: str, cycles: pd.DataFrame, window_s: float) -> tuple[list[np.
     return [found], {"model": {"name": model.card.name, "sha256": model.sha256}}
 
 
-@torch.inference_mode()
 def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Scores by the models of a cross-validation's folds, a run a seed, and what they are."""
     runs = []
@@ -94,6 +93,7 @@ def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[np.n
     return runs, {"recipe": recipe.name, "also": recipe.also, "seeds": len(seeds), "folds": len(folders)}
 
 
+@torch.inference_mode()
 def _answers(model: torch.nn.Module, decision: Decision, clips: list[np.ndarray]) -> np.ndarray:
     """Probabilities of clips by a fold's model and decision, nothing told of the patient."""
     waveform = pad_sequence([torch.from_numpy(clip) for clip in clips], batch_first=True)
