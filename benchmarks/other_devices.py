@@ -83,7 +83,6 @@ def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[np.n
                 told = set(pd.read_csv(folder / "beside.csv", dtype=str)["clip_id"])
                 if told != set(cycles["clip_id"][held_out]):
                     raise LaennecError(f"{folder} held out other cycles; was it trained on other data?")
-
             part = cycles[held_out].reset_index(drop=True)
             answers = partial(_answers, model, decision)
             found[held_out] = scores(answers, recipe.labels, front_end.sample_rate, part, window_s)

@@ -243,10 +243,12 @@ def read_beside(
     return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed)
 
 
-def with_beside(clips: ClipTensors, beside: ClipTensors, classes: int) -> ClipTensors:
-    """Clips of the recipe's own data set together with those of the second."""
-    own = torch.nn.functional.one_hot(clips.label, classes).float()
-    return joined(replace(clips, allowed=own), beside)
+def with_beside(clips: ClipTensors, beside: ClipTensors) -> ClipTensors:
+    """Clips of the training side together with what is trained on beside them."""
+    if beside.allowed is not None:
+        own = torch.nn.functional.one_hot(clips.label, beside.allowed.shape[1]).float()
+        clips = replace(clips, allowed=own)
+    return joined(clips, beside)
 
 
 def fit_statistics(front_end: CepstralImage | LogMel | EventLogMel, images: Tensor) -> None:
@@ -369,10 +371,8 @@ def fit(
 def _train(data: TrainingData, recipe: Recipe, out: Path, hardware: Hardware, start: Path | None) -> None:
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     training, validation = subset(data.images, data.split.train), subset(data.images, data.split.validation)
-    if data.beside is not None and recipe.also:
-        training = with_beside(training, data.beside, len(recipe.labels))
-    elif data.beside is not None:
-        training = joined(training, data.beside)
+    if data.beside is not None:
+        training = with_beside(training, data.beside)
     weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
     network = build_parts(recipe)[1]
     if start is not None:

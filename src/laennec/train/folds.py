@@ -54,6 +54,10 @@ class Material:
     beside: "Material | None" = None
     """The same of the recipe's second data set, whose patients have folds of their own."""
 
+    def held_out(self, fold: int) -> pd.DataFrame:
+        """The clips that a fold does not train on."""
+        return self.clips[self.folds[fold].validation]
+
 
 def gather(clips: pd.DataFrame, recipe: Recipe, folds: int, beside: pd.DataFrame | None = None) -> Material:
     """Read all clips and deal their patients into folds.
@@ -83,7 +87,7 @@ def gather(clips: pd.DataFrame, recipe: Recipe, folds: int, beside: pd.DataFrame
     return Material(clips, dealt, front_end, read_clips(clips, recipe, front_end), second)
 
 
-def parts_of(material: Material, fold: int, classes: int) -> tuple[ClipTensors, ClipTensors]:
+def parts_of(material: Material, fold: int) -> tuple[ClipTensors, ClipTensors]:
     """Training and held-out clips of a fold, normalised by the training clips alone."""
     split = material.folds[fold]
     splits.refuse_leakage(material.clips[split.train], material.clips[split.validation])
@@ -91,8 +95,8 @@ def parts_of(material: Material, fold: int, classes: int) -> tuple[ClipTensors, 
     if material.beside is not None:
         other = material.beside
         kept = other.folds[fold].train
-        splits.refuse_leakage(other.clips[kept], other.clips[other.folds[fold].validation])
-        training = with_beside(training, subset(other.images, kept), classes)
+        splits.refuse_leakage(other.clips[kept], other.held_out(fold))
+        training = with_beside(training, subset(other.images, kept))
     fit_statistics(material.front_end, training.image)
     return normalised(material.front_end, training), normalised(material.front_end, held_out)
 
@@ -101,19 +105,18 @@ def run_fold(
     material: Material, recipe: Recipe, fold: int, folder: Path, hardware: Hardware, progress: bool = False
 ) -> None:
     """Train and predict one fold; ``fold.json`` is written last."""
-    training, held_out = parts_of(material, fold, len(recipe.labels))
+    training, held_out = parts_of(material, fold)
     with tuned_cpu(1, hardware.threads):
         network = _trained(material, training, recipe, hardware, progress)
         logits = predict_logits(network, held_out, material.front_end)
     make_folder(folder)
-    clips = material.clips[material.folds[fold].validation]
-    found = predictions(clips, recipe.labels, logits.double().softmax(1).numpy())
+    found = predictions(material.held_out(fold), recipe.labels, logits.double().softmax(1).numpy())
     write_predictions(folder / "predictions.csv", found)
     save_model(folder, material.front_end, network, Decision(), recipe)
     if material.beside is not None:
-        held = material.beside.clips[material.beside.folds[fold].validation]
         with written_whole(folder / "beside.csv") as temporary:
-            held[["clip_id", "subject", "label"]].to_csv(temporary, index=False)
+            told = material.beside.held_out(fold)[["clip_id", "subject", "label"]]
+            told.to_csv(temporary, index=False)
     write_json(
         folder / "fold.json",
         {
@@ -132,7 +135,7 @@ def train_on_everybody(
     """Train the model to ship after its cross-validation: on all clips, with the folds' decision."""
     everything = material.images
     if material.beside is not None:
-        everything = with_beside(everything, material.beside.images, len(recipe.labels))
+        everything = with_beside(everything, material.beside.images)
     fit_statistics(material.front_end, everything.image)
     everything = normalised(material.front_end, everything)
     files = [fold_folder(out, recipe.seed, fold) / "predictions.csv" for fold in range(len(material.folds))]
@@ -226,13 +229,13 @@ def _finished(folder: Path, recipe: Recipe, material: Material, fold: int) -> bo
         return False
     told = json.loads(path.read_text(encoding="utf-8"))["recipe"]
     changed = changed_settings(told, recipe, str(path))
-    expected = set(material.clips["clip_id"][material.folds[fold].validation])
+    expected = set(material.held_out(fold)["clip_id"])
     if set(read_predictions(folder / "predictions.csv").clip_ids) != expected:
         changed.append("clips")
-    if material.beside is not None:
-        held = material.beside.clips[material.beside.folds[fold].validation]
+    if material.beside is not None and "also" not in changed:  # a fold of one data set has no such file
         with (folder / "beside.csv").open(encoding="utf-8", newline="") as lines:
-            if {row["clip_id"] for row in csv.DictReader(lines)} != set(held["clip_id"]):
+            found = {row["clip_id"] for row in csv.DictReader(lines)}
+            if found != set(material.beside.held_out(fold)["clip_id"]):
                 changed.append("clips of the second data set")
     if changed:
         raise LaennecError(
