@@ -13,9 +13,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from laennec.model import LungModel, load_model
+
+# After laennec, which stops ONNX Runtime from sending usage data.
+from onnxruntime.quantization import QuantType, quantize_dynamic  # isort: skip
 
 
 def milliseconds(model: LungModel, seconds: float, rounds: int) -> tuple[float, float]:

@@ -1038,20 +1038,20 @@ def test_public_files_with_a_wrong_riff_header_can_be_read(tmp_path):
 
 @pytest.mark.real
 def test_icbhi_subset():
-    """What is beside the project: 112 of the official training half's recordings."""
+    """What is beside the project: 151 of the official training half's recordings."""
     root = real("ICBHI")
     clips = icbhi.load(root)
     assert clips["label"].value_counts().to_dict() == {
-        "normal": 790,
-        "crackle": 204,
-        "wheeze": 149,
-        "both": 49,
+        "normal": 945,
+        "crackle": 321,
+        "wheeze": 157,
+        "both": 63,
     }
-    assert clips["subject"].nunique() == 48
-    assert clips["recording"].nunique() == 112
+    assert clips["subject"].nunique() == 58
+    assert clips["recording"].nunique() == 151
     assert set(clips["split"]) == {"train"}
     said = clips.attrs["defects"]
     assert any("in both halves of the official split: 156, 218" in text for text in said)
-    assert any("808 of 920 listed recordings are not here" in text for text in said)
+    assert any("769 of 920 listed recordings are not here" in text for text in said)
     assert (clips["end_s"] - clips["start_s"]).between(0.1999, 16.2).all()
     assert clips["diagnosis"].notna().all()

@@ -17,6 +17,7 @@ from laennec.event_metrics import (
     SCORE_NAMES,
     Detection,
     event_scores,
+    ezhounet_counts,
     frame_average_precision,
     match_events,
     read_events_table,
@@ -82,6 +83,8 @@ def test_golden_by_hand():
     expected |= dict.fromkeys(("adventitious_f1", "adventitious_precision", "adventitious_recall"), 2 / 3)
     expected |= {"macro_f1": (1 + 1 / 2 + 0) / 3, "error_rate": 3 / 5}
     expected |= dict.fromkeys(("substitution_rate", "deletion_rate", "insertion_rate"), 1 / 5)
+    # By EzhouNet's rule: of two wheezes and a crackle, one wheeze is a crackle; .4 s of 1 s is too much.
+    expected |= {"ezhounet_f1": 0, "ezhounet_error_rate": (3 + 3 - 1) / 3}
     assert found["scores"] == pytest.approx(expected, abs=1e-12)
     assert found["classes"][W] == {
         "reference": 2,
@@ -130,6 +133,73 @@ def test_matching_finds_as_many_pairs_as_possible():
         orders = itertools.permutations(range(near.shape[1]), near.shape[0])
         best = max(near[range(near.shape[0]), order].sum() for order in orders)
         assert len(match_events(*sides, agnostic=False)) == best
+
+
+# --- EzhouNet's rule ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("estimated", "counts"),
+    [
+        ((1.2, 4.0, C), (1, 0, 1, 1)),
+        ((1.0, 4.3, C), (1, 0, 1, 1)),  # a tenth of three seconds
+        ((1.0, 4.31, C), (0, 0, 1, 1)),
+        ((1.21, 4.0, C), (0, 0, 1, 1)),
+        ((1.0, 4.0, "Coarse Crackle"), (1, 0, 1, 1)),  # crackles are one class
+        ((1.0, 4.0, W), (0, 1, 1, 1)),
+        ((1.0, 4.0, N), (0, 0, 1, 0)),
+        ((1.0, 4.0, "Wheeze+Crackle"), (0, 0, 1, 0)),
+    ],
+)
+def test_ezhounet_rule(estimated, counts):
+    assert (
+        ezhounet_counts([(1.0, 4.0, C), (1.0, 4.0, N), (6.0, 7.0, "Wheeze+Crackle")], [estimated]) == counts
+    )
+
+
+def test_ezhounet_published_scores_follow_from_its_published_counts():
+    """509 events, 908 found, 148 correct, and the 7 substitutions that the error rate leaves."""
+    one, other = (0.0, 1.0, W), (0.0, 1.0, "Stridor")
+    pairs = [([one], [one])] * 148 + [([one], [other])] * 7 + [([one], [])] * 354 + [([], [one])] * 753
+    scores = event_scores(*zip(*pairs, strict=True), SPRSOUND_EVENTS)["scores"]
+    assert scores["ezhounet_f1"] == pytest.approx(0.20889202540578686, abs=1e-12)
+    assert scores["ezhounet_error_rate"] == pytest.approx(2.1886051080550097, abs=1e-12)
+
+
+def test_ezhounet_rule_is_that_of_sed_eval():
+    sed_eval = pytest.importorskip("sed_eval", exc_type=ImportError)
+    rng = np.random.default_rng(0)
+    labels = ("Rhonchi", W, "Stridor", "Crackle")
+    judge = sed_eval.sound_event.EventBasedMetrics(list(labels), t_collar=0.2, percentage_of_length=0.1)
+    sides = ([], [])
+    for number in range(60):
+        starts = rng.uniform(0, 10, rng.integers(0, 9))
+        reference = [(t, t + rng.uniform(1.5, 4), labels[rng.integers(4)]) for t in starts]
+        estimated = [
+            (max(0.0, start + rng.normal(0, 0.1)), end + rng.normal(0, 0.15), label)
+            if rng.random() < 0.7
+            else (start, end, labels[rng.integers(4)])
+            for start, end, label in [*reference, *reference]
+            if rng.random() < 0.6
+        ]
+        rng.shuffle(estimated)
+        estimated = [(float(start), float(end), label) for start, end, label in estimated]
+        for side, events in zip(sides, (reference, estimated), strict=True):
+            side.append(events)
+        lists = [
+            [
+                {"filename": f"{number}", "onset": s, "offset": e, "event_label": label}
+                for s, e, label in events
+            ]
+            for events in (reference, estimated)
+        ]
+        judge.evaluate(*lists)
+    scores = event_scores(*sides, (N, *labels))["scores"]
+    overall = judge.results_overall_metrics()
+    assert 0.2 < scores["ezhounet_f1"] < 0.9
+    assert judge.overall["Nsubs"] > 10
+    assert scores["ezhounet_f1"] == pytest.approx(overall["f_measure"]["f_measure"], abs=1e-12)
+    assert scores["ezhounet_error_rate"] == pytest.approx(overall["error_rate"]["error_rate"], abs=1e-12)
 
 
 def test_nothing_annotated_or_nothing_found():

@@ -5,7 +5,13 @@
 ...     print(event.start_s, event.end_s, event.label, event.probability)
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime from 1.31 on writes a device identifier into the home folder when it is imported, and sends
+# usage data to its maker. The variable must be set before that import. It is set here because every import of
+# a module of Laennec runs this file first; processes that Laennec starts inherit it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Imported at once, for a function in a module of its own name would otherwise be hidden by the module as soon
 # as anybody imports that; the module itself imports nothing heavy.

@@ -10,6 +10,8 @@ Conventions
 - *Correct* events are class-aware pairs. Of the events left over, agnostic pairs are *substitutions*, the
   other reference events *deletions*, the other estimated ones *insertions* (the event-based metrics of
   Mesaros, Heittola & Virtanen, "Metrics for polyphonic sound event detection", Applied Sciences 6(6), 2016).
+- *EzhouNet's rule* is another one, of adventitious events only (:func:`ezhounet_counts`); scores by it may
+  stand beside those published for EzhouNet, all others may not.
 - Counts of a recording add up, so intervals come from resampling the counts of patients.
 - Undefined scores are None, as in :mod:`laennec.metrics`.
 """
@@ -39,8 +41,20 @@ ONSET_TOLERANCE_S = 0.2
 OFFSET_TOLERANCE_S = 0.2  # at least; long events end less sharply
 OFFSET_RATIO = 0.5  # of the reference event's length
 
+# The events that EzhouNet's rule scores, and as what; all others are left out on both sides.
+EZHOUNET_CLASSES = {
+    "Rhonchi": "Rhonchi",
+    "Wheeze": "Wheeze",
+    "Stridor": "Stridor",
+    "Coarse Crackle": "Crackle",
+    "Fine Crackle": "Crackle",
+    "Crackle": "Crackle",
+}
+EZHOUNET_OFFSET_RATIO = 0.1
+
 COLUMNS = ("recording", "subject", "kind", "start_s", "end_s", "label", "probability")
 KINDS = ("reference", "estimated")
+MATCHES = 7  # columns of a recording's counts before those by class
 RANKS = 1000  # thresholds at which the draws of frame_average_precision are ranked
 
 # Names of the scores in the tables, in their order; docs/metrics.md gives the equations.
@@ -59,6 +73,8 @@ SCORE_NAMES = {
     "substitution_rate": "substitution rate",
     "deletion_rate": "deletion rate",
     "insertion_rate": "insertion rate",
+    "ezhounet_f1": "F1 by EzhouNet's rule",
+    "ezhounet_error_rate": "error rate by EzhouNet's rule",
 }
 
 
@@ -94,7 +110,10 @@ def validate(events: Sequence[Span], classes: Sequence[str], name: str = "events
 
 
 def match_events(
-    reference: Sequence[Span], estimated: Sequence[Span], agnostic: bool
+    reference: Sequence[Span],
+    estimated: Sequence[Span],
+    agnostic: bool,
+    offset_ratio: float = OFFSET_RATIO,
 ) -> list[tuple[int, int]]:
     """Return as many pairs of a reference and an estimated event as possible.
 
@@ -102,6 +121,7 @@ def match_events(
     ----------
     reference, estimated : sequence of (start_s, end_s, label)
     agnostic : whether labels may differ
+    offset_ratio : share of the reference event's length by which offsets may differ
 
     Returns
     -------
@@ -116,7 +136,7 @@ def match_events(
     if not reference or not estimated:
         return []
     try:
-        from mir_eval.transcription import match_notes  # type: ignore[import-untyped]
+        from mir_eval.transcription import match_notes
     except ImportError as error:
         raise LaennecError('matching events needs mir_eval: pip install "laennec[train]"') from error
     # A label is a pitch, and labels lie octaves apart: only events of the same label agree in pitch.
@@ -130,10 +150,60 @@ def match_events(
         *notes(reference),
         *notes(estimated),
         onset_tolerance=ONSET_TOLERANCE_S,
-        offset_ratio=OFFSET_RATIO,
+        offset_ratio=offset_ratio,
         offset_min_tolerance=OFFSET_TOLERANCE_S,
     )
     return [(int(r), int(e)) for r, e in pairs]
+
+
+def ezhounet_counts(reference: Sequence[Span], estimated: Sequence[Span]) -> tuple[int, int, int, int]:
+    """Count one recording's events by the rule that EzhouNet was published with.
+
+    The rule was read in EzhouNet's own code and label files (github.com/chumingqian/EzhouNet, commit b6fdd6a:
+    ``desed_task/evaluation/evaluation_measures.py``, ``data/Train_set/redefine_crackle.py``); it is that of
+    sed_eval (Mesaros et al. 2016) with two settings of its own.
+
+    - Four classes are scored: Rhonchi, Wheeze, Stridor, and Crackle, which is coarse and fine crackles
+      together. Normal and Wheeze+Crackle are left out.
+    - An event matches if its class is the same, it starts within 200 ms, and it ends within 200 ms or a tenth
+      (elsewhere in this module: half) of the reference event's length, whichever is more; each event has one
+      partner, and there are as many pairs as possible.
+    - Of the events left over, those that agree in time are substitutions, taken in the order of the lists.
+    - F1 and the error rate are of all events together ("micro average").
+
+    The published F1 of .209 and error rate of 2.19 follow from the counts in its README (commit 330bf86: 509
+    reference events, 908 estimated, 148 correct, so 7 substitutions). They are of its validation set, 664
+    recordings; the threshold of .8 on its confidence has the best F1 of the three that the README prints.
+    Not verified: whether patients of that set were trained on, and what its predictions of Wheeze+Crackle,
+    if any, count as; here they are left out. Tolerances here are mir_eval's, rounded to .1 ms.
+
+    Parameters
+    ----------
+    reference, estimated : sequence of (start_s, end_s, label)
+
+    Returns
+    -------
+    tuple of int
+        Correct events, substitutions, reference events, estimated events.
+    """
+    theirs, ours = (
+        [
+            (start_s, end_s, EZHOUNET_CLASSES[label])
+            for start_s, end_s, label in side
+            if label in EZHOUNET_CLASSES
+        ]
+        for side in (reference, estimated)
+    )
+    correct = match_events(theirs, ours, agnostic=False, offset_ratio=EZHOUNET_OFFSET_RATIO)
+    matched, taken = {r for r, _ in correct}, {e for _, e in correct}
+    substitutions = 0
+    for r in sorted(set(range(len(theirs))) - matched):
+        for e in sorted(set(range(len(ours))) - taken):
+            if match_events([theirs[r]], [ours[e]], agnostic=True, offset_ratio=EZHOUNET_OFFSET_RATIO):
+                taken.add(e)
+                substitutions += 1
+                break
+    return len(correct), substitutions, len(theirs), len(ours)
 
 
 def _counts(
@@ -149,6 +219,7 @@ def _counts(
         len(match_events(reference, estimated, agnostic=True)),
         len(match_events(left_r, left_e, agnostic=True)),
         len(match_events(sides[0], sides[1], agnostic=True)),
+        *ezhounet_counts(reference, estimated),
     )
     labels = ([reference[r][2] for r, _ in correct], [s[2] for s in reference], [s[2] for s in estimated])
     return [np.array(matches, float), *(np.array([side.count(c) for c in classes], float) for side in labels)]
@@ -156,8 +227,8 @@ def _counts(
 
 def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Any, Floats]:
     """Scores ``(draws,)`` of ``(draws, columns)`` counts by name, and those of a class by (class, name)."""
-    agnostic, substitutions, adventitious = counts[:, :3].T
-    correct, reference, estimated = np.split(counts[:, 3:], 3, axis=1)
+    agnostic, substitutions, adventitious, *ezhounet = counts[:, :MATCHES].T
+    correct, reference, estimated = np.split(counts[:, MATCHES:], 3, axis=1)
     sound = np.array([name != normal for name in classes])
     pairs = {
         "agnostic_": (agnostic, reference.sum(axis=1), estimated.sum(axis=1)),
@@ -178,6 +249,9 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Any, Fl
     scores["substitution_rate"] = metrics._ratio(substitutions, events)
     scores["deletion_rate"] = metrics._ratio(deletions, events)
     scores["insertion_rate"] = metrics._ratio(insertions, events)
+    right, swapped, annotated, given = ezhounet
+    scores["ezhounet_f1"] = metrics._ratio(2 * right, annotated + given)
+    scores["ezhounet_error_rate"] = metrics._ratio(annotated + given - 2 * right - swapped, annotated)
     for k, label in enumerate(classes):
         scores |= {(label, key): value[:, k] for key, value in by_class.items()}
     return scores
@@ -290,7 +364,7 @@ def _no_interval(subjects: Sequence[str]) -> str | None:
 
 
 def _total(total: Floats) -> dict[str, int]:
-    correct, reference, estimated = (int(part.sum()) for part in np.split(total[3:], 3))
+    correct, reference, estimated = (int(part.sum()) for part in np.split(total[MATCHES:], 3))
     agnostic, substitutions = int(total[0]), int(total[1])
     return {
         "reference": reference,
@@ -306,7 +380,7 @@ def _total(total: Floats) -> dict[str, int]:
 def _of_class(
     k: int, label: str, total: Floats, values: Mapping[Any, Any], intervals: Mapping[Any, Any]
 ) -> dict[str, Any]:
-    correct, reference, estimated = (int(part[k]) for part in np.split(total[3:], 3))
+    correct, reference, estimated = (int(part[k]) for part in np.split(total[MATCHES:], 3))
     keys = ("precision", "recall", "f1")
     return {
         "reference": reference,
