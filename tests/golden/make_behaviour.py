@@ -475,7 +475,8 @@ def fixed_metrics() -> Golden:
     for each in found.values():
         each["provenance"] = sorted(each["provenance"])
     found["second"] = {key: found["second"][key] for key in ("scores", "intervals", "difference")}
-    return {**found, "tables": Path("second", "tables.txt").read_text().splitlines()}
+    lines = Path("second", "tables.txt").read_text().splitlines()
+    return {**found, "tables": [line for line in lines if not line.startswith(("command:", "version:"))]}
 
 
 def replace_predictions(run: Path, source: Path) -> None:
@@ -533,7 +534,8 @@ def evaluate_shipped(model: str) -> Golden:
         _, *rows = table(predictions)
         found["predictions"] = [[*row[:3], *(round(float(text), 4) for text in row[3:])] for row in rows[::8]]
     if Path(model, "detection.json").exists():
-        found["detection"] = json.loads(Path(model, "detection.json").read_text())
+        told = json.loads(Path(model, "detection.json").read_text())
+        found["detection"] = told | {"provenance": sorted(told["provenance"])}
     return found
 
 
