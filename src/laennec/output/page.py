@@ -15,28 +15,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analysis import Analysis, Event, RecordAnswer, Relevance, RespiratoryRate
-from laennec.analyze import DISCLAIMER
-from laennec.audio import resample
+from laennec.analyze.analysis import DISCLAIMER, Analysis, Event, RecordAnswer, Relevance, RespiratoryRate
+from laennec.audio.samples import resample
 from laennec.errors import LaennecError
 from laennec.files import write_text
-from laennec.report import (
-    FMIN_HZ,
-    NORMAL_COLOUR,
-    RANGE_DB,
-    TICKS_HZ,
-    _lanes,
-    _readable_on,
-    _runner_up,
-    label_colours,
-    log_spectrogram,
-    short_label,
-)
+from laennec.output.colours import NORMAL_COLOUR, label_colours, readable_on, short_label
+from laennec.output.html import asset, data_uri, facts, page, png, table, text
+from laennec.output.picture import assign_lanes
+from laennec.output.spectrogram import FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram
+from laennec.output.text import _runner_up
 from laennec.version import __version__
-from laennec.web.page import asset, data_uri, facts, page, png, table, text
 
 if TYPE_CHECKING:
-    from laennec.audio import Recording
+    from laennec.audio.recording import Recording
 
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
@@ -320,7 +311,7 @@ def _channel(
     title = f"Channel {channel}" if recording.channels > 1 else "Sound"
     answers = [r for r in analysis.channel_records if r.channel == channel and recording.channels > 1]
     sound = sounds.of.get(channel, "")
-    lanes, count = _lanes([each.event for each in mine])
+    lanes, count = assign_lanes([each.event for each in mine])
     annotated = any(each.event.annotated for each in mine)
     strips = [_strip(mine, lanes, count, shown_s, colours)] if mine else []
     strips += [_annotations(mine, lanes, count, shown_s, colours)] if annotated else []
@@ -567,7 +558,7 @@ def _label_css(colours: Colours) -> str:
     """Return each label's colours, and the width of a box from which on its name or capitals are shown."""
     rules = []
     for index, (label, colour) in enumerate(colours.items()):
-        on = _readable_on(colour)
+        on = readable_on(colour)
         stripe = "rgb(255 255 255 / .5)" if on == "black" else "rgb(0 0 0 / .35)"
         rules.append(f".l{index}{{--colour:{colour};--on:{on};--stripe:{stripe}}}")
         for box, letters in ((f".l{index}:not(.hatched)", 0), (f".l{index}.hatched", 2)):  # the sign " ?"

@@ -1,4 +1,4 @@
-"""What an analysis holds: events, answers for whole recordings, and what is needed to find it all again.
+"""What an analysis holds: events, predictions for whole recordings, and what is needed to repeat it.
 
 Plain frozen dataclasses, so that a result can be compared, copied and written down. This module imports
 nothing heavy.
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from laennec.audio import Finding
+    from laennec.audio.quality import Finding
+
+DISCLAIMER = "Research software, not a medical device."
 
 
 @dataclass(frozen=True)

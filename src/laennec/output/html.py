@@ -102,7 +102,7 @@ def data_block(identifier: str, value: Any) -> str:
 
 def asset(name: str) -> str:
     """Return the text of a file beside this module: the pages' style sheets and scripts."""
-    return files("laennec.web").joinpath(name).read_text(encoding="utf-8")
+    return files("laennec.output").joinpath(name).read_text(encoding="utf-8")
 
 
 def table(

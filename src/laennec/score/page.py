@@ -1,7 +1,7 @@
 """One evaluation as one HTML file: scores with intervals, matrices, curves, groups, the worst clips to hear.
 
 Nothing in it is computed otherwise than metrics.json is: scores come from there, groups and curves from
-:mod:`laennec.metrics`.
+:mod:`laennec.score.summary`.
 """
 
 import math
@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from laennec import event_metrics, metrics
-from laennec.analyze import DISCLAIMER
-from laennec.audio import Recording
+from laennec.analyze.analysis import DISCLAIMER
+from laennec.audio.recording import Recording
+from laennec.audio.segment import cut
 from laennec.errors import LaennecError
-from laennec.evaluate import CLASS_SCORES, SCORE_NAMES, TASK_SCORES, Predictions
 from laennec.files import write_text
 from laennec.labels import ICBHI_CYCLES
-from laennec.report import RANGE_DB, label_colours, log_spectrogram
-from laennec.segment import cut
-from laennec.web.page import asset, data_uri, facts, page, png, table, text
-from laennec.web.report import _wav
+from laennec.output.colours import label_colours
+from laennec.output.html import asset, data_uri, facts, page, png, table, text
+from laennec.output.page import _wav
+from laennec.output.spectrogram import RANGE_DB, log_spectrogram
+from laennec.score import events as event_metrics
+from laennec.score.bootstrap import bootstrap_interval
+from laennec.score.calibration import reliability, risk_coverage
+from laennec.score.confusion import confusion_by_group, confusion_scores, predicted_classes
+from laennec.score.predictions import CLASS_SCORES, SCORE_NAMES, TASK_SCORES, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +86,7 @@ def write_evaluation(
     Parameters
     ----------
     found : mapping
-        From :func:`laennec.evaluate.score`.
+        From :func:`laennec.score.predictions.score`.
     predictions : Predictions
         What was scored: events, cycles or whole recordings.
     path : path
@@ -93,7 +97,7 @@ def write_evaluation(
     events : sequence of Detection, optional
         Annotated and detected events, where the model detects; scored here unless `detection` is given.
     detection : mapping, optional
-        From :func:`laennec.event_metrics.score_events`.
+        From :func:`laennec.score.events.score_events`.
 
     Raises
     ------
@@ -438,9 +442,9 @@ def _passed(positive: npt.NDArray[np.bool_], score: Floats) -> tuple[Floats, Flo
 
 def _confidence(predictions: Predictions, found: Mapping[str, Any]) -> str:
     surest = predictions.probabilities.max(axis=1)
-    answers = metrics.predicted_classes(predictions.probabilities, predictions.classes)
+    answers = predicted_classes(predictions.probabilities, predictions.classes)
     correct = np.array([a == label for a, label in zip(answers, predictions.labels, strict=True)])
-    curve = metrics.risk_coverage(surest, correct)
+    curve = risk_coverage(surest, correct)
     y_top = next(top for top in (0.1, 0.25, 0.5, 1.0) if curve.risk.max() <= top)
     line = _path(_Line("wrong answers", curve.coverage, curve.risk), y_top)
     rows = []
@@ -466,8 +470,8 @@ def _confidence(predictions: Predictions, found: Mapping[str, Any]) -> str:
 
 def _reliability(predictions: Predictions, found: Mapping[str, Any]) -> str:
     arguments = predictions.labels, predictions.probabilities, predictions.classes
-    wide = metrics.reliability(*arguments)
-    equal = metrics.reliability(*arguments, bins=10, equal_mass=True)
+    wide = reliability(*arguments)
+    equal = reliability(*arguments, bins=10, equal_mass=True)
     bars = []
     for low, high, accuracy, count in zip(
         wide.edges, wide.edges[1:], wide.accuracy, wide.count, strict=False
@@ -561,20 +565,20 @@ def _group_scores(
 ) -> tuple[float, tuple[float, float] | None, float, float, str]:
     """Return Score, its interval, Se, Sp and the number of patients of some of the clips."""
     classes, rules, bootstrap = predictions.classes, found["conventions"], found["bootstrap"]
-    answers = metrics.predicted_classes(predictions.probabilities[rows], classes)
+    answers = predicted_classes(predictions.probabilities[rows], classes)
     subjects = [predictions.subjects[k] for k in rows]
     patients, group = np.unique(np.array(subjects), return_inverse=True)
     labels = [predictions.labels[k] for k in rows]
-    confusions = metrics.confusion_by_group(labels, answers, group, len(patients), classes)
+    confusions = confusion_by_group(labels, answers, group, len(patients), classes)
 
     def scores(confusion: Floats) -> Mapping[str, Floats]:
-        return metrics.confusion_scores(confusion, classes, rules["normal"], rules["ignored"])
+        return confusion_scores(confusion, classes, rules["normal"], rules["ignored"])
 
     key = _headline(found)[0]
     values = scores(confusions.sum(axis=0))
     interval = None
     if "" not in subjects and bootstrap["draws"]:
-        interval = metrics.bootstrap_interval(
+        interval = bootstrap_interval(
             confusions,
             lambda drawn: scores(drawn)[key],
             bootstrap["draws"],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from laennec.analysis import RespiratoryRate
+from laennec.analyze.analysis import RespiratoryRate
 
 SLOWEST_PER_MIN, FASTEST_PER_MIN = 6.0, 90.0  # from an adult asleep to a newborn in distress
 FEWEST_INTERVALS = 2  # below, there is no median to speak of

@@ -15,10 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laennec import metrics
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
+from laennec.score.bootstrap import DRAWS, patient_draws, percentile_interval
+from laennec.score.confusion import (
+    class_indices,
+    confusion_by_group,
+    confusion_scores,
+    predicted_classes,
+    validate,
+)
+from laennec.score.summary import as_runs, evaluate, listed, plain_number
 from laennec.version import __version__
 
 COLUMNS = ("clip_id", "subject", "label")
@@ -79,7 +87,7 @@ class Predictions:
     @property
     def label_indices(self) -> NDArray[np.int64]:
         """(clips,) index of each annotated class."""
-        return metrics.class_indices(self.labels, self.classes)
+        return class_indices(self.labels, self.classes)
 
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
@@ -176,8 +184,8 @@ def _check(predictions: Predictions, name: str) -> None:
             f"{name}: {len(predictions.clip_ids)} clip names for {len(predictions.labels)} labels"
         )
     try:
-        for run in metrics.as_runs(predictions.probabilities):
-            metrics.validate(
+        for run in as_runs(predictions.probabilities):
+            validate(
                 predictions.labels,
                 run,
                 predictions.subjects,
@@ -211,7 +219,7 @@ def ignored_classes(classes: Sequence[str]) -> tuple[str, ...]:
 def score(
     predictions: Predictions,
     provenance: Mapping[str, Any] | None = None,
-    draws: int = metrics.DRAWS,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compute what metrics.json holds.
@@ -226,7 +234,7 @@ def score(
     Returns
     -------
     dict
-        The answer of :func:`laennec.metrics.evaluate`, the challenge's tasks where the classes are theirs
+        The answer of `evaluate`, the challenge's tasks where the classes are theirs
         (:func:`task_scores`), and ``provenance``.
 
     Raises
@@ -235,7 +243,7 @@ def score(
         If the predictions cannot be scored.
     """
     _check(predictions, "predictions")
-    found = metrics.evaluate(
+    found = evaluate(
         predictions.labels,
         predictions.probabilities,
         predictions.subjects,
@@ -250,9 +258,7 @@ def score(
     return {**found, **tasks, "provenance": {**dict.fromkeys(PROVENANCE), **given}}
 
 
-def task_scores(
-    predictions: Predictions, draws: int = metrics.DRAWS, seed: int = 0
-) -> dict[str, dict[str, Any]]:
+def task_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> dict[str, dict[str, Any]]:
     """Score the BioCAS challenge's tasks: 11 and 12 for SPRSound's events, 21 and 22 for its records.
 
     Tasks 12 and 22 want the exact class. Tasks 11 and 21 want Normal or Adventitious (or Poor Quality, 21):
@@ -296,15 +302,13 @@ def _task(predictions: Predictions, draws: int, seed: int) -> dict[str, Any]:
     classes = predictions.classes
     patients, group = np.unique(np.asarray(predictions.subjects, dtype=str), return_inverse=True)
     confusions = [
-        metrics.confusion_by_group(
-            predictions.labels, metrics.predicted_classes(run, classes), group, len(patients), classes
-        )
-        for run in metrics.as_runs(predictions.probabilities)
+        confusion_by_group(predictions.labels, predicted_classes(run, classes), group, len(patients), classes)
+        for run in as_runs(predictions.probabilities)
     ]
 
     def scores(resamples: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         each = [
-            metrics.confusion_scores(
+            confusion_scores(
                 np.tensordot(resamples, confusion, axes=1), classes, TASK_11[0], ignored_classes(classes)
             )
             for confusion in confusions
@@ -313,15 +317,12 @@ def _task(predictions: Predictions, draws: int, seed: int) -> dict[str, Any]:
 
     total = np.sum(confusions, axis=(0, 1))
     values = {key: value[0] for key, value in scores(np.ones((1, len(patients)))).items()}
-    drawn = scores(metrics.patient_draws(len(patients), draws, seed)) if draws else {}
+    drawn = scores(patient_draws(len(patients), draws, seed)) if draws else {}
     return {
         "classes": list(classes),
         "confusion": total.astype(int).tolist(),
-        "scores": {key: metrics._plain(values[key]) for key in TASK_SCORES},
-        "intervals": {
-            key: metrics._listed(metrics.percentile_interval(drawn[key])) if drawn else None
-            for key in TASK_SCORES
-        },
+        "scores": {key: plain_number(values[key]) for key in TASK_SCORES},
+        "intervals": {key: listed(percentile_interval(drawn[key])) if drawn else None for key in TASK_SCORES},
     }
 
 
@@ -329,7 +330,7 @@ def score_predictions(
     predictions_csv: str | os.PathLike[str],
     out: str | os.PathLike[str],
     provenance: Mapping[str, Any] | None = None,
-    draws: int = metrics.DRAWS,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score predictions.csv and write metrics.json, tables.txt and confusion.png to the folder `out`.

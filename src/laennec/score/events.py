@@ -13,7 +13,7 @@ Conventions
 - *EzhouNet's rule* is another one, of adventitious events only (:func:`ezhounet_counts`); scores by it may
   stand beside those published for EzhouNet, all others may not.
 - Counts of a recording add up, so intervals come from resampling the counts of patients.
-- Undefined scores are None, as in :mod:`laennec.metrics`.
+- Undefined scores are None, as in :mod:`laennec.score.summary`.
 """
 
 import csv
@@ -28,10 +28,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from laennec import evaluate, metrics
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.score import predictions as evaluate
+from laennec.score.bootstrap import DRAWS, LEVEL, patient_draws, percentile_interval
+from laennec.score.confusion import first_index, ratio, validate_classes
+from laennec.score.ranking import average_precision
+from laennec.score.summary import listed, no_interval_reason, plain_number
 from laennec.version import __version__
 
 Floats = NDArray[np.float64]
@@ -241,17 +245,17 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Any, Fl
     by_class = _precision_recall_f1(correct, reference, estimated)
     present = reference > 0
     f1_sum = np.where(present, np.nan_to_num(by_class["f1"]), 0).sum(axis=1)
-    scores["macro_f1"] = metrics._ratio(f1_sum, present.sum(axis=1))
+    scores["macro_f1"] = ratio(f1_sum, present.sum(axis=1))
     events, hits = reference.sum(axis=1), correct.sum(axis=1)
     deletions = events - hits - substitutions
     insertions = estimated.sum(axis=1) - hits - substitutions
-    scores["error_rate"] = metrics._ratio(substitutions + deletions + insertions, events)
-    scores["substitution_rate"] = metrics._ratio(substitutions, events)
-    scores["deletion_rate"] = metrics._ratio(deletions, events)
-    scores["insertion_rate"] = metrics._ratio(insertions, events)
+    scores["error_rate"] = ratio(substitutions + deletions + insertions, events)
+    scores["substitution_rate"] = ratio(substitutions, events)
+    scores["deletion_rate"] = ratio(deletions, events)
+    scores["insertion_rate"] = ratio(insertions, events)
     right, swapped, annotated, given = ezhounet
-    scores["ezhounet_f1"] = metrics._ratio(2 * right, annotated + given)
-    scores["ezhounet_error_rate"] = metrics._ratio(annotated + given - 2 * right - swapped, annotated)
+    scores["ezhounet_f1"] = ratio(2 * right, annotated + given)
+    scores["ezhounet_error_rate"] = ratio(annotated + given - 2 * right - swapped, annotated)
     for k, label in enumerate(classes):
         scores |= {(label, key): value[:, k] for key, value in by_class.items()}
     return scores
@@ -259,9 +263,9 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Any, Fl
 
 def _precision_recall_f1(matched: Floats, reference: Floats, estimated: Floats) -> dict[str, Floats]:
     return {
-        "precision": metrics._ratio(matched, estimated),
-        "recall": metrics._ratio(matched, reference),
-        "f1": metrics._ratio(2 * matched, reference + estimated),
+        "precision": ratio(matched, estimated),
+        "recall": ratio(matched, reference),
+        "f1": ratio(2 * matched, reference + estimated),
     }
 
 
@@ -274,9 +278,9 @@ def event_scores(
     classes: Sequence[str],
     normal: str = "Normal",
     subjects: Sequence[str] = (),
-    draws: int = metrics.DRAWS,
+    draws: int = DRAWS,
     seed: int = 0,
-    level: float = metrics.LEVEL,
+    level: float = LEVEL,
 ) -> dict[str, Any]:
     """Compute every score of events with its interval over patients.
 
@@ -307,7 +311,7 @@ def event_scores(
     LaennecError
         If mir_eval is not installed.
     """
-    metrics.validate_classes(classes, normal)
+    validate_classes(classes, normal)
     if not len(reference) or len(reference) != len(estimated):
         raise ValueError(
             f"{len(reference)} recordings annotated and {len(estimated)} scored; expected the same"
@@ -328,18 +332,15 @@ def event_scores(
     total = counts.sum(axis=0)
     values = {key: value[0] for key, value in _scores(total[None], classes, normal).items()}
     reason = _no_interval(subjects)
-    drawn = (
-        {} if reason else _scores(metrics.patient_draws(len(patients), draws, seed) @ counts, classes, normal)
-    )
+    drawn = {} if reason else _scores(patient_draws(len(patients), draws, seed) @ counts, classes, normal)
     intervals = {
-        key: metrics._listed(metrics.percentile_interval(drawn[key], level)) if key in drawn else None
-        for key in values
+        key: listed(percentile_interval(drawn[key], level)) if key in drawn else None for key in values
     }
     return {
         "recordings": len(reference),
         "subjects": int((patients != "").sum()),
         "counts": _total(total),
-        "scores": {key: metrics._plain(values[key]) for key in SCORE_NAMES},
+        "scores": {key: plain_number(values[key]) for key in SCORE_NAMES},
         "intervals": {key: intervals[key] for key in SCORE_NAMES},
         "classes": {label: _of_class(k, label, total, values, intervals) for k, label in enumerate(classes)},
         "conventions": {
@@ -360,7 +361,7 @@ def event_scores(
 
 
 def _no_interval(subjects: Sequence[str]) -> str | None:
-    return metrics._no_interval(subjects, "recordings") if len(subjects) else "the patients are not given"
+    return no_interval_reason(subjects, "recordings") if len(subjects) else "the patients are not given"
 
 
 def _total(total: Floats) -> dict[str, int]:
@@ -386,7 +387,7 @@ def _of_class(
         "reference": reference,
         "estimated": estimated,
         "correct": correct,
-        **{key: metrics._plain(values[label, key]) for key in keys},
+        **{key: plain_number(values[label, key]) for key in keys},
         "intervals": {key: intervals[label, key] for key in keys},
     }
 
@@ -399,9 +400,9 @@ def frame_average_precision(
     targets: ArrayLike,
     classes: Sequence[str],
     subjects: Sequence[str] = (),
-    draws: int = metrics.DRAWS,
+    draws: int = DRAWS,
     seed: int = 0,
-    level: float = metrics.LEVEL,
+    level: float = LEVEL,
 ) -> dict[str, dict[str, Any]]:
     """Average precision of each class over frames, with an interval over patients where they are given.
 
@@ -417,7 +418,7 @@ def frame_average_precision(
     -------
     dict
         Each class to ``frames`` (positive ones), ``average_precision`` (None without any) and ``interval``
-        (``[low, high]`` or None). The value is exact (:func:`laennec.metrics.average_precision`); the draws
+        (``[low, high]`` or None). The value is exact (`average_precision`); the draws
         are ranked at a thousand thresholds, quantiles of the scores of positive and of all frames.
 
     Raises
@@ -434,19 +435,19 @@ def frame_average_precision(
     if len(subjects) not in (0, len(rows)):
         raise ValueError(f"{len(subjects)} subjects for {len(rows)} frames; expected one per frame")
     if np.isnan(rows).any():
-        raise ValueError(f"frame {metrics._first(np.isnan(rows).any(axis=1))} has a score that is no number")
+        raise ValueError(f"frame {first_index(np.isnan(rows).any(axis=1))} has a score that is no number")
     patients, group = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
-    resamples = metrics.patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
+    resamples = patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
     found = {}
     for k, name in enumerate(classes):
-        value = metrics.average_precision(truth[:, k], rows[:, k])
+        value = average_precision(truth[:, k], rows[:, k])
         interval = None
         if resamples is not None and truth[:, k].any():
             drawn = _average_precision_of_draws(truth[:, k], rows[:, k], group, resamples)
-            interval = metrics._listed(metrics.percentile_interval(drawn, level))
+            interval = listed(percentile_interval(drawn, level))
         found[name] = {
             "frames": int(truth[:, k].sum()),
-            "average_precision": metrics._plain(value),
+            "average_precision": plain_number(value),
             "interval": interval,
         }
     return found
@@ -469,9 +470,9 @@ def _average_precision_of_draws(
         return resamples @ np.cumsum(cells.reshape(-1, patients), axis=0, dtype=np.float64).T
 
     true, false = passed(positive), passed(~positive)
-    precision = np.nan_to_num(metrics._ratio(true, true + false))
+    precision = np.nan_to_num(ratio(true, true + false))
     gained = np.diff(true, axis=1, prepend=0)
-    return metrics._ratio((gained * precision).sum(axis=1), true[:, -1])
+    return ratio((gained * precision).sum(axis=1), true[:, -1])
 
 
 # ------------------------------------------------------------------------------------------------- files
@@ -573,7 +574,7 @@ def score_detections(
     detections: Sequence[Detection],
     provenance: Mapping[str, Any] | None = None,
     classes: Sequence[str] = SPRSOUND_EVENTS,
-    draws: int = metrics.DRAWS,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Compute what detection.json holds: the answer of :func:`event_scores` and ``provenance``.
@@ -581,7 +582,7 @@ def score_detections(
     Parameters
     ----------
     detections : from :func:`read_events_table`
-    provenance : what was scored, as for :func:`laennec.evaluate.score`
+    provenance : what was scored, as for :func:`laennec.score.predictions.score`
     classes : labels that events may have; one of them means normal breathing
     draws, seed : of the bootstrap over patients
 
@@ -611,7 +612,7 @@ def score_events(
     out: str | os.PathLike[str],
     provenance: Mapping[str, Any] | None = None,
     classes: Sequence[str] = SPRSOUND_EVENTS,
-    draws: int = metrics.DRAWS,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score events.csv and write detection.json and detection.txt to the folder `out`.
