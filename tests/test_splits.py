@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laennec import splits
-from laennec.datasets import sprsound
+from laennec.datasets import splits, sprsound
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 
