@@ -421,8 +421,9 @@ def _rates(said: Sequence[Said], spans: Sequence[Sequence[tuple[float, float]]])
 LIMITS = (
     "Learnt from children's recordings of one stethoscope (SPRSound): in adults, from other devices, and on "
     "real hearts and speech, certain answers are often wrong. Rhonchi, Stridor and Wheeze+Crackle rest on "
-    "11, 2 and 9 patients, so their figures mean little. An event that it does not find is not there for it: a recording "
-    "without adventitious events is no proof of health. The age, sex and position of a patient change nothing."
+    "11, 2 and 9 patients, so their figures mean little. An event that it does not find is not there for "
+    "it: a recording without adventitious events is no proof of health. The age, sex and position of a "
+    "patient change nothing."
 )
 
 
