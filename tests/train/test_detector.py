@@ -8,7 +8,7 @@ import pytest
 
 from laennec.cli import run
 from laennec.model.detector import load_detector
-from laennec.score.events import read_events_table
+from laennec.score.events_table import read_events_table
 from laennec.train import detector as subject
 from laennec.train.detector import train_detector
 from laennec.train.recordings import Lesson

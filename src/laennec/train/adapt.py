@@ -25,7 +25,9 @@ from laennec.reproduce.nguyen2022 import (
     refuse_shared_patients,
     row_scores,
 )
-from laennec.score.predictions import Predictions, render_tables, score_predictions, write_predictions
+from laennec.score.evaluation import score_predictions
+from laennec.score.predictions import Predictions, write_predictions
+from laennec.score.text import render_tables
 from laennec.train.build import build_parts
 from laennec.train.commands import card, command, load_clips, summary, training_clips
 from laennec.train.crossval import (

@@ -20,16 +20,10 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, load_any
 from laennec.model.load import RUN_MODEL, shipped_models
 from laennec.models.metadata import age_or_nan
+from laennec.score.evaluation import score_predictions
 from laennec.score.page import evaluation_page
-from laennec.score.predictions import (
-    Predictions,
-    read_predictions,
-    read_runs,
-    render_tables,
-    score_predictions,
-    stacked,
-    write_predictions,
-)
+from laennec.score.predictions import Predictions, read_predictions, read_runs, stacked, write_predictions
+from laennec.score.text import render_tables
 from laennec.train.crossval import pooled
 from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings

@@ -20,7 +20,8 @@ from laennec.model.probability import calibrated, sigmoid
 from laennec.model.recording_card import EventRule
 from laennec.score.calibration import brier_score, expected_calibration_error, reliability, risk_at
 from laennec.score.confusion import challenge_score
-from laennec.score.events import Span, event_scores, frame_average_precision, match_events
+from laennec.score.events import Span, event_scores, match_events
+from laennec.score.frames import frame_average_precision
 from laennec.train.detector import Said
 
 Floats = NDArray[np.float64]

@@ -9,8 +9,10 @@ import pandas as pd
 
 from laennec.errors import LaennecError
 from laennec.labels import TO_ICBHI
-from laennec.score.predictions import Predictions, merged, score
+from laennec.score.evaluation import score
+from laennec.score.predictions import Predictions
 from laennec.score.summary import bootstrap_difference, evaluate
+from laennec.score.tasks import merged
 
 # Years: SPRSound's children by the ages of paediatrics, infant to adolescent.
 AGES = {"under 1": (0, 1), "1 to 2": (1, 3), "3 to 5": (3, 6), "6 to 11": (6, 12), "12 to 18": (12, 19)}
