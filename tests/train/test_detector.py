@@ -9,7 +9,7 @@ import pytest
 from laennec.cli import run
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
-from laennec.score.events import read_events_table
+from laennec.score.events_table import read_events_table
 from laennec.train import detector as subject
 from laennec.train.detector import train_detector
 from laennec.train.recordings import Lesson

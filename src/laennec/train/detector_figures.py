@@ -20,7 +20,8 @@ from laennec.model.card import EventRule
 from laennec.model.probability import calibrated, sigmoid
 from laennec.score.calibration import brier_score, expected_calibration_error, reliability, risk_at
 from laennec.score.confusion import challenge_score
-from laennec.score.events import Span, event_scores, frame_average_precision, match_events
+from laennec.score.events import EventScores, Span, event_scores, match_events
+from laennec.score.frames import frame_average_precision
 from laennec.train.detector import Said
 
 Floats = NDArray[np.float64]
@@ -121,7 +122,7 @@ def _measure_one(said: Sequence[Said]) -> Figures:
 
 def _detection(
     said: Sequence[Said], folds: Sequence[int]
-) -> tuple[dict[str, Any], list[list[tuple[float, float]]], list[EventRule], EventRule]:
+) -> tuple[EventScores, list[list[tuple[float, float]]], list[EventRule], EventRule]:
     """Event scores by the rule that the other folds choose; the spans; the rules; the rule of all folds.
 
     A rule is as good as the mean F of the three families, so that normal breaths do not decide alone.
