@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from laennec.analyze import analyze
 from laennec.audio.recording import Recording
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
 from laennec.labels import CHALLENGE_SPELLING, POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
@@ -35,7 +36,6 @@ Step = TypeVar("Step")
 TASKS = (11, 12, 21, 22)
 RECORD_TASKS = (21, 22)
 POOR = SPRSOUND_RECORDS[-1]
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 FILES_AT_ONCE = 64  # held in memory together
 
 # patient_age_sex_location_number of SPRSound, and whatever a cut event adds to its recording's name.
