@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Show = Callable[[Mapping[str, Any]], None]
 
 DEFAULT_FORMATS = "json,html"
-SHOWN_S = 600.0  # of a longer recording, pages and pictures show the beginning
 
 
 # --- analyze ------------------------------------------------------------------------------------------------
@@ -295,6 +294,7 @@ def _analysis(path: Path, job: Job) -> "tuple[Analysis, Recording | None]":
     from laennec.audio.recording import Recording
     from laennec.audio.stream import is_long
     from laennec.output.files import WITH_SOUND
+    from laennec.output.spectrogram import SHOWN_S
 
     if not is_long(path):
         recording = Recording.read(path)
