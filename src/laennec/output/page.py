@@ -146,10 +146,10 @@ def _facts(analysis: Analysis) -> str:
             "Sample rate": f"{analysis.sample_rate} Hz",
             "Channels": str(analysis.channels),
             **{
-                f"{name} given to the model": text(value or "not known")
+                f"{name} (model input)": text(value or "not known")
                 for name, value in patient(analysis).items()
             },
-            "Segmentation": f"{boundaries(analysis)}{merged}",
+            "Event boundaries": f"{boundaries(analysis).removeprefix('events ')}{merged}",
         }
     )
 
