@@ -26,6 +26,13 @@ mixup = 0.2
 """
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose mark names a package that is not installed."""
+    for mark in item.iter_markers("needs"):
+        for package in mark.args:
+            pytest.importorskip(package, reason=f"needs {package}")
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated data set in SPRSound's layout: seven patients, all seven classes."""

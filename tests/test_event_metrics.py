@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+pytest.importorskip("mir_eval")
+
 from laennec import metrics
 from laennec.errors import LaennecError
 from laennec.event_metrics import (
