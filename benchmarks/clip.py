@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from laennec.model import LungModel, load_model
+from laennec.model.clips import LungModel
+from laennec.model.load import load_model
 
 # After laennec, which stops ONNX Runtime from sending usage data.
 from onnxruntime.quantization import QuantType, quantize_dynamic  # isort: skip

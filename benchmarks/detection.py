@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from laennec import analyze, load_model, splits
-from laennec.audio import Recording
-from laennec.datasets import sprsound
-from laennec.event_metrics import event_scores
+from laennec import analyze, load_model
+from laennec.audio.recording import Recording
+from laennec.datasets import splits, sprsound
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.events import event_scores
 from laennec.train.detector import load_said
 from laennec.train.detector_figures import _annotated, _detection, _named
 

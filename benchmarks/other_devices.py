@@ -23,14 +23,14 @@ import pandas as pd
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from laennec import splits
+from laennec.audio.segment import windows
+from laennec.datasets import splits
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, read_predictions, stacked
 from laennec.files import write_json
 from laennec.labels import to_icbhi
-from laennec.metrics import bootstrap_difference, evaluate
-from laennec.model import load_model
-from laennec.segment import windows
+from laennec.model.load import load_model
+from laennec.score.predictions import Predictions, read_predictions, stacked
+from laennec.score.summary import bootstrap_difference, evaluate
 from laennec.train.commands import command, load_clips, training_clips
 from laennec.train.data import cut_clips
 from laennec.train.decision import Decision

@@ -34,7 +34,8 @@ def run(line: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     """Print all three."""
-    from laennec.detect import Listener, load_detector
+    from laennec.analyze.listener import Listener
+    from laennec.model.detector import load_detector
     from laennec.simulate import demo_recordings
 
     parser = argparse.ArgumentParser(

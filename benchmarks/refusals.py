@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 from laennec.analyze import analyze
-from laennec.audio import Recording
-from laennec.detect import load_detector
+from laennec.audio.recording import Recording
+from laennec.model.detector import load_detector
 from laennec.simulate.other import other_sound
 
 RATE, SECONDS = 8000, 12.0

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from laennec.audio import Recording, resample
-from laennec.evaluate import Predictions, read_predictions, score, stacked
+from laennec.audio.recording import Recording
+from laennec.audio.samples import resample
+from laennec.audio.segment import cut
 from laennec.files import write_json
-from laennec.segment import cut
+from laennec.score.predictions import Predictions, read_predictions, score, stacked
 from laennec.simulate.other import ward_noise
 from laennec.train.commands import command, load_clips, training_clips
 from laennec.train.crossval import pooled

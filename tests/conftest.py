@@ -1,7 +1,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's matter; a busy one must not fail a test.
+hypothesis.settings.register_profile("laennec", deadline=None)
+hypothesis.settings.load_profile("laennec")
 
 TINY_RECIPE = """
 title = "Tiny"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from laennec.airflow import cycles_from_airflow
+from laennec.datasets.airflow import cycles_from_airflow
 from laennec.errors import LaennecError
 
 RATE_HZ = 100

@@ -10,10 +10,13 @@ import pytest
 import soundfile
 
 from laennec import Recording, analyze
-from laennec.analyze import Event, merge_windows, read_events
+from laennec.analyze import Event
+from laennec.analyze.windows import merge_windows
+from laennec.annotations.events import read_events
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.model import LungModel, load_model
+from laennec.model.clips import LungModel
+from laennec.model.load import load_model
 from tiny_model import RATE, tiny_model
 
 LABELS = ("Normal", "Wheeze", "Crackle")

@@ -17,7 +17,7 @@ import soundfile
 from laennec import Analysis, LaennecError, analyze
 from laennec.commands import analyze_files, find_recordings, parse_formats
 from laennec.errors import UsageError
-from laennec.outputs import LEDGER
+from laennec.output.batch import LEDGER
 from tiny_model import RATE, tiny_model
 
 ANALYZE = sys.modules["laennec.analyze"]  # the package's attribute of this name is the function
@@ -271,7 +271,7 @@ def test_a_long_recording_is_heard_from_its_file_and_shown_by_its_beginning(
 
     write_sound(tmp_path / "long.wav", 0.2, 9.0)
     monkeypatch.setattr(ANALYZE, "analyze", seen)
-    monkeypatch.setattr("laennec.audio.LONG_S", 8.0)
+    monkeypatch.setattr("laennec.audio.stream.LONG_S", 8.0)
     monkeypatch.setattr("laennec.commands.SHOWN_S", 4.0)
     out = tmp_path / "out"
     assert analyze_files([tmp_path / "long.wav"], model=model, out=out, formats="json,html,png") == 0

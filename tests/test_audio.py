@@ -1,5 +1,6 @@
 """Reading recordings: every format, every defect, and nothing but LaennecError for the rest."""
 
+import inspect
 import io
 import os
 import re
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec import audio
-from laennec.audio import Recording, clipped_share, resample, silent_share
+from laennec.audio import stream
+from laennec.audio.quality import clipped_share, silent_share
+from laennec.audio.recording import Recording
+from laennec.audio.samples import resample
 from laennec.errors import LaennecError
 
 RATE = 8_000
@@ -127,8 +130,8 @@ def test_long_files_are_read_across_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     whole = {
         k: Recording.read(encoded(x, kind=k, subtype=None)).samples for k in ("WAV", "FLAC", "OGG", "MP3")
     }
-    monkeypatch.setattr(audio, "_BLOCK_FRAMES", 777)
-    monkeypatch.setattr(audio, "_SAMPLES_A_BYTE", 0)  # the array has to grow, too
+    monkeypatch.setattr(stream, "BLOCK_FRAMES", 777)
+    monkeypatch.setattr(stream, "_SAMPLES_A_BYTE", 0)  # the array has to grow, too
     for kind, samples in whole.items():
         np.testing.assert_array_equal(
             Recording.read(encoded(x, kind=kind, subtype=None)).samples, samples, err_msg=kind
@@ -242,11 +245,11 @@ def test_a_failing_disk_is_named() -> None:
 
     for data in (encoded(breath(40_000)), wav(10 * pcm16(), data_size=0)):
         with pytest.raises(LaennecError, match="cannot be read: Input/output error"):
-            audio._decode(Failing(data), "disk")
+            stream.decode(Failing(data), "disk")
 
 
 def test_too_much_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "MAX_SAMPLES", 7_999)
+    monkeypatch.setattr(stream, "MAX_SAMPLES", 7_999)
     with pytest.raises(LaennecError, match="longer than 7,999 samples"):
         Recording.read(encoded(breath(4_000, 2)))
 
@@ -371,6 +374,8 @@ def test_one_byte_short_of_a_flac_file_costs_its_last_block_only() -> None:
 @pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\x01\0" + bytes(128)])
 def test_a_variable_bit_rate_mp3_without_frame_count_is_read_whole(loud_first: bool, tag: bytes) -> None:
     x = breath(80_000)
+    if "bitrate_mode" not in inspect.signature(soundfile.write).parameters:
+        pytest.skip("this version of soundfile writes no variable bit rate")
     x[:, slice(40_000, None) if loud_first else slice(40_000)] *= 0.01
     buffer = io.BytesIO()
     soundfile.write(buffer, x.T, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
@@ -649,7 +654,7 @@ def test_damage_never_raises_anything_but_our_error(
 
 
 def test_start_up_imports_nothing_heavy() -> None:
-    code = "import sys, laennec.audio, laennec.segment; print(*sys.modules)"
+    code = "import sys, laennec.audio.recording, laennec.audio.segment; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "pandas", "scipy", "sklearn", "soxr", "matplotlib"} & set(loaded.split())
 

@@ -9,8 +9,8 @@ from laennec.cli import run
 from laennec.datasets import dataset
 from laennec.datasets.audit import FEW, audit, confident_learning, counts, cross_validated
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, write_predictions
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.predictions import Predictions, write_predictions
 
 
 def answers(labels: np.ndarray, sure: float, classes: int = 3) -> np.ndarray:

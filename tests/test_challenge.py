@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec.analysis import Analysis
+from laennec.analyze.analysis import Analysis
 from laennec.challenge import answers_of, metadata_of, record_answer_of, run
-from laennec.detect import load_detector
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.model import LungModel, load_model
+from laennec.model.clips import LungModel
+from laennec.model.detector import load_detector
+from laennec.model.load import load_model
 from tiny_model import BIAS, RATE, tiny_model
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from laennec.audio import Recording
+from laennec.audio.recording import Recording
 from laennec.cli import COMMANDS, main
 from laennec.errors import LaennecError
 from laennec.files import write_text

@@ -8,25 +8,17 @@ import numpy as np
 import pytest
 
 from laennec import LaennecError, analyze, load_model
-from laennec.analysis import Event, RecordAnswer
-from laennec.audio import Recording
-from laennec.detect import (
-    Detector,
-    EventRule,
-    Listener,
-    Stretch,
-    calibrated,
-    families,
-    find_events,
-    frame_worth,
-    load_any,
-    load_detector,
-    read_recording_card,
-    record_answer,
-    summary_answer,
-)
+from laennec.analyze.analysis import Event, RecordAnswer
+from laennec.analyze.decode import find_events, frame_worth
+from laennec.analyze.events import families
+from laennec.analyze.listener import Listener
+from laennec.analyze.recording import Stretch, record_answer, summary_answer
+from laennec.audio.recording import Recording
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.model import LungModel
+from laennec.model.clips import LungModel
+from laennec.model.detector import Detector, load_any, load_detector
+from laennec.model.probability import calibrated
+from laennec.model.recording_card import EventRule, read_recording_card
 from laennec.simulate import demo_recordings
 from laennec.simulate.other import other_sound
 
@@ -404,7 +396,7 @@ def test_a_long_file_is_heard_block_by_block_with_the_same_result(
     path = tmp_path / "two.wav"
     soundfile.write(path, np.stack([sound, sound[::-1]], axis=1), 8_000, subtype="FLOAT")
     whole = analyze(path, model=detector)
-    monkeypatch.setattr("laennec.audio.LONG_S", 30.0)
+    monkeypatch.setattr("laennec.audio.stream.LONG_S", 30.0)
     monkeypatch.setattr(Recording, "read", None)  # it must not be read whole
     parts = analyze(path, model=detector)
     assert parts.duration_s == pytest.approx(whole.duration_s)

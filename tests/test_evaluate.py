@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from laennec import metrics
 from laennec.challenge import answers_of
 from laennec.errors import LaennecError
-from laennec.evaluate import (
+from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, to_task_11
+from laennec.score.confusion import confusion_matrix
+from laennec.score.predictions import (
     SCORE_NAMES,
     TASK_SCORES,
     Predictions,
@@ -22,7 +23,7 @@ from laennec.evaluate import (
     task_scores,
     write_predictions,
 )
-from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, to_task_11
+from laennec.score.summary import evaluate
 from laennec.version import __version__
 
 
@@ -161,7 +162,7 @@ def test_score_predictions_writes_everything(tmp_path, classes):
     assert written["scores"].keys() == SCORE_NAMES.keys()
     assert (tmp_path / "out" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     predictions = made_up(classes)
-    alone = metrics.evaluate(
+    alone = evaluate(
         predictions.labels,
         predictions.probabilities,
         predictions.subjects,
@@ -211,7 +212,10 @@ def test_tables_and_picture_without_a_class_or_an_interval(tmp_path):
 
 
 def test_matplotlib_is_asked_for_only_when_drawing(tmp_path, monkeypatch):
-    code = "import sys, laennec.evaluate; sys.exit('matplotlib' in sys.modules or 'pandas' in sys.modules)"
+    code = (
+        "import sys, laennec.score.predictions; "
+        "sys.exit('matplotlib' in sys.modules or 'pandas' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(LaennecError, match=r"pip install \"laennec\[web\]\""):
@@ -260,7 +264,7 @@ def test_tasks_of_events_answer_as_the_challenge_command_does():
     found = score(predictions, draws=50)
     answers = answers_of(predictions.probabilities, predictions.classes, "Normal", 11)
     labels = [to_task_11(label) for label in predictions.labels]
-    assert found["task_11"]["confusion"] == metrics.confusion_matrix(labels, answers, TASK_11).tolist()
+    assert found["task_11"]["confusion"] == confusion_matrix(labels, answers, TASK_11).tolist()
     exact = {key: found["scores"][key] for key in TASK_SCORES}
     assert found["task_12"]["scores"] == exact
     assert found["task_12"]["intervals"] == {key: found["intervals"][key] for key in TASK_SCORES}

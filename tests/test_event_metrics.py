@@ -12,9 +12,10 @@ import pytest
 
 pytest.importorskip("mir_eval")
 
-from laennec import metrics
 from laennec.errors import LaennecError
-from laennec.event_metrics import (
+from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.bootstrap import patient_draws
+from laennec.score.events import (
     COLUMNS,
     SCORE_NAMES,
     Detection,
@@ -27,7 +28,7 @@ from laennec.event_metrics import (
     validate,
     write_events,
 )
-from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.ranking import average_precision
 
 N, W, C = "Normal", "Wheeze", "Fine Crackle"
 CLASSES = (N, W, C)
@@ -220,7 +221,7 @@ def test_intervals_are_those_of_resampled_recordings():
     found = scores_of(detections, draws=20, seed=3)
     patients = sorted({d.subject for d in detections})
     drawn = []
-    for counts in metrics.patient_draws(len(patients), draws=20, seed=3):
+    for counts in patient_draws(len(patients), draws=20, seed=3):
         times = dict(zip(patients, counts.astype(int), strict=True))
         drawn.append(scores_of([d for d in detections for _ in range(times[d.subject])], draws=1))
     for key, interval in found["intervals"].items():
@@ -286,11 +287,11 @@ def test_frame_average_precision_is_exact_and_its_interval_near_the_resampled_on
     found = frame_average_precision(scores, targets, ("a", "b"), subjects, draws=40)
     patients = np.unique(subjects)
     drawn = []
-    for counts in metrics.patient_draws(len(patients), draws=40):
+    for counts in patient_draws(len(patients), draws=40):
         times = dict(zip(patients, counts.astype(int), strict=True))
         rows = [k for k, subject in enumerate(subjects) for _ in range(times[subject])]
-        drawn.append(metrics.average_precision(targets[rows, 0], scores[rows, 0]))
-    assert found["a"]["average_precision"] == metrics.average_precision(targets[:, 0], scores[:, 0])
+        drawn.append(average_precision(targets[rows, 0], scores[rows, 0]))
+    assert found["a"]["average_precision"] == average_precision(targets[:, 0], scores[:, 0])
     np.testing.assert_allclose(found["a"]["interval"], np.percentile(drawn, [2.5, 97.5]), atol=2e-3)
     assert found["a"]["frames"] == targets[:, 0].sum()
 

@@ -6,8 +6,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from laennec import metrics
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.bootstrap import bootstrap_interval, patient_draws
+from laennec.score.calibration import (
+    brier_score,
+    expected_calibration_error,
+    reliability,
+    risk_at,
+    risk_coverage,
+)
+from laennec.score.confusion import (
+    average_score,
+    binary_precision,
+    binary_sensitivity,
+    challenge_score,
+    confusion_by_group,
+    confusion_matrix,
+    confusion_scores,
+    harmonic_score,
+    macro_f1,
+    macro_precision,
+    macro_sensitivity,
+    precision_recall_f1,
+    predicted_classes,
+    sensitivity,
+    specificity,
+    total_score,
+)
+from laennec.score.ranking import average_precision, roc_auc
+from laennec.score.summary import bootstrap_difference, evaluate
 
 GOLDEN = json.loads(Path(__file__).with_name("golden").joinpath("metrics.json").read_text(encoding="utf-8"))
 RECORDS = ("Normal", "CAS", "DAS", "Poor Quality")
@@ -43,7 +70,7 @@ def test_golden(name):
     case = GOLDEN[name]
     rows = np.array(case["sixty_fourths"]) / 64
     subjects = [f"p{k % 7}" for k in range(len(rows))]
-    found = metrics.evaluate(
+    found = evaluate(
         case["labels"], rows, subjects, case["classes"], case["normal"], case["ignored"], draws=10
     )
     expected = case["expected"]
@@ -70,56 +97,56 @@ def test_goldens_hold_what_is_hard():
 @pytest.mark.parametrize(("se", "sp", "average", "harmonic", "total", "equation"), PUBLISHED)
 def test_published_tables(se, sp, average, harmonic, total, equation):
     """The printed TS of most rows is (AS+HS)/2, that of the full model on the test set eq. 1."""
-    assert metrics.average_score(se, sp) == pytest.approx(average, abs=6e-5)
-    assert metrics.harmonic_score(se, sp) == pytest.approx(harmonic, abs=3.1e-4)
-    by_equation = {"challenge": metrics.challenge_score(se, sp), "total": metrics.total_score(se, sp)}
+    assert average_score(se, sp) == pytest.approx(average, abs=6e-5)
+    assert harmonic_score(se, sp) == pytest.approx(harmonic, abs=3.1e-4)
+    by_equation = {"challenge": challenge_score(se, sp), "total": total_score(se, sp)}
     assert by_equation[equation] == pytest.approx(total, abs=1.5e-4)
     if se < 0.6:  # where Se is near Sp, the equations agree to the printed digits
         assert min(by_equation, key=lambda name: abs(by_equation[name] - total)) == equation
 
 
 def test_sensitivity_wants_the_exact_class_and_binary_any():
-    confusion = metrics.confusion_matrix(
+    confusion = confusion_matrix(
         ["CAS", "CAS", "DAS", "Normal", "Poor Quality", "DAS"],
         ["CAS", "DAS", "Poor Quality", "Normal", "CAS", "Normal"],
         RECORDS,
     )
     ignored = ["Poor Quality"]
-    assert metrics.sensitivity(confusion, RECORDS, ignored=ignored) == 1 / 4
-    assert metrics.binary_sensitivity(confusion, RECORDS, ignored=ignored) == 2 / 4
-    assert metrics.specificity(confusion, RECORDS, ignored=ignored) == 1
+    assert sensitivity(confusion, RECORDS, ignored=ignored) == 1 / 4
+    assert binary_sensitivity(confusion, RECORDS, ignored=ignored) == 2 / 4
+    assert specificity(confusion, RECORDS, ignored=ignored) == 1
     # The Poor Quality clip called CAS is no false alarm; unignored, it is an adventitious clip got wrong.
-    assert metrics.binary_precision(confusion, RECORDS, ignored=ignored) == 1
-    assert metrics.sensitivity(confusion, RECORDS) == 1 / 5
+    assert binary_precision(confusion, RECORDS, ignored=ignored) == 1
+    assert sensitivity(confusion, RECORDS) == 1 / 5
 
 
 def test_harmonic_score_of_two_zeros_is_zero_and_of_unknown_unknown():
-    assert metrics.harmonic_score(0, 0) == 0
-    assert metrics.harmonic_score(1, 0) == 0
-    assert math.isnan(metrics.harmonic_score(np.nan, 0.5))
-    assert math.isnan(metrics.total_score(0.5, np.nan))
+    assert harmonic_score(0, 0) == 0
+    assert harmonic_score(1, 0) == 0
+    assert math.isnan(harmonic_score(np.nan, 0.5))
+    assert math.isnan(total_score(0.5, np.nan))
 
 
 def test_macro_counts_a_class_never_predicted_as_zero_and_leaves_out_one_without_clips():
     confusion = np.array([[4, 0, 1], [2, 0, 0], [0, 0, 0]])
-    assert metrics.macro_precision(confusion) == pytest.approx((4 / 6 + 0) / 2)
-    assert metrics.macro_sensitivity(confusion) == pytest.approx((4 / 5 + 0) / 2)
-    assert metrics.macro_f1(confusion) == pytest.approx((8 / 11 + 0) / 2)
-    precision, recall, f1 = metrics.precision_recall_f1(confusion)
+    assert macro_precision(confusion) == pytest.approx((4 / 6 + 0) / 2)
+    assert macro_sensitivity(confusion) == pytest.approx((4 / 5 + 0) / 2)
+    assert macro_f1(confusion) == pytest.approx((8 / 11 + 0) / 2)
+    precision, recall, f1 = precision_recall_f1(confusion)
     np.testing.assert_array_equal(np.isnan(precision), [False, True, False])
     np.testing.assert_array_equal(np.isnan(recall), [False, False, True])
     assert f1[2] == 0  # called once, never right
 
 
 def test_ranking_counts_ties_half():
-    assert metrics.roc_auc([True, False], [0.5, 0.5]) == 0.5
-    assert metrics.roc_auc([True, True, False, False], [0.9, 0.5, 0.5, 0.1]) == 3.5 / 4
-    assert metrics.average_precision([True, True, False, False], [0.9, 0.5, 0.5, 0.1]) == pytest.approx(
+    assert roc_auc([True, False], [0.5, 0.5]) == 0.5
+    assert roc_auc([True, True, False, False], [0.9, 0.5, 0.5, 0.1]) == 3.5 / 4
+    assert average_precision([True, True, False, False], [0.9, 0.5, 0.5, 0.1]) == pytest.approx(
         0.5 * 1 + 0.5 * 2 / 3
     )
-    assert math.isnan(metrics.roc_auc([True, True], [0.1, 0.2]))
-    assert math.isnan(metrics.average_precision([False], [0.1]))
-    assert math.isnan(metrics.roc_auc([], []))
+    assert math.isnan(roc_auc([True, True], [0.1, 0.2]))
+    assert math.isnan(average_precision([False], [0.1]))
+    assert math.isnan(roc_auc([], []))
 
 
 def test_calibration_bins_are_closed_above():
@@ -128,25 +155,25 @@ def test_calibration_bins_are_closed_above():
     classes = ["Normal", "Adventitious"]
     # bins of width .2: {.6, .5}, {.8}, {1}
     expected = (abs(1 - 1.1) + abs(0 - 0.8) + 0) / 4
-    found = metrics.expected_calibration_error(labels, rows, classes, bins=5)
+    found = expected_calibration_error(labels, rows, classes, bins=5)
     assert found == pytest.approx(expected, abs=1e-12)
-    assert metrics.brier_score(["Normal"], [[0.0, 1.0]], classes) == 2
-    assert metrics.brier_score(["Normal"], [[1.0, 0.0]], classes) == 0
+    assert brier_score(["Normal"], [[0.0, 1.0]], classes) == 2
+    assert brier_score(["Normal"], [[1.0, 0.0]], classes) == 0
 
 
 def test_intervals_are_those_of_resampled_clips():
     """The matrix products of the bootstrap give what repeating each patient's clips gives."""
     labels, rows, subjects = made_up(150, patients=8)
-    found = metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS, draws=20, seed=5)
+    found = evaluate(labels, rows, subjects, SPRSOUND_EVENTS, draws=20, seed=5)
     patients = np.unique(subjects)
     overall = {key: [] for key in found["intervals"] if key != "expected_calibration_error"}
     wheeze = {key: [] for key in found["classes"]["Wheeze"]["intervals"]}
-    for counts in metrics.patient_draws(len(patients), draws=20, seed=5):
+    for counts in patient_draws(len(patients), draws=20, seed=5):
         assert counts.sum() == len(patients)
         times = dict(zip(patients, counts.astype(int), strict=True))
         clips = [k for k, subject in enumerate(subjects) for _ in range(times[subject])]
         resampled = [subjects[k] for k in clips]
-        one = metrics.evaluate([labels[k] for k in clips], rows[clips], resampled, SPRSOUND_EVENTS, draws=1)
+        one = evaluate([labels[k] for k in clips], rows[clips], resampled, SPRSOUND_EVENTS, draws=1)
         for key, values in overall.items():
             values.append(one["scores"][key])
         for key, values in wheeze.items():
@@ -160,8 +187,8 @@ def test_intervals_are_those_of_resampled_clips():
 
 def test_more_clips_of_the_same_patients_do_not_narrow_the_interval():
     labels, rows, subjects = made_up(120, patients=10)
-    once = metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS)
-    nine = metrics.evaluate(labels * 9, np.tile(rows, (9, 1)), subjects * 9, SPRSOUND_EVENTS)
+    once = evaluate(labels, rows, subjects, SPRSOUND_EVENTS)
+    nine = evaluate(labels * 9, np.tile(rows, (9, 1)), subjects * 9, SPRSOUND_EVENTS)
     for key in ("sensitivity", "specificity", "macro_f1", "binary_roc_auc", "brier_score"):
         np.testing.assert_allclose(nine["intervals"][key], once["intervals"][key], atol=1e-12)
 
@@ -170,15 +197,15 @@ def test_the_order_of_clips_does_not_matter():
     labels, rows, subjects = made_up(200)
     order = np.random.default_rng(1).permutation(200)
     shuffled = ([labels[k] for k in order], rows[order], [subjects[k] for k in order])
-    first = metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS, draws=100)
-    second = metrics.evaluate(*shuffled, SPRSOUND_EVENTS, draws=100)
+    first = evaluate(labels, rows, subjects, SPRSOUND_EVENTS, draws=100)
+    second = evaluate(*shuffled, SPRSOUND_EVENTS, draws=100)
     assert first["intervals"]["challenge_score"] == second["intervals"]["challenge_score"]
     assert first["confusion"] == second["confusion"]
 
 
 def test_seed_is_the_only_chance():
     labels, rows, subjects = made_up(200)
-    a, b, c = (metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS, seed=seed) for seed in (1, 1, 2))
+    a, b, c = (evaluate(labels, rows, subjects, SPRSOUND_EVENTS, seed=seed) for seed in (1, 1, 2))
     assert a == b
     assert a["intervals"]["sensitivity"] != c["intervals"]["sensitivity"]
     assert a["scores"] == c["scores"]
@@ -188,7 +215,7 @@ def test_a_class_of_one_patient_gets_no_interval():
     labels, rows, subjects = made_up(200, classes=("Normal", "Adventitious"))
     rows = np.column_stack([rows, np.zeros(len(rows))])
     labels[0], rows[0] = "Stridor", [0.0, 0.0, 1.0]
-    found = metrics.evaluate(labels, rows, subjects, ("Normal", "Adventitious", "Stridor"))
+    found = evaluate(labels, rows, subjects, ("Normal", "Adventitious", "Stridor"))
     stridor = found["classes"]["Stridor"]
     assert (stridor["clips"], stridor["subjects"], stridor["recall"]) == (1, 1, 1.0)
     assert stridor["intervals"]["recall"] is None
@@ -204,24 +231,22 @@ def test_a_class_of_one_patient_gets_no_interval():
 )
 def test_without_patients_there_are_scores_but_no_intervals(change, reason):
     labels, rows, subjects = made_up(50)
-    found = metrics.evaluate(labels, rows, change(subjects), SPRSOUND_EVENTS)
+    found = evaluate(labels, rows, change(subjects), SPRSOUND_EVENTS)
     assert found["scores"]["sensitivity"] is not None
     assert set(found["intervals"].values()) == {None}
     assert reason in found["bootstrap"]["no_interval"]
     with pytest.raises(ValueError, match=reason):
-        metrics.bootstrap_difference(labels, rows, rows, change(subjects), SPRSOUND_EVENTS)
+        bootstrap_difference(labels, rows, rows, change(subjects), SPRSOUND_EVENTS)
 
 
 def test_bootstrap_interval_of_any_score():
     labels, rows, subjects = made_up(300)
     group = np.unique(subjects, return_inverse=True)[1]
-    predicted = metrics.predicted_classes(rows, SPRSOUND_EVENTS)
-    confusions = metrics.confusion_by_group(labels, predicted, group, 30, SPRSOUND_EVENTS)
-    interval = metrics.bootstrap_interval(confusions, metrics.macro_f1)
-    assert (
-        list(interval) == metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["intervals"]["macro_f1"]
-    )
-    assert metrics.bootstrap_interval(confusions[:1], metrics.macro_f1) is None
+    predicted = predicted_classes(rows, SPRSOUND_EVENTS)
+    confusions = confusion_by_group(labels, predicted, group, 30, SPRSOUND_EVENTS)
+    interval = bootstrap_interval(confusions, macro_f1)
+    assert list(interval) == evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["intervals"]["macro_f1"]
+    assert bootstrap_interval(confusions[:1], macro_f1) is None
 
 
 def test_paired_difference():
@@ -230,30 +255,30 @@ def test_paired_difference():
     strong = weak.copy()
     repaired = np.arange(0, 400, 13)
     strong[repaired] = np.eye(7)[[SPRSOUND_EVENTS.index(labels[k]) for k in repaired]]
-    found = metrics.bootstrap_difference(labels, weak, strong, subjects, SPRSOUND_EVENTS)["challenge_score"]
+    found = bootstrap_difference(labels, weak, strong, subjects, SPRSOUND_EVENTS)["challenge_score"]
     scores = [
-        metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["scores"]["challenge_score"]
+        evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["scores"]["challenge_score"]
         for rows in (weak, strong)
     ]
     intervals = [
-        metrics.evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["intervals"]["challenge_score"]
+        evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["intervals"]["challenge_score"]
         for rows in (weak, strong)
     ]
     assert found["difference"] == pytest.approx(scores[1] - scores[0], abs=1e-12)
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
     assert intervals[0][1] > intervals[1][0]  # unpaired, the two intervals overlap
-    same = metrics.bootstrap_difference(labels, weak, weak, subjects, SPRSOUND_EVENTS)["challenge_score"]
+    same = bootstrap_difference(labels, weak, weak, subjects, SPRSOUND_EVENTS)["challenge_score"]
     assert same == {"difference": 0.0, "interval": [0.0, 0.0]}
 
 
 def test_bootstrap_is_fast():
     labels, rows, subjects = made_up(3000, patients=250)
-    predicted = metrics.predicted_classes(rows, SPRSOUND_EVENTS)
+    predicted = predicted_classes(rows, SPRSOUND_EVENTS)
     patients, group = np.unique(subjects, return_inverse=True)
     start = time.process_time()
-    confusions = metrics.confusion_by_group(labels, predicted, group, len(patients), SPRSOUND_EVENTS)
-    metrics.bootstrap_interval(
-        confusions, lambda drawn: metrics.confusion_scores(drawn, SPRSOUND_EVENTS)["total_score"], draws=2000
+    confusions = confusion_by_group(labels, predicted, group, len(patients), SPRSOUND_EVENTS)
+    bootstrap_interval(
+        confusions, lambda drawn: confusion_scores(drawn, SPRSOUND_EVENTS)["total_score"], draws=2000
     )
     assert time.process_time() - start < 1.0
 
@@ -283,22 +308,22 @@ def test_what_cannot_be_scored_is_refused(change, message):
         "classes": ["Normal", "Adventitious"],
     }
     with pytest.raises(ValueError, match=message):
-        metrics.evaluate(**(arguments | change))
+        evaluate(**(arguments | change))
 
 
 def test_confusion_matrix_refuses_strangers_and_unequal_lengths():
     with pytest.raises(ValueError, match="1 predictions for 2 labels"):
-        metrics.confusion_matrix(["Normal", "Normal"], ["Normal"], ["Normal", "Adventitious"])
+        confusion_matrix(["Normal", "Normal"], ["Normal"], ["Normal", "Adventitious"])
     with pytest.raises(ValueError, match="'Wheeze' is not one of the classes"):
-        metrics.confusion_matrix(["Normal"], ["Wheeze"], ["Normal", "Adventitious"])
+        confusion_matrix(["Normal"], ["Wheeze"], ["Normal", "Adventitious"])
     with pytest.raises(ValueError, match="one of each per clip"):
-        metrics.roc_auc([True, False], [0.1])
+        roc_auc([True, False], [0.1])
 
 
 def test_reliability_of_a_small_set():
     classes = ["Normal", "Adventitious"]
     rows = [[0.6, 0.4], [0.8, 0.2], [1.0, 0.0], [0.5, 0.5]]
-    found = metrics.reliability(["Normal", "Adventitious", "Normal", "Adventitious"], rows, classes, bins=5)
+    found = reliability(["Normal", "Adventitious", "Normal", "Adventitious"], rows, classes, bins=5)
     assert found.count.tolist() == [0, 0, 2, 1, 1]  # .6 and .8 belong to the bins that they close
     np.testing.assert_allclose(found.confidence, [np.nan, np.nan, 0.55, 0.8, 1.0])
     np.testing.assert_allclose(found.accuracy, [np.nan, np.nan, 0.5, 0, 1])
@@ -307,53 +332,53 @@ def test_reliability_of_a_small_set():
 @pytest.mark.parametrize("bins", [1, 7, 15])
 def test_reliability_sums_to_the_calibration_error(bins):
     labels, rows, _ = made_up(300)
-    found = metrics.reliability(labels, rows, SPRSOUND_EVENTS, bins)
+    found = reliability(labels, rows, SPRSOUND_EVENTS, bins)
     gaps = np.nan_to_num(np.abs(found.accuracy - found.confidence)) * found.count
-    error = metrics.expected_calibration_error(labels, rows, SPRSOUND_EVENTS, bins)
+    error = expected_calibration_error(labels, rows, SPRSOUND_EVENTS, bins)
     assert gaps.sum() / 300 == pytest.approx(error, abs=1e-12)
 
 
 def test_reliability_of_equal_mass():
     labels, rows, _ = made_up(300)
-    found = metrics.reliability(labels, rows, SPRSOUND_EVENTS, 10, equal_mass=True)
+    found = reliability(labels, rows, SPRSOUND_EVENTS, 10, equal_mass=True)
     assert found.count.tolist() == [30] * 10
     assert found.edges[[0, -1]].tolist() == [rows.max(axis=1).min(), rows.max(axis=1).max()]
     assert ((found.edges[:-1] <= found.confidence) & (found.confidence <= found.edges[1:])).all()
-    same = metrics.reliability(["Normal"] * 4, [[0.75, 0.25]] * 4, ["Normal", "Wheeze"], equal_mass=True)
+    same = reliability(["Normal"] * 4, [[0.75, 0.25]] * 4, ["Normal", "Wheeze"], equal_mass=True)
     assert (same.count.tolist(), same.accuracy.tolist()) == ([4], [1.0])
 
 
 def test_risk_and_coverage_of_a_small_set():
     confidence, correct = [0.9, 0.5, 0.7, 0.7], [True, False, False, True]
-    curve = metrics.risk_coverage(confidence, correct)
+    curve = risk_coverage(confidence, correct)
     np.testing.assert_allclose(curve.threshold, [0.9, 0.7, 0.5])
     np.testing.assert_allclose(curve.coverage, [0.25, 0.75, 1])
     np.testing.assert_allclose(curve.risk, [0, 1 / 3, 1 / 2])
     assert curve.area == pytest.approx(0.5 * 1 / 3 + 0.25 / 2)
-    assert metrics.risk_at(confidence, correct, 0.25) == 0
-    assert metrics.risk_at(confidence, correct, 0.3) == pytest.approx(1 / 3)
-    assert metrics.risk_at(confidence, correct, 1) == 0.5
+    assert risk_at(confidence, correct, 0.25) == 0
+    assert risk_at(confidence, correct, 0.3) == pytest.approx(1 / 3)
+    assert risk_at(confidence, correct, 1) == 0.5
 
 
 def test_risk_falls_with_coverage_where_confidence_means_something():
     labels, rows, _ = made_up(2000)
-    correct = [a == b for a, b in zip(labels, metrics.predicted_classes(rows, SPRSOUND_EVENTS), strict=True)]
-    curve = metrics.risk_coverage(rows.max(axis=1), correct)
+    correct = [a == b for a, b in zip(labels, predicted_classes(rows, SPRSOUND_EVENTS), strict=True)]
+    curve = risk_coverage(rows.max(axis=1), correct)
     assert curve.risk[-1] == pytest.approx(1 - np.mean(correct))
-    shuffled = metrics.risk_coverage(np.random.default_rng(0).permutation(rows.max(axis=1)), correct)
+    shuffled = risk_coverage(np.random.default_rng(0).permutation(rows.max(axis=1)), correct)
     assert curve.area < 0.8 * shuffled.area
     order = np.random.default_rng(1).permutation(2000)
-    assert metrics.risk_coverage(rows.max(axis=1)[order], np.array(correct)[order]).area == curve.area
+    assert risk_coverage(rows.max(axis=1)[order], np.array(correct)[order]).area == curve.area
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.risk_coverage([0.5], [True, False]), "expected one per clip"),
-        (lambda: metrics.risk_coverage([], []), "expected one per clip"),
-        (lambda: metrics.risk_coverage([0.5, np.nan], [True, True]), "confidence of clip 2 is no number"),
-        (lambda: metrics.risk_at([0.5], [True], 0), r"outside \(0, 1\]"),
-        (lambda: metrics.reliability([], np.empty((0, 2)), ["Normal", "CAS"]), "at least one of each"),
+        (lambda: risk_coverage([0.5], [True, False]), "expected one per clip"),
+        (lambda: risk_coverage([], []), "expected one per clip"),
+        (lambda: risk_coverage([0.5, np.nan], [True, True]), "confidence of clip 2 is no number"),
+        (lambda: risk_at([0.5], [True], 0), r"outside \(0, 1\]"),
+        (lambda: reliability([], np.empty((0, 2)), ["Normal", "CAS"]), "at least one of each"),
     ],
 )
 def test_curves_of_nothing_are_refused(call, message):

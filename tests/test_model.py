@@ -11,10 +11,14 @@ import pytest
 from onnx import TensorProto, helper
 
 import laennec
-from laennec import model as model_module
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.model import LungModel, check_age, check_position, check_sex, load_model, read_card
+from laennec.model import clips as clips_module
+from laennec.model import load as load_module
+from laennec.model.card import read_card
+from laennec.model.clips import LungModel
+from laennec.model.load import load_model
+from laennec.patient import check_age, check_position, check_sex
 from tiny_model import BIAS, CARD, RATE, WEIGHTS, tiny_model
 
 
@@ -58,12 +62,12 @@ def test_a_clip_gets_the_same_alone_and_in_any_batch(tiny: LungModel) -> None:
 
 def test_batches_are_bounded_and_deal_each_clip_once() -> None:
     sizes = [5, 10**6, 3, 3 * 10**6, 7] * 6
-    batches = list(model_module._batches(sizes))
+    batches = list(clips_module._batches(sizes))
     assert sorted(index for batch in batches for index in batch) == list(range(len(sizes)))
     for batch in batches:
-        assert len(batch) <= model_module.BATCH_CLIPS
+        assert len(batch) <= clips_module.BATCH_CLIPS
         padded = len(batch) * max(sizes[index] for index in batch)
-        assert len(batch) == 1 or padded <= model_module.BATCH_SAMPLES
+        assert len(batch) == 1 or padded <= clips_module.BATCH_SAMPLES
 
 
 def test_missing_metadata_is_one_input_and_none_and_nan_are_the_same(tiny: LungModel) -> None:
@@ -233,16 +237,16 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_model(run).source == str(path)
     with pytest.raises(LaennecError, match="threads is -1"):
         load_model(threads=-1)
-    monkeypatch.setattr(model_module, "files", lambda package: tmp_path)
+    monkeypatch.setattr(load_module, "files", lambda package: tmp_path)
     with pytest.raises(LaennecError, match="no model ships with this installation"):
         load_model()
     (tmp_path / "pretrained").mkdir()
     path = tiny_model(tmp_path / "pretrained" / "default.onnx")
-    assert model_module.shipped_models() == ("default",)
+    assert load_module.shipped_models() == ("default",)
     assert load_model().source == load_model("default").source == str(path)
 
 
-@pytest.mark.skipif("default" not in model_module.shipped_models(), reason="no default model is installed")
+@pytest.mark.skipif("default" not in load_module.shipped_models(), reason="no default model is installed")
 def test_the_model_that_ships_hears_a_recording_of_any_length() -> None:
     model = load_model()
     clips = [noise(size) for size in (1, 800, 24_000, 80_000)]
@@ -273,7 +277,7 @@ def test_importing_the_package_loads_nothing_heavy_and_analyze_stays_a_function(
 import sys, laennec
 heavy = {"numpy", "onnxruntime", "soundfile", "soxr", "rich", "matplotlib", "pandas", "torch"}
 print(sorted(heavy & set(sys.modules)))
-import laennec.analyze, laennec.model
+import laennec.analyze, laennec.model.load
 from laennec.analyze import Event
 from laennec import analyze
 print(callable(analyze), laennec.Event is Event)
@@ -287,7 +291,8 @@ def test_an_analysis_loads_only_the_base_dependencies(tmp_path: Path) -> None:
 import sys, io
 import numpy as np
 from laennec import analyze
-from laennec.report import print_table, to_json
+from laennec.output.text import print_table
+from laennec.output.json import to_json
 from rich.console import Console
 found = analyze(np.random.default_rng(0).normal(0, .1, 80_000), sample_rate=16_000, model={str(path)!r})
 to_json(found); print_table(found, Console(file=io.StringIO()))

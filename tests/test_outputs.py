@@ -15,28 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from laennec import Analysis, Event, LaennecError, RecordAnswer, Recording
-from laennec.analysis import RespiratoryRate
-from laennec.analyze import read_events
-from laennec.audio import Finding
+from laennec.analyze.analysis import RespiratoryRate
+from laennec.annotations.events import read_events
+from laennec.annotations.write import to_audacity, to_sprsound
+from laennec.annotations.write import to_icbhi as icbhi_text
+from laennec.audio.quality import Finding
 from laennec.errors import UsageError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
-from laennec.outputs import (
-    FORMATS,
-    LEDGER,
-    Ledger,
-    Summary,
-    beginning,
-    planned,
-    refuse_twice,
-    summary,
-    to_audacity,
-    to_csv,
-    to_record_csv,
-    to_sprsound,
-    to_summary_csv,
-    write_outputs,
-)
-from laennec.outputs import to_icbhi as icbhi_text
+from laennec.output.batch import LEDGER, Ledger
+from laennec.output.csv import to_csv, to_record_csv, to_summary_csv
+from laennec.output.files import FORMATS, beginning, planned, refuse_twice, write_outputs
+from laennec.output.summary import Summary, summary
 
 RATE = 4_000
 
@@ -347,10 +336,10 @@ def test_a_ledger_that_cannot_be_read_is_none(out: Path, source: Path, content: 
 def test_the_ledger_is_written_every_few_seconds(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from laennec import outputs
+    from laennec.output import batch
 
     now_s = 0.0
-    monkeypatch.setattr(outputs.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(batch.time, "monotonic", lambda: now_s)
     ledger = Ledger(tmp_path, OPTIONS)
     written = []
     for number in range(12):

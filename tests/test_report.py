@@ -16,23 +16,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from laennec import Analysis, Event, RecordAnswer, Recording, analyze
-from laennec.analysis import Relevance, RespiratoryRate
-from laennec.analyze import DISCLAIMER
-from laennec.audio import Finding
+from laennec.analyze.analysis import DISCLAIMER, Relevance, RespiratoryRate
+from laennec.audio.quality import Finding
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.outputs import Summary
-from laennec.report import (
-    _lanes,
-    draw,
-    label_colours,
-    log_spectrogram,
-    print_summary,
-    print_table,
-    short_label,
-    to_json,
-    write_json,
-)
+from laennec.output.colours import label_colours, short_label
+from laennec.output.json import to_json, write_json
+from laennec.output.picture import assign_lanes, draw
+from laennec.output.spectrogram import log_spectrogram
+from laennec.output.summary import Summary
+from laennec.output.text import print_summary, print_table
 from laennec.simulate import demo_recordings
 
 
@@ -455,8 +448,8 @@ def test_labels_are_told_apart_by_colour_and_by_letters() -> None:
 
 def test_events_that_overlap_get_lanes_of_their_own() -> None:
     events = [event(0, 2, "Normal"), event(1, 3, "Wheeze"), event(2, 4, "Normal"), event(2.5, 5, "Normal")]
-    assert _lanes(events) == ([0, 1, 0, 2], 3)
-    assert _lanes([]) == ([], 1)
+    assert assign_lanes(events) == ([0, 1, 0, 2], 3)
+    assert assign_lanes([]) == ([], 1)
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(8_000, 15), (4_000, 600), (44_100, 2)])

@@ -10,9 +10,7 @@ pytest.importorskip("pandas")
 pytest.importorskip("torch")
 
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, write_predictions
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.metrics import evaluate
 from laennec.reproduce.chen2022 import (
     MODELS,
     PAPER,
@@ -22,6 +20,8 @@ from laennec.reproduce.chen2022 import (
     render,
     reproduce_chen2022,
 )
+from laennec.score.predictions import Predictions, write_predictions
+from laennec.score.summary import evaluate
 
 
 def test_the_papers_tables_are_consistent_with_its_own_formulas() -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laennec.errors import LaennecError
-from laennec.segment import (
+from laennec.audio.segment import (
     INPUTS,
     PADDINGS,
     PHASE_RATIOS,
@@ -20,6 +19,7 @@ from laennec.segment import (
     phases,
     windows,
 )
+from laennec.errors import LaennecError
 
 
 def test_the_three_paddings() -> None:
@@ -181,7 +181,7 @@ def test_a_cut_lies_inside_and_is_never_empty(start_s: float, length_s: float, r
 
 @pytest.mark.real
 def test_every_icbhi_cycle_can_be_cut() -> None:
-    from laennec.audio import Recording
+    from laennec.audio.recording import Recording
 
     root = os.environ.get("LAENNEC_DATA")
     if not root:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec.airflow import cycles_from_airflow
 from laennec.cli import run
 from laennec.commands import count_subjects
 from laennec.datasets import multichannel
+from laennec.datasets.airflow import cycles_from_airflow
 from laennec.errors import LaennecError, UsageError
 from laennec.simulate import simulate_cohort
 from laennec.simulate.multichannel import CYCLES_AT_FLOW, RECORDINGS_EACH

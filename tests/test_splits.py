@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 pd = pytest.importorskip("pandas")
 
-from laennec import splits
-from laennec.datasets import sprsound
+from laennec.datasets import splits, sprsound
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 

@@ -15,14 +15,15 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Imported at once, for a function in a module of its own name would otherwise be hidden by the module as soon
 # as anybody imports that; the module itself imports nothing heavy.
-from laennec.analysis import Analysis, Event, RecordAnswer
 from laennec.analyze import analyze
+from laennec.analyze.analysis import Analysis, Event, RecordAnswer
 from laennec.errors import LaennecError
 from laennec.version import __version__
 
 if TYPE_CHECKING:
-    from laennec.audio import Recording
-    from laennec.model import LungModel, load_model
+    from laennec.audio.recording import Recording
+    from laennec.model.clips import LungModel
+    from laennec.model.load import load_model
 
 __all__ = [
     "Analysis",
@@ -36,7 +37,11 @@ __all__ = [
     "load_model",
 ]
 
-_LAZY = {"LungModel": "laennec.model", "Recording": "laennec.audio", "load_model": "laennec.model"}
+_LAZY = {
+    "LungModel": "laennec.model.clips",
+    "Recording": "laennec.audio.recording",
+    "load_model": "laennec.model.load",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze import analyze
-from laennec.audio import Recording
-from laennec.detect import Detector, load_detector
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
 from laennec.labels import CHALLENGE_SPELLING, POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
-from laennec.model import OLDEST_YEARS, LungModel, load_model
+from laennec.model.clips import LungModel
+from laennec.model.detector import Detector, load_detector
+from laennec.model.load import load_model
+from laennec.patient import OLDEST_YEARS
 
 Model = str | os.PathLike[str] | LungModel | Detector | None
 Step = TypeVar("Step")

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,10 @@ from laennec.files import make_folder
 from laennec.version import __version__
 
 if TYPE_CHECKING:
-    from laennec.analysis import Analysis
-    from laennec.audio import Recording
-    from laennec.outputs import Ledger, Summary
+    from laennec.analyze.analysis import Analysis
+    from laennec.audio.recording import Recording
+    from laennec.output.batch import Ledger
+    from laennec.output.summary import Summary
 
 Show = Callable[[Mapping[str, Any]], None]
 
@@ -42,7 +43,7 @@ class Job:
     out : path or None
         Folder for the results.
     formats : tuple of str
-        Of the results, as in :mod:`laennec.outputs`.
+        Of the results, as in :mod:`laennec.output.files`.
     as_json : bool
         Print JSON instead of tables.
     """
@@ -82,7 +83,7 @@ def analyze_files(
     out : path, optional
         Folder for the results.
     formats : str, optional
-        Names from :data:`laennec.outputs.FORMATS`, commas between.
+        Names from :data:`laennec.output.files.FORMATS`, commas between.
     as_json : bool
         Print JSON instead of tables.
     again : bool
@@ -98,7 +99,7 @@ def analyze_files(
     UsageError, LaennecError
         Before any work: what is asked makes no sense, or the model or the folder cannot be used.
     """
-    from laennec.outputs import refuse_twice
+    from laennec.output.files import refuse_twice
 
     chosen = parse_formats(formats, out)
     _check_patient(age, sex, position)
@@ -132,7 +133,7 @@ def parse_formats(told: str | None, out: Path | None) -> tuple[str, ...]:
     """
     from importlib.util import find_spec
 
-    from laennec.outputs import FORMATS
+    from laennec.output.files import FORMATS
 
     if out is None:
         if told is not None:
@@ -189,7 +190,7 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def _check_patient(age: float | None, sex: str | None, position: str | None) -> None:
-    from laennec.model import check_age, check_position, check_sex
+    from laennec.patient import check_age, check_position, check_sex
 
     try:
         check_age(age)
@@ -201,8 +202,8 @@ def _check_patient(age: float | None, sex: str | None, position: str | None) -> 
 
 def _load(model: str | None, given: bool) -> Any:
     """Return the model that `analyze` would take, loaded once for all recordings."""
-    from laennec.detect import load_any, load_detector
-    from laennec.model import load_model
+    from laennec.model.detector import load_any, load_detector
+    from laennec.model.load import load_model
 
     if model is not None:
         return load_any(model)
@@ -211,7 +212,8 @@ def _load(model: str | None, given: bool) -> Any:
 
 def _analyze_one(path: Path, name: str, job: Job) -> int:
     """Analyse one recording; what is wrong with it is raised."""
-    from laennec.report import print_table, to_json
+    from laennec.output.json import to_json
+    from laennec.output.text import print_table
 
     analysis, recording = _analysis(path, job)
     if job.as_json:
@@ -219,7 +221,7 @@ def _analyze_one(path: Path, name: str, job: Job) -> int:
     else:
         print_table(analysis, Console())
     if job.out is not None:
-        from laennec.outputs import write_outputs
+        from laennec.output.files import write_outputs
 
         write_outputs(analysis, recording, job.out, name, job.formats)
         _say(f"Results are in {job.out}", job)
@@ -229,8 +231,10 @@ def _analyze_one(path: Path, name: str, job: Job) -> int:
 def _analyze_many(found: Mapping[Path, str], job: Job, again: bool) -> int:
     """Analyse recordings one after the other, and show a row of each; only summaries are kept of them."""
     from laennec.files import write_text
-    from laennec.outputs import SUMMARY, Ledger, to_summary_csv
-    from laennec.report import print_summary
+    from laennec.output.batch import Ledger
+    from laennec.output.csv import to_summary_csv
+    from laennec.output.files import SUMMARY
+    from laennec.output.text import print_summary
 
     ledger = None if job.out is None else Ledger(job.out, _options(job))
     done, rows = 0, []
@@ -262,8 +266,10 @@ def _analyze_many(found: Mapping[Path, str], job: Job, again: bool) -> int:
 
 def _summarised(path: Path, name: str, job: Job, ledger: "Ledger | None", show: Show) -> "Summary":
     """Analyse one recording of many, and return what is kept of it; what is wrong with it is in there."""
-    from laennec.outputs import Summary, printable, summary, write_outputs
-    from laennec.report import to_json
+    from laennec.output.batch import printable
+    from laennec.output.files import write_outputs
+    from laennec.output.json import to_json
+    from laennec.output.summary import Summary, summary
 
     shown = printable(f"{name}{path.suffix}")
     try:
@@ -286,8 +292,9 @@ def _summarised(path: Path, name: str, job: Job, ledger: "Ledger | None", show: 
 def _analysis(path: Path, job: Job) -> "tuple[Analysis, Recording | None]":
     """Analyse a recording, and return it for page and picture; of a long one, its beginning."""
     from laennec.analyze import analyze
-    from laennec.audio import Recording, is_long
-    from laennec.outputs import WITH_SOUND
+    from laennec.audio.recording import Recording
+    from laennec.audio.stream import is_long
+    from laennec.output.files import WITH_SOUND
 
     if not is_long(path):
         recording = Recording.read(path)
@@ -299,7 +306,8 @@ def _analysis(path: Path, job: Job) -> "tuple[Analysis, Recording | None]":
 
 def _done_before(path: Path, name: str, job: Job, ledger: "Ledger", show: Show) -> "Summary | None":
     """Return what an earlier run found, and show its JSON; None where that is not there or out of date."""
-    from laennec.outputs import planned, printable
+    from laennec.output.batch import printable
+    from laennec.output.files import planned
 
     if job.out is None or (job.as_json and "json" not in job.formats):
         return None
@@ -347,9 +355,10 @@ def _progress() -> Iterator[Progress]:
     """Show a bar on stderr where that is a terminal; stdout is left alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal
-    ) as progress:
+    shown = console.is_terminal
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not shown)
+    # Before version 15, Rich ends a bar that is not shown by an empty line.
+    with progress if shown else nullcontext():
         yield progress
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
-from laennec.model import LungModel, load_model
+from laennec.model.clips import LungModel
+from laennec.model.load import load_model
 from laennec.train.commands import (
     command,
     evaluate_model,

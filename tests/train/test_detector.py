@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from laennec.cli import run
-from laennec.detect import load_detector
-from laennec.event_metrics import read_events_table
+from laennec.model.detector import load_detector
+from laennec.score.events import read_events_table
 from laennec.train import detector as subject
 from laennec.train.detector import train_detector
 from laennec.train.recordings import Lesson

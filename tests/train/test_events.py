@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from laennec.evaluate import Predictions, score
+from laennec.audio.segment import place
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.models.event import EventNet
-from laennec.segment import place
+from laennec.score.predictions import Predictions, score
 from laennec.simulate.other import ward_noise
 from laennec.train.augment import EventVariation, draw_event_variation, vary_events
 from laennec.train.data import read_windows
@@ -131,7 +131,7 @@ def test_the_graph_lays_the_window_as_the_training_does(length: int) -> None:
 
 
 def test_windows_for_training_hold_each_event_where_the_bounds_say(simulated) -> None:  # type: ignore[no-untyped-def]
-    from laennec.audio import Recording
+    from laennec.audio.recording import Recording
     from laennec.datasets import dataset
 
     clips = dataset("sprsound").load(simulated).iloc[:6]

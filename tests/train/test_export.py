@@ -8,10 +8,10 @@ import onnx
 import pytest
 import torch
 
+from laennec.audio.segment import INPUTS, PHASE_RATIOS, fit_length, fit_parts, phases
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
-from laennec.model import load_model
-from laennec.segment import INPUTS, PHASE_RATIOS, fit_length, fit_parts, phases
+from laennec.model.load import load_model
 from laennec.train.build import build_parts
 from laennec.train.export import FitLength, FitParts, deployed, export
 from laennec.train.features import CepstralImage, CycleLogMel

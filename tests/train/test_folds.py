@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from laennec import metrics
 from laennec.cli import run
 from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import Predictions, read_predictions, stacked
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.model import load_model
+from laennec.model.load import load_model
+from laennec.score.predictions import Predictions, read_predictions, stacked
+from laennec.score.summary import evaluate
 from laennec.simulate import simulate_dataset
 from laennec.train.build import build_parts
 from laennec.train.commands import training_clips, training_side
@@ -248,11 +248,8 @@ def made_up(seed: int, runs: int = 2, clips: int = 120) -> Predictions:
 
 def test_scores_of_several_seeds_are_the_mean_of_each() -> None:
     both = made_up(0)
-    told = metrics.evaluate(both.labels, both.probabilities, both.subjects, both.classes, draws=50)
-    each = [
-        metrics.evaluate(both.labels, run, both.subjects, both.classes, draws=50)
-        for run in both.probabilities
-    ]
+    told = evaluate(both.labels, both.probabilities, both.subjects, both.classes, draws=50)
+    each = [evaluate(both.labels, run, both.subjects, both.classes, draws=50) for run in both.probabilities]
     for name, value in told["scores"].items():
         assert value == pytest.approx(np.mean([one["scores"][name] for one in each])), name
     for name, values in told["classes"].items():
@@ -262,7 +259,7 @@ def test_scores_of_several_seeds_are_the_mean_of_each() -> None:
     assert each[0]["runs"] == 1
     # The same answers twice say no more than once.
     twice = np.stack([both.probabilities[0]] * 2)
-    same = metrics.evaluate(both.labels, twice, both.subjects, both.classes, draws=50)
+    same = evaluate(both.labels, twice, both.subjects, both.classes, draws=50)
     assert same["intervals"] == each[0]["intervals"]
 
 
@@ -310,9 +307,7 @@ def test_a_difference_is_paired_whatever_the_order_and_the_number_of_seeds() -> 
     assert told["task_12"]["challenge_score"]["difference"] == pytest.approx(ordered["difference"])
     assert told["task_12"]["challenge_score"]["interval"] == pytest.approx(ordered["interval"])
     scores = [
-        metrics.evaluate(p.labels, p.probabilities, p.subjects, p.classes, draws=2)["scores"][
-            "challenge_score"
-        ]
+        evaluate(p.labels, p.probabilities, p.subjects, p.classes, draws=2)["scores"]["challenge_score"]
         for p in (first, second)
     ]
     assert told["task_12"]["challenge_score"]["difference"] == pytest.approx(scores[1] - scores[0])

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from laennec.detect import OUTPUTS, load_detector
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS
+from laennec.model.detector import load_detector
+from laennec.model.recording_card import OUTPUTS
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
 from laennec.simulate.other import other_sound
 from laennec.train.detector import Said, load_said, refuse_other_plan, save_said

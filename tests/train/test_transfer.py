@@ -9,14 +9,14 @@ import pytest
 import soundfile
 import torch
 
-from laennec import metrics
 from laennec.cli import run
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import Predictions, read_predictions
-from laennec.model import load_model
+from laennec.model.load import load_model
 from laennec.models.nguyen2022 import NguyenNet, StochasticNorm
 from laennec.reproduce import nguyen2022
 from laennec.reproduce.nguyen2022 import PAPER, parse_row, row_scores, scores_of
+from laennec.score.bootstrap import patient_draws, percentile_interval
+from laennec.score.predictions import Predictions, read_predictions
 from laennec.simulate import simulate_cohort, simulate_dataset
 from laennec.train.adapt import target_clips
 from laennec.train.build import build_parts
@@ -545,10 +545,10 @@ def test_intervals_are_over_patients_and_differences_paired(tmp_path: Path) -> N
 
     patients = sorted(set(subjects))
     good, same = [said(2.0), said(2.0)], [said(0.0)]
-    drawn = metrics.patient_draws(len(patients), 400, 0)
+    drawn = patient_draws(len(patients), 400, 0)
     one = nguyen2022._f_of_draws(drawn, nguyen2022.by_patient(good, patients))
     two = nguyen2022._f_of_draws(drawn, nguyen2022.by_patient(same, patients))
-    low, high = metrics.percentile_interval(one - two)  # type: ignore[misc]
+    low, high = percentile_interval(one - two)  # type: ignore[misc]
     assert 0.1 < low < high
     k = 7  # a draw by hand
     chosen = np.repeat(np.arange(20), drawn[k].astype(int))

@@ -13,13 +13,15 @@ import soundfile
 
 pd = pytest.importorskip("pandas")
 
-from laennec import metrics
-from laennec.analyze import DISCLAIMER
+from laennec.analyze.analysis import DISCLAIMER
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, score
-from laennec.event_metrics import Detection, score_detections
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.web.evaluation import WORST, evaluation_page, render_evaluation, write_evaluation
+from laennec.score.calibration import risk_at
+from laennec.score.confusion import predicted_classes
+from laennec.score.events import Detection, score_detections
+from laennec.score.page import WORST, evaluation_page, render_evaluation, write_evaluation
+from laennec.score.predictions import Predictions, score
+from laennec.score.ranking import roc_auc
 
 VOID = {"meta", "link", "img", "br", "input", "path", "rect", "circle"}
 SECTIONS = (
@@ -171,7 +173,7 @@ def test_curves_and_matrices_end_where_they_should() -> None:
         assert (np.diff(corners[:, 1]) <= 0).all()
         area = -np.trapezoid(corners[:, 0], corners[:, 1]) if hasattr(np, "trapezoid") else None
         positive = np.array(predictions.labels) == predictions.classes[roc.index(line)]
-        told = metrics.roc_auc(positive, predictions.probabilities[:, roc.index(line)])
+        told = roc_auc(positive, predictions.probabilities[:, roc.index(line)])
         assert area is None or 1 - area / 300**2 == pytest.approx(told, abs=0.01)
     assert all(line.split("L")[-1].startswith("300 ") for line in ranked)
     assert len(risk) == 1
@@ -181,11 +183,11 @@ def test_curves_and_matrices_end_where_they_should() -> None:
 
 def test_answering_only_where_sure() -> None:
     predictions = predicted()
-    answers = metrics.predicted_classes(predictions.probabilities, predictions.classes)
+    answers = predicted_classes(predictions.probabilities, predictions.classes)
     correct = [a == label for a, label in zip(answers, predictions.labels, strict=True)]
     read = rendered(predictions).section("How far to trust")
     for coverage in (1.0, 0.8, 0.5):
-        risk = metrics.risk_at(predictions.probabilities.max(axis=1), correct, coverage)
+        risk = risk_at(predictions.probabilities.max(axis=1), correct, coverage)
         assert re.search(rf"{100 * coverage:.0f} % {100 * coverage:.0f} % {100 * risk:.1f} %", read)
 
 

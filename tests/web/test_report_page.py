@@ -12,12 +12,11 @@ import pytest
 import soundfile
 
 from laennec import Analysis, Event, RecordAnswer, Recording
-from laennec.analysis import Relevance, RespiratoryRate
-from laennec.analyze import DISCLAIMER
+from laennec.analyze.analysis import DISCLAIMER, Relevance, RespiratoryRate
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.web.page import data_block, page, png, text
-from laennec.web.report import ROWS, _relevance_png, render_report, write_report
+from laennec.output.html import data_block, page, png, text
+from laennec.output.page import ROWS, _relevance_png, render_report, write_report
 
 VOID = {"meta", "link", "img", "br", "input", "path"}
 RATE = 8_000

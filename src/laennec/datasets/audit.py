@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, read_runs
 from laennec.files import written_whole
+from laennec.score.predictions import Predictions, read_runs
 
 if TYPE_CHECKING:
     import pandas as pd

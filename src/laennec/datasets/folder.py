@@ -31,7 +31,7 @@ from laennec.datasets import sprsound
 from laennec.datasets.table import LEVELS, SPLITS, Defect, clips_table, event_id
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS
-from laennec.model import OLDEST_YEARS, check_position
+from laennec.patient import OLDEST_YEARS, check_position
 
 if TYPE_CHECKING:
     import pandas as pd

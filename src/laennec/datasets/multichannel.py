@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laennec.airflow import cycles_from_airflow
 from laennec.datasets import check as checks
+from laennec.datasets.airflow import cycles_from_airflow
 from laennec.datasets.folder import read_table
 from laennec.datasets.table import LEVELS, Defect, clips_table, event_id
 from laennec.errors import LaennecError

@@ -15,10 +15,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laennec import datasets, metrics, splits
+from laennec import datasets
+from laennec.datasets import splits
 from laennec.errors import UsageError
-from laennec.evaluate import Predictions, read_predictions, write_predictions
 from laennec.files import write_json, write_text
+from laennec.score.bootstrap import DRAWS, bootstrap_interval
+from laennec.score.confusion import (
+    confusion_by_group,
+    confusion_matrix,
+    predicted_classes,
+    sensitivity,
+    specificity,
+    total_score,
+)
+from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.train.recipe import load_recipe
 
 MODELS = {
@@ -222,12 +232,12 @@ def _scores(predictions: Predictions) -> dict[str, float]:
     from laennec.train.module import event_scores
 
     classes = predictions.classes
-    predicted = metrics.predicted_classes(predictions.probabilities, classes)
-    return event_scores(metrics.confusion_matrix(predictions.labels, predicted, classes), classes)
+    predicted = predicted_classes(predictions.probabilities, classes)
+    return event_scores(confusion_matrix(predictions.labels, predicted, classes), classes)
 
 
 def mean_ts_interval(
-    predictions: Sequence[Predictions], draws: int = metrics.DRAWS, seed: int = 0
+    predictions: Sequence[Predictions], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float] | None:
     """95 % bootstrap interval over patients of the mean TS of several seeds.
 
@@ -242,17 +252,17 @@ def mean_ts_interval(
 
     def mean_ts(drawn: np.ndarray) -> np.ndarray:
         """``(draws, seeds, classes, classes)`` to ``(draws,)``."""
-        se = metrics.sensitivity(drawn, classes, classes[0])
-        sp = metrics.specificity(drawn, classes, classes[0])
-        return metrics.total_score(se, sp).mean(axis=1)
+        se = sensitivity(drawn, classes, classes[0])
+        sp = specificity(drawn, classes, classes[0])
+        return total_score(se, sp).mean(axis=1)
 
-    return metrics.bootstrap_interval(confusions, mean_ts, draws, seed)
+    return bootstrap_interval(confusions, mean_ts, draws, seed)
 
 
 def _by_patient(predictions: Predictions, group: np.ndarray, patients: int) -> np.ndarray:
     """Confusion of each patient, ``(patients, classes, classes)``."""
-    predicted = metrics.predicted_classes(predictions.probabilities, predictions.classes)
-    return metrics.confusion_by_group(predictions.labels, predicted, group, patients, predictions.classes)
+    predicted = predicted_classes(predictions.probabilities, predictions.classes)
+    return confusion_by_group(predictions.labels, predicted, group, patients, predictions.classes)
 
 
 def write_tables(out: Path, command: str, has_test: bool) -> dict[str, Any]:
@@ -299,7 +309,7 @@ def paper_scores(side: str, model: str) -> dict[str, float] | None:
     if side not in PAPER:
         return None
     se, sp, average, harmonic, printed = PAPER[side][model]
-    ts = float(metrics.total_score(se, sp))
+    ts = float(total_score(se, sp))
     return {"se": se, "sp": sp, "as": average, "hs": harmonic, "ts": round(ts, 4), "ts_printed": printed}
 
 

@@ -19,11 +19,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laennec import datasets, metrics, splits
+from laennec import datasets
+from laennec.audio.segment import PHASE_RATIOS
+from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import Predictions
 from laennec.files import make_folder, write_json, write_text
-from laennec.segment import PHASE_RATIOS
+from laennec.score.bootstrap import DRAWS, patient_draws, percentile_interval
+from laennec.score.confusion import confusion_by_group, predicted_classes
+from laennec.score.predictions import Predictions
+from laennec.score.ranking import roc_auc
 from laennec.train.recipe import Recipe, changed_settings, load_recipe, recipe_from_dict, recipe_to_dict
 
 SOURCE, TARGET = "nguyen2022-source", "nguyen2022"
@@ -521,8 +525,8 @@ def by_patient(runs: Sequence[Predictions], patients: Sequence[str]) -> np.ndarr
     found = []
     for run in runs:
         group = np.array([place[subject] for subject in run.subjects])
-        predicted = metrics.predicted_classes(run.probabilities, run.classes)
-        found.append(metrics.confusion_by_group(run.labels, predicted, group, len(patients), run.classes))
+        predicted = predicted_classes(run.probabilities, run.classes)
+        found.append(confusion_by_group(run.labels, predicted, group, len(patients), run.classes))
     return np.stack(found, axis=1)
 
 
@@ -550,7 +554,7 @@ def row_scores(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def finished_rows(out: Path) -> dict[str, list[Predictions]]:
     """Every row below `out` of which whole runs are there: their predictions."""
-    from laennec.evaluate import read_predictions
+    from laennec.score.predictions import read_predictions
     from laennec.train.crossval import pooled
 
     folds = json.loads((out / "protocol.json").read_text(encoding="utf-8"))["folds"]
@@ -567,7 +571,7 @@ def finished_rows(out: Path) -> dict[str, list[Predictions]]:
     return dict(sorted(rows.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
 
-def collect(out: Path, draws: int = metrics.DRAWS, seed: int = 0) -> dict[str, Any]:
+def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
     """Scores of all finished rows with 95 % intervals over patients, and differences from the baseline."""
     rows = finished_rows(out)
     table = []
@@ -576,13 +580,13 @@ def collect(out: Path, draws: int = metrics.DRAWS, seed: int = 0) -> dict[str, A
     for name, runs in rows.items():
         patients = patients or sorted(set(runs[0].subjects))
         confusions[name] = by_patient(runs, patients)
-    drawn = metrics.patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
+    drawn = patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
     resampled = {name: _f_of_draws(drawn, found) for name, found in confusions.items() if drawn is not None}
     for name, found in confusions.items():
         se, precision, f = row_scores(found.sum(0))
         each = [float(row_scores(found.sum(0)[run : run + 1])[2]) for run in range(found.shape[1])]
         auc = [
-            metrics.roc_auc([label == run.classes[-1] for label in run.labels], run.probabilities[:, -1])
+            roc_auc([label == run.classes[-1] for label in run.labels], run.probabilities[:, -1])
             for run in rows[name]
         ]
         entry: dict[str, Any] = {
@@ -619,7 +623,7 @@ def _f_of_draws(drawn: np.ndarray, confusions: np.ndarray) -> np.ndarray:
 
 
 def _interval(values: np.ndarray | None) -> list[float] | None:
-    found = None if values is None else metrics.percentile_interval(values)
+    found = None if values is None else percentile_interval(values)
     return None if found is None else list(found)
 
 
@@ -637,7 +641,7 @@ def _settings(out: Path, name: str) -> dict[str, Any]:
 
 def write_tables(out: Path) -> dict[str, Any]:
     """Write ``tables.json``, ``tables.md`` and every run's ``predictions.csv``; return the first."""
-    from laennec.evaluate import write_predictions
+    from laennec.score.predictions import write_predictions
 
     protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
     result = {"paper": "Nguyen & Pernkopf, Table II", "protocol": protocol, **collect(out)}

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from laennec import datasets, splits
+from laennec import datasets
+from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import Predictions, render_tables, score_predictions, write_predictions
 from laennec.files import make_folder, write_json, written_whole
 from laennec.labels import TO_ICBHI, to_icbhi
-from laennec.model import RUN_MODEL, shipped_models
+from laennec.model.load import RUN_MODEL, shipped_models
 from laennec.reproduce.nguyen2022 import (
     Clock,
     by_patient,
@@ -25,6 +25,7 @@ from laennec.reproduce.nguyen2022 import (
     refuse_shared_patients,
     row_scores,
 )
+from laennec.score.predictions import Predictions, render_tables, score_predictions, write_predictions
 from laennec.train.build import build_parts
 from laennec.train.commands import card, command, load_clips, summary, training_clips
 from laennec.train.crossval import (

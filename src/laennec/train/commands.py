@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laennec import datasets, splits
-from laennec.datasets import sprsound
-from laennec.detect import Detector, load_any
+from laennec import datasets
+from laennec.datasets import splits, sprsound
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import (
+from laennec.files import make_folder, write_json, write_text
+from laennec.model.clips import LungModel
+from laennec.model.detector import Detector, load_any
+from laennec.model.load import RUN_MODEL, shipped_models
+from laennec.models.metadata import age_or_nan
+from laennec.score.page import evaluation_page
+from laennec.score.predictions import (
     Predictions,
     read_predictions,
     read_runs,
@@ -25,9 +30,6 @@ from laennec.evaluate import (
     stacked,
     write_predictions,
 )
-from laennec.files import make_folder, write_json, write_text
-from laennec.model import RUN_MODEL, LungModel, shipped_models
-from laennec.models.metadata import age_or_nan
 from laennec.train.crossval import pooled
 from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
@@ -36,7 +38,6 @@ from laennec.train.fit import Hardware, clips_of, fit, in_taxonomy, make_split, 
 from laennec.train.folds import Material, cross_validate_recipe, gather, train_on_everybody
 from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
-from laennec.web.evaluation import evaluation_page
 
 # Defects of a data set that cost no clip.
 REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "unknown position")

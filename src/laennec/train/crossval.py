@@ -21,10 +21,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from laennec import splits
+from laennec.datasets import splits
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, read_predictions, write_predictions
 from laennec.files import make_folder, write_json
+from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.train.augment import Copy, draw_copies
 from laennec.train.build import build_parts
 from laennec.train.data import (

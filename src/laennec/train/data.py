@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from laennec.audio import Recording
-from laennec.evaluate import Predictions
+from laennec.audio.recording import Recording
+from laennec.audio.segment import cut, fit_length, fit_parts, place
 from laennec.models.metadata import age_or_nan, position_index, sex_index
-from laennec.segment import cut, fit_length, fit_parts, place
+from laennec.score.predictions import Predictions
 from laennec.train.augment import Copy, time_stretch
 from laennec.train.features import CycleLogMel, EventLogMel
 from laennec.train.progress import track

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from laennec import metrics
+from laennec.score.confusion import challenge_score
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def score_of_shifts(logits: Floats, label: NDArray[np.int64]) -> Floats:
         either = (others > moved[:, 0]) == adventitious
         for task, right in enumerate((either, exact)):
             se, sp = right[adventitious].mean(), right[~adventitious].mean()
-            found[task, place] = metrics.challenge_score(se, sp)
+            found[task, place] = challenge_score(se, sp)
     return np.asarray(np.nan_to_num(found).mean(0))
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from laennec import splits
-from laennec.datasets import icbhi, sprsound
+from laennec.datasets import icbhi, splits, sprsound
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json, write_text, written_whole
 from laennec.models.recording import RecordingNet, class_logits, pool

@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laennec import metrics
-from laennec.detect import EventRule, calibrated, families, find_events, frame_worth, sigmoid
+from laennec.analyze.decode import find_events, frame_worth
+from laennec.analyze.events import families
+from laennec.analyze.rate import respiratory_rate
 from laennec.errors import LaennecError
-from laennec.event_metrics import Span, event_scores, frame_average_precision, match_events
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.rate import respiratory_rate
+from laennec.model.probability import calibrated, sigmoid
+from laennec.model.recording_card import EventRule
+from laennec.score.calibration import brier_score, expected_calibration_error, reliability, risk_at
+from laennec.score.confusion import challenge_score
+from laennec.score.events import Span, event_scores, frame_average_precision, match_events
 from laennec.train.detector import Said
 
 Floats = NDArray[np.float64]
@@ -259,15 +263,15 @@ def _classes(
     raw = calibrated(items.logits, 1.0)
     told = {
         "items": len(items.labels),
-        "ece": metrics.expected_calibration_error(names, probabilities, classes),
+        "ece": expected_calibration_error(names, probabilities, classes),
         "ece_interval": _interval(items, lambda rows: _ece(names, probabilities, classes, rows)),
-        "ece_before": metrics.expected_calibration_error(names, raw, classes),
-        "brier": metrics.brier_score(names, probabilities, classes),
-        "brier_before": metrics.brier_score(names, raw, classes),
+        "ece_before": expected_calibration_error(names, raw, classes),
+        "brier": brier_score(names, probabilities, classes),
+        "brier_before": brier_score(names, raw, classes),
         "risk": float(1 - correct.mean()),
-        "risk_at_80": metrics.risk_at(confidence, correct, COVERAGE),
+        "risk_at_80": risk_at(confidence, correct, COVERAGE),
         "risk_curve": [
-            [share, metrics.risk_at(confidence, correct, share)]
+            [share, risk_at(confidence, correct, share)]
             for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
         ],
         "reliability": _reliability(names, probabilities, classes),
@@ -280,12 +284,12 @@ def _classes(
 def _ece(
     names: Sequence[str], probabilities: Floats, classes: Sequence[str], rows: NDArray[np.int64]
 ) -> float:
-    return float(metrics.expected_calibration_error([names[k] for k in rows], probabilities[rows], classes))
+    return float(expected_calibration_error([names[k] for k in rows], probabilities[rows], classes))
 
 
 def _reliability(names: Sequence[str], probabilities: Floats, classes: Sequence[str]) -> list[list[float]]:
     """Mean confidence, accuracy and count of the bins that hold something."""
-    found = metrics.reliability(names, probabilities, classes)
+    found = reliability(names, probabilities, classes)
     rows = zip(found.confidence, found.accuracy, found.count, strict=True)
     return [[float(sure), float(right), int(count)] for sure, right, count in rows if count]
 
@@ -322,7 +326,7 @@ def task_score(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> tup
     well = labels == NORMAL
     se = float((answers[sick] == labels[sick]).mean()) if sick.any() else np.nan
     sp = float((answers[well] == NORMAL).mean()) if well.any() else np.nan
-    return se, sp, float(metrics.challenge_score(se, sp))
+    return se, sp, float(challenge_score(se, sp))
 
 
 def _tasks(records: _Labelled, folds: Sequence[int]) -> tuple[dict[str, Any], dict[str, float]]:

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laennec.analysis import Analysis
 from laennec.analyze import analyze
+from laennec.analyze.analysis import Analysis
 from laennec.datasets import sprsound
-from laennec.detect import Detector
 from laennec.errors import LaennecError
-from laennec.evaluate import render_tables, score_predictions, write_predictions
-from laennec.event_metrics import Detection, Span, score_events, write_events
-from laennec.event_metrics import render_tables as render_detection
 from laennec.files import make_folder
+from laennec.model.detector import Detector
+from laennec.score.events import Detection, Span, score_events, write_events
+from laennec.score.events import render_tables as render_detection
+from laennec.score.page import evaluation_page
+from laennec.score.predictions import render_tables, score_predictions, write_predictions
 from laennec.train.data import predictions
 from laennec.train.progress import track
-from laennec.web.evaluation import evaluation_page
 
 POOR = "Poor Quality"
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from laennec.errors import LaennecError
 from laennec.files import write_text, written_whole
 from laennec.labels import POSITIONS, SEXES
-from laennec.model import CENTRE, FORMAT, INPUTS, METADATA_KEY, OUTPUT, RUN_MODEL
+from laennec.model.card import CENTRE, FORMAT, INPUTS, METADATA_KEY, OUTPUT
+from laennec.model.load import RUN_MODEL
 from laennec.train.build import build_parts
 from laennec.train.card import render_card
 from laennec.train.features import CycleLogMel, EventLogMel, FrontEnd, PowerSpectrum
@@ -30,7 +31,7 @@ OPSET = 18
 
 
 class FitLength(nn.Module):
-    """Bring clips to one length inside the graph, as `laennec.segment.fit_length` does outside.
+    """Bring clips to one length inside the graph, as `segment.fit_length` does outside.
 
     ``(batch, samples)``, ``(batch,)`` valid samples and the first of them ``-> (batch, clip_samples)``.
     """
@@ -55,7 +56,7 @@ class FitLength(nn.Module):
 
 
 class FitParts(nn.Module):
-    """Split a cycle into phases and fit each part inside the graph, as `laennec.segment.fit_parts` does.
+    """Split a cycle into phases and fit each part inside the graph, as `segment.fit_parts` does.
 
     ``(batch, samples)`` and ``(batch,)`` valid samples ``-> (batch, samples of all parts)``. Phases are told
     apart by the ratio: a model file is given sound alone, no airflow.
@@ -86,7 +87,7 @@ class FitParts(nn.Module):
 
 
 class PlaceEvent(nn.Module):
-    """Lay the window around a clip inside the graph, as `laennec.segment.place` does outside.
+    """Lay the window around a clip inside the graph, as `segment.place` does outside.
 
     ``(batch, samples)``, ``(batch,)`` valid samples ``-> (batch, clip_samples)`` and ``(batch, 2)`` bounds.
     """

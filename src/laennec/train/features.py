@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from laennec.audio.segment import PHASE_RATIOS, part_lengths
 from laennec.filters import bessel_highpass_magnitude
-from laennec.segment import PHASE_RATIOS, part_lengths
 
 POWER_FLOOR = 1e-8  # added before the logarithm: 80 dB under a unit-RMS clip's total power
 # Added to mel magnitudes: 60 dB under the mean magnitude of a bin of unit-RMS noise in a window of 512, so
@@ -377,7 +377,7 @@ class EventLogMel(nn.Module):
 class CycleLogMel(nn.Module):
     """Log-mel spectrograms of a respiratory cycle and its phases, side by side along time.
 
-    Nguyen & Pernkopf, section III-A: the parts of `laennec.segment.fit_parts` laid end to end, windows of 512
+    Nguyen & Pernkopf, section III-A: the parts of `segment.fit_parts` laid end to end, windows of 512
     samples without overlap, 45 mel bands, logarithm of the magnitude. Since every part is a whole number of
     windows, one spectrum of all of them is the spectra of each.
 

@@ -40,11 +40,11 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
-from laennec import splits
+from laennec.datasets import splits
 from laennec.errors import LaennecError
-from laennec.evaluate import write_predictions
 from laennec.files import write_json, written_whole
 from laennec.labels import to_icbhi
+from laennec.score.predictions import write_predictions
 from laennec.train.augment import draw_copies
 from laennec.train.build import build_parts
 from laennec.train.data import (

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from laennec import splits
+from laennec.datasets import splits
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, read_predictions, write_predictions
 from laennec.files import make_folder, write_json, written_whole
+from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.train.build import build_parts
 from laennec.train.crossval import pooled, train_network
 from laennec.train.data import ClipTensors, predictions, subset

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laennec import metrics
 from laennec.errors import LaennecError
-from laennec.evaluate import Predictions, merged, score
 from laennec.labels import TO_ICBHI
+from laennec.score.predictions import Predictions, merged, score
+from laennec.score.summary import bootstrap_difference, evaluate
 
 # Years: SPRSound's children by the ages of paediatrics, infant to adolescent.
 AGES = {"under 1": (0, 1), "1 to 2": (1, 3), "3 to 5": (3, 6), "6 to 11": (6, 12), "12 to 18": (12, 19)}
@@ -69,7 +69,7 @@ def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[s
     if set(predictions.classes) <= set(TO_ICBHI):
         for sound in ("crackle", "wheeze"):
             two = pair(predictions, sound)
-            told = metrics.evaluate(two.labels, two.probabilities, two.subjects, two.classes, "normal")
+            told = evaluate(two.labels, two.probabilities, two.subjects, two.classes, "normal")
             names = ("binary_f1", "binary_roc_auc", "binary_sensitivity", "binary_specificity")
             found[f"normal_{sound}"] = {"clips": told["clips"], **_some(told, names)}
     ordered = clips.set_index("clip_id").loc[list(predictions.clip_ids)].reset_index()
@@ -84,7 +84,7 @@ def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
     if not mask.any():
         return {"clips": 0}
     kept = [np.array(values)[mask] for values in (predictions.labels, predictions.subjects)]
-    told = metrics.evaluate(
+    told = evaluate(
         list(kept[0]),
         predictions.probabilities[..., mask, :],
         list(kept[1]),
@@ -100,7 +100,7 @@ def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
 
 
 def _some(told: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Some of the scores of :func:`laennec.metrics.evaluate` with their intervals."""
+    """Some of the scores of `evaluate` with their intervals."""
     return {what: {name: told[what][name] for name in names} for what in ("scores", "intervals")}
 
 
@@ -127,7 +127,7 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     )
 
     def of(one: Predictions, other: Predictions) -> dict[str, Any]:
-        return metrics.bootstrap_difference(
+        return bootstrap_difference(
             one.labels, one.probabilities, other.probabilities, one.subjects, one.classes
         )
 
@@ -135,7 +135,7 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
 
 
 def render_differences(told: Mapping[str, Any]) -> str:
-    """Pairs of classes and differences of `measure` as text, under the tables of `laennec.evaluate`."""
+    """Pairs of classes and differences of `measure` as text, under the tables of `score.predictions`."""
     lines = []
     for sound in ("crackle", "wheeze"):
         if f"normal_{sound}" in told:

@@ -11,7 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from laennec import metrics
+from laennec.score.confusion import (
+    accuracy,
+    average_score,
+    challenge_score,
+    confusion_matrix,
+    harmonic_score,
+    sensitivity,
+    specificity,
+    total_score,
+)
+from laennec.score.ranking import average_precision
 from laennec.simulate.other import ward_noise
 from laennec.train.augment import (
     draw_event_variation,
@@ -154,11 +164,11 @@ class Classifier(L.LightningModule):
         self.log("val_loss", F.cross_entropy(logits, label))
         names = self.recipe.labels
         annotated, predicted = ([names[k] for k in index.tolist()] for index in (label, logits.argmax(1)))
-        confusion = metrics.confusion_matrix(annotated, predicted, names)
+        confusion = confusion_matrix(annotated, predicted, names)
         scores = event_scores(confusion, names)
-        scores["accuracy"] = float(metrics.accuracy(confusion))
+        scores["accuracy"] = float(accuracy(confusion))
         adventitious = 1 - logits.softmax(1)[:, 0].double().numpy(force=True)
-        ranked = metrics.average_precision((label != 0).numpy(force=True), adventitious)
+        ranked = average_precision((label != 0).numpy(force=True), adventitious)
         scores["average_precision"] = float(np.nan_to_num(ranked))
         scores["last"] = float(self.current_epoch)
         for name, value in scores.items():
@@ -260,14 +270,14 @@ def event_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, flo
     A score that the clips leave undefined (no normal or no adventitious one) counts as zero here, since it
     is compared from epoch to epoch.
     """
-    se = np.nan_to_num(metrics.sensitivity(confusion, classes, classes[0]))
-    sp = np.nan_to_num(metrics.specificity(confusion, classes, classes[0]))
+    se = np.nan_to_num(sensitivity(confusion, classes, classes[0]))
+    sp = np.nan_to_num(specificity(confusion, classes, classes[0]))
     scores = {
         "se": se,
         "sp": sp,
-        "as": metrics.average_score(se, sp),
-        "hs": metrics.harmonic_score(se, sp),
-        "ts": metrics.total_score(se, sp),
-        "score": metrics.challenge_score(se, sp),
+        "as": average_score(se, sp),
+        "hs": harmonic_score(se, sp),
+        "ts": total_score(se, sp),
+        "score": challenge_score(se, sp),
     }
     return {name: float(value) for name, value in scores.items()}

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from laennec.errors import LaennecError, UsageError
-from laennec.evaluate import NORMAL
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.predictions import NORMAL
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From a trained `RecordingNet` to the one file that `laennec.detect` reads."""
+"""From a trained `RecordingNet` to the one file that `laennec.model.detector` reads."""
 
 import hashlib
 import os
@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from laennec.detect import FORMAT, OUTPUTS, RECORDING
 from laennec.files import write_text
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.model.recording_card import FORMAT, OUTPUTS, RECORDING
 from laennec.models.recording import ROWS, TIME_STRIDE, RecordingNet
 from laennec.train.export import write_model
 from laennec.train.features import RecordingLogMel
@@ -55,7 +55,7 @@ def export_recording(
     Parameters
     ----------
     told
-        Thresholds, temperatures, data, metrics and limits: the rest of :class:`laennec.detect.RecordingCard`.
+        Thresholds, temperatures, data, metrics and limits: the rest of `RecordingCard`.
     """
     out = Path(out)
     front_end.power.as_convolution = True

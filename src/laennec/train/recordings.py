@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from laennec.audio import Recording
+from laennec.audio.recording import Recording
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
 from laennec.simulate.other import other_sound

@@ -86,7 +86,7 @@ def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Te
     LaennecError
         If it is neither.
     """
-    from laennec.model import RUN_MODEL, load_model, shipped_models
+    from laennec.model.load import RUN_MODEL, load_model, shipped_models
 
     path = Path(source)
     if (path / "model.pt").is_file():

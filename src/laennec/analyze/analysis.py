@@ -1,0 +1,199 @@
+"""What an analysis holds: events, predictions for whole recordings, and what is needed to repeat it.
+
+Plain frozen dataclasses, so that a result can be compared, copied and written down. This module imports
+nothing heavy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from laennec.audio.quality import Finding
+
+DISCLAIMER = "Research software, not a medical device."
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Where in time and frequency the evidence for an event's label lies.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        What the columns of `values` cover, evenly; seconds from the start of the recording.
+    edges_hz : tuple of float
+        Edges of the rows of `values`, rising; one more than there are rows.
+    values : tuple of tuple of float
+        ``(rows, columns)``, low frequencies first, in [0, 1]: the evidence of each cell for the label,
+        against the mean of the other classes, as a share of the largest; 0 where it speaks against it.
+    """
+
+    start_s: float
+    end_s: float
+    edges_hz: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A labelled stretch of a recording.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        Seconds from the start of the recording.
+    label : str
+        The likeliest class.
+    probability : float
+        Of `label`, in [0, 1], calibrated.
+    probabilities : mapping of str to float
+        Of every class, in the model's order.
+    channel : int
+        From 0.
+    annotated : str or None
+        What the given events file calls it, where it does.
+    presence : float or None
+        Mean probability, over the event, that there is an event at all; None where boundaries were given.
+    uncertain : bool
+        The model abstains: its probability lies below the one at which the card's risk was measured.
+    relevance : Relevance or None
+        Where the evidence lies; None for a model that cannot tell.
+    """
+
+    start_s: float
+    end_s: float
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+    channel: int = 0
+    annotated: str | None = None
+    presence: float | None = None
+    uncertain: bool = False
+    relevance: Relevance | None = None
+
+
+@dataclass(frozen=True)
+class RespiratoryRate:
+    """Breaths a minute, from the onsets of the detected events.
+
+    Attributes
+    ----------
+    per_min : float or None
+        None where too few events were found.
+    quality : str
+        ``good``, ``doubtful`` or ``none``.
+    reason : str
+        Why, in words.
+    breaths : int
+        Intervals between neighbouring onsets that it rests on.
+    """
+
+    per_min: float | None
+    quality: str
+    reason: str
+    breaths: int
+
+
+@dataclass(frozen=True)
+class RecordAnswer:
+    """What is said of a whole recording, or of one channel of it.
+
+    Attributes
+    ----------
+    label : str or None
+        One of SPRSound's record labels: ``Normal``, ``CAS`` (continuous adventitious sounds: wheeze,
+        rhonchus, stridor), ``DAS`` (discontinuous: crackles), ``CAS & DAS``, ``Poor Quality``. None where it
+        was refused.
+    probability : float or None
+        Of `label`, calibrated.
+    probabilities : mapping of str to float
+        Of every record label; empty where it was refused.
+    uncertain : bool
+        The model abstains, as for events.
+    refused : str or None
+        Why no answer is given, for example ``sounds like speech``; None where one is.
+    reasons : tuple of str
+        What the answer rests on, in sentences.
+    kinds : mapping of str to float
+        How much it sounds like a lung, and like what else.
+    rate : RespiratoryRate or None
+    channel : int or None
+        From 0; None: all channels together.
+    """
+
+    label: str | None
+    probability: float | None
+    probabilities: Mapping[str, float]
+    uncertain: bool = False
+    refused: str | None = None
+    reasons: tuple[str, ...] = ()
+    kinds: Mapping[str, float] | None = None
+    rate: RespiratoryRate | None = None
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in one recording, and all that is needed to find it again.
+
+    Attributes
+    ----------
+    name, duration_s, sample_rate, channels
+        The recording, as it was stored.
+    events : tuple of Event
+        By channel, then by start.
+    segmentation : str
+        ``detected``: found by the model; ``given``: events as given; ``windows``: windows of `window_s` every
+        `hop_s`, averaged and merged, for a model that cannot detect.
+    window_s, hop_s : float or None
+        None unless windows were laid.
+    quality : tuple of Finding
+        What is wrong with the recording and was left alone.
+    repairs : tuple of str
+        What was mended: in the file in order to read it, or in the given events.
+    notes : tuple of str
+        What was not analysed and why, and whatever else bears on the result.
+    model_name, model_version, model_sha256 : str
+        The model that said so.
+    labels : tuple of str
+        Its classes; `normal` is the one of normal breathing.
+    age_years : float or None
+    sex, position : str or None
+        What the model was told; None: not known.
+    record : RecordAnswer or None
+        All channels together; None where the model gives no answer for whole recordings.
+    channel_records : tuple of RecordAnswer
+        Each channel that was analysed.
+    model_data, model_limits : str
+        What the model learnt from, and what it is not for.
+    """
+
+    name: str
+    duration_s: float
+    sample_rate: int
+    channels: int
+    events: tuple[Event, ...]
+    segmentation: str
+    window_s: float | None
+    hop_s: float | None
+    quality: "tuple[Finding, ...]"
+    repairs: tuple[str, ...]
+    notes: tuple[str, ...]
+    model_name: str
+    model_version: str
+    model_sha256: str
+    labels: tuple[str, ...]
+    normal: str
+    age_years: float | None = None
+    sex: str | None = None
+    position: str | None = None
+    record: RecordAnswer | None = None
+    channel_records: tuple[RecordAnswer, ...] = ()
+    model_data: str = ""
+    model_limits: str = ""
+
+    @property
+    def adventitious(self) -> tuple[Event, ...]:
+        """The events that are not normal breathing."""
+        return tuple(event for event in self.events if event.label != self.normal)

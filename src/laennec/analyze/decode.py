@@ -1,0 +1,118 @@
+"""Frames become events: the highest-scoring segmentation into pauses and events (Viterbi)."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from laennec.model.recording_card import EventRule
+
+PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
+LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
+
+
+def frame_worth(
+    presence: npt.NDArray[Any], classes: npt.NDArray[Any], family: Sequence[int], rule: EventRule
+) -> npt.NDArray[np.float64]:
+    """What a frame inside an event of each family is worth, ``(families, frames)``; see `EventRule`.
+
+    Parameters
+    ----------
+    presence : numpy.ndarray
+        ``(3, frames)`` logits of presence, onset and offset.
+    classes : numpy.ndarray
+        ``(classes, frames)`` logits.
+    family : sequence of int
+        Of each class, from `families`.
+    rule : EventRule
+    """
+    here = presence[0].astype(np.float64)
+    best = np.stack([classes[np.equal(family, k)].max(0) for k in range(3)])
+    worth = [here - rule.bias]
+    for k in (1, 2):
+        margin = best[k] - np.delete(best, k, axis=0).max(0)
+        worth.append(rule.class_weight * margin + rule.class_presence * here - rule.class_bias)
+    return np.stack(worth)
+
+
+def find_events(
+    worth: npt.NDArray[np.float64], presence: npt.NDArray[Any], rule: EventRule, last: bool = True
+) -> tuple[list[tuple[int, int]], int]:
+    """Find the events that are worth most together (Viterbi's algorithm over pauses and families of events).
+
+    Parameters
+    ----------
+    worth : numpy.ndarray
+        ``(families, frames)``, from `frame_worth`, from a frame that no event reaches across.
+    presence : numpy.ndarray
+        ``(3, frames)`` logits of presence, onset and offset.
+    rule : EventRule
+    last : bool
+        Whether nothing follows. Otherwise only what no frame to come can change is found.
+
+    Returns
+    -------
+    list of (first, end)
+        In frames, in order, without overlap.
+    int
+        Frames that are settled: where to go on from.
+    """
+    frames = worth.shape[1]
+    if frames == 0:
+        return [], 0
+    # An edge lies between two frames; the answer of either may say so.
+    edges = np.maximum(presence[1:], np.roll(presence[1:], 1, axis=1)).astype(np.float64)
+    edges[:, 0] = presence[1:, 0]
+    begins, ends = (rule.edge_weight * edges - rule.edge_cost).tolist()
+    columns = worth.T.tolist()
+    pause = 0.0
+    inside = [value + begins[0] for value in columns[0]]
+    came_from = [[PAUSE] * (len(inside) + 1)]  # to each family and, last, to a pause
+    for frame in range(1, frames):
+        likeliest = max(range(len(inside)), key=inside.__getitem__)
+        stopped = inside[likeliest] + ends[frame]
+        rest, source = (pause, PAUSE) if pause >= stopped else (stopped, likeliest)
+        fresh = rest + begins[frame]
+        came_from.append([GO_ON if value >= fresh else source for value in inside] + [source])
+        inside = [max(value, fresh) + here for value, here in zip(inside, columns[frame], strict=True)]
+        pause = rest
+    if last:
+        likeliest = max(range(len(inside)), key=inside.__getitem__)
+        stopped = inside[likeliest] + rule.edge_weight * float(presence[2, -1]) - rule.edge_cost
+        return _spans_of(_path_back(came_from, likeliest if stopped > pause else PAUSE), rule), frames
+    paths = np.stack([_path_back(came_from, state) for state in (*range(len(inside)), PAUSE)])
+    differ = np.flatnonzero((paths != paths[0]).any(0))
+    agreed = int(differ[0]) if differ.size else frames
+    pauses = np.flatnonzero(paths[0][:agreed] == PAUSE)
+    settled = int(pauses[-1]) if pauses.size else 0
+    return _spans_of(paths[0][:settled], rule), settled
+
+
+def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np.int64]:
+    """The best path to a state: `PAUSE`, or the family of the event, ten more in its first frame."""
+    path = np.full(len(came_from), PAUSE, np.int64)
+    for frame in range(len(came_from) - 1, -1, -1):
+        if state == PAUSE:
+            state = came_from[frame][-1]
+            continue
+        source = came_from[frame][state]
+        path[frame] = state
+        if source != GO_ON:
+            path[frame] += FIRST
+            state = source
+    return path
+
+
+def _spans_of(path: npt.NDArray[np.int64], rule: EventRule) -> list[tuple[int, int]]:
+    """Events of a path; one that is too short is dropped, one that is too long is cut."""
+    stops = np.flatnonzero((path >= FIRST) | (path == PAUSE)).tolist() + [path.size]
+    found: list[tuple[int, int]] = []
+    for first, end in itertools.pairwise(stops):
+        if path[first] >= FIRST and (end - first) * rule.frame_s >= rule.shortest_s - 1e-9:
+            count = math.ceil((end - first) * rule.frame_s / LONGEST_EVENT_S)
+            edges = np.linspace(first, end, count + 1).round().astype(int)
+            found += [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+    return found

@@ -1,0 +1,1 @@
+"""Label files: one format a file, read and written together."""

@@ -1,0 +1,131 @@
+"""Samples as numbers: their checks and repairs, and changes of the sample rate.
+
+Arrays are ``(channels, samples)``; time is the last axis.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from laennec.errors import LaennecError
+
+Array = npt.NDArray[np.float32]
+MIN_SAMPLE_RATE = 4_000  # Hz; the lowest rate in ICBHI 2017, and crackles reach 2 kHz
+MAX_SAMPLE_RATE = 192_000  # Hz; the highest rate of common sound cards
+MAX_CHANNELS = 64  # multi-channel chest arrays have 14 to 60 microphones
+MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be mended, a lost stretch of sound cannot
+MAX_MAGNITUDE = 2.0**31  # full scale of 32-bit integers kept as floats; beyond it a number is no sample
+BLOCK_FRAMES = 2**16  # decoded at a time
+
+
+def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
+    """Change the sample rate along the last axis with soxr's HQ setting (float32).
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        ``(..., samples)``, floating point.
+    from_rate, to_rate : int
+        Hz. Equal rates return the samples as they are.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., floor(samples * to_rate / from_rate + 1/2))`` float32. A steep edge close to full scale may
+        overshoot 1 (Gibbs); it is not cut off.
+
+    Raises
+    ------
+    LaennecError
+        If a rate is not positive, or no sample would be left.
+    """
+    if from_rate <= 0 or to_rate <= 0:
+        raise LaennecError(f"sample rates must be positive, got {from_rate} and {to_rate} Hz")
+    samples = np.ascontiguousarray(samples, dtype=np.float32)
+    if from_rate == to_rate:
+        return samples
+    length = samples.shape[-1] * to_rate / from_rate
+    if length < 0.5:
+        raise LaennecError(
+            f"{counted(samples.shape[-1], 'sample')} at {from_rate} Hz leave none at {to_rate} Hz: too short"
+        )
+    import soxr  # here, since a recording already at its rate needs none of it
+
+    rows = [soxr.resample(row, from_rate, to_rate) for row in samples.reshape(-1, samples.shape[-1])]
+    return np.stack(rows).reshape(*samples.shape[:-1], -1)
+
+
+class Resampler:
+    """Changes the sample rate of blocks that follow each other, with soxr's HQ setting, a channel each."""
+
+    def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
+        self._streams: list[Any] | None = None
+        if from_rate != to_rate:
+            import soxr
+
+            self._streams = [
+                soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32") for _ in range(channels)
+            ]
+
+    def __call__(self, block: Array, last: bool = False) -> list[Array]:
+        """What is ready of each channel after ``(channels, samples)`` more."""
+        if self._streams is None:
+            return list(block)
+        return [stream.resample_chunk(row, last) for stream, row in zip(self._streams, block, strict=True)]
+
+
+def mend_non_finite(samples: Array, name: str) -> list[str]:
+    """Set the few samples that are no numbers to zero; refuse a channel that has many."""
+    count, worst = 0, 0.0
+    for channel in samples:
+        wrong = ~(np.abs(channel) <= MAX_MAGNITUDE)  # NaN compares false
+        bad = int(np.count_nonzero(wrong))
+        if bad:
+            channel[wrong] = 0
+            count, worst = count + bad, max(worst, bad / channel.size)
+    if worst > MAX_NON_FINITE_SHARE:
+        raise LaennecError(
+            f"{name}: {counted(count, 'sample')} of {samples.size:,} are NaN, infinite or beyond 2**31, "
+            f"up to {worst:.1%} of a channel; only {MAX_NON_FINITE_SHARE:.0%} may be set to zero"
+        )
+    return [f"{counted(count, 'NaN or infinite sample')} set to zero"] if count else []
+
+
+def mend_scale(samples: Array) -> list[str]:
+    """Divide by the peak where it is above full scale: the shape of the wave stays, its level is lost."""
+    peak = max(float(samples.max()), -float(samples.min()))
+    if peak <= 1.0:
+        return []
+    samples /= np.float32(peak)
+    np.clip(samples, -1.0, 1.0, out=samples)  # the quotient may round to just above 1
+    return [f"peak {peak:.6g} is above full scale: all samples divided by it"]
+
+
+def as_float32(array: npt.NDArray[Any], name: str) -> Array:
+    """Convert to float32 with full scale 1, always in fresh memory."""
+    full_scale = {"int16": 2.0**15, "int32": 2.0**31}
+    kind = array.dtype.name
+    if np.issubdtype(array.dtype, np.floating):
+        with np.errstate(over="ignore"):  # what overflows becomes infinite and is counted as such
+            return np.array(array, dtype=np.float32, order="C")
+    if kind in full_scale:
+        return (array / full_scale[kind]).astype(np.float32)
+    if kind == "uint8":
+        return ((array.astype(np.float32) - 128) / 128).astype(np.float32)
+    raise LaennecError(f"{name}: samples must be floats, int16, int32 or uint8, got {kind}")
+
+
+def check_layout(sample_rate: int, channels: int, name: str) -> None:
+    """Refuse sample rates and channel counts that no recording of lungs has."""
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise LaennecError(
+            f"{name}: its sample rate is {sample_rate:,} Hz; "
+            f"{MIN_SAMPLE_RATE:,} to {MAX_SAMPLE_RATE:,} Hz can be used"
+        )
+    if channels > MAX_CHANNELS:
+        raise LaennecError(f"{name}: it has {channels:,} channels; up to {MAX_CHANNELS} can be used")
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Model files: the card, the session, and the two kinds of model."""

@@ -1,0 +1,179 @@
+"""A clip model, ready to run: waveforms in, probabilities out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
+from laennec.errors import LaennecError
+from laennec.model.card import OUTPUT, ModelCard
+from laennec.model.session import first_line, runtime_errors
+from laennec.patient import check_age, check_position, check_sex
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Array = npt.NDArray[np.float32]
+BATCH_CLIPS = 8  # more are no faster on a processor, and memory grows with them
+BATCH_SAMPLES = 2**20  # of a padded batch, 4 MiB, so that one long clip does not make eight of them
+LARGEST_SAMPLE = 2.0  # resampling may overshoot full scale; beyond this an array holds no samples in [-1, 1]
+SUM_TOLERANCE = 1e-3  # of the probabilities of a clip, from 1
+
+
+@dataclass(frozen=True, eq=False)
+class LungModel:
+    """A model file, ready to run.
+
+    Attributes
+    ----------
+    card : ModelCard
+        What the file says of itself.
+    sha256 : str
+        Of the file, 64 hexadecimal digits: names the model in every result.
+    source : str
+        The file's path, for messages.
+    """
+
+    card: ModelCard
+    sha256: str
+    source: str
+    _session: "onnxruntime.InferenceSession" = field(repr=False)
+
+    def predict(
+        self,
+        waveforms: Sequence[npt.ArrayLike] | npt.NDArray[Any],
+        sample_rate: int,
+        age_years: float | Sequence[float | None] | None = None,
+        sex: str | Sequence[str | None] | None = None,
+        position: str | Sequence[str | None] | None = None,
+    ) -> Array:
+        """Probabilities of each clip's classes.
+
+        Parameters
+        ----------
+        waveforms : sequence of array_like
+            Clips ``(samples,)`` of any lengths, floating point in [-1, 1]; or an array ``(clips, samples)``;
+            or one clip ``(samples,)``. What a clip gets does not depend on the clips beside it.
+        sample_rate : int
+            Hz, of all clips; resampled where the model's is another.
+        age_years : float or sequence, optional
+            Years, 0 to 130; None or NaN: not known. One for all clips, or one for each.
+        sex : str or sequence, optional
+            ``male`` or ``female`` (``m``, ``f``); None: not known.
+        position : str or sequence, optional
+            One of ``card.positions`` (or ``p1`` to ``p4``); None: not known.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(clips, classes)`` float32 in [0, 1], rows summing to 1, columns as ``card.labels``.
+
+        Raises
+        ------
+        LaennecError
+            If a clip is empty, of another type or shape, not finite or not in [-1, 1], if the metadata is not
+            as above, or if the file's graph fails or gives what is no probability.
+        """
+        clips = [self._clip(clip, index, sample_rate) for index, clip in enumerate(_as_clips(waveforms))]
+        count = len(clips)
+        metadata: dict[str, npt.NDArray[Any]] = {
+            "age_years": np.array([check_age(v) for v in _each(age_years, count, "age_years")], np.float32),
+            "sex": np.array([self._sex_index(v) for v in _each(sex, count, "sex")], np.int64),
+            "position": np.array(
+                [self._position_index(v) for v in _each(position, count, "position")], np.int64
+            ),
+        }
+        probabilities = np.empty((count, len(self.card.labels)), np.float32)
+        for chosen in _batches([clip.size for clip in clips]):
+            inputs = _padded([clips[index] for index in chosen])
+            inputs |= {name: values[chosen] for name, values in metadata.items()}
+            probabilities[chosen] = self._run(inputs)
+        return probabilities
+
+    def _clip(self, clip: npt.ArrayLike, index: int, sample_rate: int) -> Array:
+        """Return a clip as the graph takes it."""
+        samples = np.asarray(clip)
+        if samples.ndim != 1 or samples.size == 0:
+            raise LaennecError(f"clip {index}: expected samples of shape (samples,), got {samples.shape}")
+        if not np.issubdtype(samples.dtype, np.floating):
+            raise LaennecError(
+                f"clip {index}: samples are {samples.dtype}, expected floats in [-1, 1]; "
+                "Recording.from_array scales whole numbers"
+            )
+        if not np.abs(samples).max() <= LARGEST_SAMPLE:  # NaN compares false
+            raise LaennecError(f"clip {index}: samples must be numbers in [-1, 1]")
+        samples = samples.astype(np.float32, copy=False)
+        if sample_rate == self.card.sample_rate:
+            return samples
+        if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+            raise LaennecError(
+                f"the sample rate is {sample_rate} Hz; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
+            )
+        return resample(samples, sample_rate, self.card.sample_rate)
+
+    def _sex_index(self, sex: str | None) -> int:
+        known = check_sex(sex)
+        return 0 if known is None else self._index(known, self.card.sexes, "sex")
+
+    def _position_index(self, position: str | None) -> int:
+        known = check_position(position, self.card.positions)
+        return 0 if known is None else self._index(known, self.card.positions, "position")
+
+    def _index(self, value: str, vocabulary: tuple[str, ...], what: str) -> int:
+        if value not in vocabulary:
+            raise LaennecError(f"{what} is {value!r}, which the model {self.card.name} does not know")
+        return vocabulary.index(value) + 1
+
+    def _run(self, inputs: dict[str, npt.NDArray[Any]]) -> Array:
+        """Run one batch and check that what comes out is what the contract says."""
+        try:
+            found: Array = np.asarray(self._session.run([OUTPUT], inputs)[0])
+        except runtime_errors() as error:
+            raise LaennecError(f"{self.source}: the model failed ({first_line(error)})") from error
+        expected = (inputs["length"].size, len(self.card.labels))
+        if found.shape != expected:
+            raise LaennecError(f"{self.source}: the model gave {found.shape} probabilities, not {expected}")
+        if not (np.all(found >= -SUM_TOLERANCE) and np.all(np.abs(found.sum(axis=1) - 1) <= SUM_TOLERANCE)):
+            raise LaennecError(f"{self.source}: the model gave probabilities that do not sum to 1")
+        return found
+
+
+def _as_clips(waveforms: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.ArrayLike]:
+    """Return the clips one by one; a one-dimensional array or a list of numbers is one clip."""
+    if isinstance(waveforms, np.ndarray):
+        return [waveforms] if waveforms.ndim == 1 else list(waveforms)
+    if len(waveforms) and np.ndim(waveforms[0]) == 0:
+        return [np.asarray(waveforms)]
+    return list(waveforms)
+
+
+def _each(value: Any, count: int, what: str) -> list[Any]:
+    """Return one value for each clip, of one for all or of as many as there are clips."""
+    if value is None or isinstance(value, str) or np.ndim(value) == 0:
+        return [value] * count
+    if len(value) != count:
+        raise LaennecError(f"{what}: {len(value)} values for {count} clips")
+    return list(value)
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Deal clips into batches of similar lengths, so that little is padded; yields their indices."""
+    batch: list[int] = []
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if batch and (len(batch) == BATCH_CLIPS or (len(batch) + 1) * sizes[index] > BATCH_SAMPLES):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _padded(clips: Sequence[Array]) -> dict[str, npt.NDArray[Any]]:
+    """Return ``waveform`` and ``length`` of a batch; what follows a clip in its row is not looked at."""
+    waveform = np.zeros((len(clips), max(clip.size for clip in clips)), np.float32)
+    for row, clip in zip(waveform, clips, strict=True):
+        row[: clip.size] = clip
+    return {"waveform": waveform, "length": np.array([clip.size for clip in clips], np.int64)}

@@ -1,0 +1,1 @@
+"""A result becomes JSON, a table, a picture, label files, a page."""

@@ -1,0 +1,113 @@
+"""Tables of events, of recordings, and of a folder."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from laennec.analyze.analysis import Analysis, RecordAnswer
+from laennec.annotations.write import span
+from laennec.output.summary import Summary
+
+CSV_DIGITS = 4
+
+
+def to_csv(analysis: Analysis) -> str:
+    """Return the events as CSV, a row each.
+
+    Columns: ``recording, channel`` (from 0)``, start_s, end_s, label, probability, uncertain`` (true or
+    false)``, presence`` (empty where not told), then the probability of each class under its name.
+    :func:`laennec.annotations.events.read_events` reads it.
+    """
+    header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
+    rows = (
+        [
+            analysis.name,
+            event.channel,
+            *(f"{value:.{CSV_DIGITS}f}" for value in span(event, CSV_DIGITS)),
+            event.label,
+            _share(event.probability),
+            _flag(event.uncertain),
+            _share(event.presence),
+            *(_share(event.probabilities[label]) for label in analysis.labels),
+        ]
+        for event in analysis.events
+    )
+    return _table([*header, *analysis.labels], rows)
+
+
+def to_record_csv(analysis: Analysis) -> str:
+    """Return the answers for the whole recording as CSV: a row for all channels together, then one a channel.
+
+    Columns: ``recording, channel`` (``all``, or from 0)``, label, probability, uncertain, refused``
+    (why)``, rate_per_min, rate_quality``, then the probability of each record label under its name. Empty is
+    what is not told; a model that gives no answers leaves the header alone.
+    """
+    answers = [("all", analysis.record)] if analysis.record else []
+    told = [*answers, *((str(record.channel), record) for record in analysis.channel_records)]
+    labels = list(dict.fromkeys(label for _, record in told for label in record.probabilities))
+    header = ["recording", "channel", "label", "probability", "uncertain", "refused"]
+    rows = (
+        [
+            analysis.name,
+            channel,
+            record.label or "",
+            _share(record.probability),
+            _flag(record.uncertain),
+            record.refused or "",
+            *_rate_cells(record),
+            *(_share(record.probabilities.get(label)) for label in labels),
+        ]
+        for channel, record in told
+    )
+    return _table([*header, "rate_per_min", "rate_quality", *labels], rows)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _rate_cells(record: RecordAnswer) -> list[str]:
+    if record.rate is None:
+        return ["", ""]
+    return ["" if record.rate.per_min is None else f"{record.rate.per_min:.1f}", record.rate.quality]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_summary_csv(summaries: Sequence[Summary]) -> str:
+    """Return a row a recording as CSV.
+
+    Columns: ``recording, label, probability, uncertain, refused, rate_per_min, rate_quality, duration_s``,
+    the number of events of each class under its name, ``quality`` (kinds, with a semicolon between) and
+    ``error``.
+    """
+    labels = list(dict.fromkeys(label for row in summaries for label in row.events))
+    header = ["recording", "label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality"]
+    rows = (
+        [
+            row.recording,
+            row.label or "",
+            _share(row.probability),
+            "" if row.error else _flag(row.uncertain),
+            row.refused or "",
+            "" if row.rate_per_min is None else f"{row.rate_per_min:.1f}",
+            row.rate_quality,
+            "" if row.duration_s is None else f"{row.duration_s:.3f}",
+            *(row.events.get(label, "") for label in labels),
+            "; ".join(row.quality),
+            row.error or "",
+        ]
+        for row in summaries
+    )
+    return _table([*header, "duration_s", *labels, "quality", "error"], rows)

@@ -1,0 +1,170 @@
+"""Which files an analysis becomes, and writing them."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laennec.analyze.analysis import Analysis
+from laennec.annotations.write import to_audacity, to_icbhi, to_sprsound
+from laennec.errors import UsageError
+from laennec.files import write_text
+from laennec.output.csv import to_csv, to_record_csv
+
+if TYPE_CHECKING:
+    from laennec.audio.recording import Recording
+
+# Label files lie in a folder of their own, under the recording's name: that is where their programs look for
+# them, and two formats share a suffix. SPRSound's folders of annotations end in "json".
+FOLDERS = {"audacity": "audacity", "sprsound": "sprsound_json", "icbhi": "icbhi"}
+SUFFIXES = {
+    "json": ".json",
+    "csv": ".csv",
+    "audacity": ".txt",
+    "sprsound": ".json",
+    "icbhi": ".txt",
+    "html": ".html",
+    "png": ".png",
+}
+FORMATS = tuple(SUFFIXES)
+WITH_SOUND = frozenset({"html", "png"})  # they need the recording itself
+CHANNEL_PART = re.compile(r"\.ch\d+$", re.IGNORECASE)
+PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*FOLDERS, "png"), CHANNEL_PART)}
+RECORD_PART = ".record"  # of the second CSV's name
+SUMMARY = "summary.csv"
+
+
+def planned(out: Path, name: str, form: str) -> Path:
+    """Return where a format of a recording goes.
+
+    Parameters
+    ----------
+    out : path
+        Folder for all results.
+    name : str
+        The recording's path below it, without suffix.
+    form : str
+        One of `FORMATS`. Of several channels, label files and pictures have ``.ch0`` and so on before the
+        suffix; the answers for the whole recording stand beside a CSV of events, in ``name.record.csv``.
+    """
+    return out / FOLDERS.get(form, "") / f"{name}{SUFFIXES[form]}"
+
+
+def refuse_twice(out: Path, names: Mapping[Path, str], formats: Sequence[str]) -> None:
+    """Refuse recordings of which two would write the same file.
+
+    Capitals make no difference, since many file systems make none. How many channels a recording has is only
+    known once it is read, so ``a.ch0.wav`` beside ``a.wav`` is refused as well.
+
+    Parameters
+    ----------
+    out : path
+    names : mapping of path to str
+        Each recording's name, as for :func:`planned`.
+    formats : sequence of str
+
+    Raises
+    ------
+    UsageError
+        It names both and the file.
+    """
+    taken: dict[str, Path] = {}
+    claims = [(source, form, planned(out, name, form)) for source, name in names.items() for form in formats]
+    for source, _, path in claims:
+        if str(path).lower() == str(out / SUMMARY).lower():
+            raise UsageError(f"{source} would write {path}, where the summary of all goes; rename it")
+        other = taken.setdefault(str(path).lower(), source)
+        if other != source:
+            raise UsageError(f"{other} and {source} would both write {path}; analyse them into two folders")
+    for source, form, path in claims:
+        whole = PART[form].sub("", path.stem) if form in PART else path.stem
+        other = taken.get(str(path.with_name(whole + path.suffix)).lower(), source)
+        if other != source:
+            raise UsageError(f"{other} and {source} might both write {path}; analyse them into two folders")
+
+
+def write_outputs(
+    analysis: Analysis, recording: "Recording | None", out: Path, name: str, formats: Sequence[str]
+) -> list[Path]:
+    """Write an analysis in each format, and return the files.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    recording : Recording or None
+        What was analysed, or its beginning, which page and picture then show; None where neither is wanted.
+    out, name, formats
+        As for :func:`planned`.
+
+    Raises
+    ------
+    LaennecError
+        If a file cannot be written, or a label has no place in a format.
+    """
+    written = []
+    for form in formats:
+        path = planned(out, name, form)
+        if form in WITH_SOUND:
+            assert recording is not None
+            written += _write_shown(form, beginning(analysis, recording.duration_s), recording, path)
+        elif form == "json":
+            from laennec.output.json import write_json as write_analysis
+
+            write_analysis(analysis, path)
+            written.append(path)
+        elif form == "csv":
+            second = path.with_name(f"{path.stem}{RECORD_PART}.csv")
+            write_text(path, to_csv(analysis))
+            write_text(second, to_record_csv(analysis))
+            written += [path, second]
+        else:
+            for channel, part in _parts(path, analysis.channels):
+                write_text(part, _labels_text(form, analysis, channel))
+                written.append(part)
+    return written
+
+
+def _labels_text(form: str, analysis: Analysis, channel: int) -> str:
+    if form == "sprsound":
+        return json.dumps(to_sprsound(analysis, channel), indent=2, ensure_ascii=False) + "\n"
+    return to_audacity(analysis, channel) if form == "audacity" else to_icbhi(analysis, channel)
+
+
+def _write_shown(form: str, analysis: Analysis, recording: "Recording", path: Path) -> list[Path]:
+    if form == "html":
+        from laennec.output.page import write_report
+
+        write_report(analysis, recording, path)
+        return [path]
+    from laennec.output.picture import draw
+
+    parts = list(_parts(path, recording.channels))
+    for channel, part in parts:
+        draw(analysis, recording, part, channel=channel)
+    return [part for _, part in parts]
+
+
+def _parts(path: Path, channels: int) -> Iterator[tuple[int, Path]]:
+    """Yield each channel with its file: the path itself where there is only one."""
+    for channel in range(channels):
+        yield channel, path if channels == 1 else path.with_name(f"{path.stem}.ch{channel}{path.suffix}")
+
+
+def beginning(analysis: Analysis, duration_s: float) -> Analysis:
+    """Return what an analysis says of the first `duration_s` seconds; itself where there is no more.
+
+    Answers for the whole recording stay, and a note says how long it is.
+    """
+    if analysis.duration_s <= duration_s + 0.01:
+        return analysis
+    note = (
+        f"shown are the first {duration_s:.0f} s of {analysis.duration_s:.0f} s; the answer is for all of it"
+    )
+    events = (
+        replace(event, end_s=min(event.end_s, duration_s))
+        for event in analysis.events
+        if event.start_s < duration_s
+    )
+    return replace(analysis, duration_s=duration_s, events=tuple(events), notes=(note, *analysis.notes))

@@ -1,0 +1,185 @@
+"""What every page shares: the skeleton of one self-contained HTML file, and pictures and sounds inside it.
+
+A page is opened from disk and asks nothing of anybody: its Content-Security-Policy forbids every request, and
+lets no script run but the page's own. Names, labels and notes can hold anything, so they go through
+:func:`text` on their way into a page, and through :func:`data_block` on their way into a script.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_PNG_COLOURS = {1: 0, 3: 2, 4: 6}  # channels: colour type (PNG specification, section 11.2.1)
+_LONG_FACT = 60  # letters, from which on it gets a line of its own
+_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  # have no place in HTML
+
+
+def page(title: str, body: str, css: str = "", scripts: str = "") -> str:
+    """Return one whole HTML page.
+
+    Parameters
+    ----------
+    title : str
+        Plain text; it is escaped here.
+    body : str
+        HTML, for inside ``<body>``: everything in it that is not the page's own went through :func:`text`.
+    css : str
+        After the shared ``page.css``, which has the colours (``--ink``, ``--paper``, ``--faint``, ``--line``,
+        ``--accent``), light, dark and on paper.
+    scripts : str
+        JavaScript, run when the body has been read. Data goes in by :func:`data_block`.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    script = f"\n{scripts}\n".replace("\r\n", "\n")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"'sha256-{digest}'" if scripts else "'none'"
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "media-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            '<meta name="referrer" content="no-referrer">',
+            '<link rel="icon" href="data:,">',  # else browsers ask for one
+            f"<title>{text(title)}</title>",
+            f"<style>\n{asset('page.css')}\n{css}\n</style>",
+            "</head>",
+            "<body>",
+            body,
+            *([f"<script>{script}</script>"] if scripts else []),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def text(value: object) -> str:
+    """Return anything as text that is safe in HTML, between tags and within quoted attributes.
+
+    What cannot be written as UTF-8 (undecodable bytes of a file name) or has no place in HTML (control
+    characters) shows as a replacement character.
+    """
+    readable = str(value).encode("utf-8", "replace").decode().translate(_CONTROLS)
+    return html.escape(readable, quote=True)
+
+
+def data_block(identifier: str, value: Any) -> str:
+    """Return a ``<script type="application/json">`` element, which the page's script reads and nothing runs.
+
+    Parameters
+    ----------
+    identifier : str
+        Its id.
+    value : JSON's types
+        NaN is refused.
+    """
+    told = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    for sign, written in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        told = told.replace(sign, written)  # else "</script>" in a name would end the element
+    return f'<script type="application/json" id="{identifier}">{told}</script>'
+
+
+def asset(name: str) -> str:
+    """Return the text of a file beside this module: the pages' style sheets and scripts."""
+    return files("laennec.output").joinpath(name).read_text(encoding="utf-8")
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str,
+    numbers: Sequence[str] = (),
+    attributes: Sequence[str] = (),
+) -> str:
+    """Return a table that scrolls by itself where the page is narrow.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Plain text.
+    rows : sequence
+        Cells as HTML; the first of each row is its header.
+    caption : str
+        Plain text.
+    numbers : sequence of str
+        The columns that hold numbers, set to the right.
+    attributes : sequence of str
+        HTML, one a row, for its ``<tr>``; none by default.
+    """
+    classes = [' class="number"' if column in numbers else "" for column in columns]
+    head = "".join(
+        f'<th scope="col"{kind}>{text(column)}</th>' for kind, column in zip(classes, columns, strict=True)
+    )
+    lines = []
+    for (first, *others), attribute in zip(rows, attributes or [""] * len(rows), strict=True):
+        cells = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(classes[1:], others, strict=True))
+        lines.append(
+            f'<tr{attribute and f" {attribute}"}><th scope="row"{classes[0]}>{first}</th>{cells}</tr>'
+        )
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{text(caption)}"><table>'
+        f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def facts(pairs: Mapping[str, str]) -> str:
+    """Return a list of names (plain text) and what is known of each (HTML); empty ones are left out."""
+    items = []
+    for name, value in pairs.items():
+        box = 'div class="long"' if len(value) > _LONG_FACT else "div"
+        items += [f"<{box}><dt>{text(name)}</dt><dd>{value}</dd></div>"] if value else []
+    return f'<dl class="facts">{"".join(items)}</dl>'
+
+
+def png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return an image as a PNG file (PNG specification, third edition: one IDAT chunk, no row filter).
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        uint8, ``(rows, columns)`` grey or ``(rows, columns, 3 or 4)`` RGB or RGBA; the first row is on top.
+
+    Raises
+    ------
+    ValueError
+        If it has another type or shape, or no pixels.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1] if pixels.ndim == 3 else 0
+    if pixels.dtype != np.uint8 or channels not in _PNG_COLOURS or pixels.size == 0:
+        raise ValueError(f"expected uint8 pixels, grey, RGB or RGBA; got {pixels.dtype} {pixels.shape}")
+    height, width = pixels.shape[:2]
+    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each row begins with its filter, 0: none
+    rows[:, 1:] = pixels.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, _PNG_COLOURS[channels], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def data_uri(data: bytes, mime: str) -> str:
+    """Return bytes as an address that holds them, for ``src`` and ``href``."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,65 @@
+"""One row per recording of a folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from laennec.analyze.analysis import Analysis, RecordAnswer
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is kept of a recording among many.
+
+    Attributes
+    ----------
+    recording : str
+        Its name: the path below the folder that was given.
+    label : str or None
+    probability : float or None
+    uncertain : bool
+    refused : str or None
+    rate_per_min : float or None
+    rate_quality : str
+        Of the answer for the whole recording, where there is one.
+    duration_s : float or None
+    events : mapping of str to int
+        Number of events of each class of the model.
+    normal : str
+        The class of normal breathing.
+    quality : tuple of str
+        Kinds of what is wrong with the recording.
+    error : str or None
+        Why it could not be analysed, or its results not be written.
+    """
+
+    recording: str
+    label: str | None = None
+    probability: float | None = None
+    uncertain: bool = False
+    refused: str | None = None
+    rate_per_min: float | None = None
+    rate_quality: str = ""
+    duration_s: float | None = None
+    events: Mapping[str, int] = field(default_factory=dict)
+    normal: str = ""
+    quality: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def summary(analysis: Analysis, recording: str) -> Summary:
+    """Return what is kept of an analysis among many."""
+    record = analysis.record or RecordAnswer(None, None, {})
+    rate = record.rate
+    return Summary(
+        recording=recording,
+        label=record.label,
+        probability=record.probability,
+        uncertain=record.uncertain,
+        refused=record.refused,
+        rate_per_min=rate.per_min if rate else None,
+        rate_quality=rate.quality if rate else "",
+        duration_s=analysis.duration_s,
+        events={label: sum(e.label == label for e in analysis.events) for label in analysis.labels},
+        normal=analysis.normal,
+        quality=tuple(dict.fromkeys(finding.kind for finding in analysis.quality)),
+    )

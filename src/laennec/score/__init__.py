@@ -1,0 +1,1 @@
+"""Scores: one path from predictions to tables."""

@@ -1,0 +1,165 @@
+"""Scores of probabilities: Brier score, calibration error, risk and coverage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from laennec.score.confusion import Floats, class_indices, first_index, ratio
+
+ECE_BINS = 15  # Guo et al., "On calibration of modern neural networks", ICML 2017, section 4
+
+
+def brier_score(labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]) -> float:
+    """Mean over clips of the squared distance between probabilities and truth, in [0, 2].
+
+    Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78(1), 1950.
+    """
+    return float(brier_terms(labels, probabilities, classes).mean())
+
+
+def brier_terms(labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]) -> Floats:
+    truth = np.eye(len(classes))[class_indices(labels, classes)]
+    return ((np.asarray(probabilities, np.float64) - truth) ** 2).sum(axis=1)
+
+
+def expected_calibration_error(
+    labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str], bins: int = ECE_BINS
+) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins of confidence, weighted by clips.
+
+    The confidence is the highest probability of a clip; bins are open below and closed above. Guo et al.,
+    "On calibration of modern neural networks", ICML 2017, eq. 3.
+    """
+    rows = np.asarray(probabilities, np.float64)
+    confidence = rows.max(axis=1)
+    correct = rows.argmax(axis=1) == class_indices(labels, classes)
+    bin_of_clip = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(bin_of_clip, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(rows))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often a model is right by how sure it is; bins without clips have NaN in both means."""
+
+    edges: Floats
+    """(bins + 1,) of the confidence, rising; a bin is open below and closed above."""
+    confidence: Floats
+    """(bins,) mean of the highest probability."""
+    accuracy: Floats
+    """(bins,) share of clips given their exact class."""
+    count: NDArray[np.int64]
+    """(bins,) clips."""
+
+
+def reliability(
+    labels: Sequence[str],
+    probabilities: ArrayLike,
+    classes: Sequence[str],
+    bins: int = ECE_BINS,
+    equal_mass: bool = False,
+) -> Reliability:
+    """Return the reliability diagram: accuracy against confidence, the highest probability of a clip.
+
+    With bins of equal width, the mean gap between the two, weighted by clips, is
+    :func:`expected_calibration_error`. Guo et al., "On calibration of modern neural networks", ICML 2017,
+    section 2.
+
+    Parameters
+    ----------
+    labels : (clips,) annotated classes
+    probabilities : (clips, classes) array
+    classes : names of the columns
+    bins : how many
+    equal_mass : edges at quantiles of the confidence, so that bins hold about the same number of clips; clips
+        of the same confidence stay together, so there may be fewer bins. Otherwise bins have equal widths.
+
+    Raises
+    ------
+    ValueError
+        If there is no clip or no bin.
+    """
+    rows = np.asarray(probabilities, np.float64)
+    if len(rows) == 0 or bins < 1:
+        raise ValueError(f"{len(rows)} clips and {bins} bins; expected at least one of each")
+    confidence = rows.max(axis=1)
+    correct = rows.argmax(axis=1) == class_indices(labels, classes)
+    edges = np.linspace(0, 1, bins + 1)
+    if equal_mass:
+        edges = np.unique(np.quantile(confidence, edges))
+        edges = np.repeat(edges, 2) if len(edges) == 1 else edges
+    place = np.searchsorted(edges[1:-1], confidence, side="left")
+    count = np.bincount(place, minlength=len(edges) - 1)
+    return Reliability(
+        edges=edges,
+        confidence=ratio(np.bincount(place, confidence, len(count)), count),
+        accuracy=ratio(np.bincount(place, correct, len(count)), count),
+        count=count,
+    )
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """What a model gets wrong of the clips that it answers, if it answers only where it is sure enough."""
+
+    coverage: Floats
+    """(thresholds,) share of clips answered, rising to 1."""
+    risk: Floats
+    """(thresholds,) share of the answered clips that are wrong."""
+    threshold: Floats
+    """(thresholds,) the least confidence answered, falling."""
+    area: float
+    """Area under the curve, in [0, 1]; 0 for a model that is never wrong."""
+
+
+def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
+    """Return risk against coverage, one point a distinct confidence.
+
+    El-Yaniv & Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010. The area
+    is the mean of the risk over coverages (Geifman et al., ICLR 2019); tied clips are answered together.
+
+    Parameters
+    ----------
+    confidence : (clips,) numbers, higher for surer
+    correct : (clips,) booleans
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, there is no clip, or a confidence is no number.
+    """
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
+    if confidence.shape != correct.shape or confidence.ndim != 1 or confidence.size == 0:
+        raise ValueError(f"{confidence.shape} confidences and {correct.shape} answers; expected one per clip")
+    if np.isnan(confidence).any():
+        raise ValueError(f"the confidence of clip {first_index(np.isnan(confidence))} is no number")
+    order = np.argsort(-confidence, kind="stable")
+    ends = np.flatnonzero(np.diff(confidence[order], append=-np.inf))  # last of each run of tied clips
+    answered = ends + 1
+    risk = np.cumsum(~correct[order])[ends] / answered
+    coverage = answered / len(order)
+    area = float((np.diff(coverage, prepend=0) * risk).sum())
+    return RiskCoverage(coverage, risk, confidence[order][ends], area)
+
+
+def risk_at(confidence: ArrayLike, correct: ArrayLike, coverage: float) -> float:
+    """Return the share of wrong answers where at least `coverage` of the clips, the surest, are answered.
+
+    Parameters
+    ----------
+    confidence, correct
+        As for :func:`risk_coverage`.
+    coverage : float
+        In (0, 1]. Tied clips are answered together, so more may be answered.
+
+    Raises
+    ------
+    ValueError
+        From :func:`risk_coverage`, or if `coverage` lies outside.
+    """
+    if not 0 < coverage <= 1:
+        raise ValueError(f"a coverage of {coverage:g} is outside (0, 1]")
+    curve = risk_coverage(confidence, correct)
+    return float(curve.risk[np.searchsorted(curve.coverage, coverage - 1e-12)])
