@@ -16,16 +16,14 @@ from laennec.train.features import CepstralImage, extract, linear_filters
 from laennec.train.fit import tuned_cpu
 
 
-def by_librosa(clip: np.ndarray, filters: np.ndarray) -> np.ndarray:
-    """The same image with librosa's own functions, a call a representation, as its users write it."""
-    clip = clip / np.sqrt(np.mean(clip**2))
-    settings = {"y": clip, "sr": 8000, "n_fft": 512, "hop_length": 256, "pad_mode": "constant"}
-    mel = librosa.feature.melspectrogram(**settings, n_mels=64, htk=True, norm=None)
-    mel_db = librosa.power_to_db(mel, amin=1e-8, top_db=None)
-    mfcc = librosa.feature.mfcc(**settings, n_mfcc=64, n_mels=64, htk=True)
-    spectrum = np.abs(librosa.stft(clip, n_fft=512, hop_length=256, pad_mode="constant")) ** 2
-    lfcc = scipy.fft.dct(np.log(filters @ spectrum + 1e-8), norm="ortho", axis=0)
-    return np.stack([mel_db, mfcc, lfcc])
+def by_librosa(clips: np.ndarray, filters: np.ndarray, mel_filters: np.ndarray) -> np.ndarray:
+    """The same images with librosa and SciPy, all clips at once and one spectrum for all three, as ours."""
+    clips = clips / np.sqrt(np.mean(clips**2, axis=-1, keepdims=True))
+    power = np.abs(librosa.stft(clips, n_fft=512, hop_length=256, pad_mode="constant")) ** 2
+    mel_db = librosa.power_to_db(mel_filters @ power, amin=1e-8, top_db=None)
+    mfcc = scipy.fft.dct(mel_db, norm="ortho", axis=-2)
+    lfcc = scipy.fft.dct(np.log(filters @ power + 1e-8), norm="ortho", axis=-2)
+    return np.stack([mel_db, mfcc, lfcc], axis=1)
 
 
 def main() -> None:
@@ -39,17 +37,16 @@ def main() -> None:
     filters = linear_filters(64, 512, 8000, 0, 4000).astype(np.float32)
     front_end, waveforms = CepstralImage(), torch.from_numpy(clips)
     extract(front_end, waveforms)
-    by_librosa(clips[0], filters)
+    mel_filters = librosa.filters.mel(sr=8000, n_fft=512, n_mels=64, htk=True, norm=None)
+    by_librosa(clips, filters, mel_filters)
     ratios, ours_ms, theirs_ms = [], [], []
     for _ in range(arguments.rounds):
         started = time.perf_counter()
         extract(front_end, waveforms)
         ours = (time.perf_counter() - started) / arguments.clips
-        few = clips[: arguments.clips // 4]
         started = time.perf_counter()
-        for clip in few:
-            by_librosa(clip, filters)
-        theirs = (time.perf_counter() - started) / len(few)
+        by_librosa(clips, filters, mel_filters)
+        theirs = (time.perf_counter() - started) / arguments.clips
         ratios.append(theirs / ours)
         ours_ms.append(1000 * ours)
         theirs_ms.append(1000 * theirs)

@@ -9,9 +9,7 @@
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,16 +18,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from analyze import cost
+
 RATE = 8_000
-
-
-def run(line: list[str]) -> tuple[float, float]:
-    """Processor seconds and largest memory in MiB of a process."""
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL) as process:
-        _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(line)} failed")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
 
 
 def main() -> None:
@@ -62,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         path = Path(folder) / "short.wav"
         soundfile.write(path, breaths[: 15 * RATE], RATE)
-        found = [run([sys.executable, "-m", "laennec", "analyze", str(path), "--json"]) for _ in range(7)]
+        found = [cost([sys.executable, "-m", "laennec", "analyze", str(path), "--json"]) for _ in range(7)]
         seconds, memory = (statistics.median(column) for column in zip(*found, strict=True))
         print(f"cold, 15 s: {seconds:.2f} s of processor time, {memory:.0f} MiB", flush=True)
         for hours in asked.hours:
@@ -72,7 +63,7 @@ def main() -> None:
                     file.write(breaths)
             code = f"import laennec; print(len(laennec.analyze({str(path)!r}).events))"
             start = time.perf_counter()
-            _, memory = run([sys.executable, "-c", code])
+            _, memory = cost([sys.executable, "-c", code])
             print(f"{hours:.2f} hours: {memory:.0f} MiB, {time.perf_counter() - start:.0f} s", flush=True)
 
 
