@@ -21,7 +21,8 @@ from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
 from laennec.audio.segment import cut
 from laennec.files import write_json
-from laennec.score.predictions import Predictions, read_predictions, score, stacked
+from laennec.score.evaluation import score
+from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.simulate.other import ward_noise
 from laennec.train.commands import command, load_clips, training_clips
 from laennec.train.crossval import pooled
