@@ -9,7 +9,7 @@ import pytest
 
 from laennec.challenge import answers_of
 from laennec.errors import LaennecError
-from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, to_task_11
+from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, task_class
 from laennec.score.confusion import confusion_matrix
 from laennec.score.evaluation import score, score_predictions
 from laennec.score.picture import draw
@@ -277,7 +277,7 @@ def test_tasks_of_events_answer_as_the_challenge_command_does():
     predictions = made_up(SPRSOUND_EVENTS)
     found = score(predictions, draws=50)
     answers = answers_of(predictions.probabilities, predictions.classes, "Normal", 11)
-    labels = [to_task_11(label) for label in predictions.labels]
+    labels = [task_class(11, label) for label in predictions.labels]
     assert found["task_11"]["confusion"] == confusion_matrix(labels, answers, TASK_11).tolist()
     exact = {key: found["scores"][key] for key in TASK_SCORES}
     assert found["task_12"]["scores"] == exact

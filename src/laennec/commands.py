@@ -190,12 +190,10 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def _check_patient(age: float | None, sex: str | None, position: str | None) -> None:
-    from laennec.patient import check_age, check_position, check_sex
+    from laennec.patient import Patient
 
     try:
-        check_age(age)
-        check_sex(sex)
-        check_position(position)
+        Patient(age, sex, position)
     except LaennecError as error:
         raise UsageError(str(error)) from error
 
