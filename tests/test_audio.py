@@ -1,5 +1,6 @@
 """Reading recordings: every format, every defect, and nothing but LaennecError for the rest."""
 
+import inspect
 import io
 import os
 import pickle
@@ -380,6 +381,8 @@ def test_one_byte_short_of_a_flac_file_costs_its_last_block_only() -> None:
 @pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\x01\0" + bytes(128)])
 def test_a_variable_bit_rate_mp3_without_frame_count_is_read_whole(loud_first: bool, tag: bytes) -> None:
     x = breath(80_000)
+    if "bitrate_mode" not in inspect.signature(soundfile.write).parameters:
+        pytest.skip("this version of soundfile writes no variable bit rate")
     x[:, slice(40_000, None) if loud_first else slice(40_000)] *= 0.01
     buffer = io.BytesIO()
     soundfile.write(buffer, x.T, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)

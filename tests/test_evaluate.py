@@ -130,6 +130,7 @@ def test_poor_quality_counts_in_neither_se_nor_sp():
     assert whole["macro_f1"] != part["macro_f1"]
 
 
+@pytest.mark.needs("matplotlib")
 @pytest.mark.parametrize("classes", [SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, ICBHI_CYCLES])
 def test_score_predictions_writes_everything(tmp_path, classes):
     write_predictions(tmp_path / "predictions.csv", made_up(classes))
@@ -190,6 +191,7 @@ def test_tables_show_scores_intervals_classes_and_counts():
     assert re.search(rf"^CAS & DAS .* {found['classes']['CAS & DAS']['f1']:.4f} ", text, re.MULTILINE)
 
 
+@pytest.mark.needs("matplotlib")
 def test_tables_and_picture_without_a_class_or_an_interval(tmp_path):
     predictions = made_up(SPRSOUND_EVENTS, n=6, patients=1)
     predictions = replace(predictions, labels=("Normal",) * 6)

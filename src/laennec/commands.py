@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Show = Callable[[Mapping[str, Any]], None]
 
 DEFAULT_FORMATS = "json,html"
-SHOWN_S = 600.0  # of a longer recording, pages and pictures show the beginning
 
 
 # --- analyze ------------------------------------------------------------------------------------------------
@@ -291,6 +290,7 @@ def _analysis(path: Path, job: Job) -> "tuple[Analysis, Recording | None]":
     from laennec.audio.recording import Recording
     from laennec.audio.stream import is_long
     from laennec.output.files import WITH_SOUND
+    from laennec.output.spectrogram import SHOWN_S
 
     if not is_long(path):
         recording = Recording.read(path)
@@ -351,9 +351,10 @@ def _progress() -> Iterator[Progress]:
     """Show a bar on stderr where that is a terminal; stdout is left alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal
-    ) as progress:
+    shown = console.is_terminal
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not shown)
+    # Before version 15, Rich ends a bar that is not shown by an empty line.
+    with progress if shown else nullcontext():
         yield progress
 
 
