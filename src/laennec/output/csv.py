@@ -1,12 +1,9 @@
 """Tables of events, of recordings, and of a folder."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from laennec.analyze.analysis import Analysis, RecordAnswer
-from laennec.annotations.write import span
+from laennec.annotations import rounded_span, table
 from laennec.output.summary import Summary
 
 CSV_DIGITS = 4
@@ -17,14 +14,14 @@ def to_csv(analysis: Analysis) -> str:
 
     Columns: ``recording, channel`` (from 0)``, start_s, end_s, label, probability, uncertain`` (true or
     false)``, presence`` (empty where not told), then the probability of each class under its name.
-    :func:`laennec.annotations.events.read_events` reads it.
+    :func:`laennec.annotations.read_events` reads it.
     """
     header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
     rows = (
         [
             analysis.name,
             event.channel,
-            *(f"{value:.{CSV_DIGITS}f}" for value in span(event, CSV_DIGITS)),
+            *(f"{value:.{CSV_DIGITS}f}" for value in rounded_span(event.start_s, event.end_s, CSV_DIGITS)),
             event.label,
             _share(event.probability),
             _flag(event.uncertain),
@@ -33,7 +30,7 @@ def to_csv(analysis: Analysis) -> str:
         ]
         for event in analysis.events
     )
-    return _table([*header, *analysis.labels], rows)
+    return table.write([*header, *analysis.labels], rows)
 
 
 def to_record_csv(analysis: Analysis) -> str:
@@ -60,7 +57,7 @@ def to_record_csv(analysis: Analysis) -> str:
         ]
         for channel, record in told
     )
-    return _table([*header, "rate_per_min", "rate_quality", *labels], rows)
+    return table.write([*header, "rate_per_min", "rate_quality", *labels], rows)
 
 
 def _share(value: float | None) -> str:
@@ -75,14 +72,6 @@ def _rate_cells(record: RecordAnswer) -> list[str]:
     if record.rate is None:
         return ["", ""]
     return ["" if record.rate.per_min is None else f"{record.rate.per_min:.1f}", record.rate.quality]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def to_summary_csv(summaries: Sequence[Summary]) -> str:
@@ -110,4 +99,4 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
         ]
         for row in summaries
     )
-    return _table([*header, "duration_s", *labels, "quality", "error"], rows)
+    return table.write([*header, "duration_s", *labels, "quality", "error"], rows)
