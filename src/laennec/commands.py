@@ -171,7 +171,7 @@ def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
 
 
 def _search(folder: Path) -> Iterator[Path]:
-    from laennec.challenge import AUDIO_SUFFIXES
+    from laennec.audio.suffixes import AUDIO_SUFFIXES
 
     def refuse(error: OSError) -> None:
         raise LaennecError(f"{error.filename}: cannot be read ({error.strerror})") from error
