@@ -19,7 +19,8 @@ from laennec.score.calibration import risk_at
 from laennec.score.confusion import predicted_classes
 from laennec.score.evaluation import score, score_detections
 from laennec.score.events_table import Detection
-from laennec.score.page import WORST, evaluation_page, render_evaluation, write_evaluation
+from laennec.score.page import evaluation_page, render_evaluation, write_evaluation
+from laennec.score.page_clips import WORST
 from laennec.score.predictions import Predictions
 from laennec.score.ranking import roc_auc
 
@@ -218,7 +219,7 @@ def test_groups_have_the_scores_of_their_clips(tmp_path: Path) -> None:
     low, high = told["intervals"]["challenge_score"]
     assert f"female {told['scores']['challenge_score']:.3f} {low:.3f} to {high:.3f}" in read
     assert "stethoscope" in read
-    assert "Not told by this data: position." in read
+    assert "Not in this data: position." in read
 
 
 def test_worst_clips_can_be_seen_and_heard(tmp_path: Path) -> None:
