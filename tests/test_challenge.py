@@ -12,7 +12,6 @@ from laennec.challenge import answers_of, metadata_of, record_answer_of, run
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.clips import LungModel
-from laennec.model.detector import load_detector
 from laennec.model.load import load_model
 from tiny_model import BIAS, RATE, tiny_model
 
@@ -116,7 +115,7 @@ def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) 
     with pytest.raises(LaennecError, match="the model tiny gives no answers for whole recordings"):
         run(22, folder, out, tiny)
     with pytest.raises(LaennecError, match="is for whole recordings; task 12 asks of events"):
-        run(12, folder, out, load_detector())
+        run(12, folder, out, load_model("recording"))
     with pytest.raises(LaennecError, match="nowhere: not a folder"):
         run(12, tmp_path / "nowhere", out, tiny)
     with pytest.raises(LaennecError, match="deeper: no audio file in it"):

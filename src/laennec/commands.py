@@ -202,12 +202,10 @@ def _check_patient(age: float | None, sex: str | None, position: str | None) -> 
 
 def _load(model: str | None, given: bool) -> Any:
     """Return the model that `analyze` would take, loaded once for all recordings."""
-    from laennec.model.detector import load_any, load_detector
-    from laennec.model.load import load_model
+    from laennec.model.card import RECORDING
+    from laennec.model.load import DEFAULT, load_model
 
-    if model is not None:
-        return load_any(model)
-    return load_model(None) if given else load_detector(None)
+    return load_model(model or (DEFAULT if given else RECORDING))
 
 
 def _analyze_one(path: Path, name: str, job: Job) -> int:

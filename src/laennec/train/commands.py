@@ -17,8 +17,8 @@ from laennec.datasets import splits, sprsound
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_json, write_text
 from laennec.model.clips import LungModel
-from laennec.model.detector import Detector, load_any
-from laennec.model.load import RUN_MODEL, shipped_models
+from laennec.model.detector import Detector
+from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.models.metadata import age_or_nan
 from laennec.score.evaluation import score_predictions
 from laennec.score.page import evaluation_page
@@ -293,7 +293,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     """Run a model file over annotated events and write predictions, figures and a page."""
     if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
         export(model)
-    lung_model = load_any(model)
+    lung_model = load_model(model)
     if isinstance(lung_model, Detector):
         if dataset not in (None, "sprsound"):
             raise UsageError(
