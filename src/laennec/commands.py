@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Show = Callable[[Mapping[str, Any]], None]
 
 DEFAULT_FORMATS = "json,html"
-SHOWN_S = 600.0  # of a longer recording, pages and pictures show the beginning
 
 
 # --- analyze ------------------------------------------------------------------------------------------------
@@ -172,7 +171,7 @@ def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
 
 
 def _search(folder: Path) -> Iterator[Path]:
-    from laennec.challenge import AUDIO_SUFFIXES
+    from laennec.audio.suffixes import AUDIO_SUFFIXES
 
     def refuse(error: OSError) -> None:
         raise LaennecError(f"{error.filename}: cannot be read ({error.strerror})") from error
@@ -190,12 +189,10 @@ def _search(folder: Path) -> Iterator[Path]:
 
 
 def _check_patient(age: float | None, sex: str | None, position: str | None) -> None:
-    from laennec.patient import check_age, check_position, check_sex
+    from laennec.patient import Patient
 
     try:
-        check_age(age)
-        check_sex(sex)
-        check_position(position)
+        Patient(age, sex, position)
     except LaennecError as error:
         raise UsageError(str(error)) from error
 
@@ -293,6 +290,7 @@ def _analysis(path: Path, job: Job) -> "tuple[Analysis, Recording | None]":
     from laennec.audio.recording import Recording
     from laennec.audio.stream import is_long
     from laennec.output.files import WITH_SOUND
+    from laennec.output.spectrogram import SHOWN_S
 
     if not is_long(path):
         recording = Recording.read(path)
@@ -353,9 +351,10 @@ def _progress() -> Iterator[Progress]:
     """Show a bar on stderr where that is a terminal; stdout is left alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal
-    ) as progress:
+    shown = console.is_terminal
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not shown)
+    # Before version 15, Rich ends a bar that is not shown by an empty line.
+    with progress if shown else nullcontext():
         yield progress
 
 

@@ -10,7 +10,7 @@ from laennec.audio.recording import Recording
 from laennec.audio.segment import cut
 from laennec.errors import LaennecError
 from laennec.output.html import data_uri, png, text
-from laennec.output.page import _wav
+from laennec.output.page_sound import wav
 from laennec.output.spectrogram import RANGE_DB, log_spectrogram
 from laennec.score.predictions import Predictions
 from laennec.score.text import plural
@@ -82,7 +82,7 @@ def _sound(clip: "pd.Series[Any]") -> str:
     level_db = level_db[::-2, columns]
     dark = np.clip((level_db - np.percentile(level_db, 99.7) + RANGE_DB) / RANGE_DB, 0, 1)
     picture = data_uri(png((255 * (1 - dark)).astype(np.uint8)), "image/png")
-    sound = data_uri(_wav(samples, rate, min(rate, RATE)), "audio/wav")
+    sound = data_uri(wav(samples, rate, min(rate, RATE)), "audio/wav")
     words = f"Spectrogram of {samples.size / rate:.1f} s"
     return (
         f'<img class="spectrogram" alt="{words}" title="{words}" src="{picture}">'

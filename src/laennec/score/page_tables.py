@@ -1,13 +1,12 @@
 """Tables of the evaluation page: scores, events, confusion matrices, classes, groups of patients."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from laennec.labels import ICBHI_CYCLES
+from laennec.labels import AGE_GROUPS, ICBHI_CYCLES, age_group
 from laennec.output.html import table, text
 from laennec.score.bootstrap import Patients, Score, over_patients
 from laennec.score.confusion import confusion_by_group, confusion_scores, predicted_classes
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 GROUPS = 12  # of one kind, at most; the rest is taken together
 # A score between two numbers is shown as a line; these two do not end at 1.
 NOT_SHARES = ("brier_score", "expected_calibration_error")
-AGES = ((2, "under 2 years"), (6, "2 to 5 years"), (13, "6 to 12 years"), (math.inf, "over 12 years"))
 NUMBERS = {  # columns set to the right
     *("value", "clips", "patients", "predicted", "Se", "Sp", "AS", "HS", "Score", "interval", "answered"),
     *("wrong", "least probability", "annotated", "found", "correct", "precision", "recall", "F1", "ROC AUC"),
@@ -179,7 +177,7 @@ def group_tables(predictions: Predictions, scores: Metrics, metadata: "pd.DataFr
     if metadata is None:
         return f"<section>{title}<p>No clips table was given, so the groups are not known.</p></section>"
     kinds = {
-        "Age": [_age(age) for age in metadata["age_years"]],
+        "Age": [age_group(age) or "" for age in metadata["age_years"]],
         "Sex": [_known(value) for value in metadata["sex"]],
         "Position": [_known(value) for value in metadata["location"]],
         "Device": [_known(value) for value in metadata["device"]],
@@ -202,17 +200,13 @@ def _known(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _age(age_years: Any) -> str:
-    return next((name for limit, name in AGES if age_years < limit), "")  # NaN is below nothing
-
-
 def _few(names: Sequence[str], kind: str) -> dict[str, npt.NDArray[np.bool_]]:
     """Return the clips of each group, ages by age, others by size, those not known last."""
     array = np.array(names)
     values, counts = np.unique(array[array != ""], return_counts=True)
     ordered = [str(value) for value in values[np.argsort(-counts, kind="stable")]]
     if kind == "Age":
-        ordered = [name for _, name in AGES if name in ordered]
+        ordered = [name for name in AGE_GROUPS if name in ordered]
     groups = {name: array == name for name in ordered[:GROUPS]}
     rest = {f"{len(ordered) - GROUPS} others": np.isin(array, ordered[GROUPS:]), "not known": array == ""}
     return groups | {name: mask for name, mask in rest.items() if mask.any()}
