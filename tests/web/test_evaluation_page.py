@@ -206,8 +206,8 @@ def test_groups_have_the_scores_of_their_clips(tmp_path: Path) -> None:
         ("18 to 64", 10, 1),
         ("not known", 10, 1),
     ):
-        assert re.search(rf"{name} [\d.–]+ (–|[\d.]+ to [\d.]+) [\d.]+ [\d.]+ {count} {patients}\b", read)
-    assert re.search(r"6 to 11 [\d.]+ – ", read)  # one patient: no interval
+        assert re.search(rf"{name} [\d.–]+ (–|[\d.]+ to [\d.]+) [\d.–]+ [\d.–]+ {count} {patients}\b", read)
+    assert re.search(r"6 to 11 [\d.–]+ – ", read)  # one patient: no interval
     female = [k for k, subject in enumerate(predictions.subjects) if int(subject[1:]) % 2 == 0]
     part = Predictions(
         *(
