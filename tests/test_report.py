@@ -22,7 +22,8 @@ from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.colours import label_colours, short_label
 from laennec.output.json import to_json, write_json
-from laennec.output.picture import assign_lanes, draw
+from laennec.output.lanes import assign_lanes
+from laennec.output.picture import draw
 from laennec.output.spectrogram import log_spectrogram
 from laennec.output.summary import Summary
 from laennec.output.text import print_summary, print_table

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from laennec.analyze import analyze
 from laennec.annotations.sprsound import parse_name
 from laennec.audio.recording import Recording
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
 from laennec.labels import (
@@ -42,7 +43,6 @@ from laennec.patient import Patient
 Model = str | os.PathLike[str] | LungModel | Detector | None
 Step = TypeVar("Step")
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 FILES_AT_ONCE = 64  # held in memory together
 
 

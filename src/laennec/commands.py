@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Show = Callable[[Mapping[str, Any]], None]
 
 DEFAULT_FORMATS = "json,html"
-SHOWN_S = 600.0  # of a longer recording, pages and pictures show the beginning
 
 
 # --- analyze ------------------------------------------------------------------------------------------------
@@ -172,7 +171,7 @@ def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
 
 
 def _search(folder: Path) -> Iterator[Path]:
-    from laennec.challenge import AUDIO_SUFFIXES
+    from laennec.audio.suffixes import AUDIO_SUFFIXES
 
     def refuse(error: OSError) -> None:
         raise LaennecError(f"{error.filename}: cannot be read ({error.strerror})") from error
@@ -291,6 +290,7 @@ def _analysis(path: Path, job: Job) -> "tuple[Analysis, Recording | None]":
     from laennec.audio.recording import Recording
     from laennec.audio.stream import is_long
     from laennec.output.files import WITH_SOUND
+    from laennec.output.spectrogram import SHOWN_S
 
     if not is_long(path):
         recording = Recording.read(path)
