@@ -272,7 +272,7 @@ def test_a_long_recording_is_heard_from_its_file_and_shown_by_its_beginning(
     write_sound(tmp_path / "long.wav", 0.2, 9.0)
     monkeypatch.setattr(ANALYZE, "analyze", seen)
     monkeypatch.setattr("laennec.audio.stream.LONG_S", 8.0)
-    monkeypatch.setattr("laennec.commands.SHOWN_S", 4.0)
+    monkeypatch.setattr("laennec.output.spectrogram.SHOWN_S", 4.0)
     out = tmp_path / "out"
     assert analyze_files([tmp_path / "long.wav"], model=model, out=out, formats="json,html,png") == 0
     assert sources == [tmp_path / "long.wav"]
