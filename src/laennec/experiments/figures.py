@@ -3,8 +3,8 @@
     python -m laennec.experiments.figures [--check]
 
 A table stands between ``<!-- figures: NAME -->`` and ``<!-- end -->``; NAME is one of `TABLES`. Without
-``--check`` the pages are written anew; with it nothing is written and the exit code is 1 if a table differs from
-its JSON.
+``--check`` the pages are written anew; with it nothing is written, and the exit code is 1 if a table differs
+from its JSON.
 """
 
 import argparse
