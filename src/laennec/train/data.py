@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from laennec.audio.recording import Recording
 from laennec.audio.segment import cut, fit_length, fit_parts, place
 from laennec.models.metadata import age_or_nan, position_index, sex_index
+from laennec.progress import track
 from laennec.score.predictions import Predictions
 from laennec.train.augment import Copy, time_stretch
 from laennec.train.features import CycleLogMel, EventLogMel
-from laennec.train.progress import track
 
 Batch = dict[str, Tensor]
 

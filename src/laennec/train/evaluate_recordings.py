@@ -13,12 +13,12 @@ from laennec.datasets import sprsound
 from laennec.errors import LaennecError
 from laennec.files import make_folder
 from laennec.model.detector import Detector
+from laennec.progress import track
 from laennec.score.events import Detection, Span, score_events, write_events
 from laennec.score.events import render_tables as render_detection
 from laennec.score.page import evaluation_page
 from laennec.score.predictions import render_tables, score_predictions, write_predictions
 from laennec.train.data import predictions
-from laennec.train.progress import track
 
 POOR = "Poor Quality"
 
