@@ -17,7 +17,7 @@ import numpy as np
 
 from laennec.analyze import analyze
 from laennec.audio.recording import Recording
-from laennec.model.detector import load_detector
+from laennec.model.load import load_model
 from laennec.simulate.other import other_sound
 
 RATE, SECONDS = 8000, 12.0
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--model", default="recording")
     asked = parser.parse_args()
-    model = load_detector(asked.model)
+    model = load_model(asked.model)
     print("| sound | refused | of | answered as |\n|---|---|---|---|")
     total = 0
     for name, make in SOUNDS.items():

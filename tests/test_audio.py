@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec.audio import stream
-from laennec.audio.quality import clipped_share, silent_share
+from laennec.audio import stream, survey
+from laennec.audio.clipping import clipped_share
+from laennec.audio.quality import silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
 from laennec.errors import LaennecError
@@ -129,7 +130,8 @@ def test_long_files_are_read_across_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     whole = {
         k: Recording.read(encoded(x, kind=k, subtype=None)).samples for k in ("WAV", "FLAC", "OGG", "MP3")
     }
-    monkeypatch.setattr(stream, "BLOCK_FRAMES", 777)
+    monkeypatch.setattr(stream, "BLOCK_LENGTH", 777)
+    monkeypatch.setattr(survey, "BLOCK_LENGTH", 777)
     monkeypatch.setattr(stream, "_SAMPLES_A_BYTE", 0)  # the array has to grow, too
     for kind, samples in whole.items():
         np.testing.assert_array_equal(
@@ -244,7 +246,7 @@ def test_a_failing_disk_is_named() -> None:
 
     for data in (encoded(breath(40_000)), wav(10 * pcm16(), data_size=0)):
         with pytest.raises(LaennecError, match="cannot be read: Input/output error"):
-            stream.decode(Failing(data), "disk")
+            list(stream.Decoder(Failing(data), "disk").blocks(8_000))
 
 
 def test_too_much_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from laennec.analyze import challenge
 from laennec.analyze.analysis import Analysis
 from laennec.analyze.challenge import answer_folder, answers_of, metadata_of, record_answer_of
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.clips import LungModel
-from laennec.model.detector import load_detector
 from laennec.model.load import load_model
 from tiny_model import BIAS, RATE, tiny_model
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) 
     with pytest.raises(LaennecError, match="the model tiny gives no answers for whole recordings"):
         answer_folder(22, folder, out, tiny)
     with pytest.raises(LaennecError, match="is for whole recordings; task 12 asks of events"):
-        answer_folder(12, folder, out, load_detector())
+        answer_folder(12, folder, out, load_model("recording"))
     with pytest.raises(LaennecError, match="nowhere: not a folder"):
         answer_folder(12, tmp_path / "nowhere", out, tiny)
     with pytest.raises(LaennecError, match="deeper: no audio file in it"):
@@ -179,7 +179,7 @@ def test_every_recording_of_a_folder_gets_a_class(
         told[path.name] = metadata
         return analyze(path, **metadata)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("laennec.analyze.challenge.analyze", heard)
+    monkeypatch.setattr(challenge, "analyze", heard)
     out = tmp_path / "out.json"
     with pytest.raises(LaennecError, match=r"1 of 4 files have no answer in .*broken\.wav: "):
         answer_folder(task, folder, out)

@@ -7,27 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from laennec import LaennecError, analyze, load_model
+from laennec import analyze, load_model
 from laennec.analyze.analysis import Event, RecordAnswer
 from laennec.analyze.decode import find_events, frame_worth
-from laennec.analyze.events import families
+from laennec.analyze.events import families, label_spans
 from laennec.analyze.listener import Listener
 from laennec.analyze.recording import Stretch, record_answer, summary_answer
 from laennec.audio.recording import Recording
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.model.clips import LungModel
-from laennec.model.detector import Detector, load_any, load_detector
+from laennec.model.card import EventRule
+from laennec.model.detector import Detector
 from laennec.model.probability import calibrated
-from laennec.model.recording_card import EventRule, read_recording_card
 from laennec.simulate import demo_recordings
 from laennec.simulate.other import other_sound
 
 RULE = EventRule(edge_cost=1.0, shortest_s=0.0)
+FRAME_S = 0.05
 
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    return load_detector()
+    model = load_model("recording")
+    assert isinstance(model, Detector)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def test_the_events_found_are_worth_most_of_all_there_could_be() -> None:
     rng = np.random.default_rng(0)
     for _ in range(60):
         presence, worth = rng.normal(0, 2, (3, frames)), rng.normal(0, 2, (3, frames))
-        found, settled = find_events(worth, presence, RULE)
+        found, settled = find_events(worth, presence, RULE, FRAME_S)
         assert settled == frames
         best = max(total_worth(worth, presence, spans) for spans in every)
         assert total_worth(worth, presence, found) == pytest.approx(best)
@@ -140,12 +142,14 @@ def test_what_is_settled_early_is_what_is_found_at_the_end() -> None:
         presence = np.repeat(rng.normal(0, 2, (3, 40)), 3, axis=1) + rng.normal(0, 1, (3, 120))
         presence[1:, 1:] = np.minimum(presence[1:, 1:], presence[1:, :-1])
         worth = np.repeat(rng.normal(0, 1, (3, 40)), 3, axis=1)
-        whole, _ = find_events(worth, presence, RULE)
+        whole, _ = find_events(worth, presence, RULE, FRAME_S)
         found: list[tuple[int, int]] = []
         reached = 0
         for until in (*range(10 + trial % 7, 120, 10 + trial % 7), 120):
             last = until == 120
-            more, settled = find_events(worth[:, reached:until], presence[:, reached:until], RULE, last)
+            more, settled = find_events(
+                worth[:, reached:until], presence[:, reached:until], RULE, FRAME_S, last
+            )
             found += [(reached + a, reached + b) for a, b in more]
             reached += settled
         assert found == whole
@@ -155,9 +159,9 @@ def test_short_events_are_dropped_and_endless_ones_cut() -> None:
     presence, worth = np.zeros((3, 900)), np.full((3, 900), -5.0)
     worth[1, 100:104] = 5.0
     worth[0, 200:800] = 5.0
-    found, _ = find_events(worth, presence, replace(RULE, shortest_s=0.3))
+    found, _ = find_events(worth, presence, replace(RULE, shortest_s=0.3), FRAME_S)
     assert found == [(200, 400), (400, 600), (600, 800)]
-    kept, _ = find_events(worth, presence, replace(RULE, shortest_s=0.2))
+    kept, _ = find_events(worth, presence, replace(RULE, shortest_s=0.2), FRAME_S)
     assert kept[0] == (100, 104)
 
 
@@ -166,12 +170,14 @@ def test_a_wheeze_is_found_where_presence_is_low_but_the_class_is_clear() -> Non
     classes[0] = 4.0
     classes[SPRSOUND_EVENTS.index("Wheeze"), 40:60] = 12.0
     rule = EventRule()
-    found, _ = find_events(frame_worth(presence, classes, families(SPRSOUND_EVENTS), rule), presence, rule)
+    found, _ = find_events(
+        frame_worth(presence, classes, families(SPRSOUND_EVENTS), rule), presence, rule, FRAME_S
+    )
     assert found == [(40, 60)]
 
 
 def test_silence_has_no_frames_to_find_events_in() -> None:
-    assert find_events(np.zeros((3, 0)), np.zeros((3, 0)), RULE) == ([], 0)
+    assert find_events(np.zeros((3, 0)), np.zeros((3, 0)), RULE, FRAME_S) == ([], 0)
 
 
 # --- answers ------------------------------------------------------------------------------------------------
@@ -327,7 +333,7 @@ def relevance_drops(detector: Detector, samples: np.ndarray) -> list[tuple[float
             hide = np.zeros(values.size, bool)
             hide[cells] = True
             changed = masked(samples, detector, places, hide.reshape(values.shape))
-            (again,) = detector.label(changed, [(event.start_s, event.end_s)])
+            (again,) = label_spans(detector, changed, [(event.start_s, event.end_s)])
             p, q = event.probability, again.probabilities[event.label]
             results.append(float(np.log(p / (1 - p + 1e-9)) - np.log(q / (1 - q + 1e-9))))
         drops.append((results[0], results[1]))
@@ -349,31 +355,7 @@ def test_masking_what_is_marked_changes_the_answer_more_on_real_sound(
     assert (marked > rest).mean() > 0.6
 
 
-# --- files --------------------------------------------------------------------------------------------------
-
-
-def test_a_model_of_the_other_sort_is_told_apart() -> None:
-    with pytest.raises(LaennecError, match="for clips"):
-        load_detector("default")
-    with pytest.raises(LaennecError, match="whole recordings"):
-        load_model("recording")
-    assert isinstance(load_any("default"), LungModel)
-    assert isinstance(load_any("recording"), Detector)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "wrong"),
-    [
-        (None, "without Laennec's metadata"),
-        ("[]", "without Laennec's metadata"),
-        ('{"task": "event", "format": 1}', "for clips"),
-        ('{"task": "recording", "format": 99}', "format 99"),
-        ('{"task": "recording", "format": 1}', "wrong metadata"),
-    ],
-)
-def test_wrong_metadata_is_refused(metadata: str | None, wrong: str) -> None:
-    with pytest.raises(LaennecError, match=wrong):
-        read_recording_card(metadata)
+# --- given events and long files ----------------------------------------------------------------------------
 
 
 def test_given_boundaries_are_named_by_the_detector_too(detector: Detector) -> None:

@@ -11,19 +11,12 @@ from laennec.analyze.challenge import answers_of
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, to_task_11
 from laennec.score.confusion import confusion_matrix
-from laennec.score.predictions import (
-    SCORE_NAMES,
-    TASK_SCORES,
-    Predictions,
-    draw,
-    read_predictions,
-    render_tables,
-    score,
-    score_predictions,
-    task_scores,
-    write_predictions,
-)
+from laennec.score.evaluation import score, score_predictions
+from laennec.score.picture import draw
+from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.score.summary import evaluate
+from laennec.score.tasks import TASK_SCORES, shifted, task_scores
+from laennec.score.text import SCORE_NAMES, render_tables
 from laennec.version import __version__
 
 
@@ -218,6 +211,27 @@ def test_matplotlib_is_asked_for_only_when_drawing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(LaennecError, match=r"pip install \"laennec\[web\]\""):
         draw(score(made_up(), draws=5), tmp_path / "a.png")
+
+
+def test_the_tables_note_unknown_patients():
+    known = score(made_up(), draws=50)
+    unknown = score(replace(made_up(), subjects=("", "", *made_up().subjects[2:])), draws=50)
+    assert "Note: the patient of 2 of 120 clips is unknown" in render_tables(unknown)
+    assert "Note:" not in render_tables(known)
+    assert unknown["task_21"]["intervals"]["challenge_score"] is not None
+
+
+def test_a_shift_makes_normal_rarer_in_one_task_only_where_it_is_asked_for():
+    predictions = made_up(SPRSOUND_RECORDS)
+    alike = shifted(predictions, 0.0)
+    np.testing.assert_allclose(alike.probabilities, predictions.probabilities, atol=1e-15)
+    moved = shifted(predictions, np.where(np.arange(120) < 60, 0.0, 2.0))
+    np.testing.assert_allclose(moved.probabilities[:60], predictions.probabilities[:60], atol=1e-15)
+    odds = [p.probabilities[60:, 1] / p.probabilities[60:, 0] for p in (moved, predictions)]
+    np.testing.assert_allclose(odds[0], np.exp(2) * odds[1])
+    before, after = (task_scores(each, draws=0)["task_22"]["scores"] for each in (predictions, moved))
+    assert after["sensitivity"] >= before["sensitivity"]
+    assert after["specificity"] <= before["specificity"]
 
 
 def of_rows(classes, rows):

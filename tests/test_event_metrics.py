@@ -13,19 +13,10 @@ import pytest
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.bootstrap import patient_draws
-from laennec.score.events import (
-    COLUMNS,
-    SCORE_NAMES,
-    Detection,
-    event_scores,
-    ezhounet_counts,
-    frame_average_precision,
-    match_events,
-    read_events_table,
-    score_events,
-    validate,
-    write_events,
-)
+from laennec.score.evaluation import score_events
+from laennec.score.events import SCORE_NAMES, event_scores, ezhounet_counts, match_events, validate
+from laennec.score.events_table import COLUMNS, Detection, read_events_table, write_events
+from laennec.score.frames import frame_average_precision
 from laennec.score.ranking import average_precision
 
 N, W, C = "Normal", "Wheeze", "Fine Crackle"
@@ -232,11 +223,13 @@ def test_intervals_are_those_of_resampled_recordings():
 
 def test_without_patients_there_are_no_intervals():
     detections = made_up(10)
-    unknown = [replace(detections[0], subject=""), *detections[1:]]
-    found = scores_of(unknown)
-    assert found["bootstrap"]["no_interval"] == "the patient of 1 of 10 recordings is unknown"
+    found = scores_of([replace(detection, subject="") for detection in detections])
+    assert found["bootstrap"]["no_interval"] == "the patient of 10 of 10 recordings is unknown"
     assert set(found["intervals"].values()) == {None}
     assert found["scores"] == scores_of(detections)["scores"]
+    one = scores_of([replace(detections[0], subject=""), *detections[1:]])
+    assert one["bootstrap"]["note"].startswith("the patient of 1 of 10 recordings is unknown")
+    assert one["intervals"]["agnostic_f1"] is not None
     assert scores_of([replace(d, subject="p") for d in detections])["intervals"]["f1"] is None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.score.bootstrap import bootstrap_interval, patient_draws
+from laennec.score.bootstrap import Patients, Score, over_patients, patient_draws
 from laennec.score.calibration import (
     brier_score,
     expected_calibration_error,
@@ -225,7 +225,7 @@ def test_a_class_of_one_patient_gets_no_interval():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda s: ["", *s[1:]], "the patient of 1 of 50 clips is unknown"),
+        (lambda s: [""] * 50, "the patient of 50 of 50 clips is unknown"),
         (lambda s: ["a"] * 50, "only one patient"),
     ],
 )
@@ -239,14 +239,72 @@ def test_without_patients_there_are_scores_but_no_intervals(change, reason):
         bootstrap_difference(labels, rows, rows, change(subjects), SPRSOUND_EVENTS)
 
 
-def test_bootstrap_interval_of_any_score():
-    labels, rows, subjects = made_up(300)
-    group = np.unique(subjects, return_inverse=True)[1]
+def test_unknown_patients_count_as_one_and_are_noted():
+    labels, rows, subjects = made_up(200)
+    unknown = ["" if subject in ("p3", "p7") else subject for subject in subjects]
+    found = evaluate(labels, rows, unknown, SPRSOUND_EVENTS, draws=300)
+    assert found["subjects"] == 28
+    assert found["bootstrap"]["no_interval"] is None
+    count = unknown.count("")
+    assert found["bootstrap"]["note"] == (
+        f"the patient of {count} of 200 clips is unknown; they count as one patient's"
+    )
+    together = ["p3" if subject == "" else subject for subject in unknown]
+    named = evaluate(labels, rows, sorted_as(together, "p3", " "), SPRSOUND_EVENTS, draws=300)
+    assert found["intervals"] == named["intervals"]  # the draws are those of any other patient
+    assert "note" not in named["bootstrap"]
+    changes = bootstrap_difference(labels, rows, rows[::-1], unknown, SPRSOUND_EVENTS, draws=50)
+    assert changes["challenge_score"]["interval"] is not None
+
+
+def sorted_as(subjects, name, other):
+    """The same patients, one of them under a name that sorts elsewhere."""
+    return [other if subject == name else subject for subject in subjects]
+
+
+def test_one_unknown_patient_leaves_the_other_intervals_nearly_as_they_are():
+    labels, rows, subjects = made_up(2000, patients=100)
+    whole = evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["intervals"]["challenge_score"]
+    unknown = ["" if subject == "p5" else subject for subject in subjects]
+    one = evaluate(labels, rows, unknown, SPRSOUND_EVENTS)["intervals"]["challenge_score"]
+    assert one == pytest.approx(whole, abs=0.01)
+
+
+def confusions_of(n=300, patients=30):
+    labels, rows, subjects = made_up(n, patients)
+    group = Patients.of(subjects)
     predicted = predicted_classes(rows, SPRSOUND_EVENTS)
-    confusions = confusion_by_group(labels, predicted, group, 30, SPRSOUND_EVENTS)
-    interval = bootstrap_interval(confusions, macro_f1)
-    assert list(interval) == evaluate(labels, rows, subjects, SPRSOUND_EVENTS)["intervals"]["macro_f1"]
-    assert bootstrap_interval(confusions[:1], macro_f1) is None
+    confusions = confusion_by_group(labels, predicted, group.of_item, len(group), SPRSOUND_EVENTS)
+    return confusions, evaluate(labels, rows, subjects, SPRSOUND_EVENTS)
+
+
+def test_any_score_over_patients():
+    confusions, found = confusions_of()
+    score = over_patients(confusions, lambda drawn: {"f": macro_f1(drawn)})["f"]
+    assert score.interval == found["intervals"]["macro_f1"]
+    assert score.value == found["scores"]["macro_f1"]
+    assert score.n == 30
+    alone = over_patients(confusions[:1], lambda drawn: {"f": macro_f1(drawn)})["f"]
+    assert (alone.value is None, alone.interval) == (False, None)
+    without = over_patients(confusions, lambda drawn: {"f": macro_f1(drawn)}, draws=0)["f"]
+    assert without == Score(score.value, None, None, 30)
+
+
+def test_over_patients_by_multiplicity_is_the_same():
+    """A statistic of how often patients are drawn, and one of sums over them, see the same resamples."""
+    confusions, _ = confusions_of()
+    sums = over_patients(confusions, lambda drawn: {"f": macro_f1(drawn)}, seed=3)
+    times = over_patients(
+        len(confusions), lambda t: {"f": macro_f1(np.tensordot(t, confusions, axes=1))}, seed=3
+    )
+    assert sums == times
+
+
+def test_patients_are_summed():
+    patients = Patients.of(["b", "", "a", "b"])
+    assert patients.names.tolist() == ["", "a", "b"]
+    assert (len(patients), patients.known) == (3, 2)
+    assert patients.sums([[1, 2], [3, 4], [5, 6], [7, 8]]).tolist() == [[3, 4], [5, 6], [8, 10]]
 
 
 def test_paired_difference():
@@ -274,12 +332,10 @@ def test_paired_difference():
 def test_bootstrap_is_fast():
     labels, rows, subjects = made_up(3000, patients=250)
     predicted = predicted_classes(rows, SPRSOUND_EVENTS)
-    patients, group = np.unique(subjects, return_inverse=True)
+    patients = Patients.of(subjects)
     start = time.process_time()
-    confusions = confusion_by_group(labels, predicted, group, len(patients), SPRSOUND_EVENTS)
-    bootstrap_interval(
-        confusions, lambda drawn: confusion_scores(drawn, SPRSOUND_EVENTS)["total_score"], draws=2000
-    )
+    confusions = confusion_by_group(labels, predicted, patients.of_item, len(patients), SPRSOUND_EVENTS)
+    over_patients(confusions, lambda drawn: confusion_scores(drawn, SPRSOUND_EVENTS), draws=2000)
     assert time.process_time() - start < 1.0
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from laennec.cli import run
-from laennec.model.detector import load_detector
-from laennec.score.events import read_events_table
+from laennec.model.card import RecordingCard
+from laennec.model.load import load_model
+from laennec.score.events_table import read_events_table
 from laennec.train import detector as subject
 from laennec.train.detector import train_detector
 from laennec.train.recordings import Lesson
@@ -42,12 +43,13 @@ def test_every_patient_is_heard_by_a_network_that_never_met_them(trained: Path) 
 
 def test_what_is_reported_ships_in_the_card(trained: Path) -> None:
     told = json.loads((trained / "detector.json").read_text())
-    card = load_detector(trained / "recording.onnx").card
+    card = load_model(trained / "recording.onnx").card
+    assert isinstance(card, RecordingCard)
     assert card.metrics["event F, with class"] == pytest.approx(
         told["headline"]["event F, with class"], abs=1e-4
     )
-    assert 0 < card.lung_share < 1
-    assert set(card.task_shift) == {"21", "22"}
+    assert 0 < card.lung_threshold < 1
+    assert set(card.normal_shift) == {"21", "22"}
     assert "| event F, with class |" in (trained / "detector.md").read_text()
     assert (trained / "recording.md").exists()
 

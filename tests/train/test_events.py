@@ -9,7 +9,8 @@ import torch
 from laennec.audio.segment import place
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.models.event import EventNet
-from laennec.score.predictions import Predictions, score
+from laennec.score.evaluation import score
+from laennec.score.predictions import Predictions
 from laennec.simulate.other import ward_noise
 from laennec.train.augment import EventVariation, draw_event_variation, vary_events
 from laennec.train.data import read_windows

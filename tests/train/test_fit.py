@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
-from laennec.score.predictions import read_predictions, score
+from laennec.score.evaluation import score
+from laennec.score.predictions import read_predictions
 from laennec.train import fit as fitting
 from laennec.train.data import class_weights, cut_clips, read_waveforms, training_loader
 from laennec.train.decision import fit_temperature

@@ -9,8 +9,9 @@ import torch
 
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS
-from laennec.model.detector import load_detector
-from laennec.model.recording_card import OUTPUTS
+from laennec.model.card import OUTPUTS
+from laennec.model.detector import Detector
+from laennec.model.load import load_model
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
 from laennec.simulate.other import other_sound
 from laennec.train.detector import Said, load_said, refuse_other_plan, save_said
@@ -218,7 +219,8 @@ def test_it_learns_exports_and_is_read_back(front_end: RecordingLogMel, tmp_path
         "record_certain": 0.5,
         "lung_share": 0.5,
     }
-    detector = load_detector(export_recording(front_end, network, tmp_path / "r.onnx", told))
+    detector = load_model(export_recording(front_end, network, tmp_path / "r.onnx", told))
+    assert isinstance(detector, Detector)
     assert detector.card.edges_hz == tuple(row_edges_hz(front_end))
     assert "Research software" in (tmp_path / "r.md").read_text()
     wave = rng.standard_normal(50_000).astype(np.float32) * 0.05

@@ -17,9 +17,10 @@ from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.score.calibration import risk_at
 from laennec.score.confusion import predicted_classes
-from laennec.score.events import Detection, score_detections
+from laennec.score.evaluation import score, score_detections
+from laennec.score.events_table import Detection
 from laennec.score.page import WORST, evaluation_page, render_evaluation, write_evaluation
-from laennec.score.predictions import Predictions, score
+from laennec.score.predictions import Predictions
 from laennec.score.ranking import roc_auc
 
 VOID = {"meta", "link", "img", "br", "input", "path", "rect", "circle"}

@@ -143,12 +143,12 @@ def _provenance(
 
 def _model(model: Any, given: bool) -> "Detector | LungModel":
     """The model to use; where events or windows are given and nothing is named, the one for clips."""
-    from laennec.model.detector import load_any, load_detector
-    from laennec.model.load import load_model
+    from laennec.model.card import RECORDING
+    from laennec.model.load import DEFAULT, load_model
 
     if model is None:
-        return load_model(None) if given else load_detector(None)
-    return load_any(model) if isinstance(model, str | os.PathLike) else model
+        return load_model(DEFAULT if given else RECORDING)
+    return load_model(model) if isinstance(model, str | os.PathLike) else model
 
 
 def _told(
@@ -226,6 +226,8 @@ def _named(
     detector: "Detector", heard: "Recording", channel: int, boundaries: Sequence[Boundary]
 ) -> list[Event]:
     """Given events, each named from what lies within reach of it."""
+    from laennec.analyze.events import label_spans
+
     rate, frame = heard.sample_rate, detector.card.frame_samples
     reach = detector.card.reach_frames * frame
     events = []
@@ -233,7 +235,7 @@ def _named(
         start_s, end_s = max(0.0, boundary.start_s), min(boundary.end_s, heard.duration_s)
         first = max(0, round(start_s * rate) - reach) // frame * frame
         samples = heard.samples[channel, first : round(end_s * rate) + reach]
-        (event,) = detector.label(samples, [(start_s - first / rate, end_s - first / rate)], channel)
+        (event,) = label_spans(detector, samples, [(start_s - first / rate, end_s - first / rate)], channel)
         moved = event.relevance and replace(
             event.relevance,
             start_s=event.relevance.start_s + first / rate,

@@ -25,8 +25,9 @@ from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
 from laennec.labels import CHALLENGE_SPELLING, POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
+from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
-from laennec.model.detector import Detector, load_detector
+from laennec.model.detector import Detector
 from laennec.model.load import load_model
 from laennec.patient import OLDEST_YEARS
 from laennec.progress import track
@@ -155,12 +156,17 @@ def _recording_answers(
 ) -> Iterator[tuple[str, str]]:
     """Yield name and class of each recording; `unread` gets what is wrong with the others."""
     if model is None or isinstance(model, str | os.PathLike):
-        model = load_detector(model)
+        model = load_model(RECORDING if model is None else model)
     if not isinstance(model, Detector):
         raise LaennecError(
             f"the model {model.card.name} gives no answers for whole recordings; task {task} asks them"
         )
-    shift = model.card.task_shift.get(str(task), 0.0)
+    if set(model.card.records) != set(SPRSOUND_RECORDS):
+        raise LaennecError(
+            f"the model {model.card.name} predicts {', '.join(model.card.records)}; "
+            f"task {task} asks for {', '.join(SPRSOUND_RECORDS)}"
+        )
+    shift = model.card.normal_shift.get(str(task), 0.0)
     for path in track(paths, "answering"):
         try:
             record = analyze(path, model=model, **metadata_of(path.name)).record

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from laennec.model.recording_card import EventRule
+from laennec.model.card import EventRule
 
 PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
 LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
@@ -39,7 +39,11 @@ def frame_worth(
 
 
 def find_events(
-    worth: npt.NDArray[np.float64], presence: npt.NDArray[Any], rule: EventRule, last: bool = True
+    worth: npt.NDArray[np.float64],
+    presence: npt.NDArray[Any],
+    rule: EventRule,
+    frame_s: float,
+    last: bool = True,
 ) -> tuple[list[tuple[int, int]], int]:
     """Find the events that are worth most together (Viterbi's algorithm over pauses and families of events).
 
@@ -50,6 +54,8 @@ def find_events(
     presence : numpy.ndarray
         ``(3, frames)`` logits of presence, onset and offset.
     rule : EventRule
+    frame_s : float
+        Seconds from one frame to the next.
     last : bool
         Whether nothing follows. Otherwise only what no frame to come can change is found.
 
@@ -82,13 +88,15 @@ def find_events(
     if last:
         likeliest = max(range(len(inside)), key=inside.__getitem__)
         stopped = inside[likeliest] + rule.edge_weight * float(presence[2, -1]) - rule.edge_cost
-        return _spans_of(_path_back(came_from, likeliest if stopped > pause else PAUSE), rule), frames
+        return _spans_of(
+            _path_back(came_from, likeliest if stopped > pause else PAUSE), rule, frame_s
+        ), frames
     paths = np.stack([_path_back(came_from, state) for state in (*range(len(inside)), PAUSE)])
     differ = np.flatnonzero((paths != paths[0]).any(0))
     agreed = int(differ[0]) if differ.size else frames
     pauses = np.flatnonzero(paths[0][:agreed] == PAUSE)
     settled = int(pauses[-1]) if pauses.size else 0
-    return _spans_of(paths[0][:settled], rule), settled
+    return _spans_of(paths[0][:settled], rule, frame_s), settled
 
 
 def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np.int64]:
@@ -106,13 +114,13 @@ def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np
     return path
 
 
-def _spans_of(path: npt.NDArray[np.int64], rule: EventRule) -> list[tuple[int, int]]:
+def _spans_of(path: npt.NDArray[np.int64], rule: EventRule, frame_s: float) -> list[tuple[int, int]]:
     """Events of a path; one that is too short is dropped, one that is too long is cut."""
     stops = np.flatnonzero((path >= FIRST) | (path == PAUSE)).tolist() + [path.size]
     found: list[tuple[int, int]] = []
     for first, end in itertools.pairwise(stops):
-        if path[first] >= FIRST and (end - first) * rule.frame_s >= rule.shortest_s - 1e-9:
-            count = math.ceil((end - first) * rule.frame_s / LONGEST_EVENT_S)
+        if path[first] >= FIRST and (end - first) * frame_s >= rule.shortest_s - 1e-9:
+            count = math.ceil((end - first) * frame_s / LONGEST_EVENT_S)
             edges = np.linspace(first, end, count + 1).round().astype(int)
             found += [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
     return found

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from laennec.analyze.analysis import Event, Relevance
 from laennec.labels import EVENT_FAMILY
+from laennec.model.card import RecordingCard
+from laennec.model.detector import Detector
 from laennec.model.probability import Array, calibrated, sigmoid
-from laennec.model.recording_card import RecordingCard
 
 
 def families(labels: Sequence[str]) -> list[int]:
@@ -46,7 +47,7 @@ def named_event(
         dict(zip(card.labels, map(float, probabilities), strict=True)),
         channel,
         presence=None if frame_offset is None else presence,
-        uncertain=bool(probabilities[best] < card.event_certain),
+        uncertain=bool(probabilities[best] < card.event_abstain_below),
         relevance=Relevance(
             (offset + first) * card.frame_s,
             (offset + last) * card.frame_s,
@@ -54,6 +55,20 @@ def named_event(
             _relevance(evidence, best),
         ),
     )
+
+
+def label_spans(
+    detector: Detector, samples: Array, spans_s: Sequence[tuple[float, float]], channel: int = 0
+) -> list[Event]:
+    """Name the events at given boundaries in ``(samples,)`` at the model's rate, shorter than minutes."""
+    said = detector.run(samples)
+    frames = said["presence"].shape[-1]
+    events = []
+    for start_s, end_s in spans_s:
+        first = min(max(0, round(start_s / detector.card.frame_s)), frames - 1)
+        last = min(max(first + 1, round(end_s / detector.card.frame_s)), frames)
+        events.append(named_event(detector.card, said, (start_s, end_s), (first, last), channel, None))
+    return events
 
 
 def _relevance(evidence: npt.NDArray[np.float64], best: int) -> tuple[tuple[float, ...], ...]:

@@ -110,7 +110,7 @@ class Listener:
         offset = self._reached
         said = {name: value[..., offset - self._frame :] for name, value in self._said.items()}
         worth = frame_worth(said["presence"], class_logits(said), families(self.card.labels), self.card.rule)
-        found, settled = find_events(worth, said["presence"], self.card.rule, last)
+        found, settled = find_events(worth, said["presence"], self.card.rule, self.card.frame_s, last)
         for start, end in found:
             span_s = (
                 (offset + start) * self.card.frame_s,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from laennec.analyze.analysis import Event, RecordAnswer
 from laennec.analyze.rate import respiratory_rate
 from laennec.audio.quality import SILENT_RANGE, SILENT_SHARE
+from laennec.model.card import RecordingCard
 from laennec.model.probability import Array, calibrated
-from laennec.model.recording_card import RecordingCard
 
 STRETCH_S = 15.0  # what one answer is about; SPRSound's recordings, which it was learnt from, last 9 to 15 s
 SHORTEST_STRETCH_S = 5.0  # a shorter rest belongs to the stretch before
@@ -55,8 +55,8 @@ def answer_stretch(card: RecordingCard, said: Mapping[str, Array], start_s: floa
     refused = None
     if silent >= SILENT_SHARE:
         refused = "silent or mostly so"
-    elif kinds[0] < card.lung_share:
-        refused = f"sounds like {card.kinds[1 + int(kinds[1:].argmax())]}, not like a lung"
+    elif kinds[0] < card.lung_threshold:
+        refused = f"sounds like {card.sound_classes[1 + int(kinds[1:].argmax())]}, not like a lung"
     return Stretch(
         start_s,
         end_s,
@@ -78,7 +78,7 @@ def record_answer(
     lengths = np.array([s.length_s for s in stretches])
     refused = np.array([s.refused is not None for s in stretches])
     kinds = np.average([s.kinds for s in stretches], axis=0, weights=lengths)
-    told = dict(zip(card.kinds, map(float, kinds), strict=True))
+    told = dict(zip(card.sound_classes, map(float, kinds), strict=True))
     if lengths[refused].sum() > 0.5 * lengths.sum():
         why = Counter(s.refused for s in stretches if s.refused).most_common(1)[0][0]
         return RecordAnswer(None, None, {}, refused=why, kinds=told, channel=channel)
@@ -89,7 +89,7 @@ def record_answer(
         card.records[best],
         float(probabilities[best]),
         dict(zip(card.records, map(float, probabilities), strict=True)),
-        uncertain=bool(probabilities[best] < card.record_certain),
+        uncertain=bool(probabilities[best] < card.record_abstain_below),
         reasons=tuple(_reasons(card, stretches, events, card.records[best])),
         kinds=told,
         rate=respiratory_rate([event.start_s for event in events]),

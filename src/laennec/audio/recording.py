@@ -1,62 +1,150 @@
-"""A recording in memory, and what was noticed while reading it."""
+"""A recording: sound as a stream of blocks, or in memory, and what is wrong with it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from laennec.audio.containers import Source, opened
-from laennec.audio.quality import Finding, quality
+from laennec.audio import stream
+from laennec.audio.quality import Finding
 from laennec.audio.samples import (
     Array,
     as_float32,
     check_layout,
     counted,
-    mend_non_finite,
-    mend_scale,
+    divide_by_peak,
+    no_samples_left,
+    non_finite_repairs,
     resample,
+    resample_blocks,
+    set_non_finite_to_zero,
 )
-from laennec.audio.stream import decode, open_stream
+from laennec.audio.source import Origin, Source, locate
+from laennec.audio.survey import Survey, sound_findings, survey_block_length
 from laennec.errors import LaennecError
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Sound as it was recorded, and what was found out about it while reading.
+    """Sound as it was recorded, and what was noticed in one pass over it.
+
+    A recording is a stream of `blocks`; `samples` is all of them laid end to end. A short one is in memory, a
+    long one is decoded again whenever its blocks are asked for. Nothing else depends on the length.
 
     Attributes
     ----------
-    samples : numpy.ndarray
-        ``(channels, samples)`` float32 in [-1, 1]. A resampled recording may overshoot a little.
     sample_rate : int
         Hz, 4,000 to 192,000.
+    channels : int
+        1 to 64.
+    length : int
+        Samples of each channel.
     name : str
         File name without folder, or what the caller called it.
     repairs : tuple of str
-        What was mended in order to read it; empty for a sound file.
+        What was repaired in order to read it; empty for a sound file.
     warnings : tuple of Finding
         What is wrong with it and was left alone.
+    twins : dict of int to int
+        Each channel that equals an earlier one, and the first such.
+    silent_channels : tuple of int
+        Channels that are silent from beginning to end.
     """
 
-    samples: Array
     sample_rate: int
+    channels: int
+    length: int
     name: str = "recording"
     repairs: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
-
-    @property
-    def channels(self) -> int:
-        """Number of channels, 1 to 64."""
-        return int(self.samples.shape[0])
+    twins: dict[int, int] = field(default_factory=dict)
+    silent_channels: tuple[int, ...] = ()
+    _kept: Array | None = field(default=None, repr=False)
+    _origin: Origin | None = field(default=None, repr=False)
+    _divisor: float = field(default=1.0, repr=False)  # by which a long recording's samples are divided
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return float(self.samples.shape[1] / self.sample_rate)
+        return self.length / self.sample_rate
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all samples are held, so that no file is needed."""
+        return self._kept is not None
+
+    @cached_property
+    def samples(self) -> Array:
+        """``(channels, samples)`` float32 in [-1, 1]; a resampled recording may overshoot a little.
+
+        Raises
+        ------
+        LaennecError
+            If a long recording has more than 2**30 samples, or more than the memory can hold, or its file
+            has changed since it was opened.
+        """
+        if self._kept is not None:
+            return self._kept
+        if self.length * self.channels > stream.MAX_SAMPLES:
+            limit = f"{stream.MAX_SAMPLES:,} samples"
+            raise LaennecError(f"{self.name}: longer than {limit}; cut it into shorter files")
+        try:
+            samples = np.empty((self.channels, self.length), np.float32)
+        except MemoryError as error:
+            raise _too_long(self.name) from error
+        position = 0
+        for block in self.blocks():
+            samples[:, position : position + block.shape[1]] = block
+            position += block.shape[1]
+        return samples
+
+    def blocks(self, sample_rate: int | None = None, block_s: float = 10.0) -> Iterator[Array]:
+        """Yield the sound from its beginning, each time it is asked for.
+
+        Parameters
+        ----------
+        sample_rate : int, optional
+            Hz; the recording's own if not given.
+        block_s : float
+            Seconds decoded at a time; blocks at another sample rate may be a little longer or shorter.
+
+        Yields
+        ------
+        numpy.ndarray
+            ``(channels, samples)`` float32, not to be written to. Laid end to end they are ``samples``, or
+            ``resampled(sample_rate).samples``.
+
+        Raises
+        ------
+        LaennecError
+            If nothing is left at that sample rate, or the file has changed since the recording was opened.
+        """
+        wanted = self.sample_rate if sample_rate is None else sample_rate
+        if self.length * wanted / self.sample_rate < 0.5:
+            raise no_samples_left(self.length, self.sample_rate, wanted)
+        block_length = max(1, round(block_s * self.sample_rate))
+        if self._kept is not None:
+            own = _slices(self._kept, block_length)
+        else:
+            own = self._decoded_again(block_length)
+        return resample_blocks(own, self.sample_rate, wanted)
+
+    def _decoded_again(self, block_length: int) -> Iterator[Array]:
+        assert self._origin is not None
+        with stream.decoding(self._origin) as decoder:
+            for block in decoder.blocks(block_length, self.length):
+                set_non_finite_to_zero(block)
+                if self._divisor != 1:
+                    divide_by_peak(block, self._divisor)
+                yield block
+            if decoder.length != self.length:
+                raise LaennecError(f"{self.name}: has changed while it was read; read it again")
 
     @classmethod
-    def read(cls, source: Source, name: str | None = None, first_s: float | None = None) -> "Recording":
-        """Read a recording from a path, from bytes, or from an open binary file.
+    def open(cls, source: Source, name: str | None = None) -> "Recording":
+        """Open a recording: one pass over it, in constant memory.
 
         Parameters
         ----------
@@ -65,22 +153,33 @@ class Recording:
             decides, never the file name. An open file is read from where it stands to its end.
         name : str, optional
             What to call it in messages and reports; by default the file name, or "recording".
+
+        Raises
+        ------
+        LaennecError
+            If it cannot be read, is not audio, holds no samples or too many non-finite ones, has a sample
+            rate outside 4 to 192 kHz or more than 64 channels.
+        """
+        return _surveyed(locate(source, name))
+
+    @classmethod
+    def read(cls, source: Source, name: str | None = None, first_s: float | None = None) -> "Recording":
+        """Open a recording and read it whole.
+
+        Parameters
+        ----------
+        source, name
+            As for `open`.
         first_s : float, optional
             Read this much of its beginning only; what it lacks further on is then not noticed.
 
         Raises
         ------
         LaennecError
-            If it cannot be read, is not audio, holds no samples or mostly non-finite ones, has a sample rate
-            outside 4 to 192 kHz or more than 64 channels, or is longer than 2**30 samples.
+            As `open`, and if it is longer than 2**30 samples or the memory.
         """
-        if first_s is not None:
-            return _beginning(source, name, first_s)
-        with opened(source, name) as (stream, called):
-            try:
-                return checked_recording(*decode(stream, called))
-            except MemoryError as error:
-                raise LaennecError(f"{called}: too long for the memory of this computer") from error
+        recording = _surveyed(locate(source, name), first_s)
+        return recording if recording.in_memory else replace(recording, _kept=recording.samples, _origin=None)
 
     @classmethod
     def from_array(cls, samples: npt.ArrayLike, sample_rate: int, name: str = "recording") -> "Recording":
@@ -108,53 +207,118 @@ class Recording:
             )
         if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | np.integer):
             raise LaennecError(f"{name}: the sample rate must be a whole number of Hz, got {sample_rate!r}")
-        check_layout(int(sample_rate), 1 if array.ndim == 1 else array.shape[0], name)
+        sample_rate = int(sample_rate)
+        check_layout(sample_rate, 1 if array.ndim == 1 else array.shape[0], name)
         if array.size == 0:
             raise LaennecError(f"{name}: empty, it holds no samples")
-        return checked_recording(np.atleast_2d(as_float32(array, name)), int(sample_rate), name, [], [])
+        kept = np.atleast_2d(as_float32(array, name))
+        survey = Survey(len(kept), sample_rate)
+        for block in _slices(kept, survey_block_length(sample_rate)):
+            survey.add(block)
+        return _judged(survey, name, kept, None, [], [])
 
     def resampled(self, sample_rate: int) -> "Recording":
-        """Return the recording at another sample rate (Hz); itself where the rate is already that."""
+        """Return the recording at another sample rate (Hz), in memory; itself if the rate is already that."""
         if sample_rate == self.sample_rate:
             return self
-        return replace(
-            self, samples=resample(self.samples, self.sample_rate, sample_rate), sample_rate=sample_rate
-        )
+        samples = resample(self.samples, self.sample_rate, sample_rate)
+        return replace(self._holding(samples), sample_rate=sample_rate)
 
     def mono(self) -> "Recording":
         """Return the mean of the channels as one channel; itself where there is only one."""
         if self.channels == 1:
             return self
-        return replace(self, samples=self.samples.mean(axis=0, keepdims=True, dtype=np.float32))
+        mean = self.samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        silent = (0,) if len(self.silent_channels) == self.channels else ()
+        return replace(self._holding(mean), twins={}, silent_channels=silent)
 
     def channel(self, index: int) -> "Recording":
         """Return one channel, counted from 0, with the warnings that concern it."""
         if not 0 <= index < self.channels:
             raise LaennecError(f"{self.name}: no channel {index}, it has {counted(self.channels, 'channel')}")
+        one = self._holding(self.samples[index : index + 1])
         warnings = tuple(w for w in self.warnings if w.channel in (None, index))
-        return replace(self, samples=self.samples[index : index + 1], warnings=warnings)
+        silent = (0,) if index in self.silent_channels else ()
+        return replace(one, warnings=warnings, twins={}, silent_channels=silent)
+
+    def beginning(self, duration_s: float) -> "Recording":
+        """Return the first seconds in memory, with the repairs and warnings of the whole.
+
+        Parameters
+        ----------
+        duration_s : float
+            Rounded to the nearest sample, at least one. A recording that is not longer is returned itself.
+        """
+        wanted = max(1, round(duration_s * self.sample_rate))
+        if wanted >= self.length:
+            return self
+        if self._kept is not None:
+            return self._holding(self._kept[:, :wanted])
+        begun = replace(self, length=wanted)
+        return begun._holding(begun.samples)
+
+    def _holding(self, samples: Array) -> "Recording":
+        """Return the recording with other samples, which are in memory."""
+        channels, length = samples.shape
+        return replace(self, _kept=samples, _origin=None, _divisor=1.0, channels=channels, length=length)
 
 
-def _beginning(source: Source, name: str | None, first_s: float) -> Recording:
-    """The first seconds of a recording as one."""
-    with open_stream(source, name) as stream:
-        wanted = max(1, round(first_s * stream.sample_rate))
-        blocks: list[Array] = []
-        for block in stream.blocks():
-            blocks.append(block)
-            if sum(part.shape[1] for part in blocks) >= wanted:
-                break
-        if not blocks:
-            raise LaennecError(f"{stream.name}: empty, it holds no samples")
-        samples = np.concatenate(blocks, axis=1)[:, :wanted]
-        return checked_recording(samples, stream.sample_rate, stream.name, list(stream.repairs), [])
+def _surveyed(origin: Origin, first_s: float | None = None) -> Recording:
+    """Decode a recording, or its beginning, once, and name all that is wrong with it."""
+    try:
+        with stream.decoding(origin) as decoder:
+            most = None if first_s is None else max(1, round(first_s * decoder.sample_rate))
+            survey = Survey(decoder.channels, decoder.sample_rate)
+            kept = stream.decode(decoder, survey, most)
+            warnings = [] if survey.length == most else decoder.warnings()
+            repairs = decoder.repairs
+        return _judged(survey, origin.name, kept, origin, repairs, warnings)
+    except MemoryError as error:
+        raise _too_long(origin.name) from error
 
 
-def checked_recording(
-    samples: Array, sample_rate: int, name: str, repairs: list[str], warnings: list[Finding]
+def _judged(
+    survey: Survey,
+    name: str,
+    kept: Array | None,
+    origin: Origin | None,
+    repairs: list[str],
+    warnings: list[Finding],
 ) -> Recording:
-    """Mend non-finite and too large samples in place, look at the quality, make the recording."""
-    repairs = repairs + mend_non_finite(samples, name) + mend_scale(samples)
-    return Recording(
-        samples, sample_rate, name, tuple(repairs), tuple(warnings) + quality(samples, sample_rate)
+    """Make the recording that was surveyed; one above full scale is scaled and surveyed again."""
+    repairs = repairs + non_finite_repairs(survey.non_finite, survey.length, name)
+    peak = survey.peak
+    recording = Recording(
+        survey.sample_rate,
+        survey.channels,
+        survey.length,
+        name,
+        _kept=kept,
+        _origin=None if kept is not None else origin,
+        _divisor=max(1.0, peak),
     )
+    block_s = survey_block_length(survey.sample_rate) / survey.sample_rate
+    if peak > 1:
+        repairs.append(f"peak {peak:.6g} is above full scale: all samples divided by it")
+        if kept is not None:
+            divide_by_peak(kept, peak)
+        survey = Survey(survey.channels, survey.sample_rate)
+        for block in recording.blocks(block_s=block_s):
+            survey.add(block)
+    findings = sound_findings(survey, lambda: recording.blocks(block_s=block_s))
+    silent = tuple(index for index, share in enumerate(survey.silent_shares()) if share == 1)
+    return replace(
+        recording,
+        repairs=tuple(repairs),
+        warnings=(*warnings, *findings),
+        twins=survey.twins,
+        silent_channels=silent,
+    )
+
+
+def _slices(samples: Array, length: int) -> Iterator[Array]:
+    return (samples[:, start : start + length] for start in range(0, samples.shape[1], length))
+
+
+def _too_long(name: str) -> LaennecError:
+    return LaennecError(f"{name}: too long for the memory of this computer")

@@ -3,6 +3,7 @@
 Arrays are ``(channels, samples)``; time is the last axis.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ Array = npt.NDArray[np.float32]
 MIN_SAMPLE_RATE = 4_000  # Hz; the lowest rate in ICBHI 2017, and crackles reach 2 kHz
 MAX_SAMPLE_RATE = 192_000  # Hz; the highest rate of common sound cards
 MAX_CHANNELS = 64  # multi-channel chest arrays have 14 to 60 microphones
-MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be mended, a lost stretch of sound cannot
+MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be repaired, a lost stretch of sound cannot
 MAX_MAGNITUDE = 2.0**31  # full scale of 32-bit integers kept as floats; beyond it a number is no sample
-BLOCK_FRAMES = 2**16  # decoded at a time
+BLOCK_LENGTH = (
+    2**16
+)  # samples of each channel that are looked at together: they stay in the processor's cache
 
 
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
@@ -47,9 +50,7 @@ def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
         return samples
     length = samples.shape[-1] * to_rate / from_rate
     if length < 0.5:
-        raise LaennecError(
-            f"{counted(samples.shape[-1], 'sample')} at {from_rate} Hz leave none at {to_rate} Hz: too short"
-        )
+        raise no_samples_left(samples.shape[-1], from_rate, to_rate)
     import soxr  # here, since a recording already at its rate needs none of it
 
     rows = [soxr.resample(row, from_rate, to_rate) for row in samples.reshape(-1, samples.shape[-1])]
@@ -75,31 +76,62 @@ class Resampler:
         return [stream.resample_chunk(row, last) for stream, row in zip(self._streams, block, strict=True)]
 
 
-def mend_non_finite(samples: Array, name: str) -> list[str]:
-    """Set the few samples that are no numbers to zero; refuse a channel that has many."""
-    count, worst = 0, 0.0
-    for channel in samples:
-        wrong = ~(np.abs(channel) <= MAX_MAGNITUDE)  # NaN compares false
-        bad = int(np.count_nonzero(wrong))
-        if bad:
-            channel[wrong] = 0
-            count, worst = count + bad, max(worst, bad / channel.size)
+def no_samples_left(length: int, from_rate: int, to_rate: int) -> LaennecError:
+    """The error for a recording too short to be resampled."""
+    what = f"{counted(length, 'sample')} at {from_rate} Hz leave none at {to_rate} Hz"
+    return LaennecError(f"{what}: too short")
+
+
+def resample_blocks(blocks: Iterable[Array], from_rate: int, to_rate: int) -> Iterator[Array]:
+    """Change the sample rate of blocks ``(channels, samples)`` that follow each other.
+
+    Laid end to end, the results are what `resample` makes of the whole.
+    """
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    import soxr  # here, since a recording already at its rate needs none of it
+
+    streams: list[Any] = []
+    for block in blocks:
+        streams = streams or [soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32") for _ in block]
+        ready = np.stack([s.resample_chunk(row) for s, row in zip(streams, block, strict=True)])
+        if ready.size:
+            yield ready
+    if streams:
+        rest = np.stack([s.resample_chunk(np.zeros(0, np.float32), last=True) for s in streams])
+        if rest.size:
+            yield rest
+
+
+def set_non_finite_to_zero(samples: Array) -> npt.NDArray[np.int64]:
+    """Set samples that are no numbers, or beyond any full scale, to zero in place; count them by channel."""
+    wrong = ~(np.abs(samples) <= MAX_MAGNITUDE)  # NaN compares false
+    samples[wrong] = 0
+    return np.asarray(np.count_nonzero(wrong, axis=1), np.int64)
+
+
+def non_finite_repairs(counts: npt.NDArray[np.int64], length: int, name: str) -> list[str]:
+    """Describe how many samples of each channel were set to zero; refuse a channel that lost too many.
+
+    Raises
+    ------
+    LaennecError
+        If more than `MAX_NON_FINITE_SHARE` of the `length` samples of a channel were.
+    """
+    count, worst = int(counts.sum()), float(counts.max()) / length
     if worst > MAX_NON_FINITE_SHARE:
         raise LaennecError(
-            f"{name}: {counted(count, 'sample')} of {samples.size:,} are NaN, infinite or beyond 2**31, "
-            f"up to {worst:.1%} of a channel; only {MAX_NON_FINITE_SHARE:.0%} may be set to zero"
+            f"{name}: {counted(count, 'sample')} of {len(counts) * length:,} are NaN, infinite or beyond "
+            f"2**31, up to {worst:.1%} of a channel; only {MAX_NON_FINITE_SHARE:.0%} may be set to zero"
         )
     return [f"{counted(count, 'NaN or infinite sample')} set to zero"] if count else []
 
 
-def mend_scale(samples: Array) -> list[str]:
-    """Divide by the peak where it is above full scale: the shape of the wave stays, its level is lost."""
-    peak = max(float(samples.max()), -float(samples.min()))
-    if peak <= 1.0:
-        return []
+def divide_by_peak(samples: Array, peak: float) -> None:
+    """Bring samples above full scale below it, in place: the shape of the wave stays, its level is lost."""
     samples /= np.float32(peak)
     np.clip(samples, -1.0, 1.0, out=samples)  # the quotient may round to just above 1
-    return [f"peak {peak:.6g} is above full scale: all samples divided by it"]
 
 
 def as_float32(array: npt.NDArray[Any], name: str) -> Array:

@@ -1,37 +1,35 @@
-"""Decoding: a recording read whole, or block by block in constant memory."""
+"""Decoding: a recording block by block, in constant memory; what is short is kept."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soundfile
 
-from laennec.audio.containers import (
-    UNKNOWN_FRAMES,
-    Input,
-    Source,
-    error_reason,
-    missing_audio,
-    open_sound,
-    opened,
-    read_riff,
-)
-from laennec.audio.quality import Finding, channel_findings, clipped_share, silent_share
-from laennec.audio.samples import BLOCK_FRAMES, Array, check_layout, counted, mend_non_finite, mend_scale
+from laennec.audio.containers import UNKNOWN_LENGTH, missing_audio, open_sound
+from laennec.audio.quality import Finding
+from laennec.audio.riff import read_riff
+from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
+from laennec.audio.source import Input, Origin, Source
+from laennec.audio.survey import Survey, survey_block_length
 from laennec.errors import LaennecError
+
+if TYPE_CHECKING:
+    from laennec.audio.recording import Recording
 
 MAX_SAMPLES = (
     2**30
 )  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to more than the memory
-LONG_S = 600.0  # from here on a file is heard block by block; ten minutes at 48 kHz are 115 MB
-_MOST_REPAIRS = 20  # named of a long recording
+KEPT_SAMPLES = (
+    2**25
+)  # 128 MiB as float32: ten minutes at 48 kHz, 70 at 8 kHz; longer recordings are decoded anew
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
 
-class Stream:
-    """A recording read block by block, in constant memory, mended and judged as `Recording.read` does.
+class Decoder:
+    """One pass over a sound file, from its header to its end or its first error.
 
     Attributes
     ----------
@@ -39,75 +37,153 @@ class Stream:
     sample_rate : int
         Hz.
     channels : int
+    claimed_length : int
+        Samples of each channel that the header promises; `UNKNOWN_LENGTH` or more if it does not say.
+    length : int
+        Samples of each channel decoded so far.
     repairs : list of str
-        So far.
+        Of the header.
     """
 
-    def __init__(self, sound: soundfile.SoundFile, name: str, repairs: list[str]) -> None:
-        self.name, self.repairs = name, repairs
-        self.sample_rate, self.channels = int(sound.samplerate), int(sound.channels)
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self.name, self.length = name, 0
+        self._source = Input(stream)
+        if self._source.size == 0:
+            raise LaennecError(f"{name}: empty, the file has 0 bytes")
+        self._riff = read_riff(self._source)
+        self.repairs = self._riff.repairs() if self._riff else []
+        self._failure: soundfile.SoundFileError | None = None
+        self._sound = open_sound(self._source, self._riff, self.repairs, name)
+        self.sample_rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
+        told = self._source.stated_size == self._source.size
+        self.claimed_length = int(self._sound.frames) if told else UNKNOWN_LENGTH
         check_layout(self.sample_rate, self.channels, name)
-        self._sound = sound
-        self._read = 0
-        self._clipped, self._silent = np.zeros(self.channels), np.zeros(self.channels)
-        self._failure = ""
 
     @property
-    def duration_s(self) -> float:
-        """Seconds read so far."""
-        return self._read / self.sample_rate
+    def likely_length(self) -> int:
+        """Samples of each channel to expect, at most as many as a file of this size may hold."""
+        believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
+        return min(self.claimed_length, believable)
+
+    def blocks(self, block_length: int, most: int | None = None) -> Iterator[Array]:
+        """Yield ``(channels, block_length)`` float32, the last one shorter; `most` samples in all."""
+        end = self.claimed_length if most is None else min(most, self.claimed_length)
+        while self.length < end and self._failure is None:
+            block = self._decoded(min(block_length, end - self.length))
+            if not len(block):
+                break
+            self.length += len(block)
+            yield np.ascontiguousarray(block.T)
+        if self._source.errors:
+            reason = self._source.errors[0].strerror or self._source.errors[0]
+            raise LaennecError(f"{self.name}: cannot be read: {reason}")
+
+    def _decoded(self, length: int) -> Array:
+        """The next ``(length, channels)``; fewer where the sound ends, or cannot be decoded further."""
+        block = np.empty((length, self.channels), np.float32)
+        filled = 0
+        while filled < length and self._failure is None:
+            try:
+                count = len(self._sound.read(length - filled, out=block[filled:]))
+            except soundfile.SoundFileError as error:
+                self._failure = error
+                count = self._count_before_error(self.length + filled, length - filled)
+            if count == 0:
+                break
+            filled += count
+        return block[:filled]
+
+    def _count_before_error(self, position: int, limit: int) -> int:
+        """Samples of each channel that libsndfile had decoded of a block when it failed."""
+        try:
+            return min(max(0, int(self._sound.tell()) - position), limit)
+        except soundfile.SoundFileError:
+            return 0
+
+    def warnings(self) -> list[Finding]:
+        """Name what the file promises and does not hold, and what was not read; after the last block."""
+        truncated = missing_audio(
+            self._source, self._riff, self.length, self.claimed_length, self.sample_rate, self._failure
+        )
+        if self.length == 0:
+            why = f" ({truncated})" if truncated else ""
+            raise LaennecError(f"{self.name}: empty, it holds no samples{why}")
+        warnings = [truncated] if truncated else []
+        if self._riff and self._riff.unread:
+            unread = f"{counted(self._riff.unread, 'byte')} after the audio belong to no chunk: not read"
+            warnings.append(Finding("unread", unread))
+        return warnings
+
+    def close(self) -> None:
+        self._sound.close()
+
+
+@contextmanager
+def decoding(origin: Origin) -> Iterator[Decoder]:
+    """Open a sound file for one pass over it."""
+    with origin.opened() as stream:
+        decoder = Decoder(stream, origin.name)
+        try:
+            yield decoder
+        finally:
+            decoder.close()
+
+
+def decode(decoder: Decoder, survey: Survey, most: int | None = None) -> Array | None:
+    """Decode and survey a recording to its end; return its samples if they are few enough to be kept.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    survey : Survey
+        Takes in every block, and repairs it.
+    most : int, optional
+        Samples of each channel to stop after.
+    """
+    channels, keepable = decoder.channels, min(KEPT_SAMPLES, MAX_SAMPLES) // decoder.channels
+    expected = decoder.likely_length if most is None else min(most, decoder.likely_length)
+    surely_long = expected > keepable and decoder.claimed_length < UNKNOWN_LENGTH
+    samples = None if surely_long else np.empty((channels, min(expected, keepable)), np.float32)
+    for block in decoder.blocks(survey_block_length(decoder.sample_rate), most):
+        if samples is not None and decoder.length > keepable:
+            samples = None
+        if samples is not None:
+            if decoder.length > samples.shape[1]:
+                more = min(samples.shape[1], keepable - samples.shape[1])
+                samples = np.concatenate([samples, np.empty((channels, more), np.float32)], axis=1)
+            kept = samples[:, survey.length : decoder.length]
+            kept[:] = block
+            block = kept
+        survey.add(block)
+    if samples is not None and survey.length < samples.shape[1]:
+        samples = samples[:, : survey.length].copy()
+    return samples
+
+
+LONG_S = 600.0  # what follows goes when `analyze` reads `Recording.blocks`
+
+
+class Stream:
+    """A recording opened to be read block by block."""
+
+    def __init__(self, recording: "Recording") -> None:
+        self._recording = recording
+        self.name, self.repairs = recording.name, list(recording.repairs)
+        self.sample_rate, self.channels = recording.sample_rate, recording.channels
+        self.duration_s = recording.duration_s
 
     def blocks(self, block_s: float = 10.0) -> Iterator[Array]:
-        """Yield ``(channels, samples)`` float32 to the end, or to where it cannot be decoded further."""
-        length = round(block_s * self.sample_rate)
-        while True:
-            try:
-                block = self._sound.read(length, dtype="float32", always_2d=True)
-            except soundfile.SoundFileError as error:
-                self._failure = error_reason(error)
-                return
-            if not len(block):
-                return
-            samples = np.ascontiguousarray(block.T)
-            for repair in mend_non_finite(samples, self.name) + mend_scale(samples):
-                if len(self.repairs) < _MOST_REPAIRS:
-                    self.repairs.append(repair)
-            self._read += samples.shape[1]
-            self._clipped += [clipped_share(channel) * channel.size for channel in samples]
-            self._silent += [silent_share(channel, self.sample_rate) * channel.size for channel in samples]
-            yield samples
+        return self._recording.blocks(block_s=block_s)
 
     def warnings(self) -> tuple[Finding, ...]:
-        """What is wrong with what was read."""
-        found = []
-        if self._failure:
-            message = f"truncated or damaged: decoded {self.duration_s:.3f} s ({self._failure})"
-            found.append(Finding("truncated", message))
-        for index in range(self.channels):
-            silent, clipped = (total[index] / max(1, self._read) for total in (self._silent, self._clipped))
-            found += channel_findings(index, self.channels, float(silent), float(clipped))
-        return tuple(found)
+        return self._recording.warnings
 
 
 @contextmanager
 def open_stream(source: Source, name: str | None = None) -> Iterator[Stream]:
-    """Open a recording to be read block by block.
+    from laennec.audio.recording import Recording
 
-    Raises
-    ------
-    LaennecError
-        As `Recording.read` does, but for its length.
-    """
-    with opened(source, name) as (stream, called):
-        given = Input(stream)
-        if given.size == 0:
-            raise LaennecError(f"{called}: empty, the file has 0 bytes")
-        riff = read_riff(given)
-        repairs = riff.repairs() if riff else []
-        with open_sound(given, riff, repairs, called) as sound:
-            yield Stream(sound, called, repairs)
-        if given.errors:
-            raise LaennecError(f"{called}: cannot be read: {given.errors[0].strerror or given.errors[0]}")
+    yield Stream(Recording.open(source, name))
 
 
 def is_long(source: Source) -> bool:
@@ -119,66 +195,3 @@ def is_long(source: Source) -> bool:
     except (soundfile.SoundFileError, OSError, ValueError, TypeError):
         return False
     return bool(facts.frames > LONG_S * facts.samplerate)
-
-
-def decode(stream: BinaryIO, name: str) -> tuple[Array, int, str, list[str], list[Finding]]:
-    """Decode a stream whole: samples, sample rate, name, repairs, warnings."""
-    source = Input(stream)
-    if source.size == 0:
-        raise LaennecError(f"{name}: empty, the file has 0 bytes")
-    riff = read_riff(source)
-    repairs = riff.repairs() if riff else []
-    with open_sound(source, riff, repairs, name) as sound:
-        sample_rate, channels = int(sound.samplerate), int(sound.channels)
-        claimed = int(sound.frames) if source.stated_size == source.size else UNKNOWN_FRAMES
-        check_layout(sample_rate, channels, name)
-        samples, failure = _read_samples(sound, claimed, source.size, name)
-    if source.errors:
-        raise LaennecError(f"{name}: cannot be read: {source.errors[0].strerror or source.errors[0]}")
-    frames = samples.shape[1]
-    truncated = missing_audio(source, riff, frames, claimed, sample_rate, failure)
-    if frames == 0:
-        raise LaennecError(f"{name}: empty, it holds no samples" + (f" ({truncated})" if truncated else ""))
-    warnings = [truncated] if truncated else []
-    if riff and riff.unread:
-        warnings.append(
-            Finding("unread", f"{counted(riff.unread, 'byte')} after the audio belong to no chunk: not read")
-        )
-    return samples, sample_rate, name, repairs, warnings
-
-
-def _read_samples(
-    sound: soundfile.SoundFile, claimed: int, size: int, name: str
-) -> tuple[Array, soundfile.SoundFileError | None]:
-    """Read to the end or the first error; memory follows what is there, not what a header claims."""
-    channels = sound.channels
-    block = np.empty((min(BLOCK_FRAMES, max(1, claimed)), channels), np.float32)
-    likely = max(BLOCK_FRAMES, size * _SAMPLES_A_BYTE // channels)
-    samples = np.empty((channels, min(claimed, likely)), np.float32)
-    position, failure = 0, None
-    while position < claimed and failure is None:
-        try:
-            count = len(sound.read(len(block), out=block))
-        except soundfile.SoundFileError as error:
-            failure = error
-            count = _count_before_error(sound, position, len(block))
-        if count == 0:
-            break
-        if (position + count) * channels > MAX_SAMPLES:
-            raise LaennecError(f"{name}: longer than {MAX_SAMPLES:,} samples; cut it into shorter files")
-        if position + count > samples.shape[1]:
-            more = np.empty((channels, min(claimed - samples.shape[1], samples.shape[1])), np.float32)
-            samples = np.concatenate([samples, more], axis=1)
-        samples[:, position : position + count] = block[:count].T
-        position += count
-    if position < samples.shape[1]:
-        samples = samples[:, :position].copy()
-    return samples, failure
-
-
-def _count_before_error(sound: soundfile.SoundFile, position: int, limit: int) -> int:
-    """Frames that libsndfile had decoded of a block when it failed."""
-    try:
-        return min(max(0, sound.tell() - position), limit)
-    except soundfile.SoundFileError:
-        return 0

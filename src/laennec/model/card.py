@@ -1,161 +1,420 @@
-"""The card of a clip model: what its file's metadata says."""
+"""The card of a model file: what its metadata says, checked, in types.
 
+One reader for every task. A field of a card is declared once, with the check that its entry must pass and,
+where the file's name for it is another, that name. ``docs/model-file.md`` is the contract.
+"""
+
+import dataclasses
+import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from laennec.errors import LaennecError
+from laennec.labels import EVENT_FAMILY
 
 FORMAT = 1  # of the metadata; files of a later format are refused
 METADATA_KEY = "laennec"
-INPUTS = {
+RECORDING = "recording"  # the task of models for whole recordings
+CLIP_TASKS = ("event", "cycle")
+INPUTS = {  # of a model for clips
     "waveform": "tensor(float)",
     "length": "tensor(int64)",
     "age_years": "tensor(float)",
     "sex": "tensor(int64)",
     "position": "tensor(int64)",
 }
-OUTPUT = "probabilities"
+OUTPUT = "probabilities"  # of a model for clips
+OUTPUTS = ("presence", "evidence", "context", "record", "kind")  # of a model for whole recordings
 CENTRE = "centre"  # a padding: silence on both sides of a clip, and of one that is too long, its middle
+PADDINGS = ("tile", "zero", "sample", CENTRE)
+LONGEST_SAMPLES = 2**30  # a clip, a frame or a reach of more is a mistake
+LARGEST_WEIGHT = 1e6  # of the rule of events, of a bias or a shift
+SHORTEST_HOP_S = 0.001
+
+Shape = tuple[int | None, ...]  # of an output; None: any length
+Check = Callable[[Any], Any]  # returns an entry in its type; ValueError says what is expected
+Kind = TypeVar("Kind")
 
 
-@dataclass(frozen=True)
+# --- checks -------------------------------------------------------------------------------------------------
+
+
+def entry(check: Check, key: str = "", **default: Any) -> Any:
+    """A field of a card: its check, the file's name for it where that differs, its default."""
+    return dataclasses.field(metadata={"check": check, "key": key}, **default)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text")
+    return value
+
+
+def filled_text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text that is not empty")
+    return value
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def words(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(w, str) and w.strip() for w in value):
+        raise ValueError("a list of words")
+    if len(set(value)) < len(value):
+        raise ValueError("distinct words")
+    return tuple(value)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("an object")
+    return value
+
+
+def one_of(*options: str) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in options:
+            raise ValueError(f"one of {', '.join(options)}")
+        return value
+
+    return check
+
+
+def whole(low: int, high: int) -> Check:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def number(low: float, high: float) -> Check:
+    def check(value: Any) -> float:
+        # NaN compares false; a whole number too large for a float compares exactly.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
+def numbers(low: float, high: float) -> Check:
+    check_one = number(low, high)
+
+    def check(value: Any) -> tuple[float, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"a list of numbers from {low:g} to {high:g}")
+        try:
+            return tuple(check_one(each) for each in value)
+        except ValueError as error:
+            raise ValueError(f"in it only {error}") from error
+
+    return check
+
+
+def numbers_by_name(low: float, high: float) -> Check:
+    check_one = number(low, high)
+
+    def check(value: Any) -> Mapping[str, float]:
+        try:
+            return {key: check_one(each) for key, each in mapping(value).items()}
+        except ValueError as error:
+            raise ValueError(f"an object of {error}") from error
+
+    return check
+
+
+PROBABILITY = number(0.0, 1.0)
+TEMPERATURE = number(1e-12, 1e12)
+SECONDS = number(0.0, 1e6)
+WEIGHT = number(-LARGEST_WEIGHT, LARGEST_WEIGHT)
+WEIGHTS = numbers(-LARGEST_WEIGHT, LARGEST_WEIGHT)
+
+
+# --- cards --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a model file says of itself: its metadata, checked.
+    """What every model file says of itself.
 
     Attributes
     ----------
     name : str
+    version : str
+        Of the Laennec that wrote the file.
+    task : str
+        ``event`` or ``cycle``: a clip of either; ``recording``: whole recordings.
     labels : tuple of str
-        Classes, in the order of the probabilities.
+        Classes of events, in the order of the outputs.
     normal : str
         The one of them that means normal breathing.
     sample_rate : int
-        Hz, of the waveform the graph takes.
+        Hz, of the waveform that the graph takes.
+    data, recipe, metrics : mapping
+        Training data with licence and citation; training settings; measured scores. Empty where unknown.
+    limits : str
+        What the model is not for.
+    """
+
+    name: str = entry(filled_text)
+    version: str = entry(text)
+    task: str = entry(one_of(*CLIP_TASKS, RECORDING), default="event")
+    labels: tuple[str, ...] = entry(words)
+    normal: str = entry(text)
+    sample_rate: int = entry(whole(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE))
+    data: Mapping[str, Any] = entry(mapping, default_factory=dict)
+    recipe: Mapping[str, Any] = entry(mapping, default_factory=dict)
+    metrics: Mapping[str, Any] = entry(mapping, default_factory=dict)
+    limits: str = entry(text, default="")
+
+    def __post_init__(self) -> None:
+        if self.normal not in self.labels:
+            raise ValueError(f"labels are {self.labels}; expected the normal one, {self.normal!r} among them")
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Types of the graph's inputs by name."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> Mapping[str, Shape]:
+        """Shapes of the graph's outputs by name; all are ``tensor(float)``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipCard(ModelCard):
+    """The card of a model for clips.
+
+    Attributes
+    ----------
     clip_samples : int
-        What the model hears of a clip: its first `clip_samples` samples, or those in its middle where
+        What the model takes of a clip: its first `clip_samples` samples, or those in its middle where
         `padding` is ``centre``; a shorter clip is filled up by `padding`, inside the graph.
     padding : str
-        ``tile``, ``zero`` or ``sample``, see `fit_length`; or ``centre``: silence on
-        both sides.
+        ``tile``, ``zero`` or ``sample``, see `fit_length`; or ``centre``: silence on both sides.
     sexes, positions : tuple of str
         Vocabularies of the metadata inputs; index 0 means "not known", 1 the first of these.
     temperature : float
         By which the logits were divided (Guo et al., "On calibration of modern neural networks", ICML 2017).
     window_s, hop_s : float
         Windows to cut a recording into when no event boundaries are given.
-    version : str
-        Of the Laennec that wrote the file.
-    task : str
-    data, recipe, metrics : mapping
-        Training data with licence and citation; training settings; measured scores. Empty where not told.
-    limits : str
-        What the model is not for.
     uses_metadata : bool
-        Whether age, sex and position change what it says; its graph takes them either way.
+        Whether age, sex and position change the probabilities; the graph takes them either way.
     """
 
-    name: str
-    labels: tuple[str, ...]
-    normal: str
-    sample_rate: int
-    clip_samples: int
-    padding: str
-    sexes: tuple[str, ...]
-    positions: tuple[str, ...]
-    temperature: float
-    window_s: float
-    hop_s: float
-    version: str
-    task: str = "event"
-    data: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    limits: str = ""
-    uses_metadata: bool = True
+    clip_samples: int = entry(whole(1, LONGEST_SAMPLES))
+    padding: str = entry(one_of(*PADDINGS))
+    sexes: tuple[str, ...] = entry(words)
+    positions: tuple[str, ...] = entry(words)
+    temperature: float = entry(TEMPERATURE)
+    window_s: float = entry(SECONDS)
+    hop_s: float = entry(SECONDS)
+    uses_metadata: bool = entry(flag, default=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not SHORTEST_HOP_S <= self.hop_s <= self.window_s <= self.clip_s + 1 / self.sample_rate:
+            raise ValueError(
+                f"window_s, hop_s: windows of {self.window_s} s every {self.hop_s} s, "
+                f"where a clip has {self.clip_s} s"
+            )
 
     @property
     def clip_s(self) -> float:
-        """Longest clip the model hears in full, in seconds."""
+        """Longest clip that the model takes in full, in seconds."""
         return self.clip_samples / self.sample_rate
 
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        return INPUTS
 
-def read_card(metadata: str, source: str = "model") -> ModelCard:
-    """Return the card that a file's metadata holds.
+    @property
+    def outputs(self) -> Mapping[str, Shape]:
+        return {OUTPUT: (None, len(self.labels))}
+
+
+@dataclass(frozen=True)
+class EventRule:
+    """How events are found: the highest-scoring sequence of pauses and events of each family.
+
+    Inside an event of normal breathing, a frame scores the logit of presence less `bias`. Inside one of
+    continuous or of discontinuous adventitious sounds, it scores `class_weight` times the margin of that
+    family's logits over the others, plus `class_presence` times the logit of presence, less `class_bias`:
+    such sounds are annotated where they are audible, which may be a part of a breath. Every beginning and
+    every end scores `edge_weight` times the logit of onset or offset there, less `edge_cost`.
+
+    Attributes
+    ----------
+    bias, edge_weight, edge_cost, class_weight, class_presence, class_bias : float
+    shortest_s : float
+        Shorter events are dropped.
+    """
+
+    bias: float = entry(WEIGHT, default=0.0)
+    edge_weight: float = entry(WEIGHT, default=1.0)
+    edge_cost: float = entry(WEIGHT, default=-1.0)
+    class_weight: float = entry(WEIGHT, default=0.3)
+    class_presence: float = entry(WEIGHT, default=0.3)
+    class_bias: float = entry(WEIGHT, default=0.6)
+    shortest_s: float = entry(SECONDS, default=0.25)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCard(ModelCard):
+    """The card of a model for whole recordings.
+
+    Attributes
+    ----------
+    records : tuple of str
+        Classes of a whole recording.
+    sound_classes : tuple of str
+        What a recording may sound like, the lung first.
+    frame_samples : int
+        Samples from one frame of the outputs to the next.
+    reach_frames : int
+        Frames to either side that an output depends on.
+    edges_hz : tuple of float
+        Edges of the rows of the evidence, rising.
+    rule : EventRule
+        How events are found.
+    event_temperature, record_temperature : float
+        Divide the logits.
+    event_bias, record_bias : tuple of float
+        Are then added, one a label, and undo what the class weights of the training's losses shifted.
+    event_abstain_below, record_abstain_below : float
+        Probability below which the model abstains: the prediction is uncertain.
+    lung_threshold : float
+        Probability of the lung among the sound classes, below which a segment is refused.
+    normal_shift : mapping of str to float
+        For the challenge's tasks ``"21"`` and ``"22"``: taken from the logarithm of the probability of Normal
+        before the likeliest is chosen, since their Score weighs classes otherwise than their frequency does.
+    """
+
+    records: tuple[str, ...] = entry(words)
+    sound_classes: tuple[str, ...] = entry(words, "kinds")
+    frame_samples: int = entry(whole(1, LONGEST_SAMPLES))
+    reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
+    edges_hz: tuple[float, ...] = entry(numbers(0.0, MAX_SAMPLE_RATE))
+    rule: EventRule = entry(lambda value: _read(EventRule, mapping(value), "rule."))  # noqa: RUF009 (a field)
+    event_temperature: float = entry(TEMPERATURE)
+    record_temperature: float = entry(TEMPERATURE)
+    event_bias: tuple[float, ...] = entry(WEIGHTS, default=())
+    record_bias: tuple[float, ...] = entry(WEIGHTS, default=())
+    event_abstain_below: float = entry(PROBABILITY, "event_certain")
+    record_abstain_below: float = entry(PROBABILITY, "record_certain")
+    lung_threshold: float = entry(PROBABILITY, "lung_share")
+    normal_shift: Mapping[str, float] = entry(numbers_by_name(-1e3, 1e3), "task_shift", default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = [label for label in self.labels if label not in EVENT_FAMILY]
+        if unknown:
+            raise ValueError(f"labels are {self.labels}; {unknown[0]!r} is of no known family")
+        if len(self.edges_hz) < 2 or any(low >= high for low, high in itertools.pairwise(self.edges_hz)):
+            raise ValueError(f"edges_hz is {self.edges_hz}; expected two or more, rising")
+        for what, bias, labels in (
+            ("event_bias", self.event_bias, self.labels),
+            ("record_bias", self.record_bias, self.records),
+        ):
+            if len(bias) not in (0, len(labels)):
+                raise ValueError(f"{what} has {len(bias)} numbers; expected {len(labels)}, one a label")
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return self.frame_samples / self.sample_rate
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        return {"waveform": INPUTS["waveform"]}
+
+    @property
+    def outputs(self) -> Mapping[str, Shape]:
+        shapes: tuple[Shape, ...] = (
+            (1, 3, None),
+            (1, len(self.labels), len(self.edges_hz) - 1, None),
+            (1, len(self.labels), None),
+            (1, 2 * len(self.records), None),
+            (1, len(self.sound_classes), None),
+        )
+        return dict(zip(OUTPUTS, shapes, strict=True))
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def read_card(metadata: str | None, source: str = "model") -> ClipCard | RecordingCard:
+    """Return the card that a file's metadata holds; its task decides of which kind.
 
     Parameters
     ----------
-    metadata : str
-        The JSON under the key ``laennec``.
+    metadata : str or None
+        The JSON under the key ``laennec``; None: the file has none.
     source : str
         What to call the file in messages.
 
     Raises
     ------
     LaennecError
-        If it is no JSON object, of a later format, or lacks an entry or has one of another kind.
+        If there is none, it is no JSON object, it is of a later format, or an entry is missing, of another
+        type, out of its range, or contradicts another one; the message names the entry.
     """
+    if metadata is None:
+        raise LaennecError(
+            f"{source}: an ONNX file without Laennec's metadata; `laennec export` writes files that have it"
+        )
     try:
-        told = json.loads(metadata)
+        entries = json.loads(metadata)
     except (ValueError, RecursionError) as error:
         raise LaennecError(f"{source}: its metadata is no JSON ({error})") from error
-    if not isinstance(told, dict):
+    if not isinstance(entries, dict):
         raise LaennecError(f"{source}: its metadata is no JSON object")
-    file_format = told.get("format")
-    if not isinstance(file_format, int) or file_format < 1:
-        raise LaennecError(f"{source}: its metadata names no format")
+    file_format = entries.get("format")
+    if isinstance(file_format, bool) or not isinstance(file_format, int) or file_format < 1:
+        raise LaennecError(f"{source}: its metadata names no format: format is {reprlib.repr(file_format)}")
     if file_format > FORMAT:
         raise LaennecError(
             f"{source}: a model file of format {file_format}, and this Laennec reads up to {FORMAT}; "
             "update it: pip install -U laennec"
         )
     try:
-        card = _card_of(told)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        what = f"no entry {error}" if isinstance(error, KeyError) else error
-        raise LaennecError(f"{source}: wrong metadata: {what}") from error
-    return card
+        if entries.get("task") == RECORDING:
+            return _read(RecordingCard, entries)
+        return _read(ClipCard, entries)
+    except ValueError as error:
+        raise LaennecError(f"{source}: wrong metadata: {error}") from error
 
 
-def _card_of(told: dict[str, Any]) -> ModelCard:
-    """Return the metadata's entries in their types; KeyError and ValueError say what is wrong."""
-    card = ModelCard(
-        name=str(told["name"]),
-        labels=_words(told, "labels"),
-        normal=str(told["normal"]),
-        sample_rate=int(told["sample_rate"]),
-        clip_samples=int(told["clip_samples"]),
-        padding=str(told["padding"]),
-        sexes=_words(told, "sexes"),
-        positions=_words(told, "positions"),
-        temperature=float(told["temperature"]),
-        window_s=float(told["window_s"]),
-        hop_s=float(told["hop_s"]),
-        version=str(told["version"]),
-        task=str(told.get("task", "event")),
-        data=dict(told.get("data") or {}),
-        recipe=dict(told.get("recipe") or {}),
-        metrics=dict(told.get("metrics") or {}),
-        limits=str(told.get("limits", "")),
-        uses_metadata=told.get("uses_metadata", True),
-    )
-    if not isinstance(card.uses_metadata, bool):
-        raise ValueError(f"uses_metadata is {card.uses_metadata!r}; expected true or false")
-    if len(set(card.labels)) != len(card.labels) or card.normal not in card.labels:
-        raise ValueError(f"labels are {card.labels}; expected distinct ones, {card.normal!r} among them")
-    if not MIN_SAMPLE_RATE <= card.sample_rate <= MAX_SAMPLE_RATE or card.clip_samples < 1:
-        raise ValueError(f"clips of {card.clip_samples} samples at {card.sample_rate} Hz")
-    if not (0 < card.hop_s <= card.window_s <= card.clip_s + 1 / card.sample_rate):
-        raise ValueError(
-            f"windows of {card.window_s} s every {card.hop_s} s, where a clip has {card.clip_s} s"
-        )
-    return card
+def _read(kind: type[Kind], entries: Mapping[str, Any], prefix: str = "") -> Kind:
+    """Make a card of the entries that its fields name; others are left alone. ValueError names an entry.
 
-
-def _words(told: dict[str, Any], name: str) -> tuple[str, ...]:
-    words = told[name]
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"{name} is {words!r}; expected a list of words")
-    return tuple(words)
+    An optional entry may be null, which says as much as leaving it out.
+    """
+    values = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        key = field.metadata["key"] or field.name
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if key not in entries and required:
+            task = entries.get("task", "event")
+            raise ValueError(f"no entry {prefix + key!r}, which a model of task {task!r} has")
+        if key not in entries or (entries[key] is None and not required):
+            continue
+        try:
+            values[field.name] = field.metadata["check"](entries[key])
+        except ValueError as error:
+            if str(error).startswith(f"{key}."):
+                raise
+            raise ValueError(f"{prefix + key} is {reprlib.repr(entries[key])}; expected {error}") from error
+    return kind(**values)

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
 from laennec.errors import LaennecError
-from laennec.model.card import OUTPUT, ModelCard
-from laennec.model.session import first_line, runtime_errors
+from laennec.model.card import OUTPUT, ClipCard
+from laennec.model.session import Graph
 from laennec.patient import check_age, check_position, check_sex
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 Array = npt.NDArray[np.float32]
 BATCH_CLIPS = 8  # more are no faster on a processor, and memory grows with them
@@ -25,22 +22,27 @@ SUM_TOLERANCE = 1e-3  # of the probabilities of a clip, from 1
 
 @dataclass(frozen=True, eq=False)
 class LungModel:
-    """A model file, ready to run.
+    """A model file for clips, ready to run. It can be pickled.
 
     Attributes
     ----------
-    card : ModelCard
+    card : ClipCard
         What the file says of itself.
-    sha256 : str
-        Of the file, 64 hexadecimal digits: names the model in every result.
-    source : str
-        The file's path, for messages.
+    graph : Graph
     """
 
-    card: ModelCard
-    sha256: str
-    source: str
-    _session: "onnxruntime.InferenceSession" = field(repr=False)
+    card: ClipCard
+    graph: Graph = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, 64 hexadecimal digits: names the model in every result."""
+        return self.graph.sha256
+
+    @property
+    def source(self) -> str:
+        """The file's path, for messages."""
+        return self.graph.source
 
     def predict(
         self,
@@ -129,16 +131,17 @@ class LungModel:
 
     def _run(self, inputs: dict[str, npt.NDArray[Any]]) -> Array:
         """Run one batch and check that what comes out is what the contract says."""
-        try:
-            found: Array = np.asarray(self._session.run([OUTPUT], inputs)[0])
-        except runtime_errors() as error:
-            raise LaennecError(f"{self.source}: the model failed ({first_line(error)})") from error
+        probabilities: Array
+        (probabilities,) = self.graph.run([OUTPUT], inputs)
         expected = (inputs["length"].size, len(self.card.labels))
-        if found.shape != expected:
-            raise LaennecError(f"{self.source}: the model gave {found.shape} probabilities, not {expected}")
-        if not (np.all(found >= -SUM_TOLERANCE) and np.all(np.abs(found.sum(axis=1) - 1) <= SUM_TOLERANCE)):
+        if probabilities.shape != expected:
+            raise LaennecError(
+                f"{self.source}: the model gave {probabilities.shape} probabilities, not {expected}"
+            )
+        sums = probabilities.sum(axis=1)
+        if not (np.all(probabilities >= -SUM_TOLERANCE) and np.all(np.abs(sums - 1) <= SUM_TOLERANCE)):
             raise LaennecError(f"{self.source}: the model gave probabilities that do not sum to 1")
-        return found
+        return probabilities
 
 
 def _as_clips(waveforms: Sequence[npt.ArrayLike] | npt.NDArray[Any]) -> list[npt.ArrayLike]:

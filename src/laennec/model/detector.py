@@ -1,119 +1,70 @@
-"""A model for whole recordings, ready to run."""
+"""A model for whole recordings, ready to run: the sound of a channel in, the outputs of every frame out."""
 
-import hashlib
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from laennec.analyze.analysis import Event
-from laennec.analyze.events import named_event
 from laennec.errors import LaennecError
+from laennec.model.card import OUTPUTS, RecordingCard
 from laennec.model.probability import Array
-from laennec.model.recording_card import (
-    OUTPUTS,
-    RECORDING,
-    OtherModelError,
-    RecordingCard,
-    read_recording_card,
-)
-
-if TYPE_CHECKING:
-    import onnxruntime
-
-    from laennec.model.clips import LungModel
+from laennec.model.session import Graph, fits
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A model file for recordings, ready to run.
+    """A model file for recordings, ready to run. It can be pickled.
 
     Attributes
     ----------
     card : RecordingCard
-    sha256 : str
-        Of the file.
-    source : str
-        Its path, for messages.
+        What the file says of itself.
+    graph : Graph
     """
 
     card: RecordingCard
-    sha256: str
-    source: str
-    _session: "onnxruntime.InferenceSession" = field(repr=False)
+    graph: Graph = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, 64 hexadecimal digits: names the model in every result."""
+        return self.graph.sha256
+
+    @property
+    def source(self) -> str:
+        """The file's path, for messages."""
+        return self.graph.source
 
     def run(self, samples: Array) -> dict[str, Array]:
-        """What the graph says of a piece ``(samples,)``: `OUTPUTS`, each with time as its last axis."""
-        from laennec.model.session import first_line, runtime_errors
+        """The graph's outputs for one piece of sound.
 
-        try:
-            found = self._session.run(list(OUTPUTS), {"waveform": samples[None]})
-        except runtime_errors() as error:
-            raise LaennecError(f"{self.source}: the model failed ({first_line(error)})") from error
-        if not all(np.isfinite(value).all() for value in found):
-            raise LaennecError(f"{self.source}: the model gave what is no number")
-        return {name: value[0] for name, value in zip(OUTPUTS, found, strict=True)}
+        Parameters
+        ----------
+        samples : numpy.ndarray
+            ``(samples,)`` float32 at the card's sample rate.
 
-    def label(self, samples: Array, spans_s: Sequence[tuple[float, float]], channel: int = 0) -> list[Event]:
-        """Name the events at given boundaries in ``(samples,)`` at the model's rate, shorter than minutes."""
-        if samples.size == 0 or not spans_s:
-            return []
-        said = self.run(samples)
-        frames = said["presence"].shape[-1]
-        events = []
-        for start_s, end_s in spans_s:
-            first = min(max(0, round(start_s / self.card.frame_s)), frames - 1)
-            last = min(max(first + 1, round(end_s / self.card.frame_s)), frames)
-            events.append(named_event(self.card, said, (start_s, end_s), (first, last), channel, None))
-        return events
+        Returns
+        -------
+        dict
+            Each of `OUTPUTS` without the graph's first axis; time, in frames, is the last axis.
 
-
-def load_detector(path_or_name: str | os.PathLike[str] | None = None, *, threads: int = 1) -> Detector:
-    """Read a model file for recordings.
-
-    Parameters
-    ----------
-    path_or_name : path or str, optional
-        An ``.onnx`` file, a run folder that holds one, or the name of one that ships; by default
-        ``recording``.
-    threads : int
-        As for :func:`laennec.load_model`.
-
-    Raises
-    ------
-    LaennecError
-        If there is no such file, or it is no model for recordings.
-    """
-    from laennec.model.card import METADATA_KEY
-    from laennec.model.load import model_path
-    from laennec.model.session import open_session
-
-    path = model_path(path_or_name, RECORDING)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
-    session = open_session(content, str(path), threads)
-    card = read_recording_card(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), str(path))
-    outputs = {node.name for node in session.get_outputs()}
-    if not set(OUTPUTS) <= outputs:
-        raise LaennecError(f"{path}: the model gives {', '.join(sorted(outputs))}, not {', '.join(OUTPUTS)}")
-    return Detector(card, hashlib.sha256(content).hexdigest(), str(path), session)
-
-
-def load_any(path_or_name: str | os.PathLike[str], *, threads: int = 1) -> "Detector | LungModel":
-    """Read a model file of either sort: for recordings or for clips.
-
-    Raises
-    ------
-    LaennecError
-        As `load_detector` and :func:`laennec.load_model` do.
-    """
-    from laennec.model.load import load_model
-
-    try:
-        return load_detector(path_or_name, threads=threads)
-    except OtherModelError:
-        return load_model(path_or_name, threads=threads)
+        Raises
+        ------
+        LaennecError
+            If the graph fails, or gives other shapes than its card says or non-finite values.
+        """
+        values = self.graph.run(OUTPUTS, {"waveform": samples[None]})
+        outputs = dict(zip(OUTPUTS, values, strict=True))
+        lengths = {value.shape[-1] if value.ndim else 0 for value in values}
+        expected = self.card.outputs
+        if len(lengths) > 1 or not all(fits(outputs[name].shape, expected[name]) for name in OUTPUTS):
+            shapes = ", ".join(f"{name} {value.shape}" for name, value in outputs.items())
+            raise LaennecError(f"{self.source}: the model gave other shapes than its metadata says: {shapes}")
+        (frames,) = lengths
+        if abs(frames - samples.size / self.card.frame_samples) > 1:
+            raise LaennecError(
+                f"{self.source}: the model gave {frames} frames for {samples.size} samples, "
+                f"which is not one every {self.card.frame_samples} (frame_samples)"
+            )
+        if not all(np.isfinite(value).all() for value in values):
+            raise LaennecError(f"{self.source}: the model gave a non-finite value")
+        return {name: value[0] for name, value in outputs.items()}

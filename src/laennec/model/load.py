@@ -1,45 +1,48 @@
 """Model files, found by path, run folder or name, and loaded."""
 
-import hashlib
 import os
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import overload
 
 from laennec.errors import LaennecError
-from laennec.model.card import INPUTS, METADATA_KEY, OUTPUT, ModelCard, read_card
+from laennec.model.card import RecordingCard, read_card
 from laennec.model.clips import LungModel
-from laennec.model.session import open_session
+from laennec.model.detector import Detector
+from laennec.model.session import Graph
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-DEFAULT = "default"  # name of the model that ships
+DEFAULT = "default"  # name of the model for clips that ships; `RECORDING` is that of the one for recordings
 RUN_MODEL = "model.onnx"  # in a run folder
 
 
-def load_model(path_or_name: str | os.PathLike[str] | None = None, *, threads: int = 1) -> LungModel:
-    """Read a model file.
+@overload
+def load_model(path_or_name: None = None, *, threads: int = 1) -> LungModel: ...
+@overload
+def load_model(path_or_name: str | os.PathLike[str], *, threads: int = 1) -> LungModel | Detector: ...
+def load_model(
+    path_or_name: str | os.PathLike[str] | None = None, *, threads: int = 1
+) -> LungModel | Detector:
+    """Read a model file, for clips or for whole recordings.
 
     Parameters
     ----------
     path_or_name : path or str, optional
         An ``.onnx`` file, a run folder of ``laennec train``, which holds one, or the name of a model that
-        ships; by default the one called ``default``.
+        ships; by default the one called ``default``, which is for clips. ``recording`` finds events itself.
     threads : int
         Processor cores that one batch may take; 0 lets ONNX Runtime decide. One is best for a recording or
         two, since the clips are small.
 
     Returns
     -------
-    LungModel
+    LungModel or Detector
+        As the task in its metadata says: a model for clips, or for whole recordings. Either can be pickled.
 
     Raises
     ------
     LaennecError
         If there is no such file or model, or the file is no ONNX, holds no Laennec metadata, is of a later
-        format, or does not take and give what the contract says.
+        format, has a wrong entry, or does not take and give what the contract says.
     """
     if threads < 0:
         raise LaennecError(f"threads is {threads}; expected 1 or more, or 0 for as many as are useful")
@@ -48,19 +51,12 @@ def load_model(path_or_name: str | os.PathLike[str] | None = None, *, threads: i
         content = path.read_bytes()
     except OSError as error:
         raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
-    session = open_session(content, str(path), threads)
-    metadata = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if metadata is None:
-        raise LaennecError(
-            f"{path}: an ONNX file without Laennec's metadata; `laennec export` writes files that have it"
-        )
-    if '"task": "recording"' in metadata:
-        raise LaennecError(
-            f"{path}: for whole recordings, not for clips; `laennec analyze` uses it by itself"
-        )
-    card = read_card(metadata, str(path))
-    _check_graph(session, card, str(path))
-    return LungModel(card, hashlib.sha256(content).hexdigest(), str(path), session)
+    graph = Graph(content, str(path), threads)
+    card = read_card(graph.metadata, str(path))
+    graph.check(card)
+    if isinstance(card, RecordingCard):
+        return Detector(card, graph)
+    return LungModel(card, graph)
 
 
 def shipped_models() -> tuple[str, ...]:
@@ -70,9 +66,9 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".onnx") for name in names if name.endswith(".onnx")))
 
 
-def model_path(path_or_name: str | os.PathLike[str] | None, default: str = DEFAULT) -> Path:
-    """The file of a model by its path, its run folder or its name; `default` where nothing is named."""
-    name = default if path_or_name is None else os.fspath(path_or_name)
+def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
+    """The file of a model by its path, its run folder or its name; of `DEFAULT` where nothing is named."""
+    name = DEFAULT if path_or_name is None else os.fspath(path_or_name)
     if name in shipped_models():
         return Path(str(files("laennec").joinpath("pretrained", f"{name}.onnx")))
     if path_or_name is None:
@@ -88,23 +84,3 @@ def model_path(path_or_name: str | os.PathLike[str] | None, default: str = DEFAU
         shipped = ", ".join(shipped_models()) or "none"
         raise LaennecError(f"{name}: no such model file, nor a model that ships (those are: {shipped})")
     return path
-
-
-def _check_graph(session: "onnxruntime.InferenceSession", card: ModelCard, source: str) -> None:
-    """Refuse a graph that does not take or give what the contract says."""
-    found = {node.name: node.type for node in session.get_inputs()}
-    if found != INPUTS:
-        raise LaennecError(
-            f"{source}: the model takes {_listed(found)}; a Laennec model takes {_listed(INPUTS)}"
-        )
-    outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
-    kind, shape = outputs.get(OUTPUT, ("nothing", []))
-    if kind != "tensor(float)":
-        raise LaennecError(f"{source}: the model gives {', '.join(outputs)}, not {OUTPUT} as tensor(float)")
-    classes = shape[-1] if shape else None
-    if isinstance(classes, int) and classes != len(card.labels):
-        raise LaennecError(f"{source}: {classes} classes, but its metadata names {len(card.labels)}")
-
-
-def _listed(kinds: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in kinds.items())

@@ -9,6 +9,12 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 
 
+def softmax(logits: npt.NDArray[Any], axis: int = -1) -> npt.NDArray[np.float64]:
+    """Probabilities of logits along an axis, in double precision; logarithms of probabilities do as well."""
+    powers = np.exp(logits - logits.max(axis, keepdims=True), dtype=np.float64)
+    return np.asarray(powers / powers.sum(axis, keepdims=True))
+
+
 def calibrated(
     logits: npt.NDArray[Any], temperature: float, bias: Sequence[float] | npt.NDArray[Any] = ()
 ) -> npt.NDArray[np.float64]:
@@ -17,9 +23,7 @@ def calibrated(
     A vector scaling with one slope for all classes (Guo et al., "On calibration of modern neural networks",
     ICML 2017, section 4.2).
     """
-    scaled = logits.astype(np.float64) / temperature + (np.asarray(bias) if len(bias) else 0.0)
-    shifted = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float64)
+    return softmax(logits.astype(np.float64) / temperature + (np.asarray(bias) if len(bias) else 0.0))
 
 
 def sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

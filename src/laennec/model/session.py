@@ -1,38 +1,115 @@
-"""ONNX Runtime: opening a graph, and its errors."""
+"""ONNX Runtime: a graph that is opened once, checked against its card, run, and pickled."""
 
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
 
 from laennec.errors import LaennecError
-
-if TYPE_CHECKING:
-    import onnxruntime
+from laennec.model.card import METADATA_KEY, ModelCard, Shape
 
 
-def open_session(content: bytes, source: str, threads: int) -> "onnxruntime.InferenceSession":
-    import onnxruntime  # here, since reading a card's type or checking an age needs none of it
+class Graph:
+    """The graph of a model file, ready to run. A pickled one opens the same content again.
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised; the same text on stderr would be noise
-    # Waiting threads that spin take processor time from everybody else.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except runtime_errors() as error:
-        raise LaennecError(
-            f"{source}: not an ONNX model that ONNX Runtime {onnxruntime.__version__} can load "
-            f"({first_line(error)})"
-        ) from error
+    Attributes
+    ----------
+    sha256 : str
+        Of the file, 64 hexadecimal digits.
+    source : str
+        The file's path, for messages.
+    metadata : str or None
+        Laennec's part of the file's metadata.
+    """
+
+    def __init__(self, content: bytes, source: str, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised; the same text on stderr would be noise
+        # Waiting threads that spin take processor time from everybody else.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except _runtime_errors() as error:
+            raise LaennecError(
+                f"{source}: not an ONNX model that ONNX Runtime {onnxruntime.__version__} can load "
+                f"({_first_line(error)})"
+            ) from error
+        self._content, self._threads = content, threads  # ONNX Runtime holds the content too: no copy
+        self.source = source
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+
+    def __reduce__(self) -> "tuple[Callable[..., Graph], tuple[bytes, str, int]]":
+        return Graph, (self._content, self.source, self._threads)
+
+    def check(self, card: ModelCard) -> None:
+        """Refuse a graph that does not take or give what its card says.
+
+        Raises
+        ------
+        LaennecError
+            Naming what it takes or gives instead.
+        """
+        inputs = {node.name: node.type for node in self._session.get_inputs()}
+        if inputs != card.inputs:
+            raise LaennecError(
+                f"{self.source}: the model takes {_listed(inputs)}; "
+                f"a Laennec model takes {_listed(card.inputs)}"
+            )
+        outputs = {node.name: node for node in self._session.get_outputs()}
+        for name, expected in card.outputs.items():
+            if name not in outputs or outputs[name].type != "tensor(float)":
+                raise LaennecError(
+                    f"{self.source}: the model gives {', '.join(outputs)}, not {name} as tensor(float)"
+                )
+            shape = tuple(n if isinstance(n, int) else None for n in outputs[name].shape)
+            if shape and not fits(shape, expected):
+                raise LaennecError(
+                    f"{self.source}: {name} has the shape {_shown(outputs[name].shape)}; "
+                    f"by its metadata it is {_shown(expected)}"
+                )
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
+        """What the graph computes, an array for each of `outputs`.
+
+        Raises
+        ------
+        LaennecError
+            If it fails.
+        """
+        try:
+            return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
+        except _runtime_errors() as error:
+            raise LaennecError(f"{self.source}: the model failed ({_first_line(error)})") from error
 
 
-def runtime_errors() -> tuple[type[Exception], ...]:
+def fits(shape: Shape, expected: Shape) -> bool:
+    """Whether lengths agree wherever both are known."""
+    return len(shape) == len(expected) and all(
+        here is None or there is None or here == there for here, there in zip(shape, expected, strict=True)
+    )
+
+
+def _shown(shape: Sequence[Any]) -> str:
+    return f"({', '.join('any' if n is None else str(n) for n in shape)})"
+
+
+def _listed(kinds: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
     """ONNX Runtime's exceptions, which have no common base but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    found = (value for value in vars(state).values() if isinstance(value, type))
-    return (RuntimeError, ValueError, *(kind for kind in found if issubclass(kind, Exception)))
+    classes = (value for value in vars(state).values() if isinstance(value, type))
+    return (RuntimeError, ValueError, *(each for each in classes if issubclass(each, Exception)))
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")

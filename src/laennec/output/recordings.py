@@ -16,9 +16,10 @@ from laennec.audio.recording import Recording
 from laennec.audio.stream import is_long
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_text
+from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
-from laennec.model.detector import Detector, load_any, load_detector
-from laennec.model.load import load_model
+from laennec.model.detector import Detector
+from laennec.model.load import DEFAULT, load_model
 from laennec.output.batch import Ledger, printable
 from laennec.output.csv import to_summary_csv
 from laennec.output.files import SUMMARY, WITH_SOUND, planned, write_outputs
@@ -82,10 +83,7 @@ class Job:
             check_position(metadata["position"])
         except LaennecError as error:
             raise UsageError(str(error)) from error
-        if model is not None:
-            loaded = load_any(model)
-        else:
-            loaded = load_detector(None) if events is None else load_model(None)
+        loaded = load_model(model or (RECORDING if events is None else DEFAULT))
         if out is not None:
             make_folder(out)
         return cls(loaded, {"events": events, **metadata}, out, formats, as_json)

@@ -19,7 +19,7 @@ from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import UsageError
 from laennec.files import write_json, write_text
-from laennec.score.bootstrap import DRAWS, bootstrap_interval
+from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
     confusion_by_group,
     confusion_matrix,
@@ -243,26 +243,25 @@ def mean_ts_interval(
 
     The same patients are drawn for all seeds, which share one validation side.
     """
-    if "" in predictions[0].subjects:
-        return None
-    patients = sorted(set(predictions[0].subjects))
-    group = np.array([patients.index(subject) for subject in predictions[0].subjects])
-    confusions = np.stack([_by_patient(one, group, len(patients)) for one in predictions], axis=1)
-    classes = predictions[0].classes
+    patients, classes = Patients.of(predictions[0].subjects), predictions[0].classes
+    confusions = np.stack([_by_patient(one, patients) for one in predictions], axis=1)
 
-    def mean_ts(drawn: np.ndarray) -> np.ndarray:
+    def mean_ts(drawn: np.ndarray) -> dict[str, np.ndarray]:
         """``(draws, seeds, classes, classes)`` to ``(draws,)``."""
         se = sensitivity(drawn, classes, classes[0])
         sp = specificity(drawn, classes, classes[0])
-        return total_score(se, sp).mean(axis=1)
+        return {"ts": total_score(se, sp).mean(axis=1)}
 
-    return bootstrap_interval(confusions, mean_ts, draws, seed)
+    interval = over_patients(confusions, mean_ts, draws, seed)["ts"].interval
+    return (interval[0], interval[1]) if interval else None
 
 
-def _by_patient(predictions: Predictions, group: np.ndarray, patients: int) -> np.ndarray:
+def _by_patient(predictions: Predictions, patients: Patients) -> np.ndarray:
     """Confusion of each patient, ``(patients, classes, classes)``."""
     predicted = predicted_classes(predictions.probabilities, predictions.classes)
-    return confusion_by_group(predictions.labels, predicted, group, patients, predictions.classes)
+    return confusion_by_group(
+        predictions.labels, predicted, patients.of_item, len(patients), predictions.classes
+    )
 
 
 def write_tables(out: Path, command: str, has_test: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from laennec.audio.segment import PHASE_RATIOS
 from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_json, write_text
-from laennec.score.bootstrap import DRAWS, patient_draws, percentile_interval
+from laennec.score.bootstrap import DRAWS, over_patients, resampled_counts
 from laennec.score.confusion import confusion_by_group, predicted_classes
 from laennec.score.predictions import Predictions
 from laennec.score.ranking import roc_auc
@@ -580,8 +580,14 @@ def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
     for name, runs in rows.items():
         patients = patients or sorted(set(runs[0].subjects))
         confusions[name] = by_patient(runs, patients)
-    drawn = patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
-    resampled = {name: _f_of_draws(drawn, found) for name, found in confusions.items() if drawn is not None}
+
+    def f_of_draws(times: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        """F of each row, and its difference from the baseline on the same draws."""
+        f = {name: row_scores(resampled_counts(times, found))[2] for name, found in confusions.items()}
+        less = {("less", name): f[name] - f[BASELINE] for name in f if name != BASELINE and BASELINE in f}
+        return {**{("f", name): values for name, values in f.items()}, **less}
+
+    scores = over_patients(len(patients), f_of_draws, draws, seed) if patients else {}
     for name, found in confusions.items():
         se, precision, f = row_scores(found.sum(0))
         each = [float(row_scores(found.sum(0)[run : run + 1])[2]) for run in range(found.shape[1])]
@@ -595,16 +601,15 @@ def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
             "se": float(se),
             "p": float(precision),
             "f": float(f),
-            "f_interval_95": _interval(resampled.get(name)),
+            "f_interval_95": scores["f", name].interval,
             "f_of_each_run": each,
             "roc_auc": float(np.mean(auc)),
             "runs": len(rows[name]),
             "settings": _settings(out, name),
         }
-        if name != BASELINE and BASELINE in confusions and drawn is not None:
-            baseline = float(row_scores(confusions[BASELINE].sum(0))[2])
-            entry["difference"] = float(f) - baseline
-            entry["difference_interval_95"] = _interval(resampled[name] - resampled[BASELINE])
+        if ("less", name) in scores and len(patients) > 1:
+            entry["difference"] = scores["less", name].value
+            entry["difference_interval_95"] = scores["less", name].interval
         table.append(entry)
     return {"rows": table, "draws": draws, "f_of_calling_everything_crackle": _everything(confusions)}
 
@@ -615,16 +620,6 @@ def _everything(confusions: Mapping[str, np.ndarray]) -> float:
         annotated = found.sum(0)[0].sum(-1)
         return float(2 * annotated[-1] / (annotated.sum() + annotated[-1]))
     return 0.0
-
-
-def _f_of_draws(drawn: np.ndarray, confusions: np.ndarray) -> np.ndarray:
-    flat = drawn @ confusions.reshape(len(confusions), -1)
-    return row_scores(flat.reshape(len(drawn), *confusions.shape[1:]))[2]
-
-
-def _interval(values: np.ndarray | None) -> list[float] | None:
-    found = None if values is None else percentile_interval(values)
-    return None if found is None else list(found)
 
 
 def _settings(out: Path, name: str) -> dict[str, Any]:

@@ -20,8 +20,9 @@ def brier_score(labels: Sequence[str], probabilities: ArrayLike, classes: Sequen
 
 
 def brier_terms(labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]) -> Floats:
+    """Return the squared distance between the probabilities and the truth of each clip, ``(clips,)``."""
     truth = np.eye(len(classes))[class_indices(labels, classes)]
-    return ((np.asarray(probabilities, np.float64) - truth) ** 2).sum(axis=1)
+    return np.asarray(((np.asarray(probabilities, np.float64) - truth) ** 2).sum(axis=1))
 
 
 def expected_calibration_error(

@@ -26,6 +26,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+NORMAL = ("Normal", "normal")  # as SPRSound and ICBHI write it
+IGNORED = ("Poor Quality",)  # SPRSound's records: neither normal nor adventitious
+
+
+def normal_class(classes: Sequence[str]) -> str:
+    """Return the class that means normal breathing.
+
+    Raises
+    ------
+    ValueError
+        If no class or two are called so: sensitivity and specificity then have no meaning.
+    """
+    names = [name for name in classes if name in NORMAL]
+    if len(names) != 1:
+        raise ValueError(f"exactly one class must be called {' or '.join(NORMAL)}; got {', '.join(classes)}")
+    return names[0]
+
+
+def ignored_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that count in neither sensitivity nor specificity."""
+    return tuple(name for name in classes if name in IGNORED)
+
+
+def as_runs(probabilities: ArrayLike) -> Floats:
+    """Return probabilities as ``(runs, clips, classes)``, one run where the axis is missing."""
+    runs = np.asarray(probabilities, np.float64)
+    return runs[None] if runs.ndim == 2 else runs
 
 
 def validate(
@@ -105,7 +132,8 @@ def confusion_matrix(labels: Sequence[str], predicted: Sequence[str], classes: S
     ValueError
         If the lengths differ or a name is not in `classes`.
     """
-    return confusion_by_group(labels, predicted, np.zeros(len(labels), dtype=np.int64), 1, classes)[0]
+    group = np.zeros(len(labels), dtype=np.int64)
+    return np.asarray(confusion_by_group(labels, predicted, group, 1, classes)[0])
 
 
 def confusion_by_group(
@@ -136,6 +164,7 @@ def class_indices(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.in
 
 
 def adventitious_classes(classes: Sequence[str], normal: str, ignored: Sequence[str]) -> list[int]:
+    """Return the positions of the classes that are neither normal nor ignored."""
     validate_classes(classes, normal, ignored)
     return [k for k, name in enumerate(classes) if name != normal and name not in ignored]
 
@@ -145,7 +174,8 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
     numerator, denominator = np.broadcast_arrays(
         np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     )
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
+    quotient = np.full(numerator.shape, np.nan)
+    return np.asarray(np.divide(numerator, denominator, out=quotient, where=denominator != 0))
 
 
 def sensitivity(
@@ -187,7 +217,7 @@ def harmonic_score(se: ArrayLike, sp: ArrayLike) -> Floats:
 def total_score(se: ArrayLike, sp: ArrayLike) -> Floats:
     """TS = (Se + Sp + AS + HS) / 4, equal to (3 AS + HS) / 4 (Chen & Zhang, eq. 1)."""
     se, sp = np.asarray(se, np.float64), np.asarray(sp, np.float64)
-    return (se + sp + average_score(se, sp) + harmonic_score(se, sp)) / 4
+    return np.asarray((se + sp + average_score(se, sp) + harmonic_score(se, sp)) / 4)
 
 
 def challenge_score(se: ArrayLike, sp: ArrayLike) -> Floats:

@@ -16,30 +16,28 @@ Conventions
 - Undefined scores are None, as in :mod:`laennec.score.summary`.
 """
 
-import csv
-import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from laennec.errors import LaennecError
-from laennec.files import write_json, write_text, written_whole
-from laennec.labels import SPRSOUND_EVENTS
-from laennec.score import predictions as evaluate
-from laennec.score.bootstrap import DRAWS, LEVEL, patient_draws, percentile_interval
-from laennec.score.confusion import first_index, ratio, validate_classes
-from laennec.score.ranking import average_precision
-from laennec.score.summary import listed, no_interval_reason, plain_number
-from laennec.version import __version__
+from laennec.score.bootstrap import (
+    DRAWS,
+    LEVEL,
+    BootstrapSettings,
+    Interval,
+    Patients,
+    Score,
+    over_patients,
+)
+from laennec.score.confusion import Floats, ratio, validate_classes
 
-Floats = NDArray[np.float64]
-Span = tuple[float, float, str]  # start_s, end_s, label
+Span = tuple[float, float, str]
+"""start_s, end_s, label."""
+Key = str | tuple[str, str]
+"""Of a score: its name, or a class and the name of that class's score."""
 
 ONSET_TOLERANCE_S = 0.2
 OFFSET_TOLERANCE_S = 0.2  # at least; long events end less sharply
@@ -56,10 +54,7 @@ EZHOUNET_CLASSES = {
 }
 EZHOUNET_OFFSET_RATIO = 0.1
 
-COLUMNS = ("recording", "subject", "kind", "start_s", "end_s", "label", "probability")
-KINDS = ("reference", "estimated")
 MATCHES = 7  # columns of a recording's counts before those by class
-RANKS = 1000  # thresholds at which the draws of frame_average_precision are ranked
 
 # Names of the scores in the tables, in their order; docs/metrics.md gives the equations.
 SCORE_NAMES = {
@@ -80,21 +75,6 @@ SCORE_NAMES = {
     "ezhounet_f1": "F1 by EzhouNet's rule",
     "ezhounet_error_rate": "error rate by EzhouNet's rule",
 }
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What is annotated and what was found in one recording."""
-
-    recording: str
-    subject: str
-    """The patient, "" where unknown."""
-    reference: tuple[Span, ...]
-    """Annotated events: start and end in seconds, label."""
-    estimated: tuple[Span, ...]
-    """Events found."""
-    probabilities: tuple[float, ...] = ()
-    """Of each estimated event's label; empty where not known."""
 
 
 # ---------------------------------------------------------------------------------------------- counting
@@ -229,7 +209,7 @@ def _counts(
     return [np.array(matches, float), *(np.array([side.count(c) for c in classes], float) for side in labels)]
 
 
-def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Any, Floats]:
+def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Key, Floats]:
     """Scores ``(draws,)`` of ``(draws, columns)`` counts by name, and those of a class by (class, name)."""
     agnostic, substitutions, adventitious, *ezhounet = counts[:, :MATCHES].T
     correct, reference, estimated = np.split(counts[:, MATCHES:], 3, axis=1)
@@ -239,7 +219,7 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Any, Fl
         "": (correct.sum(axis=1), reference.sum(axis=1), estimated.sum(axis=1)),
         "adventitious_": (adventitious, reference[:, sound].sum(axis=1), estimated[:, sound].sum(axis=1)),
     }
-    scores: dict[Any, Floats] = {}
+    scores: dict[Key, Floats] = {}
     for name, (matched, of, found) in pairs.items():
         scores |= {f"{name}{key}": value for key, value in _precision_recall_f1(matched, of, found).items()}
     by_class = _precision_recall_f1(correct, reference, estimated)
@@ -272,6 +252,54 @@ def _precision_recall_f1(matched: Floats, reference: Floats, estimated: Floats) 
 # ------------------------------------------------------------------------------------------------ scores
 
 
+class EventCounts(TypedDict):
+    """Events of a whole test set."""
+
+    reference: int
+    estimated: int
+    agnostic: int
+    """Pairs of any labels."""
+    correct: int
+    substitutions: int
+    deletions: int
+    insertions: int
+
+
+class EventClassScores(TypedDict):
+    """Events of one class."""
+
+    reference: int
+    estimated: int
+    correct: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    intervals: dict[str, Interval | None]
+
+
+class EventConventions(TypedDict):
+    """When an event matches."""
+
+    normal: str
+    onset_tolerance_s: float
+    offset_tolerance_s: float
+    offset_ratio: float
+
+
+class EventScores(TypedDict):
+    """Every score of a detector's events, ready for JSON."""
+
+    recordings: int
+    subjects: int
+    """Known patients."""
+    counts: EventCounts
+    scores: dict[str, float | None]
+    intervals: dict[str, Interval | None]
+    classes: dict[str, EventClassScores]
+    conventions: EventConventions
+    bootstrap: BootstrapSettings
+
+
 def event_scores(
     reference: Sequence[Sequence[Span]],
     estimated: Sequence[Sequence[Span]],
@@ -281,7 +309,7 @@ def event_scores(
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
-) -> dict[str, Any]:
+) -> EventScores:
     """Compute every score of events with its interval over patients.
 
     Parameters
@@ -295,14 +323,10 @@ def event_scores(
 
     Returns
     -------
-    dict, ready for JSON (undefined is None)
-        ``recordings``, ``subjects``, ``counts`` (reference, estimated, agnostic, correct, substitutions,
-        deletions, insertions), ``scores`` and ``intervals`` by the names in `SCORE_NAMES`, ``classes`` (class
-        to its counts, precision, recall, f1 and ``intervals``), ``conventions`` and ``bootstrap``.
-
+    EventScores
         With N reference events, the error rate is (S + D + I) / N (Mesaros et al.) and its parts are the
         rates S/N, D/N and I/N; F1, precision and recall are those of all events together ("micro").
-        ``macro_f1`` is the mean over the classes that have reference events.
+        ``macro_f1`` is the mean over the classes that have reference events. Undefined is None.
 
     Raises
     ------
@@ -311,6 +335,42 @@ def event_scores(
     LaennecError
         If mir_eval is not installed.
     """
+    _validate_recordings(reference, estimated, classes, normal, subjects)
+    patients = Patients.of([*subjects] or [""] * len(reference))
+    settings = patients.settings(draws, seed, level, "recordings")
+    if not len(subjects):
+        settings["no_interval"] = "the patients are not given"
+    counts = patients.sums(
+        [np.concatenate(_counts(*pair, classes, normal)) for pair in zip(reference, estimated, strict=True)]
+    )
+    scores = over_patients(
+        counts, lambda drawn: _scores(drawn, classes, normal), settings["draws"], seed, level
+    )
+    total = counts.sum(axis=0)
+    return {
+        "recordings": len(reference),
+        "subjects": patients.known,
+        "counts": _total(total),
+        "scores": {key: scores[key].value for key in SCORE_NAMES},
+        "intervals": {key: scores[key].interval for key in SCORE_NAMES},
+        "classes": {label: _of_class(k, label, total, scores) for k, label in enumerate(classes)},
+        "conventions": {
+            "normal": normal,
+            "onset_tolerance_s": ONSET_TOLERANCE_S,
+            "offset_tolerance_s": OFFSET_TOLERANCE_S,
+            "offset_ratio": OFFSET_RATIO,
+        },
+        "bootstrap": settings,
+    }
+
+
+def _validate_recordings(
+    reference: Sequence[Sequence[Span]],
+    estimated: Sequence[Sequence[Span]],
+    classes: Sequence[str],
+    normal: str,
+    subjects: Sequence[str],
+) -> None:
     validate_classes(classes, normal)
     if not len(reference) or len(reference) != len(estimated):
         raise ValueError(
@@ -320,51 +380,12 @@ def event_scores(
         raise ValueError(
             f"{len(subjects)} subjects for {len(reference)} recordings; expected one per recording"
         )
-    for number, sides in enumerate(zip(reference, estimated, strict=True), start=1):
-        for kind, events in zip(KINDS, sides, strict=True):
+    for number, pair in enumerate(zip(reference, estimated, strict=True), start=1):
+        for kind, events in zip(("reference", "estimated"), pair, strict=True):
             validate(events, classes, f"recording {number}, {kind}")
-    patients, group = np.unique([*subjects] or [""] * len(reference), return_inverse=True)
-    per_recording = np.array(
-        [np.concatenate(_counts(*sides, classes, normal)) for sides in zip(reference, estimated, strict=True)]
-    )
-    counts = np.zeros((len(patients), per_recording.shape[1]))
-    np.add.at(counts, group, per_recording)
-    total = counts.sum(axis=0)
-    values = {key: value[0] for key, value in _scores(total[None], classes, normal).items()}
-    reason = _no_interval(subjects)
-    drawn = {} if reason else _scores(patient_draws(len(patients), draws, seed) @ counts, classes, normal)
-    intervals = {
-        key: listed(percentile_interval(drawn[key], level)) if key in drawn else None for key in values
-    }
-    return {
-        "recordings": len(reference),
-        "subjects": int((patients != "").sum()),
-        "counts": _total(total),
-        "scores": {key: plain_number(values[key]) for key in SCORE_NAMES},
-        "intervals": {key: intervals[key] for key in SCORE_NAMES},
-        "classes": {label: _of_class(k, label, total, values, intervals) for k, label in enumerate(classes)},
-        "conventions": {
-            "normal": normal,
-            "onset_tolerance_s": ONSET_TOLERANCE_S,
-            "offset_tolerance_s": OFFSET_TOLERANCE_S,
-            "offset_ratio": OFFSET_RATIO,
-        },
-        "bootstrap": {
-            "over": "subjects",
-            "method": "percentile",
-            "draws": 0 if reason else draws,
-            "seed": seed,
-            "level": level,
-            "no_interval": reason,
-        },
-    }
 
 
-def _no_interval(subjects: Sequence[str]) -> str | None:
-    return no_interval_reason(subjects, "recordings") if len(subjects) else "the patients are not given"
-
-
-def _total(total: Floats) -> dict[str, int]:
+def _total(total: Floats) -> EventCounts:
     correct, reference, estimated = (int(part.sum()) for part in np.split(total[MATCHES:], 3))
     agnostic, substitutions = int(total[0]), int(total[1])
     return {
@@ -378,312 +399,17 @@ def _total(total: Floats) -> dict[str, int]:
     }
 
 
-def _of_class(
-    k: int, label: str, total: Floats, values: Mapping[Any, Any], intervals: Mapping[Any, Any]
-) -> dict[str, Any]:
+def _of_class(k: int, label: str, total: Floats, scores: Mapping[Key, Score]) -> EventClassScores:
     correct, reference, estimated = (int(part[k]) for part in np.split(total[MATCHES:], 3))
-    keys = ("precision", "recall", "f1")
+    precision, recall, f1 = own = [scores[label, key] for key in ("precision", "recall", "f1")]
     return {
         "reference": reference,
         "estimated": estimated,
         "correct": correct,
-        **{key: plain_number(values[label, key]) for key in keys},
-        "intervals": {key: intervals[label, key] for key in keys},
+        "precision": precision.value,
+        "recall": recall.value,
+        "f1": f1.value,
+        "intervals": {
+            key: each.interval for key, each in zip(("precision", "recall", "f1"), own, strict=True)
+        },
     }
-
-
-# ------------------------------------------------------------------------------------------------ frames
-
-
-def frame_average_precision(
-    scores: ArrayLike,
-    targets: ArrayLike,
-    classes: Sequence[str],
-    subjects: Sequence[str] = (),
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> dict[str, dict[str, Any]]:
-    """Average precision of each class over frames, with an interval over patients where they are given.
-
-    Parameters
-    ----------
-    scores : (frames, classes) numbers, higher where the class is heard
-    targets : (frames, classes) booleans
-    classes : names of the columns
-    subjects : (frames,) patient of each frame; none: no interval
-    draws, seed, level : the bootstrap's
-
-    Returns
-    -------
-    dict
-        Each class to ``frames`` (positive ones), ``average_precision`` (None without any) and ``interval``
-        (``[low, high]`` or None). The value is exact (`average_precision`); the draws
-        are ranked at a thousand thresholds, quantiles of the scores of positive and of all frames.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit or a score is no number.
-    """
-    rows, truth = np.asarray(scores), np.asarray(targets, bool)
-    if rows.ndim != 2 or rows.shape != truth.shape or rows.shape[1] != len(classes):
-        raise ValueError(
-            f"scores have shape {rows.shape}, targets {truth.shape}; expected a row per frame, "
-            f"a column for each of {len(classes)} classes"
-        )
-    if len(subjects) not in (0, len(rows)):
-        raise ValueError(f"{len(subjects)} subjects for {len(rows)} frames; expected one per frame")
-    if np.isnan(rows).any():
-        raise ValueError(f"frame {first_index(np.isnan(rows).any(axis=1))} has a score that is no number")
-    patients, group = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
-    resamples = patient_draws(len(patients), draws, seed) if len(patients) > 1 else None
-    found = {}
-    for k, name in enumerate(classes):
-        value = average_precision(truth[:, k], rows[:, k])
-        interval = None
-        if resamples is not None and truth[:, k].any():
-            drawn = _average_precision_of_draws(truth[:, k], rows[:, k], group, resamples)
-            interval = listed(percentile_interval(drawn, level))
-        found[name] = {
-            "frames": int(truth[:, k].sum()),
-            "average_precision": plain_number(value),
-            "interval": interval,
-        }
-    return found
-
-
-def _average_precision_of_draws(
-    positive: NDArray[np.bool_], score: NDArray[Any], group: NDArray[np.int64], resamples: Floats
-) -> Floats:
-    """Average precision of each draw, from counts of frames by patient and score.
-
-    Half the thresholds lie at quantiles of the positive frames' scores, where recall is gained.
-    """
-    shares = np.linspace(0, 1, RANKS // 2)
-    edges = np.unique(np.concatenate([np.quantile(score[positive], shares), np.quantile(score, shares)]))
-    rank = len(edges) - np.searchsorted(edges, score, side="right")  # 0: the highest scores
-    patients = resamples.shape[1]
-
-    def passed(mask: NDArray[np.bool_]) -> Floats:
-        cells = np.bincount(rank[mask] * patients + group[mask], minlength=(len(edges) + 1) * patients)
-        return resamples @ np.cumsum(cells.reshape(-1, patients), axis=0, dtype=np.float64).T
-
-    true, false = passed(positive), passed(~positive)
-    precision = np.nan_to_num(ratio(true, true + false))
-    gained = np.diff(true, axis=1, prepend=0)
-    return ratio((gained * precision).sum(axis=1), true[:, -1])
-
-
-# ------------------------------------------------------------------------------------------------- files
-
-
-def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) -> None:
-    """Write events.csv, a row an event: ``recording, subject, kind, start_s, end_s, label, probability``.
-
-    The kind is ``reference`` or ``estimated``; only an estimated event has a probability. A recording without
-    any event leaves no row, as it adds to no count.
-
-    Raises
-    ------
-    LaennecError
-        If a recording occurs twice, or its probabilities are not one per estimated event.
-    """
-    names = [detection.recording for detection in detections]
-    if len(set(names)) < len(names):
-        raise LaennecError(f"{path}: a recording occurs twice; score each once")
-    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for each in detections:
-            told = [repr(float(p)) for p in each.probabilities] or [""] * len(each.estimated)
-            if len(told) != len(each.estimated):
-                raise LaennecError(
-                    f"{path}: {each.recording} has {len(told)} probabilities for {len(each.estimated)} events"
-                )
-            rows = [("reference", span, "") for span in each.reference]
-            rows += [("estimated", span, p) for span, p in zip(each.estimated, told, strict=True)]
-            for kind, (start_s, end_s, label), sure in rows:
-                times = (repr(float(start_s)), repr(float(end_s)))
-                writer.writerow([each.recording, each.subject, kind, *times, label, sure])
-
-
-def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:
-    """Read events.csv, recordings in the order of their first row.
-
-    Raises
-    ------
-    LaennecError
-        If the file is missing, is not such a table, holds what is no time or probability, or gives a
-        recording two patients.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LaennecError(f"{path}: cannot be read as events.csv ({error})") from error
-    if tuple(header) != COLUMNS:
-        raise LaennecError(f"{path}: the first line must be {','.join(COLUMNS)}; it is {','.join(header)!r}")
-    subjects: dict[str, str] = {}
-    events: dict[tuple[str, str], list[tuple[Span, float | None]]] = {}
-    for number, row in enumerate((row for row in rows if row), start=1):
-        recording, kind, event = _read_row(path, number, row)
-        if subjects.setdefault(recording, row[1]) != row[1]:
-            raise LaennecError(f"{path}: {recording} is of patients {subjects[recording]!r} and {row[1]!r}")
-        events.setdefault((recording, kind), []).append(event)
-    return [
-        Detection(
-            recording,
-            subject,
-            tuple(span for span, _ in events.get((recording, "reference"), [])),
-            tuple(span for span, _ in events.get((recording, "estimated"), [])),
-            _probabilities(path, recording, [p for _, p in events.get((recording, "estimated"), [])]),
-        )
-        for recording, subject in subjects.items()
-    ]
-
-
-def _read_row(
-    path: str | os.PathLike[str], number: int, row: Sequence[str]
-) -> tuple[str, str, tuple[Span, float | None]]:
-    if len(row) != len(COLUMNS):
-        raise LaennecError(f"{path}: event {number} has {len(row)} fields; expected {len(COLUMNS)}")
-    recording, _, kind, start_s, end_s, label, probability = row
-    if kind not in KINDS:
-        raise LaennecError(f"{path}: event {number} is of kind {kind!r}; expected {' or '.join(KINDS)}")
-    try:
-        span = (float(start_s), float(end_s), label)
-        told = float(probability) if probability else None
-    except ValueError as error:
-        raise LaennecError(f"{path}: event {number} has a field that is no number ({error})") from error
-    if told is not None and not 0 <= told <= 1:
-        raise LaennecError(f"{path}: event {number} has a probability outside [0, 1]")
-    return recording, kind, (span, told)
-
-
-def _probabilities(
-    path: str | os.PathLike[str], recording: str, told: Sequence[float | None]
-) -> tuple[float, ...]:
-    known = tuple(p for p in told if p is not None)
-    if known and len(known) < len(told):
-        raise LaennecError(f"{path}: {recording} has a probability for some of its estimated events only")
-    return known
-
-
-def score_detections(
-    detections: Sequence[Detection],
-    provenance: Mapping[str, Any] | None = None,
-    classes: Sequence[str] = SPRSOUND_EVENTS,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Compute what detection.json holds: the answer of :func:`event_scores` and ``provenance``.
-
-    Parameters
-    ----------
-    detections : from :func:`read_events_table`
-    provenance : what was scored, as for :func:`laennec.score.predictions.score`
-    classes : labels that events may have; one of them means normal breathing
-    draws, seed : of the bootstrap over patients
-
-    Raises
-    ------
-    LaennecError
-        If the events cannot be scored.
-    """
-    try:
-        found = event_scores(
-            [each.reference for each in detections],
-            [each.estimated for each in detections],
-            classes,
-            evaluate.normal_class(classes),
-            [each.subject for each in detections],
-            draws,
-            seed,
-        )
-    except ValueError as error:
-        raise LaennecError(f"the events cannot be scored: {error}") from error
-    given = {"version": __version__, **(provenance or {})}
-    return {**found, "provenance": {**dict.fromkeys(evaluate.PROVENANCE), **given}}
-
-
-def score_events(
-    events_csv: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    provenance: Mapping[str, Any] | None = None,
-    classes: Sequence[str] = SPRSOUND_EVENTS,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Score events.csv and write detection.json and detection.txt to the folder `out`.
-
-    Parameters as for :func:`score_detections`; the SHA-256 of the events is added to the provenance.
-
-    Returns
-    -------
-    dict
-        What detection.json holds.
-    """
-    detections = read_events_table(events_csv)
-    digest = hashlib.sha256(Path(events_csv).read_bytes()).hexdigest()
-    try:
-        found = score_detections(
-            detections, {**(provenance or {}), "events_sha256": digest}, classes, draws, seed
-        )
-    except LaennecError as error:
-        raise LaennecError(f"{events_csv}: {error}") from error
-    write_json(Path(out) / "detection.json", found)
-    write_text(Path(out) / "detection.txt", render_tables(found))
-    return found
-
-
-def render_tables(found: Mapping[str, Any]) -> str:
-    """Return the scores of events with their intervals, and the classes, as plain text.
-
-    Parameters
-    ----------
-    found : from :func:`score_detections`
-    """
-    level = f"{100 * found['bootstrap']['level']:g} %"
-    scores = [
-        [title, evaluate._number(found["scores"][key]), evaluate._interval(found["intervals"][key])]
-        for key, title in SCORE_NAMES.items()
-    ]
-    header = ["class", "annotated", "found", "correct", "precision", "recall", "F1", f"F1 {level}"]
-    classes = [
-        [
-            label,
-            *(str(told[key]) for key in ("reference", "estimated", "correct")),
-            *(evaluate._number(told[key]) for key in ("precision", "recall", "f1")),
-            evaluate._interval(told["intervals"]["f1"]),
-        ]
-        for label, told in found["classes"].items()
-    ]
-    given = found["provenance"].items()
-    return "\n".join(
-        [
-            *(f"{key}: {evaluate._text(value)}" for key, value in given if value is not None),
-            "",
-            describe(found),
-            "",
-            evaluate._table(["score", "value", f"{level} interval"], scores),
-            "",
-            evaluate._interval_note(found["bootstrap"]),
-            "",
-            evaluate._table(header, classes),
-            "",
-        ]
-    )
-
-
-def describe(found: Mapping[str, Any]) -> str:
-    """Say in two sentences what was matched and how."""
-    counts, rules = found["counts"], found["conventions"]
-    return (
-        f"{found['recordings']} recordings of {found['subjects']} patients: {counts['reference']} events "
-        f"annotated, {counts['estimated']} found; {counts['correct']} correct, {counts['substitutions']} "
-        f"substituted, {counts['deletions']} missed, {counts['insertions']} inserted. "
-        f"An event matches if it starts within {1000 * rules['onset_tolerance_s']:g} ms and ends within "
-        f"{1000 * rules['offset_tolerance_s']:g} ms or {100 * rules['offset_ratio']:g} % of the annotated "
-        "length."
-    )

@@ -24,11 +24,25 @@ from laennec.output.colours import label_colours
 from laennec.output.html import asset, data_uri, facts, page, png, table, text
 from laennec.output.page import _wav
 from laennec.output.spectrogram import RANGE_DB, log_spectrogram
-from laennec.score import events as event_metrics
-from laennec.score.bootstrap import bootstrap_interval
+from laennec.score.bootstrap import Patients, Score, over_patients
 from laennec.score.calibration import reliability, risk_coverage
 from laennec.score.confusion import confusion_by_group, confusion_scores, predicted_classes
-from laennec.score.predictions import CLASS_SCORES, SCORE_NAMES, TASK_SCORES, Predictions
+from laennec.score.evaluation import DetectionMetrics, Metrics, score_detections
+from laennec.score.events import SCORE_NAMES as EVENT_SCORE_NAMES
+from laennec.score.events_table import Detection
+from laennec.score.predictions import Predictions
+from laennec.score.tasks import TASK_SCORES
+from laennec.score.text import (
+    CLASS_SCORES,
+    SCORE_NAMES,
+    describe_matching,
+    level_of,
+    listed,
+    plural,
+    tasks_of,
+)
+from laennec.score.text import interval as _interval
+from laennec.score.text import number as _number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,9 +71,9 @@ def evaluation_page(
     out_folder: str | os.PathLike[str],
     clips: "pd.DataFrame | None",
     predictions: Predictions,
-    found: Mapping[str, Any],
-    events: Sequence[event_metrics.Detection] | None = None,
-    detection: Mapping[str, Any] | None = None,
+    found: Metrics,
+    events: Sequence[Detection] | None = None,
+    detection: DetectionMetrics | None = None,
 ) -> Path:
     """Write index.html into the folder that has metrics.json; parameters as for :func:`write_evaluation`.
 
@@ -74,19 +88,19 @@ def evaluation_page(
 
 
 def write_evaluation(
-    found: Mapping[str, Any],
+    found: Metrics,
     predictions: Predictions,
     path: str | os.PathLike[str],
     clips: "pd.DataFrame | None" = None,
-    events: Sequence[event_metrics.Detection] | None = None,
-    detection: Mapping[str, Any] | None = None,
+    events: Sequence[Detection] | None = None,
+    detection: DetectionMetrics | None = None,
 ) -> None:
     """Write an evaluation as one HTML file, whole or not at all.
 
     Parameters
     ----------
     found : mapping
-        From :func:`laennec.score.predictions.score`.
+        From :func:`laennec.score.evaluation.score`.
     predictions : Predictions
         What was scored: events, cycles or whole recordings.
     path : path
@@ -97,7 +111,7 @@ def write_evaluation(
     events : sequence of Detection, optional
         Annotated and detected events, where the model detects; scored here unless `detection` is given.
     detection : mapping, optional
-        From :func:`laennec.score.events.score_events`.
+        From :func:`laennec.score.evaluation.score_events`.
 
     Raises
     ------
@@ -109,17 +123,17 @@ def write_evaluation(
 
 
 def render_evaluation(
-    found: Mapping[str, Any],
+    found: Metrics,
     predictions: Predictions,
     clips: "pd.DataFrame | None" = None,
-    events: Sequence[event_metrics.Detection] | None = None,
-    detection: Mapping[str, Any] | None = None,
+    events: Sequence[Detection] | None = None,
+    detection: DetectionMetrics | None = None,
 ) -> str:
     """Return an evaluation as one HTML page; parameters and errors as for :func:`write_evaluation`."""
     if found["clips"] != len(predictions.labels) or found["confusion"]["classes"] != [*predictions.classes]:
         raise LaennecError("these are not the predictions that were scored")
     if detection is None and events:
-        detection = event_metrics.score_detections(events)
+        detection = score_detections(events)
     told = None if clips is None else _aligned(clips, predictions)
     body = "\n".join(
         [
@@ -144,31 +158,15 @@ def _aligned(clips: "pd.DataFrame", predictions: Predictions) -> "pd.DataFrame":
     return clips.drop_duplicates("clip_id").set_index("clip_id").reindex(list(predictions.clip_ids))
 
 
-def _model(found: Mapping[str, Any]) -> str:
+def _model(found: Metrics) -> str:
     return str(found["provenance"]["model"] or "a model").split(", sha256")[0]
 
 
-def _headline(found: Mapping[str, Any]) -> tuple[str, str]:
+def _headline(found: Metrics) -> tuple[str, str]:
     """Return the score that the data's own challenge ranks by, and its equation."""
     if set(found["confusion"]["classes"]) == set(ICBHI_CYCLES):
         return "average_score", "(Se + Sp) / 2, as in ICBHI 2017"
     return "challenge_score", "(AS + HS) / 2, as in the BioCAS challenges"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _interval(interval: Sequence[float] | None) -> str:
-    return "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-
-
-def _level(found: Mapping[str, Any]) -> str:
-    return f"{100 * found['bootstrap']['level']:g} %"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
@@ -178,7 +176,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) 
 # --- scores -------------------------------------------------------------------------------------------------
 
 
-def _header(found: Mapping[str, Any]) -> str:
+def _header(found: Metrics) -> str:
     key, equation = _headline(found)
     scores, intervals = found["scores"], found["intervals"]
     told = {
@@ -196,18 +194,13 @@ def _header(found: Mapping[str, Any]) -> str:
             f"<h1>{text(_model(found))}</h1>",
             '<section class="answer" aria-label="Main scores">',
             f'<p><strong class="verdict">Score {_number(scores[key])}</strong> '
-            f"{_level(found)} interval {_interval(intervals[key])}</p>",
-            f'<p class="small">{text(equation)}; {_plural(found["clips"], "clip")} of '
-            f"{_plural(found['subjects'], 'patient')}</p>",
+            f"{level_of(found)} interval {_interval(intervals[key])}</p>",
+            f'<p class="small">{text(equation)}; {plural(found["clips"], "clip")} of '
+            f"{plural(found['subjects'], 'patient')}</p>",
             facts(told),
             "</section>",
             f'<p class="disclaimer">{text(DISCLAIMER)}</p>',
-            facts(
-                {
-                    name.capitalize(): text(", ".join(map(str, v)) if isinstance(v, (list, tuple)) else v)
-                    for name, v in named.items()
-                }
-            ),
+            facts({name.capitalize(): text(listed(v)) for name, v in named.items()}),
             "</header>",
         ]
     )
@@ -223,7 +216,7 @@ def _range(value: float | None, interval: Sequence[float] | None, key: str) -> s
     return f'<span class="range" aria-hidden="true">{bar}<b style="left:{100 * value:.1f}%"></b></span>'
 
 
-def _score_table(found: Mapping[str, Any], names: Mapping[str, str], caption: str) -> str:
+def _score_table(found: Metrics | DetectionMetrics, names: Mapping[str, str], caption: str) -> str:
     rows = []
     for key, title in names.items():
         value, interval = found["scores"][key], found["intervals"][key]
@@ -231,19 +224,19 @@ def _score_table(found: Mapping[str, Any], names: Mapping[str, str], caption: st
     return _table(["score", "value", "interval", ""], rows, caption)
 
 
-def _scores(found: Mapping[str, Any]) -> str:
+def _scores(found: Metrics) -> str:
     bootstrap = found["bootstrap"]
     how = (
         f"No intervals: {bootstrap['no_interval']}."
         if bootstrap["no_interval"]
-        else f"Intervals: {_level(found)}, percentile bootstrap over patients, {bootstrap['draws']} draws. "
+        else f"Intervals: {level_of(found)}, percentile bootstrap over patients, {bootstrap['draws']} draws. "
         "A dash: undefined, or resting on too few patients. The lines go from 0 to 1."
     )
     return f"<section><h2>Scores</h2>{_tasks(found)}{_score_table(found, SCORE_NAMES, how)}</section>"
 
 
-def _tasks(found: Mapping[str, Any]) -> str:
-    tasks = {key.removeprefix("task_"): told for key, told in found.items() if key.startswith("task_")}
+def _tasks(found: Metrics) -> str:
+    tasks = tasks_of(found)
     if not tasks:
         return ""
     rows = [
@@ -260,22 +253,21 @@ def _tasks(found: Mapping[str, Any]) -> str:
     )
 
 
-def _detection(detection: Mapping[str, Any]) -> str:
+def _detection(detection: DetectionMetrics) -> str:
     rows = [
         [
             text(name),
-            _number(told["f1"]),
-            _interval(told["intervals"]["f1"]),
-            *(_number(told[key]) for key in ("precision", "recall")),
-            *(str(told[key]) for key in ("reference", "estimated", "correct")),
+            *(_number(own["f1"]), _interval(own["intervals"]["f1"])),
+            *(_number(value) for value in (own["precision"], own["recall"])),
+            *(str(count) for count in (own["reference"], own["estimated"], own["correct"])),
         ]
-        for name, told in detection["classes"].items()
+        for name, own in detection["classes"].items()
     ]
     columns = ["class", "F1", "F1 interval", "precision", "recall", "annotated", "found", "correct"]
     why = detection["bootstrap"]["no_interval"]
     return (
-        f"<section><h2>Detection of events</h2><p>{text(event_metrics.describe(detection))}</p>"
-        + _score_table(detection, event_metrics.SCORE_NAMES, f"No intervals: {why}." if why else "All events")
+        f"<section><h2>Detection of events</h2><p>{text(describe_matching(detection))}</p>"
+        + _score_table(detection, EVENT_SCORE_NAMES, f"No intervals: {why}." if why else "All events")
         + _table(columns, rows, "Events by class: right are those of the exact class")
         + "</section>"
     )
@@ -284,13 +276,13 @@ def _detection(detection: Mapping[str, Any]) -> str:
 # --- matrices and classes -----------------------------------------------------------------------------------
 
 
-def _confusions(found: Mapping[str, Any]) -> str:
+def _confusions(found: Metrics) -> str:
     classes = found["confusion"]["classes"]
     parts = [_confusion(classes, found["confusion"]["counts"], "")]
     parts += [
-        _confusion(told["classes"], told["confusion"], f"Task {key.removeprefix('task_')}. ")
-        for key, told in found.items()
-        if key.startswith("task_") and set(told["classes"]) != set(classes)
+        _confusion(own["classes"], own["confusion"], f"Task {task}. ")
+        for task, own in tasks_of(found).items()
+        if set(own["classes"]) != set(classes)
     ]
     return f'<section class="confusion"><h2>Confusion matrix</h2>{"".join(parts)}</section>'
 
@@ -317,18 +309,16 @@ def _percent(count: int, total: int) -> str:
     return "<small>&lt;1 %</small>" if share < 0.5 else f"<small>{share:.0f} %</small>"
 
 
-def _classes(found: Mapping[str, Any]) -> str:
+def _classes(found: Metrics) -> str:
     rows = [
         [
             text(name),
-            *(str(told[key]) for key in ("clips", "patients", "predicted")),
-            *(_number(told[key]) for key in CLASS_SCORES),
-            _interval(told["intervals"]["recall"]),
-            _interval(told["intervals"]["f1"]),
+            *(str(count) for count in (own["clips"], own["subjects"], own["predicted"])),
+            *(_number(own[key]) for key in CLASS_SCORES),  # type: ignore[literal-required]
+            _interval(own["intervals"]["recall"]),
+            _interval(own["intervals"]["f1"]),
         ]
-        for name, told in (
-            (name, {**told, "patients": told["subjects"]}) for name, told in found["classes"].items()
-        )
+        for name, own in found["classes"].items()
     ]
     columns = ["class", "clips", "patients", "predicted", *CLASS_SCORES.values()]
     columns += ["recall interval", "F1 interval"]
@@ -398,7 +388,7 @@ def _figure(picture: str, caption: str, legend: str = "") -> str:
     return f"<figure>{picture}<figcaption>{legend}<p>{caption}</p></figcaption></figure>"
 
 
-def _curves(predictions: Predictions, found: Mapping[str, Any]) -> str:
+def _curves(predictions: Predictions, found: Metrics) -> str:
     colours = label_colours(predictions.classes, found["conventions"]["normal"])
     roc, ranked, left_out = [], [], []
     for k, name in enumerate(predictions.classes):
@@ -440,7 +430,7 @@ def _passed(positive: npt.NDArray[np.bool_], score: Floats) -> tuple[Floats, Flo
     return true, ends + 1 - true
 
 
-def _confidence(predictions: Predictions, found: Mapping[str, Any]) -> str:
+def _confidence(predictions: Predictions, found: Metrics) -> str:
     surest = predictions.probabilities.max(axis=1)
     answers = predicted_classes(predictions.probabilities, predictions.classes)
     correct = np.array([a == label for a, label in zip(answers, predictions.labels, strict=True)])
@@ -468,7 +458,7 @@ def _confidence(predictions: Predictions, found: Mapping[str, Any]) -> str:
     return f'<section>{title}<div class="figures">{figures}</div>{abstain}</section>'
 
 
-def _reliability(predictions: Predictions, found: Mapping[str, Any]) -> str:
+def _reliability(predictions: Predictions, found: Metrics) -> str:
     arguments = predictions.labels, predictions.probabilities, predictions.classes
     wide = reliability(*arguments)
     equal = reliability(*arguments, bins=10, equal_mass=True)
@@ -503,7 +493,7 @@ def _reliability(predictions: Predictions, found: Mapping[str, Any]) -> str:
 # --- groups -------------------------------------------------------------------------------------------------
 
 
-def _groups(predictions: Predictions, found: Mapping[str, Any], told: "pd.DataFrame | None") -> str:
+def _groups(predictions: Predictions, found: Metrics, told: "pd.DataFrame | None") -> str:
     title = "<h2>Groups of patients</h2>"
     if told is None:
         return f"<section>{title}<p>No clips table was given, so the groups are not known.</p></section>"
@@ -548,12 +538,13 @@ def _few(names: Sequence[str], kind: str) -> dict[str, npt.NDArray[np.bool_]]:
 
 
 def _group_table(
-    kind: str, groups: Mapping[str, npt.NDArray[np.bool_]], predictions: Predictions, found: Mapping[str, Any]
+    kind: str, groups: Mapping[str, npt.NDArray[np.bool_]], predictions: Predictions, found: Metrics
 ) -> str:
     rows = []
     for name, mask in groups.items():
-        score, interval, se, sp, patients = _group_scores(predictions, found, np.flatnonzero(mask))
-        cells = [_number(score), _interval(interval), _number(se), _number(sp), str(mask.sum()), patients]
+        score, se, sp, patients = _group_scores(predictions, found, np.flatnonzero(mask))
+        values = _number(score.value), _interval(score.interval), _number(se.value), _number(sp.value)
+        cells = [*values, str(mask.sum()), patients]
         rows.append([text(name), f"<strong>{cells[0]}</strong>", *cells[1:]])
     return _table(
         [kind.lower(), "Score", "interval", "Se", "Sp", "clips", "patients"], rows, f"By {kind.lower()}"
@@ -561,32 +552,26 @@ def _group_table(
 
 
 def _group_scores(
-    predictions: Predictions, found: Mapping[str, Any], rows: npt.NDArray[np.int64]
-) -> tuple[float, tuple[float, float] | None, float, float, str]:
-    """Return Score, its interval, Se, Sp and the number of patients of some of the clips."""
+    predictions: Predictions, found: Metrics, rows: npt.NDArray[np.int64]
+) -> tuple[Score, Score, Score, str]:
+    """Return Score, Se, Sp and the number of known patients of some of the clips."""
     classes, rules, bootstrap = predictions.classes, found["conventions"], found["bootstrap"]
-    answers = predicted_classes(predictions.probabilities[rows], classes)
-    subjects = [predictions.subjects[k] for k in rows]
-    patients, group = np.unique(np.array(subjects), return_inverse=True)
-    labels = [predictions.labels[k] for k in rows]
-    confusions = confusion_by_group(labels, answers, group, len(patients), classes)
-
-    def scores(confusion: Floats) -> Mapping[str, Floats]:
-        return confusion_scores(confusion, classes, rules["normal"], rules["ignored"])
-
-    key = _headline(found)[0]
-    values = scores(confusions.sum(axis=0))
-    interval = None
-    if "" not in subjects and bootstrap["draws"]:
-        interval = bootstrap_interval(
-            confusions,
-            lambda drawn: scores(drawn)[key],
-            bootstrap["draws"],
-            bootstrap["seed"],
-            bootstrap["level"],
-        )
-    known = str(int((patients != "").sum()))
-    return float(values[key]), interval, float(values["sensitivity"]), float(values["specificity"]), known
+    patients = Patients.of([predictions.subjects[k] for k in rows])
+    confusions = confusion_by_group(
+        [predictions.labels[k] for k in rows],
+        predicted_classes(predictions.probabilities[rows], classes),
+        patients.of_item,
+        len(patients),
+        classes,
+    )
+    scores = over_patients(
+        confusions,
+        lambda drawn: confusion_scores(drawn, classes, rules["normal"], rules["ignored"]),
+        bootstrap["draws"],
+        bootstrap["seed"],
+        bootstrap["level"],
+    )
+    return scores[_headline(found)[0]], scores["sensitivity"], scores["specificity"], str(patients.known)
 
 
 # --- clips to listen to -------------------------------------------------------------------------------------
@@ -607,7 +592,7 @@ def _worst(predictions: Predictions, told: "pd.DataFrame | None") -> str:
         "whoever has this page can hear it. Spectrograms: 20 Hz to 2 kHz on a logarithmic scale, low below."
     )
     loss = (
-        f"The {_plural(len(worst), 'clip')} with the highest loss: least probability of the annotated class."
+        f"The {plural(len(worst), 'clip')} with the highest loss: least probability of the annotated class."
     )
     return f'<section>{title}<p class="small">{loss} {sound}</p><div class="cards">{cards}</div></section>'
 

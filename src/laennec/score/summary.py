@@ -1,17 +1,27 @@
 """All scores of a set of predictions, with intervals over patients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from laennec.score.bootstrap import DRAWS, LEVEL, patient_draws, percentile_interval, resampled_counts
+from laennec.score.bootstrap import (
+    DRAWS,
+    LEVEL,
+    BootstrapSettings,
+    Interval,
+    Patients,
+    Score,
+    over_patients,
+    resampled_counts,
+)
 from laennec.score.calibration import ECE_BINS, brier_terms, expected_calibration_error
 from laennec.score.confusion import (
     Floats,
     adventitious_classes,
+    as_runs,
     class_indices,
     confusion_by_group,
     confusion_scores,
@@ -23,6 +33,61 @@ from laennec.score.confusion import (
 from laennec.score.ranking import Ranking, rank_scores, ranking_scores
 
 _DRAWS_AT_ONCE = 200  # bounds the (draws, thresholds) arrays of the ranked scores to tens of megabytes
+
+Key = str | tuple[str, str]
+"""Of a score: its name, or a class and the name of that class's score."""
+
+
+class ClassScores(TypedDict):
+    """Scores of one class against the others; None where undefined."""
+
+    clips: int
+    subjects: int
+    predicted: int
+    """Clips given this class, over all runs."""
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    roc_auc: float | None
+    average_precision: float | None
+    intervals: dict[str, Interval | None]
+
+
+class ConfusionCounts(TypedDict):
+    """Clips by annotated (row) and predicted (column) class, over all runs."""
+
+    classes: list[str]
+    counts: list[list[int]]
+
+
+class Conventions(TypedDict):
+    """What the scores took for granted."""
+
+    normal: str
+    ignored: list[str]
+    ece_bins: int
+
+
+class ClipScores(TypedDict):
+    """Every score of a set of predictions, ready for JSON."""
+
+    clips: int
+    subjects: int
+    """Known patients."""
+    runs: int
+    scores: dict[str, float | None]
+    intervals: dict[str, Interval | None]
+    classes: dict[str, ClassScores]
+    confusion: ConfusionCounts
+    conventions: Conventions
+    bootstrap: BootstrapSettings
+
+
+class Difference(TypedDict):
+    """A score of one model less that of another."""
+
+    difference: float | None
+    interval: Interval | None
 
 
 def bootstrap_difference(
@@ -36,7 +101,7 @@ def bootstrap_difference(
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Difference]:
     """Score of the second model less that of the first on the same clips, with a paired interval.
 
     Both models are scored on the same resamples of patients, so what makes a patient hard for both cancels.
@@ -57,31 +122,26 @@ def bootstrap_difference(
     Raises
     ------
     ValueError
-        From :func:`validate`, or if there are fewer than two patients or unknown ones.
+        From :func:`validate`, or if there are fewer than two patients.
     """
-    models = [as_runs(first), as_runs(second)]
-    for run in (*models[0], *models[1]):
-        validate(labels, run, subjects, classes, normal, ignored)
-    reason = no_interval_reason(subjects)
+    patients = Patients.of(subjects)
+    models = []
+    for runs in (as_runs(first), as_runs(second)):
+        for run in runs:
+            validate(labels, run, subjects, classes, normal, ignored)
+        samples = [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
+        # Ranking class by class is most of the work and not asked for here.
+        models.append([replace(run, rankings={None: run.rankings[None]}) for run in samples])
+    reason = patients.settings()["no_interval"]
     if reason:
         raise ValueError(f"a difference over patients cannot be bootstrapped: {reason}")
-    samples = [
-        [_sample(labels, run, subjects, classes, normal, ignored) for run in model] for model in models
-    ]
-    # Ranking class by class is most of the work and not asked for here.
-    samples = [[replace(run, rankings={None: run.rankings[None]}) for run in model] for model in samples]
-    patients = len(samples[0][0].patients)
-    once, resamples = np.ones((1, patients)), patient_draws(patients, draws, seed)
-    point = [_mean_drawn(model, once) for model in samples]
-    drawn = [_mean_drawn(model, resamples) for model in samples]
-    return {
-        key: {
-            "difference": plain_number(point[1][key][0] - point[0][key][0]),
-            "interval": listed(percentile_interval(drawn[1][key] - drawn[0][key], level)),
-        }
-        for key in point[0]
-        if isinstance(key, str)
-    }
+
+    def differences(times: Floats) -> dict[str, Floats]:
+        before, after = (_mean_scores(model, times) for model in models)
+        return {key: after[key] - before[key] for key in before if isinstance(key, str)}
+
+    scores = over_patients(len(patients), differences, draws, seed, level)
+    return {key: {"difference": each.value, "interval": each.interval} for key, each in scores.items()}
 
 
 def evaluate(
@@ -94,7 +154,7 @@ def evaluate(
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
-) -> dict[str, Any]:
+) -> ClipScores:
     """Compute every score with its interval.
 
     Parameters
@@ -103,7 +163,7 @@ def evaluate(
     probabilities : (clips, classes) array in [0, 1], rows summing to 1; or (runs, clips, classes) of several
         trainings, such as seeds: then every score is the mean over the runs, in every draw of the bootstrap
         too, and the confusion counts their answers together
-    subjects : (clips,) patients; "" where unknown, and then no interval is given
+    subjects : (clips,) patients; "" where unknown: they count as one patient's, and ``bootstrap`` notes it
     classes : names of the columns, in the model's order
     normal : the normal class
     ignored : classes that count in neither Se nor Sp
@@ -111,54 +171,40 @@ def evaluate(
 
     Returns
     -------
-    dict, ready for JSON (undefined is None)
-        ``clips``, ``subjects``, ``scores`` (name to value), ``intervals`` (name to ``[low, high]`` or None),
-        ``classes`` (class to its counts, scores and ``intervals``), ``confusion`` (rows annotated, columns
-        predicted), ``conventions`` and ``bootstrap``.
+    ClipScores
+        Ready for JSON: undefined is None.
 
     Raises
     ------
     ValueError
         From :func:`validate`.
     """
-    runs = as_runs(probabilities)
+    runs, patients = as_runs(probabilities), Patients.of(subjects)
     for run in runs:
         validate(labels, run, subjects, classes, normal, ignored)
-    samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
-    sample = replace(samples[0], confusions=np.sum([each.confusions for each in samples], axis=0))
-    # The point estimate is the draw in which every patient is drawn once.
-    once = np.ones((1, len(sample.patients)))
-    values = {key: value[0] for key, value in _mean_drawn(samples, once).items()}
-    # The calibration error gets no interval: resampling widens every bin's gap, so its draws lie too high.
-    values["expected_calibration_error"] = np.mean(
-        [expected_calibration_error(labels, run, classes) for run in runs]
+    samples = [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
+    settings = patients.settings(draws, seed, level)
+    scores = over_patients(
+        len(patients), lambda times: _mean_scores(samples, times), settings["draws"], seed, level
     )
-    reason = no_interval_reason(subjects)
-    drawn = {} if reason else _mean_drawn(samples, patient_draws(len(sample.patients), draws, seed))
-    intervals = {
-        key: listed(percentile_interval(drawn[key], level)) if key in drawn else None for key in values
-    }
-    overall = [key for key in values if isinstance(key, str)]
+    # The calibration error gets no interval: resampling widens every bin's gap, so its draws lie too high.
+    error = np.mean([expected_calibration_error(labels, run, classes) for run in runs])
+    scores["expected_calibration_error"] = Score(float(error))
+    overall = {key: each for key, each in scores.items() if isinstance(key, str)}
+    confusions = np.sum([sample.confusions for sample in samples], axis=0)
     return {
         "clips": len(labels),
-        "subjects": int((sample.patients != "").sum()),
+        "subjects": patients.known,
         "runs": len(runs),
-        "scores": {key: plain_number(values[key]) for key in overall},
-        "intervals": {key: intervals[key] for key in overall},
-        "classes": {name: _of_class(sample, name, values, intervals, len(runs)) for name in classes},
-        "confusion": {
-            "classes": list(classes),
-            "counts": sample.confusions.sum(axis=0).astype(int).tolist(),
+        "scores": {key: each.value for key, each in overall.items()},
+        "intervals": {key: each.interval for key, each in overall.items()},
+        "classes": {
+            name: _of_class(name, confusions[:, k], confusions[:, :, k], patients, scores, len(runs))
+            for k, name in enumerate(classes)
         },
+        "confusion": {"classes": list(classes), "counts": confusions.sum(axis=0).astype(int).tolist()},
         "conventions": {"normal": normal, "ignored": list(ignored), "ece_bins": ECE_BINS},
-        "bootstrap": {
-            "over": "subjects",
-            "method": "percentile",
-            "draws": 0 if reason else draws,
-            "seed": seed,
-            "level": level,
-            "no_interval": reason,
-        },
+        "bootstrap": settings,
     }
 
 
@@ -169,7 +215,6 @@ class _Sample:
     classes: Sequence[str]
     normal: str
     ignored: Sequence[str]
-    patients: NDArray[np.str_]  # (patients,)
     confusions: Floats  # (patients, classes, classes)
     brier: Floats  # (patients,) sums over their clips
     rankings: dict[str | None, Ranking]  # each class against the rest; None: adventitious against normal
@@ -177,97 +222,69 @@ class _Sample:
 
 def _sample(
     labels: Sequence[str],
-    probabilities: ArrayLike,
-    subjects: Sequence[str],
+    probabilities: Floats,
+    patients: Patients,
     classes: Sequence[str],
     normal: str,
     ignored: Sequence[str],
 ) -> _Sample:
-    rows = np.asarray(probabilities, np.float64)
-    patients, group = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
+    group, count = patients.of_item, len(patients)
     index = class_indices(labels, classes)
     adventitious = adventitious_classes(classes, normal, ignored)
     counted = np.isin(index, [*adventitious, list(classes).index(normal)])
-    score = rows[:, adventitious].sum(axis=1)
+    score = probabilities[:, adventitious].sum(axis=1)
     rankings: dict[str | None, Ranking] = {
-        name: rank_scores(index == k, rows[:, k], group, len(patients)) for k, name in enumerate(classes)
+        name: rank_scores(index == k, probabilities[:, k], group, count) for k, name in enumerate(classes)
     }
-    rankings[None] = rank_scores(
-        np.isin(index, adventitious)[counted], score[counted], group[counted], len(patients)
-    )
+    rankings[None] = rank_scores(np.isin(index, adventitious)[counted], score[counted], group[counted], count)
+    predicted = predicted_classes(probabilities, classes)
     return _Sample(
         classes=classes,
         normal=normal,
         ignored=ignored,
-        patients=patients,
-        confusions=confusion_by_group(
-            labels, predicted_classes(rows, classes), group, len(patients), classes
-        ),
-        brier=np.bincount(group, weights=brier_terms(labels, rows, classes)).astype(np.float64),
+        confusions=confusion_by_group(labels, predicted, group, count, classes),
+        brier=patients.sums(brier_terms(labels, probabilities, classes)),
         rankings=rankings,
     )
 
 
-def _drawn(sample: _Sample, counts: Floats) -> dict[Any, Floats]:
+def _scores(sample: _Sample, times: Floats) -> dict[Key, Floats]:
     """Scores of each draw ``(draws,)`` by name, and by (class, name) for those of one class."""
-    confusion = resampled_counts(counts, sample.confusions)
-    scores: dict[Any, Floats] = dict(
-        confusion_scores(confusion, sample.classes, sample.normal, sample.ignored)
-    )
+    confusion = resampled_counts(times, sample.confusions)
+    scores: dict[Key, Floats] = {}
+    scores.update(confusion_scores(confusion, sample.classes, sample.normal, sample.ignored))
     for key, per_class in zip(("precision", "recall", "f1"), precision_recall_f1(confusion), strict=True):
         scores |= {(name, key): per_class[:, k] for k, name in enumerate(sample.classes)}
-    blocks = np.array_split(counts, -(-len(counts) // _DRAWS_AT_ONCE))
+    blocks = np.array_split(times, -(-len(times) // _DRAWS_AT_ONCE))
     for name, ranking in sample.rankings.items():
         parts = zip(*(ranking_scores(ranking, block) for block in blocks), strict=True)
         for key, values in zip(("roc_auc", "average_precision"), parts, strict=True):
             scores[f"binary_{key}" if name is None else (name, key)] = np.concatenate(values)
-    scores["brier_score"] = ratio(counts @ sample.brier, confusion.sum(axis=(-2, -1)))
+    scores["brier_score"] = ratio(times @ sample.brier, confusion.sum(axis=(-2, -1)))
     return scores
 
 
-def as_runs(probabilities: ArrayLike) -> Floats:
-    """Return probabilities as ``(runs, clips, classes)``, one run where the axis is missing."""
-    runs = np.asarray(probabilities, np.float64)
-    return runs[None] if runs.ndim == 2 else runs
-
-
-def _mean_drawn(samples: Sequence[_Sample], counts: Floats) -> dict[Any, Floats]:
+def _mean_scores(samples: Sequence[_Sample], times: Floats) -> dict[Key, Floats]:
     """The scores of each draw, averaged over runs."""
-    each = [_drawn(sample, counts) for sample in samples]
+    each = [_scores(sample, times) for sample in samples]
     return {key: np.mean([scores[key] for scores in each], axis=0) for key in each[0]}
 
 
 def _of_class(
-    sample: _Sample,
     name: str,
-    values: dict[Any, Any],
-    intervals: dict[Any, list[float] | None],
+    annotated: Floats,
+    predicted: Floats,
+    patients: Patients,
+    scores: Mapping[Key, Score],
     runs: int,
-) -> dict[str, Any]:
-    """Return the counts, scores and intervals of one class."""
-    k = list(sample.classes).index(name)
-    keys = [key for key in values if isinstance(key, tuple) and key[0] == name]
-    with_clips = sample.confusions[sample.patients != "", k].sum(axis=1) > 0
-    return {
-        "clips": int(sample.confusions[:, k].sum()) // runs,
-        "subjects": int(with_clips.sum()),
-        "predicted": int(sample.confusions[:, :, k].sum()),
-        **{key[1]: plain_number(values[key]) for key in keys},
-        "intervals": {key[1]: intervals[key] for key in keys},
+) -> ClassScores:
+    """Scores of one class, from its row and column of each patient's confusion ``(patients, classes)``."""
+    own = {key[1]: each for key, each in scores.items() if isinstance(key, tuple) and key[0] == name}
+    values = {key: each.value for key, each in own.items()}
+    counts = {
+        "clips": int(annotated.sum()) // runs,
+        "subjects": int((annotated[patients.names != ""].sum(axis=1) > 0).sum()),
+        "predicted": int(predicted.sum()),
     }
-
-
-def no_interval_reason(subjects: Sequence[str], what: str = "clips") -> str | None:
-    """Say why patients cannot be resampled, or None if they can."""
-    unknown = sum(1 for subject in subjects if not subject)
-    if unknown:
-        return f"the patient of {unknown} of {len(subjects)} {what} is unknown"
-    return "there is only one patient" if len(set(subjects)) < 2 else None
-
-
-def plain_number(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def listed(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)
+    intervals = {key: each.interval for key, each in own.items()}
+    return cast(ClassScores, {**counts, **values, "intervals": intervals})

@@ -25,7 +25,9 @@ from laennec.reproduce.nguyen2022 import (
     refuse_shared_patients,
     row_scores,
 )
-from laennec.score.predictions import Predictions, render_tables, score_predictions, write_predictions
+from laennec.score.evaluation import Metrics, score_predictions
+from laennec.score.predictions import Predictions, write_predictions
+from laennec.score.text import render_tables
 from laennec.train.build import build_parts
 from laennec.train.commands import card, command, load_clips, summary, training_clips
 from laennec.train.crossval import (
@@ -238,7 +240,7 @@ def with_length(recipe: Recipe, clip_samples: int) -> Recipe:
 
 def report(
     runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, request: Request, dataset: str
-) -> dict[str, Any]:
+) -> Metrics:
     """Write and print the cross-validated figures, of the first run in full and of all in a line."""
     for number, run in enumerate(runs, start=1):
         write_predictions(

@@ -4,10 +4,10 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,19 +17,14 @@ from laennec.datasets import splits, sprsound
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_json, write_text
 from laennec.model.clips import LungModel
-from laennec.model.detector import Detector, load_any
-from laennec.model.load import RUN_MODEL, shipped_models
+from laennec.model.detector import Detector
+from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.models.metadata import age_or_nan
+from laennec.score.evaluation import score_predictions
 from laennec.score.page import evaluation_page
-from laennec.score.predictions import (
-    Predictions,
-    read_predictions,
-    read_runs,
-    render_tables,
-    score_predictions,
-    stacked,
-    write_predictions,
-)
+from laennec.score.predictions import Predictions, read_predictions, read_runs, stacked, write_predictions
+from laennec.score.summary import ClipScores
+from laennec.score.text import render_tables
 from laennec.train.crossval import pooled
 from laennec.train.data import cut_clips, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
@@ -172,7 +167,7 @@ def crossvalidate_recipe(
             **difference(_other(against, chosen), together),
         }
     write_json(out / "metrics.json", told)
-    text = render_tables(told) + render_differences(told)
+    text = render_tables(cast(ClipScores, told)) + render_differences(told)
     write_text(out / "tables.txt", text)
     print(text)
     if final:
@@ -215,7 +210,7 @@ def digest(clip_ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(clip_ids)).encode()).hexdigest()
 
 
-def summary(found: dict[str, Any], clip_ids: Iterable[str]) -> dict[str, Any]:
+def summary(found: Mapping[str, Any], clip_ids: Iterable[str]) -> dict[str, Any]:
     """The scores of metrics.json that a model file carries with it."""
     names = ("sensitivity", "specificity", "total_score", "challenge_score", "expected_calibration_error")
     return {
@@ -298,7 +293,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     """Run a model file over annotated events and write predictions, figures and a page."""
     if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
         export(model)
-    lung_model = load_any(model)
+    lung_model = load_model(model)
     if isinstance(lung_model, Detector):
         if dataset not in (None, "sprsound"):
             raise UsageError(

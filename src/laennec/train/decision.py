@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from laennec.model.probability import softmax
 from laennec.score.confusion import challenge_score
 
 Floats = NDArray[np.float64]
@@ -33,10 +34,7 @@ class Decision:
         """Probabilities of logits ``(..., classes)``; logarithms of probabilities do as well."""
         moved = np.array(logits, np.float64)
         moved[..., 0] += self.shift
-        moved = moved / self.temperature
-        moved -= moved.max(-1, keepdims=True)
-        powers = np.exp(moved)
-        return np.asarray(powers / powers.sum(-1, keepdims=True))
+        return softmax(moved / self.temperature)
 
 
 def score_of_shifts(logits: Floats, label: NDArray[np.int64]) -> Floats:

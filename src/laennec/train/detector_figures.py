@@ -16,11 +16,12 @@ from laennec.analyze.events import families
 from laennec.analyze.rate import respiratory_rate
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.model.card import EventRule
 from laennec.model.probability import calibrated, sigmoid
-from laennec.model.recording_card import EventRule
 from laennec.score.calibration import brier_score, expected_calibration_error, reliability, risk_at
 from laennec.score.confusion import challenge_score
-from laennec.score.events import Span, event_scores, frame_average_precision, match_events
+from laennec.score.events import EventScores, Span, event_scores, match_events
+from laennec.score.frames import frame_average_precision
 from laennec.train.detector import Said
 
 Floats = NDArray[np.float64]
@@ -38,6 +39,7 @@ REFUSED = 0.03  # of the real recordings of each data set, at the threshold that
 TASKS = {"21": ((0,), (1, 2, 3), (4,)), "22": ((0,), (1,), (2,), (3,), (4,))}
 DRAWS = 1000
 NORMAL, POOR = 0, 4
+FRAME_S = 0.05  # of the network's answer
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _measure_one(said: Sequence[Said]) -> Figures:
 
 def _detection(
     said: Sequence[Said], folds: Sequence[int]
-) -> tuple[dict[str, Any], list[list[tuple[float, float]]], list[EventRule], EventRule]:
+) -> tuple[EventScores, list[list[tuple[float, float]]], list[EventRule], EventRule]:
     """Event scores by the rule that the other folds choose; the spans; the rules; the rule of all folds.
 
     A rule is as good as the mean F of the three families, so that normal breaths do not decide alone.
@@ -164,8 +166,8 @@ def _counts(reference: Sequence[Span], estimated: Sequence[Span]) -> NDArray[np.
 
 def _spans(said: Said, rule: EventRule) -> list[tuple[float, float]]:
     worth = frame_worth(said.presence, said.classes, FAMILY, rule)
-    found, _ = find_events(worth, said.presence, rule)
-    return [(a * rule.frame_s, b * rule.frame_s) for a, b in found]
+    found, _ = find_events(worth, said.presence, rule, FRAME_S)
+    return [(a * FRAME_S, b * FRAME_S) for a, b in found]
 
 
 def _annotated(said: Said) -> list[Span]:
@@ -179,7 +181,7 @@ def _named(said: Said, spans: Sequence[tuple[float, float]]) -> list[Span]:
     return [(a, b, SPRSOUND_EVENTS[int(_mean_logits(said, a, b).argmax())]) for a, b in spans]
 
 
-def _mean_logits(said: Said, start_s: float, end_s: float, frame_s: float = 0.05) -> NDArray[Any]:
+def _mean_logits(said: Said, start_s: float, end_s: float, frame_s: float = FRAME_S) -> NDArray[Any]:
     first = min(round(start_s / frame_s), said.presence.shape[1] - 1)
     last = min(max(first + 1, round(end_s / frame_s)), said.presence.shape[1])
     return np.asarray(said.classes[:, first:last].mean(1))
@@ -218,7 +220,7 @@ def _frames(said: Sequence[Said]) -> dict[str, Any]:
         presence = sigmoid(s.presence[0])
         shares = calibrated(s.classes.T, 1.0)
         scores.append(np.column_stack([presence, presence[:, None] * shares]))
-        middle_s = (np.arange(s.presence.shape[1]) + 0.5) * 0.05
+        middle_s = (np.arange(s.presence.shape[1]) + 0.5) * FRAME_S
         target = np.zeros((s.presence.shape[1], 1 + len(SPRSOUND_EVENTS)), bool)
         for (start_s, end_s), label in zip(s.spans, s.labels, strict=True):
             inside = (middle_s >= start_s) & (middle_s < end_s)

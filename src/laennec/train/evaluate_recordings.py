@@ -14,10 +14,12 @@ from laennec.errors import LaennecError
 from laennec.files import make_folder
 from laennec.model.detector import Detector
 from laennec.progress import track
-from laennec.score.events import Detection, Span, score_events, write_events
-from laennec.score.events import render_tables as render_detection
+from laennec.score.evaluation import score_events, score_predictions
+from laennec.score.events import Span
+from laennec.score.events_table import Detection, write_events
 from laennec.score.page import evaluation_page
-from laennec.score.predictions import render_tables, score_predictions, write_predictions
+from laennec.score.predictions import write_predictions
+from laennec.score.text import render_detection, render_tables
 from laennec.train.data import predictions
 
 POOR = "Poor Quality"

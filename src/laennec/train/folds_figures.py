@@ -9,8 +9,10 @@ import pandas as pd
 
 from laennec.errors import LaennecError
 from laennec.labels import TO_ICBHI
-from laennec.score.predictions import Predictions, merged, score
-from laennec.score.summary import bootstrap_difference, evaluate
+from laennec.score.evaluation import score
+from laennec.score.predictions import Predictions
+from laennec.score.summary import ClipScores, bootstrap_difference, evaluate
+from laennec.score.tasks import merged
 
 # Years: SPRSound's children by the ages of paediatrics, infant to adolescent.
 AGES = {"under 1": (0, 1), "1 to 2": (1, 3), "3 to 5": (3, 6), "6 to 11": (6, 12), "12 to 18": (12, 19)}
@@ -65,7 +67,7 @@ def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[s
     clips
         The clips table, for the groups of patients; any order.
     """
-    found = score(predictions, provenance)
+    found: dict[str, Any] = {**score(predictions, provenance)}
     if set(predictions.classes) <= set(TO_ICBHI):
         for sound in ("crackle", "wheeze"):
             two = pair(predictions, sound)
@@ -99,9 +101,12 @@ def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _some(told: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _some(told: ClipScores, names: Sequence[str]) -> dict[str, Any]:
     """Some of the scores of `evaluate` with their intervals."""
-    return {what: {name: told[what][name] for name in names} for what in ("scores", "intervals")}
+    return {
+        "scores": {name: told["scores"][name] for name in names},
+        "intervals": {name: told["intervals"][name] for name in names},
+    }
 
 
 def difference(first: Predictions, second: Predictions) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from laennec.errors import LaennecError, UsageError
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.score.predictions import NORMAL
+from laennec.score.confusion import NORMAL
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From a trained `RecordingNet` to the one file that `laennec.model.detector` reads."""
+"""From a trained `RecordingNet` to the one file that `laennec.model` reads."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from laennec.files import write_text
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.model.recording_card import FORMAT, OUTPUTS, RECORDING
+from laennec.model.card import FORMAT, OUTPUTS, RECORDING
 from laennec.models.recording import ROWS, TIME_STRIDE, RecordingNet
 from laennec.train.export import write_model
 from laennec.train.features import RecordingLogMel

@@ -1,0 +1,120 @@
+"""events.csv: what is annotated and what was found in each recording, a row per event."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from laennec.errors import LaennecError
+from laennec.files import written_whole
+from laennec.score.events import Span
+
+COLUMNS = ("recording", "subject", "kind", "start_s", "end_s", "label", "probability")
+KINDS = ("reference", "estimated")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What is annotated and what was found in one recording."""
+
+    recording: str
+    subject: str
+    """The patient, "" where unknown."""
+    reference: tuple[Span, ...]
+    """Annotated events: start and end in seconds, label."""
+    estimated: tuple[Span, ...]
+    """Events found."""
+    probabilities: tuple[float, ...] = ()
+    """Of each estimated event's label; empty where not known."""
+
+
+def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) -> None:
+    """Write events.csv, a row an event: ``recording, subject, kind, start_s, end_s, label, probability``.
+
+    The kind is ``reference`` or ``estimated``; only an estimated event has a probability. A recording without
+    any event leaves no row, as it adds to no count.
+
+    Raises
+    ------
+    LaennecError
+        If a recording occurs twice, or its probabilities are not one per estimated event.
+    """
+    names = [detection.recording for detection in detections]
+    if len(set(names)) < len(names):
+        raise LaennecError(f"{path}: a recording occurs twice; score each once")
+    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for each in detections:
+            told = [repr(float(p)) for p in each.probabilities] or [""] * len(each.estimated)
+            if len(told) != len(each.estimated):
+                raise LaennecError(
+                    f"{path}: {each.recording} has {len(told)} probabilities for {len(each.estimated)} events"
+                )
+            rows = [("reference", span, "") for span in each.reference]
+            rows += [("estimated", span, p) for span, p in zip(each.estimated, told, strict=True)]
+            for kind, (start_s, end_s, label), sure in rows:
+                times = (repr(float(start_s)), repr(float(end_s)))
+                writer.writerow([each.recording, each.subject, kind, *times, label, sure])
+
+
+def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:
+    """Read events.csv, recordings in the order of their first row.
+
+    Raises
+    ------
+    LaennecError
+        If the file is missing, is not such a table, holds what is no time or probability, or gives a
+        recording two patients.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LaennecError(f"{path}: cannot be read as events.csv ({error})") from error
+    if tuple(header) != COLUMNS:
+        raise LaennecError(f"{path}: the first line must be {','.join(COLUMNS)}; it is {','.join(header)!r}")
+    subjects: dict[str, str] = {}
+    events: dict[tuple[str, str], list[tuple[Span, float | None]]] = {}
+    for number, row in enumerate((row for row in rows if row), start=1):
+        recording, kind, event = _read_row(path, number, row)
+        if subjects.setdefault(recording, row[1]) != row[1]:
+            raise LaennecError(f"{path}: {recording} is of patients {subjects[recording]!r} and {row[1]!r}")
+        events.setdefault((recording, kind), []).append(event)
+    return [
+        Detection(
+            recording,
+            subject,
+            tuple(span for span, _ in events.get((recording, "reference"), [])),
+            tuple(span for span, _ in events.get((recording, "estimated"), [])),
+            _probabilities(path, recording, [p for _, p in events.get((recording, "estimated"), [])]),
+        )
+        for recording, subject in subjects.items()
+    ]
+
+
+def _read_row(
+    path: str | os.PathLike[str], number: int, row: Sequence[str]
+) -> tuple[str, str, tuple[Span, float | None]]:
+    if len(row) != len(COLUMNS):
+        raise LaennecError(f"{path}: event {number} has {len(row)} fields; expected {len(COLUMNS)}")
+    recording, _, kind, start_s, end_s, label, probability = row
+    if kind not in KINDS:
+        raise LaennecError(f"{path}: event {number} is of kind {kind!r}; expected {' or '.join(KINDS)}")
+    try:
+        span = (float(start_s), float(end_s), label)
+        told = float(probability) if probability else None
+    except ValueError as error:
+        raise LaennecError(f"{path}: event {number} has a field that is no number ({error})") from error
+    if told is not None and not 0 <= told <= 1:
+        raise LaennecError(f"{path}: event {number} has a probability outside [0, 1]")
+    return recording, kind, (span, told)
+
+
+def _probabilities(
+    path: str | os.PathLike[str], recording: str, told: Sequence[float | None]
+) -> tuple[float, ...]:
+    known = tuple(p for p in told if p is not None)
+    if known and len(known) < len(told):
+        raise LaennecError(f"{path}: {recording} has a probability for some of its estimated events only")
+    return known

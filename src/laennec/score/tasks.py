@@ -1,0 +1,113 @@
+"""The BioCAS challenge's tasks: 11 and 12 for SPRSound's events, 21 and 22 for its records."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
+from laennec.score.bootstrap import DRAWS, Interval, Patients, over_patients
+from laennec.score.confusion import (
+    Floats,
+    as_runs,
+    confusion_by_group,
+    confusion_scores,
+    ignored_classes,
+    normal_class,
+    predicted_classes,
+)
+from laennec.score.predictions import Predictions
+
+# By the classes they ask for: adventitious or not, and which class exactly.
+TASKS = {frozenset(SPRSOUND_EVENTS): (11, 12), frozenset(SPRSOUND_RECORDS): (21, 22)}
+TASK_SCORES = ("sensitivity", "specificity", "average_score", "harmonic_score", "challenge_score")
+
+
+class TaskScores(TypedDict):
+    """Scores of one task by the names in `TASK_SCORES`."""
+
+    classes: list[str]
+    confusion: list[list[int]]
+    scores: dict[str, float | None]
+    intervals: dict[str, Interval | None]
+
+
+def task_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> dict[str, TaskScores]:
+    """Score the challenge's tasks.
+
+    Tasks 12 and 22 want the exact class. Tasks 11 and 21 want Normal or Adventitious (or Poor Quality, 21):
+    the answer is the likeliest of these, the probabilities of the adventitious classes added up, as the
+    program answers the challenge, so any adventitious class is right and Se can differ from
+    ``binary_sensitivity``, which merges answers. Clips annotated Poor Quality count in neither Se nor Sp.
+    Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022.
+
+    Parameters
+    ----------
+    predictions : from :func:`laennec.score.predictions.read_predictions`
+    draws, seed : of the bootstrap over patients; no draws, no intervals
+
+    Returns
+    -------
+    dict
+        ``task_11`` and so on; empty where the classes are other ones.
+    """
+    numbers = TASKS.get(frozenset(predictions.classes))
+    if numbers is None:
+        return {}
+    tasks = zip(numbers, (merged(predictions), predictions), strict=True)
+    return {f"task_{number}": _task(each, draws, seed) for number, each in tasks}
+
+
+def merged(predictions: Predictions) -> Predictions:
+    """Make one class of the adventitious ones."""
+    normal, adventitious = TASK_11
+    ignored = ignored_classes(predictions.classes)
+    names = {name: name if name in (normal, *ignored) else adventitious for name in predictions.classes}
+    classes = (normal, adventitious, *ignored)
+    member = np.array([[names[name] == column for column in classes] for name in predictions.classes], float)
+    labels = tuple(names[label] for label in predictions.labels)
+    # A sum may be more than one by its rounding.
+    probabilities = np.minimum(predictions.probabilities @ member, 1.0)
+    return replace(predictions, labels=labels, classes=classes, probabilities=probabilities)
+
+
+def shifted(predictions: Predictions, shift: ArrayLike) -> Predictions:
+    """Subtract `shift` from the log-odds of the normal class, for a decision that says Normal less often.
+
+    Parameters
+    ----------
+    predictions : whose answers are moved
+    shift : a number, or one per clip (where each fold chose its own)
+    """
+    normal = list(predictions.classes).index(normal_class(predictions.classes))
+    probabilities = np.array(predictions.probabilities, np.float64)
+    probabilities[..., normal] *= np.exp(-np.asarray(shift, np.float64))
+    return replace(predictions, probabilities=probabilities / probabilities.sum(axis=-1, keepdims=True))
+
+
+def _task(predictions: Predictions, draws: int, seed: int) -> TaskScores:
+    classes, patients = predictions.classes, Patients.of(predictions.subjects)
+    confusions = np.stack(
+        [
+            confusion_by_group(
+                predictions.labels, predicted_classes(run, classes), patients.of_item, len(patients), classes
+            )
+            for run in as_runs(predictions.probabilities)
+        ],
+        axis=1,
+    )
+
+    def scores(drawn: Floats) -> Mapping[str, Floats]:
+        """``(draws, runs, classes, classes)`` to the means over the runs."""
+        each = confusion_scores(drawn, classes, TASK_11[0], ignored_classes(classes))
+        return {key: np.mean(each[key], axis=1) for key in TASK_SCORES}
+
+    measured = over_patients(confusions, scores, draws, seed)
+    return {
+        "classes": list(classes),
+        "confusion": confusions.sum(axis=(0, 1)).astype(int).tolist(),
+        "scores": {key: each.value for key, each in measured.items()},
+        "intervals": {key: each.interval for key, each in measured.items()},
+    }

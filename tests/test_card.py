@@ -1,0 +1,152 @@
+"""The metadata of model files: read as they are, and every wrong entry is named or harmless."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from laennec import LaennecError, analyze, load_model
+from laennec.model.card import ClipCard, RecordingCard, read_card
+from laennec.model.clips import LungModel
+from laennec.model.detector import Detector
+
+WRONG: tuple[Any, ...] = (
+    None,
+    "",
+    "word",
+    -1,
+    0,
+    0.5,
+    10**9,
+    10**400,
+    math.nan,
+    math.inf,
+    True,
+    [],
+    ["word"],
+    [1.0, 2.0],
+    [[]],
+    {},
+    {"21": {}},
+)
+ENTRIES = {  # that a message may name instead, since two contradict each other
+    "normal": "labels",
+    "clip_samples": "window_s",
+    "sample_rate": "window_s",
+    "records": "record",
+    "labels": "evidence|presence|context|probabilities|event_bias",
+    "edges_hz": "evidence",
+    "kinds": "kind",
+}
+
+
+def entries_of(name: str) -> dict[str, Any]:
+    entries = json.loads(str(load_model(name).graph.metadata))
+    assert isinstance(entries, dict)
+    return entries
+
+
+def shortened(value: Any) -> Any:
+    """A list or a text of one less, as such things go wrong by hand."""
+    return value[:-1] if isinstance(value, list | str) else value
+
+
+def altered(entries: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each entry left out and replaced by each wrong value, numbers of the rule too; and one entry more."""
+    yield "spare", entries | {"spare": {"nested": [1, None]}}
+    for key, value in entries.items():
+        yield key, {other: entries[other] for other in entries if other != key}
+        for wrong in (
+            *WRONG,
+            [value],
+            shortened(value),
+            [*value, *value] if isinstance(value, list) else value,
+        ):
+            yield key, entries | {key: wrong}
+        if isinstance(value, list) and len(value) > 1:
+            for wrong in WRONG:
+                yield key, entries | {key: [wrong, *value[1:]]}
+    for key, value in entries.get("rule", {}).items():
+        for wrong in (*WRONG, [value]):
+            yield key, entries | {"rule": entries["rule"] | {key: wrong}}
+    for wrong in WRONG:
+        yield "task_shift", entries | {"task_shift": {"21": wrong}}
+
+
+@pytest.mark.parametrize("name", ["recording", "default", "source"])
+def test_a_wrong_entry_is_named_or_harmless(name: str) -> None:
+    """Whatever an entry is replaced by, the file loads and works, or one sentence names the entry."""
+    model, entries = load_model(name), entries_of(name)
+    sound = (0.05 * np.random.default_rng(0).standard_normal(8_000)).astype(np.float32)
+    refused, worked = [], 0
+    for key, changed in altered(entries):
+        try:
+            card = read_card(json.dumps(changed), "m.onnx")
+            model.graph.check(card)
+            analyze(sound, sample_rate=8_000, model=type(model)(card, model.graph))  # type: ignore[arg-type]
+            worked += 1
+        except LaennecError as error:
+            refused.append((key, str(error)))
+    unnamed = [
+        (key, message)
+        for key, message in refused
+        if not any(name in message for name in (key, *ENTRIES.get(key, key).split("|")))
+    ]
+    assert unnamed == []
+    assert len(refused) > 8 * len(entries)
+    assert worked > len(entries)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wrong"),
+    [
+        (None, "without Laennec's metadata"),
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[]", "no JSON object"),
+        ('{"task": "event"}', "names no format"),
+        ('{"task": "event", "format": true}', "names no format: format is True"),
+        ('{"task": "recording", "format": 99}', "format 99"),
+        ('{"task": "recording", "format": 1}', "wrong metadata: no entry 'name'"),
+    ],
+)
+def test_wrong_metadata_is_refused(metadata: str | None, wrong: str) -> None:
+    with pytest.raises(LaennecError, match=wrong):
+        read_card(metadata)
+
+
+def test_the_file_s_names_and_the_card_s_are_one_mapping() -> None:
+    entries = entries_of("recording")
+    card = read_card(json.dumps(entries))
+    assert isinstance(card, RecordingCard)
+    assert card.sound_classes == tuple(entries["kinds"])
+    assert card.event_abstain_below == entries["event_certain"]
+    assert card.record_abstain_below == entries["record_certain"]
+    assert card.lung_threshold == entries["lung_share"]
+    assert card.normal_shift == entries["task_shift"]
+    assert card.rule.class_weight == entries["rule"]["class_weight"]
+    assert card.frame_s == pytest.approx(entries["rule"]["frame_s"])
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "card"),
+    [
+        ("recording", Detector, RecordingCard),
+        ("default", LungModel, ClipCard),
+        ("source", LungModel, ClipCard),
+    ],
+)
+def test_the_task_decides_what_is_loaded(name: str, model: type, card: type) -> None:
+    loaded = load_model(name)
+    assert type(loaded) is model
+    assert type(loaded.card) is card
+    assert type(load_model()) is LungModel
+    assert load_model().sha256 == load_model("default").sha256
+
+
+def test_a_card_that_only_speaks_of_recordings_is_one_for_clips() -> None:
+    entries = entries_of("default") | {"limits": 'as text: "task": "recording"'}
+    assert isinstance(read_card(json.dumps(entries)), ClipCard)
