@@ -1,4 +1,5 @@
 # Everything happens in .venv, made from pyproject.toml and ci/constraints.txt alone; `make` lists the targets.
+# Two of them have an environment of their own: .venv-base and .venv-lowest.
 
 PYTHON ?= python3
 ARGS ?=
@@ -12,7 +13,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs docs-serve format clean
+.PHONY: help demo test test-base test-lowest lint docs docs-serve format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +27,12 @@ demo: $(BASE)  ## simulate two recordings, find their events, leave reports and 
 # decides the last bits of a trained weight.
 test: $(DEV)  ## run the test suite; ARGS goes to pytest, e.g. make test ARGS="-k metrics"
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest $(ARGS)
+
+test-base: .venv-base/.installed  ## the tests that need no training layer, where there is none (no PyTorch, no pandas)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} .venv-base/bin/python -m pytest $(ARGS)
+
+test-lowest: .venv-lowest/.installed  ## the same tests with the lowest versions that pyproject.toml allows
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} .venv-lowest/bin/python -m pytest $(ARGS)
 
 lint: $(DEV) docs  ## ruff, mypy on src, and the documentation without warnings
 	$(BIN)/ruff check
@@ -44,7 +51,7 @@ format: $(DEV)  ## format the code and mend what ruff can
 	$(BIN)/ruff format
 
 clean:  ## remove .venv and everything that was built
-	rm -rf .venv demo site dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-base .venv-lowest demo site dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -62,3 +69,18 @@ $(DEV): pyproject.toml $(PINS) | $(BIN)/python
 	@echo "Installing Laennec into .venv with PyTorch and the development tools (some minutes the first time)"
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $(BASE) $@
+
+.venv-base/.installed: pyproject.toml $(PINS)
+	$(PYTHON) -m venv --clear .venv-base
+	@echo "Installing Laennec into .venv-base with the tools of the base tests"
+	.venv-base/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS) --editable '.[test]'
+	@touch $@
+
+# Only the dependencies of the base install are the lowest; the tools of the tests are what fits them.
+.venv-lowest/.installed: pyproject.toml ci/lowest.py
+	$(PYTHON) -m venv --clear .venv-lowest
+	@echo "Installing the lowest versions that pyproject.toml allows into .venv-lowest"
+	.venv-lowest/bin/python ci/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint .venv-lowest/lowest.txt --editable '.[test]'
+	@touch $@

@@ -1,7 +1,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's matter; a busy one must not fail a test.
+hypothesis.settings.register_profile("laennec", deadline=None)
+hypothesis.settings.load_profile("laennec")
 
 TINY_RECIPE = """
 title = "Tiny"
@@ -24,6 +29,13 @@ channels = [4, 8]
 circular_shift = true
 mixup = 0.2
 """
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose mark names a package that is not installed."""
+    for mark in item.iter_markers("needs"):
+        for package in mark.args:
+            pytest.importorskip(package, reason=f"needs {package}")
 
 
 @pytest.fixture(scope="session")

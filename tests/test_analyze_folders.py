@@ -262,6 +262,7 @@ def test_analyses_are_not_kept(tmp_path: Path, model: str, monkeypatch: pytest.M
     assert most <= 1
 
 
+@pytest.mark.needs("matplotlib")
 def test_a_long_recording_is_heard_from_its_file_and_shown_by_its_beginning(
     tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

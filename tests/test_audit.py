@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+
+pd = pytest.importorskip("pandas")
 
 from laennec.cli import run
 from laennec.datasets import dataset

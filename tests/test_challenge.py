@@ -9,11 +9,12 @@ import soundfile
 
 from laennec.analyze import challenge
 from laennec.analyze.analysis import Analysis
-from laennec.analyze.challenge import answer_folder, answers_of, metadata_of, record_answer_of
+from laennec.analyze.challenge import answer_folder, answers_of, patient_of, record_answer_of
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
+from laennec.patient import Patient
 from tiny_model import BIAS, RATE, tiny_model
 
 
@@ -70,7 +71,7 @@ def test_file_names_tell_the_model_of_the_patient(tmp_path: Path) -> None:
     ],
 )
 def test_names(name: str, expected: tuple) -> None:
-    assert tuple(metadata_of(name).values()) == expected
+    assert patient_of(name) == Patient(*expected)
 
 
 def test_spelling_and_the_rule_of_task_11() -> None:

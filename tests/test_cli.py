@@ -97,7 +97,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["train", "default"],
         ["simulate", "x", "--subjects", "many"],
         ["simulate", "x", "--layout", "multichannel", "--subjects", "16"],
-        ["reproduce", "nguyen2022", "--target", ".", "--rows", "Cyc"],
+        pytest.param(
+            ["reproduce", "nguyen2022", "--target", ".", "--rows", "Cyc"], marks=pytest.mark.needs("torch")
+        ),
         ["transfer"],
         ["challenge", "--task", "13", "--wav", "x", "--out", "y"],
         ["analyze", "a.wav", "b.wav", "--events", "c.csv"],
@@ -110,7 +112,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["analyze", "a.wav", "--model", "MODEL", "--sex", "other"],
         ["analyze", "a.wav", "--model", "MODEL", "--position", "p9"],
         ["datasets", "info", "sprsond", "."],
-        ["train", "chen", "--data", ".", "--out", "x"],
+        pytest.param(["train", "chen", "--data", ".", "--out", "x"], marks=pytest.mark.needs("torch")),
     ],
 )
 def test_wrong_usage_exits_with_2(
@@ -126,8 +128,10 @@ def test_wrong_usage_exits_with_2(
     [
         (["analyze", "nowhere.wav"], "nowhere.wav"),
         (["analyze", "--model", "nowhere.onnx", "x.wav"], "nowhere.onnx"),
-        (["datasets", "info", "sprsound", "nowhere"], "nowhere"),
-        (["export", "nowhere"], "nowhere is not a run folder"),
+        pytest.param(
+            ["datasets", "info", "sprsound", "nowhere"], "nowhere", marks=pytest.mark.needs("pandas")
+        ),
+        pytest.param(["export", "nowhere"], "nowhere is not a run folder", marks=pytest.mark.needs("torch")),
         (["challenge", "--task", "12", "--wav", "nowhere", "--out", "x.json"], "nowhere"),
     ],
 )
@@ -145,6 +149,7 @@ def test_anything_else_exits_with_1_and_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.needs("torch")
 def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = in_process("export", "nowhere", "--debug")
@@ -155,6 +160,7 @@ def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert quiet.returncode == 1
 
 
+@pytest.mark.needs("matplotlib")
 def test_analyze_prints_a_table_and_writes_results(
     recordings: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +286,7 @@ def test_challenge_contract(recordings: Path, model: Path, tmp_path: Path) -> No
     assert set(json.loads(out.read_text())) == {"fine_crackles.wav", "wheezes.wav"}
 
 
+@pytest.mark.needs("pandas")
 def test_simulate_then_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "set"
     assert run_command("simulate", folder, "--subjects", 2, "--recordings", 1, "--seed", 5) == 0
@@ -313,6 +320,7 @@ def test_start_up_imports_nothing_heavy(arguments: list[str], recordings: Path, 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.slow
 def test_train_evaluate_export(
     simulated: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

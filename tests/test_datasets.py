@@ -13,9 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
+
+pd = pytest.importorskip("pandas")
 
 from laennec import datasets
 from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound

@@ -340,6 +340,7 @@ def relevance_drops(detector: Detector, samples: np.ndarray) -> list[tuple[float
     return drops
 
 
+@pytest.mark.needs("pandas")
 def test_masking_what_is_marked_changes_the_answer_more_on_real_sound(
     detector: Detector, real_data: Path
 ) -> None:

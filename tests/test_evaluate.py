@@ -9,7 +9,7 @@ import pytest
 
 from laennec.analyze.challenge import answers_of
 from laennec.errors import LaennecError
-from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, to_task_11
+from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, task_class
 from laennec.score.confusion import confusion_matrix
 from laennec.score.evaluation import score, score_predictions
 from laennec.score.picture import draw
@@ -130,6 +130,7 @@ def test_poor_quality_counts_in_neither_se_nor_sp():
     assert whole["macro_f1"] != part["macro_f1"]
 
 
+@pytest.mark.needs("matplotlib")
 @pytest.mark.parametrize("classes", [SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, ICBHI_CYCLES])
 def test_score_predictions_writes_everything(tmp_path, classes):
     write_predictions(tmp_path / "predictions.csv", made_up(classes))
@@ -190,6 +191,7 @@ def test_tables_show_scores_intervals_classes_and_counts():
     assert re.search(rf"^CAS & DAS .* {found['classes']['CAS & DAS']['f1']:.4f} ", text, re.MULTILINE)
 
 
+@pytest.mark.needs("matplotlib")
 def test_tables_and_picture_without_a_class_or_an_interval(tmp_path):
     predictions = made_up(SPRSOUND_EVENTS, n=6, patients=1)
     predictions = replace(predictions, labels=("Normal",) * 6)
@@ -275,7 +277,7 @@ def test_tasks_of_events_answer_as_the_challenge_command_does():
     predictions = made_up(SPRSOUND_EVENTS)
     found = score(predictions, draws=50)
     answers = answers_of(predictions.probabilities, predictions.classes, "Normal", 11)
-    labels = [to_task_11(label) for label in predictions.labels]
+    labels = [task_class(11, label) for label in predictions.labels]
     assert found["task_11"]["confusion"] == confusion_matrix(labels, answers, TASK_11).tolist()
     exact = {key: found["scores"][key] for key in TASK_SCORES}
     assert found["task_12"]["scores"] == exact

@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+pytest.importorskip("mir_eval")
+
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.bootstrap import patient_draws

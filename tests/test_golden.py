@@ -11,6 +11,8 @@ from golden.make_behaviour import BASE, FOLDER, TRAIN, differences, frozen
 
 @pytest.mark.parametrize("name", sorted(BASE))
 def test_behaviour_is_as_it_was(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "command-line":
+        pytest.importorskip("tyro", minversion="1", reason="older help is laid out differently")
     monkeypatch.chdir(tmp_path)
     assert differences(BASE[name](), frozen(name)) == []
 

@@ -23,7 +23,6 @@ from laennec.model import load as load_module
 from laennec.model.card import read_card
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
-from laennec.patient import check_age, check_position, check_sex
 from tiny_model import BIAS, CARD, RATE, WEIGHTS, tiny_model
 
 
@@ -121,26 +120,6 @@ def test_metadata_must_fit_the_clips(tiny: LungModel) -> None:
         tiny.predict([noise(9)], RATE, sex=["male", "female"])
     with pytest.raises(LaennecError, match="position is 'knee'; expected left-posterior"):
         tiny.predict([noise(9)], RATE, position="knee")
-
-
-def test_checks_of_metadata() -> None:
-    assert np.isnan(check_age(None))
-    assert check_age(np.float32(4.5)) == 4.5
-    assert check_age(0) == 0
-    for wrong in (-1, 500, float("inf")):
-        with pytest.raises(LaennecError, match="expected 0 to 130, or nothing"):
-            check_age(wrong)
-    for wrong in ("four", True):
-        with pytest.raises(LaennecError, match="expected years as a number"):
-            check_age(wrong)  # type: ignore[arg-type]
-    assert [check_sex(sex) for sex in ("M", "female", "f ", None)] == ["male", "female", "female", None]
-    with pytest.raises(LaennecError, match="sex is '1'; expected male or female"):
-        check_sex("1")
-    assert check_position("Left Posterior") == check_position("p1") == "left-posterior"
-    assert check_position("right_lateral") == check_position("P4") == "right-lateral"
-    assert check_position(None) is None
-    with pytest.raises(LaennecError, match="position is 'p5'"):
-        check_position("p5")
 
 
 # --- files --------------------------------------------------------------------------------------------------

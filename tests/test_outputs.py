@@ -122,6 +122,7 @@ def test_the_reader_of_sprsound_takes_the_annotation(tmp_path: Path, found: Anal
     )
 
 
+@pytest.mark.needs("pandas")
 def test_a_folder_of_results_is_a_data_set_of_sprsound(tmp_path: Path) -> None:
     from laennec.datasets import sprsound
 
@@ -182,6 +183,7 @@ def test_csv_of_the_answers() -> None:
 # --- files --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs("matplotlib")
 def test_where_each_format_goes(tmp_path: Path) -> None:
     recording = Recording.from_array(np.random.default_rng(0).normal(0, 0.1, (2, RATE)), RATE, "a.wav")
     found = analysis([event(0, 0.5, "Wheeze", 1)], channels=2, duration_s=1.0)

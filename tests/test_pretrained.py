@@ -44,6 +44,7 @@ def test_its_card_has_the_figures_of_the_cross_validation_in_the_documentation()
     assert told["groups"] == found["groups"]
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.real
 def test_it_knows_the_patients_that_it_was_trained_on(real_data: Path, tmp_path: Path) -> None:
     from laennec.train.commands import evaluate_model
@@ -59,6 +60,7 @@ def test_it_knows_the_patients_that_it_was_trained_on(real_data: Path, tmp_path:
     assert time.perf_counter() - started < 300
 
 
+@pytest.mark.needs("torch")
 def test_the_source_model_is_small_and_can_be_carried_over() -> None:
     from laennec.labels import ICBHI_CYCLES
     from laennec.models.nguyen2022 import NguyenNet

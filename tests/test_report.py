@@ -22,7 +22,8 @@ from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.colours import label_colours, short_label
 from laennec.output.json import to_json, write_json
-from laennec.output.picture import assign_lanes, draw
+from laennec.output.lanes import assign_lanes
+from laennec.output.picture import draw
 from laennec.output.spectrogram import log_spectrogram
 from laennec.output.summary import Summary
 from laennec.output.text import print_summary, print_table
@@ -363,6 +364,7 @@ def recording() -> Recording:
     return Recording.from_array(simulated.samples, simulated.sample_rate, "wheezes.wav")
 
 
+@pytest.mark.needs("matplotlib")
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_pictures(tmp_path: Path, recording: Recording, suffix: str) -> None:
     shown = analysis([event(0, 5, "Normal"), event(5, 5.2, "Wheeze"), event(5.1, 9, "Stridor", 0, "odd $x")])
@@ -372,6 +374,7 @@ def test_pictures(tmp_path: Path, recording: Recording, suffix: str) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.needs("matplotlib")
 def test_a_picture_shows_labels_as_words_and_the_disclaimer_once(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +395,7 @@ def test_a_picture_shows_labels_as_words_and_the_disclaimer_once(
     assert "3 adventitious events; 15.0 s" in text
 
 
+@pytest.mark.needs("matplotlib")
 def test_a_picture_shows_doubt_and_the_answer(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +411,7 @@ def test_a_picture_shows_doubt_and_the_answer(
     assert ">CAS (continuous sounds: wheeze, rhonchus, stridor), probability 0.80<" in text
 
 
+@pytest.mark.needs("matplotlib")
 def test_odd_recordings_can_be_drawn(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number, (samples, rate) in enumerate(
@@ -422,6 +427,7 @@ def test_odd_recordings_can_be_drawn(tmp_path: Path) -> None:
         assert (tmp_path / f"{number}.png").stat().st_size > 5_000
 
 
+@pytest.mark.needs("matplotlib")
 def test_pictures_that_cannot_be_drawn(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:

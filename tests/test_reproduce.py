@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("pandas")
+pytest.importorskip("torch")
+
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.reproduce.chen2022 import (

@@ -38,6 +38,7 @@ def test_sixteen_channels_at_16_khz_with_airflow_beside_them(cohort: Path) -> No
         assert (samples.std(0) > 1e-3).all()
 
 
+@pytest.mark.needs("pandas")
 def test_the_loader_reads_what_was_drawn(cohort: Path) -> None:
     clips = multichannel.load(cohort)
     assert multichannel.check(cohort) == []
@@ -170,6 +171,7 @@ def test_what_cannot_be_simulated(wrong: dict, message: str, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.needs("pandas")
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["simulate", str(tmp_path / "c"), "--layout", "multichannel", "--recordings", "1", "--subjects"]
     assert run([*line, "1", "healthy"]) == 0

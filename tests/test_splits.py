@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+pd = pytest.importorskip("pandas")
 
 from laennec.datasets import splits, sprsound
 from laennec.errors import LaennecError

@@ -1,6 +1,7 @@
-"""Label vocabularies of the field and the mappings between them.
+"""Label vocabularies of the field, one spelling of each label, and the relations between vocabularies.
 
-The order of a vocabulary is the order of a model's outputs, so it never changes.
+The order of a vocabulary is the order of a model's outputs, so it never changes. What the labels of a data
+set mean in these vocabularies stands with the data set (``TO_CANONICAL``).
 
 Sources: Zhang et al., "SPRSound: Open-Source SJTU Paediatric Respiratory Sound Database", IEEE TBioCAS
 16(5), 2022; Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022; Rocha
@@ -8,8 +9,13 @@ et al., "An open access database for the evaluation of respiratory sound classif
 Physiological Measurement 40(3), 2019; Chen & Zhang, Table 1, for the order of the seven event classes.
 """
 
+import re
+from collections.abc import Iterable
+from functools import cache
+
+NORMAL, ADVENTITIOUS, POOR_QUALITY = "Normal", "Adventitious", "Poor Quality"
 SPRSOUND_EVENTS = (
-    "Normal",
+    NORMAL,
     "Rhonchi",
     "Wheeze",
     "Stridor",
@@ -17,22 +23,42 @@ SPRSOUND_EVENTS = (
     "Fine Crackle",
     "Wheeze+Crackle",
 )
-SPRSOUND_RECORDS = ("Normal", "CAS", "DAS", "CAS & DAS", "Poor Quality")
+SPRSOUND_RECORDS = (NORMAL, "CAS", "DAS", "CAS & DAS", POOR_QUALITY)
 # What a recording may be of; a model answers for lungs and refuses the rest.
 SOUND_KINDS = ("lung", "speech", "music", "noise", "heart")
 ICBHI_CYCLES = ("normal", "crackle", "wheeze", "both")
 
-# BioCAS 2022 challenge: task 11 tells normal events from adventitious ones, task 12 tells all seven apart;
-# its output format writes "Wheeze & Crackle" where the annotation files write "Wheeze+Crackle".
-TASK_11 = ("Normal", "Adventitious")
+# The BioCAS challenge's tasks: number, then class, then the labels that the class stands for. 11 and 12 are
+# about events, 21 and 22 about whole recordings.
+CHALLENGE_TASKS: dict[int, dict[str, tuple[str, ...]]] = {
+    11: {NORMAL: (NORMAL,), ADVENTITIOUS: SPRSOUND_EVENTS[1:]},
+    12: {label: (label,) for label in SPRSOUND_EVENTS},
+    21: {NORMAL: (NORMAL,), ADVENTITIOUS: SPRSOUND_RECORDS[1:-1], POOR_QUALITY: (POOR_QUALITY,)},
+    22: {label: (label,) for label in SPRSOUND_RECORDS},
+}
+EVENT_TASKS, RECORD_TASKS = (11, 12), (21, 22)
+TASK_11 = tuple(CHALLENGE_TASKS[11])
+# The challenge's output format writes "Wheeze & Crackle" where the annotation files write "Wheeze+Crackle".
 CHALLENGE_SPELLING = {"Wheeze+Crackle": "Wheeze & Crackle"}
 
 SEXES = ("male", "female")  # SPRSound file names: 0 male, 1 female
 POSITIONS = ("left-posterior", "left-lateral", "right-posterior", "right-lateral")  # SPRSound p1 to p4
 
+# Age groups of every table: age in years, from the first number to below the second. Children in narrow
+# groups, since breathing changes fastest in the first years (Fleming et al., Lancet 377, 2011).
+AGE_GROUPS = {
+    "under 1": (0.0, 1.0),
+    "1 to 2": (1.0, 3.0),
+    "3 to 5": (3.0, 6.0),
+    "6 to 11": (6.0, 12.0),
+    "12 to 17": (12.0, 18.0),
+    "18 to 64": (18.0, 65.0),
+    "65 and over": (65.0, float("inf")),
+}
+
 # Continuous (CAS) and discontinuous (DAS) adventitious sounds (SPRSound, section II).
 EVENT_FAMILY = {
-    "Normal": "Normal",
+    NORMAL: NORMAL,
     "Rhonchi": "CAS",
     "Wheeze": "CAS",
     "Stridor": "CAS",
@@ -45,7 +71,7 @@ EVENT_FAMILY = {
 # rhonchi and stridor are continuous sounds, as wheezes are.
 TO_ICBHI = {
     **{label: label for label in ICBHI_CYCLES},
-    "Normal": "normal",
+    NORMAL: "normal",
     "Rhonchi": "wheeze",
     "Wheeze": "wheeze",
     "Stridor": "wheeze",
@@ -55,14 +81,58 @@ TO_ICBHI = {
 }
 
 
+def spelling(label: str, vocabulary: Iterable[str]) -> str | None:
+    """Return the vocabulary's spelling of a label, or None if the label is none of its words.
+
+    Case, white space and the joining sign do not matter: annotation files write ``Wheeze+Crackle`` and
+    ``CAS & DAS``, the challenge ``Wheeze & Crackle``, others ``fine crackle`` or ``FineCrackle``.
+    """
+    return _spellings(tuple(vocabulary)).get(_bare(label))
+
+
+@cache
+def _spellings(vocabulary: tuple[str, ...]) -> dict[str, str]:
+    return {_bare(label): label for label in vocabulary}
+
+
+def _bare(label: str) -> str:
+    return re.sub(r"\s", "", label.lower()).replace("&", "+")
+
+
 def to_icbhi(label: str) -> str | None:
-    """Map a label of SPRSound or ICBHI, in any capitals, to ICBHI's four classes; None if it is neither's."""
-    spellings = {known.lower(): mapped for known, mapped in TO_ICBHI.items()}
-    return spellings.get(label.strip().lower())
+    """Map a label of SPRSound or ICBHI, in any spelling, to ICBHI's four classes; None if it is neither's."""
+    known = spelling(label, TO_ICBHI)
+    return None if known is None else TO_ICBHI[known]
 
 
-def to_task_11(label: str) -> str:
-    """Map one of the seven event labels to the challenge's task 11 (Normal, Adventitious)."""
-    if label not in SPRSOUND_EVENTS:
-        raise ValueError(f"unknown event label {label!r}; expected one of {', '.join(SPRSOUND_EVENTS)}")
-    return "Normal" if label == "Normal" else "Adventitious"
+def task_class(task: int, label: str) -> str:
+    """Return the class of a challenge's task (11, 12, 21 or 22) that a label belongs to.
+
+    Raises
+    ------
+    ValueError
+        If the task has no such label.
+    """
+    for name, labels in CHALLENGE_TASKS[task].items():
+        if label in labels:
+            return name
+    known = ", ".join(label for labels in CHALLENGE_TASKS[task].values() for label in labels)
+    raise ValueError(f"unknown label {label!r} in task {task}; expected one of {known}")
+
+
+def record_label(event_labels: Iterable[str]) -> str:
+    """Return SPRSound's record label (Normal, CAS, DAS, CAS & DAS) of a recording with these event labels."""
+    families = {EVENT_FAMILY[label] for label in event_labels} - {NORMAL}
+    return "CAS & DAS" if len(families) > 1 else next(iter(families), NORMAL)
+
+
+def combined_cycle(labels: Iterable[str]) -> str:
+    """Return the ICBHI class of several cycles together: what any of them holds."""
+    held = set(labels)
+    crackles, wheezes = bool(held & {"crackle", "both"}), bool(held & {"wheeze", "both"})
+    return ICBHI_CYCLES[crackles + 2 * wheezes]
+
+
+def age_group(age_years: float) -> str | None:
+    """Return the group of `AGE_GROUPS` that an age belongs to, None where it is not known (NaN)."""
+    return next((name for name, (low, high) in AGE_GROUPS.items() if low <= age_years < high), None)

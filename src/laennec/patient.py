@@ -2,35 +2,92 @@
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
+from dataclasses import InitVar, dataclass
+from numbers import Real
+from typing import Any
 
 from laennec.errors import LaennecError
-from laennec.labels import POSITIONS
+from laennec.labels import POSITIONS, SEXES
 
 OLDEST_YEARS = 130.0  # no one has lived longer; a larger number is a mistake such as months for years
+# Spreadsheets, R and Pandas write what is not known in these ways, in any capitals.
+UNKNOWN_WORDS = frozenset(("", "na", "n/a", "nan", "none", "null", "unknown", "u"))
 SEX_SPELLINGS = {"m": "male", "f": "female"}
 POSITION_SPELLINGS = {f"p{number}": position for number, position in enumerate(POSITIONS, start=1)}
 
 
-def check_age(age_years: float | None) -> float:
-    """Return an age in years, 0 to 130, or NaN where it is not known (None, NaN).
+@dataclass(frozen=True)
+class Patient:
+    """What is known of a patient and of where the chest piece lay; None where it is not known.
+
+    Every spelling that the checks below take is taken; the values kept are those of
+    :data:`laennec.labels.SEXES` and of `positions`.
+
+    Parameters
+    ----------
+    positions : sequence of str
+        The positions that may be named: those of a model, for example.
+
+    Attributes
+    ----------
+    age_years : float or None
+        0 to 130.
+    sex, position : str or None
+
+    Raises
+    ------
+    LaennecError
+        If a value is none of those.
+    """
+
+    age_years: float | None = None
+    sex: str | None = None
+    position: str | None = None
+    positions: InitVar[Sequence[str]] = POSITIONS
+
+    def __post_init__(self, positions: Sequence[str]) -> None:
+        age_years = check_age(self.age_years)
+        object.__setattr__(self, "age_years", None if math.isnan(age_years) else age_years)
+        object.__setattr__(self, "sex", check_sex(self.sex))
+        object.__setattr__(self, "position", check_position(self.position, positions))
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known."""
+        return self != Patient()
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value says that it is not known: None, NaN, Pandas' NA, or one of `UNKNOWN_WORDS`."""
+    if isinstance(value, str):
+        return value.strip().lower() in UNKNOWN_WORDS
+    if value is None or type(value).__name__ == "NAType":  # Pandas is no part of the base install
+        return True
+    return isinstance(value, Real) and math.isnan(value)
+
+
+def check_age(age_years: Any) -> float:
+    """Return an age in years, 0 to 130, or NaN where it is not known; text of a number is taken.
 
     Raises
     ------
     LaennecError
         If it is something else.
     """
-    if age_years is None:
+    if is_unknown(age_years):
         return math.nan
-    if isinstance(age_years, bool) or not isinstance(age_years, int | float | np.integer | np.floating):
-        raise LaennecError(f"age is {age_years!r}; expected years as a number, or nothing")
-    if not (math.isnan(age_years) or 0 <= age_years <= OLDEST_YEARS):
-        raise LaennecError(f"age is {age_years:g} years; expected 0 to {OLDEST_YEARS:g}, or nothing")
-    return float(age_years)
+    try:
+        if isinstance(age_years, bool) or not isinstance(age_years, str | Real):
+            raise ValueError
+        age = float(age_years)
+    except (ValueError, TypeError):
+        raise LaennecError(f"age is {age_years!r}; expected years as a number, or nothing") from None
+    if not 0 <= age <= OLDEST_YEARS:  # NaN is none
+        raise LaennecError(f"age is {age:g} years; expected 0 to {OLDEST_YEARS:g}, or nothing")
+    return age
 
 
-def check_sex(sex: str | None) -> str | None:
+def check_sex(sex: Any) -> str | None:
     """Return ``male`` or ``female``, or None where it is not known; capitals and ``m``, ``f`` are taken.
 
     Raises
@@ -38,16 +95,16 @@ def check_sex(sex: str | None) -> str | None:
     LaennecError
         If it is something else.
     """
-    if sex is None:
+    if is_unknown(sex):
         return None
     known = str(sex).strip().lower()
     known = SEX_SPELLINGS.get(known, known)
-    if known not in SEX_SPELLINGS.values():
+    if known not in SEXES:
         raise LaennecError(f"sex is {sex!r}; expected male or female (m or f), or nothing")
     return known
 
 
-def check_position(position: str | None, positions: Sequence[str] = POSITIONS) -> str | None:
+def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str | None:
     """Return one of `positions`, or None where it is not known.
 
     Capitals, blanks and underscores for hyphens are taken, and so are ``p1`` to ``p4``, as SPRSound numbers
@@ -58,7 +115,7 @@ def check_position(position: str | None, positions: Sequence[str] = POSITIONS) -
     LaennecError
         If it is something else.
     """
-    if position is None:
+    if is_unknown(position):
         return None
     known = str(position).strip().lower().replace("_", "-").replace(" ", "-")
     known = POSITION_SPELLINGS.get(known, known)
@@ -67,3 +124,8 @@ def check_position(position: str | None, positions: Sequence[str] = POSITIONS) -
             f"position is {position!r}; expected {', '.join(positions)} (p1 to p4), or nothing"
         )
     return known
+
+
+def vocabulary_index(value: Any, vocabulary: Sequence[str]) -> int:
+    """Return a value's place in a vocabulary, from 1, as models take it; 0 where it is none of its words."""
+    return vocabulary.index(value) + 1 if isinstance(value, str) and value in vocabulary else 0

@@ -1,7 +1,7 @@
 """The one progress bar: on stderr where that is a terminal, silent otherwise."""
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -32,11 +32,10 @@ def progress_bar(
         ``show(done, total)`` moves the bar; `total` is None where it is not known.
     """
     console = Console(stderr=True)
-    disable = not (shown and console.is_terminal)
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, disable=disable
-    ) as progress:
-        task = progress.add_task(description, total=None)
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    task = progress.add_task(description, total=None)
+    # Before version 15, Rich ends a bar that is disabled by an empty line.
+    with progress if shown and console.is_terminal else nullcontext():
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 

@@ -6,9 +6,6 @@ from laennec.models import build_model
 from laennec.models.chen2022 import ChenNet, FullyConnected, UpsamplingCnn
 from laennec.models.metadata import (
     MetadataEmbedding,
-    age_or_nan,
-    position_index,
-    sex_index,
 )
 from laennec.models.resnet import ResidualNet
 
@@ -121,13 +118,6 @@ def test_models_without_metadata_do_not_look_at_it() -> None:
         torch.testing.assert_close(
             model(image, age, sex, position), model(image, age * torch.nan, sex * 0, position * 0)
         )
-
-
-def test_metadata_indices() -> None:
-    assert [sex_index(s) for s in ("male", "female", None, float("nan"), "x")] == [1, 2, 0, 0, 0]
-    assert [position_index(p) for p in ("left-posterior", "right-lateral", "p5", None)] == [1, 4, 0, 0]
-    assert age_or_nan(3) == 3.0
-    assert all(age_or_nan(a) != age_or_nan(a) for a in (None, float("nan"), -1.0, "4"))
 
 
 def test_age_is_embedded_by_whole_years_and_the_oldest_share_one() -> None:

@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
+
+pd = pytest.importorskip("pandas")
 
 from laennec.analyze.analysis import DISCLAIMER
 from laennec.errors import LaennecError

@@ -16,7 +16,9 @@ from laennec.analyze.analysis import DISCLAIMER, Relevance, RespiratoryRate
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.html import data_block, page, png, text
-from laennec.output.page import ROWS, _relevance_png, render_report, write_report
+from laennec.output.page import render_report, write_report
+from laennec.output.page_events import ROWS
+from laennec.output.page_picture import relevance_png
 
 VOID = {"meta", "link", "img", "br", "input", "path"}
 RATE = 8_000
@@ -249,7 +251,7 @@ def test_relevance_lies_at_its_times_and_frequencies() -> None:
     assert "hidden" in told
     assert len(read.all("input", "evidence")) == 1
     assert not rendered(recording(), event(1, 2)).all("input", "evidence")
-    clear = pixels(_relevance_png(relevance, 2_000.0))[..., 3]
+    clear = pixels(relevance_png(relevance, 2_000.0))[..., 3]
     rows_hz = np.geomspace(2_000, 20, 2 * len(clear) + 1)[1::2]  # the first row is on top
     assert (clear[(rows_hz < 200) | (rows_hz > 800)] == 0).all()
     assert (clear[(rows_hz > 200) & (rows_hz < 400)] == (0, 200)).all()

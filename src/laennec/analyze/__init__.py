@@ -8,10 +8,9 @@ averaged; the boundaries are then as coarse as the windows.
 This module imports nothing heavy, so that ``import laennec`` is quick.
 """
 
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from laennec.analyze.analysis import Analysis, Event
@@ -20,6 +19,7 @@ from laennec.analyze.remarks import Remarks
 from laennec.analyze.windows import by_windows, window_and_hop
 from laennec.annotations.events import Boundary
 from laennec.errors import LaennecError
+from laennec.patient import Patient
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -80,20 +80,19 @@ def analyze(
     LaennecError
         If the recording, the events, the model or the metadata cannot be used; the message says which.
     """
-    from laennec.labels import POSITIONS
     from laennec.model.detector import Detector
 
     if events is not None and (window_s is not None or hop_s is not None):
         raise LaennecError("window and hop are for recordings without given events; leave out one or other")
     loaded = _model(model, given=events is not None or window_s is not None or hop_s is not None)
     if isinstance(loaded, Detector):
-        told = _told(age_years, sex, position, POSITIONS)
+        told = asdict(Patient(age_years, sex, position))
         if window_s is not None or hop_s is not None:
             raise LaennecError(f"windows are for models for clips; {loaded.card.name} finds events itself")
         return _detected(source, sample_rate, events, loaded, told)
     model = loaded
     card = model.card
-    known = _told(age_years, sex, position, card.positions)
+    known = asdict(Patient(age_years, sex, position, card.positions))
     recording = _recording(source, sample_rate)
     remarks = Remarks(repairs=list(recording.repairs))
     heard = _resampled(recording, card.sample_rate, remarks)
@@ -149,19 +148,6 @@ def _model(model: Any, given: bool) -> "Detector | LungModel":
     if model is None:
         return load_model(DEFAULT if given else RECORDING)
     return load_model(model) if isinstance(model, str | os.PathLike) else model
-
-
-def _told(
-    age_years: float | None, sex: str | None, position: str | None, positions: Sequence[str]
-) -> dict[str, Any]:
-    from laennec.patient import check_age, check_position, check_sex
-
-    known_age = check_age(age_years)
-    return {
-        "age_years": None if math.isnan(known_age) else known_age,
-        "sex": check_sex(sex),
-        "position": check_position(position, positions),
-    }
 
 
 def described(data: Mapping[str, Any]) -> str:

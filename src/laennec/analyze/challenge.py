@@ -9,9 +9,9 @@ Poor Quality, and Normal, CAS, DAS, CAS & DAS or Poor Quality.
 
 import math
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,27 +20,31 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze import analyze
+from laennec.annotations.sprsound import parse_name
 from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
-from laennec.labels import CHALLENGE_SPELLING, POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
+from laennec.labels import (
+    ADVENTITIOUS,
+    CHALLENGE_SPELLING,
+    CHALLENGE_TASKS,
+    NORMAL,
+    POOR_QUALITY,
+    RECORD_TASKS,
+    SPRSOUND_EVENTS,
+    SPRSOUND_RECORDS,
+)
 from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
-from laennec.patient import OLDEST_YEARS
+from laennec.patient import Patient
 from laennec.progress import track
 
 Model = str | os.PathLike[str] | LungModel | Detector | None
 
-TASKS = (11, 12, 21, 22)
-RECORD_TASKS = (21, 22)
-POOR = SPRSOUND_RECORDS[-1]
 EVENTS_AT_ONCE = 64  # held in memory together
-
-# patient_age_sex_location_number of SPRSound, and whatever a cut event adds to its recording's name.
-FILE_NAME = re.compile(r"\d*_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_p(?P<place>\d)_\d+(?!\d)")
 
 
 def answer_folder(
@@ -79,8 +83,8 @@ def answer_folder(
     Tasks 21 and 22 are answered by :func:`record_answer_of`. A recording that is refused, silent or too short
     is of Poor Quality, the class for what cannot be heard.
     """
-    if task not in TASKS:
-        raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, TASKS))}")
+    if task not in CHALLENGE_TASKS:
+        raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
         raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
     paths = audio_files(Path(folder), below=False)
@@ -102,7 +106,7 @@ def answers_of(probabilities: npt.NDArray[Any], labels: Sequence[str], normal: s
     """Return the class names of ``(clips, classes)`` probabilities, as the task spells them."""
     if task == 11:
         is_normal = probabilities[:, list(labels).index(normal)] >= 0.5
-        return [TASK_11[0] if answer else TASK_11[1] for answer in is_normal]
+        return [NORMAL if answer else ADVENTITIOUS for answer in is_normal]
     best = [labels[index] for index in np.argmax(probabilities, axis=1)]
     return [CHALLENGE_SPELLING.get(label, label) for label in best]
 
@@ -126,29 +130,16 @@ def record_answer_of(probabilities: Mapping[str, float], task: int, shift: float
     str
     """
     if not probabilities:
-        return POOR
-    chances = dict(probabilities)
-    chances[TASK_11[0]] *= math.exp(-shift)
-    if task == 21:
-        normal, poor = chances.pop(TASK_11[0]), chances.pop(POOR)
-        chances = {TASK_11[0]: normal, TASK_11[1]: sum(chances.values()), POOR: poor}
-    return max(chances, key=chances.__getitem__)
+        return POOR_QUALITY
+    chances = {**probabilities, NORMAL: probabilities[NORMAL] * math.exp(-shift)}
+    classes = CHALLENGE_TASKS[task]
+    return max(classes, key=lambda name: sum(chances[label] for label in classes[name]))
 
 
-def metadata_of(name: str) -> dict[str, Any]:
-    """Return age, sex and position that a name of SPRSound's form tells, None where it tells nothing.
-
-    Positions p5 to p8, in use since 2024, are not described anywhere and so are not known.
-    """
-    match = FILE_NAME.match(Path(name).stem)
-    if match is None:
-        return {"age_years": None, "sex": None, "position": None}
-    age_years, place = float(match["age"]), int(match["place"])
-    return {
-        "age_years": age_years if age_years <= OLDEST_YEARS else None,
-        "sex": SEXES[int(match["sex"])],
-        "position": POSITIONS[place - 1] if 1 <= place <= len(POSITIONS) else None,
-    }
+def patient_of(name: str) -> Patient:
+    """Return what a file name of SPRSound's form tells of the patient; nothing is known of another name's."""
+    parsed = parse_name(Path(name).stem)
+    return Patient() if parsed is None else parsed.patient
 
 
 def _recording_answers(
@@ -169,7 +160,7 @@ def _recording_answers(
     shift = model.card.normal_shift.get(str(task), 0.0)
     for path in track(paths, "answering"):
         try:
-            record = analyze(path, model=model, **metadata_of(path.name)).record
+            record = analyze(path, model=model, **asdict(patient_of(path.name))).record
         except LaennecError as error:
             unread.append(str(error))
             continue
@@ -215,8 +206,9 @@ def _read_events(
 
 
 def _metadata(names: Sequence[str], model: LungModel) -> Mapping[str, Any]:
-    rows = [metadata_of(name) for name in names]
-    for row in rows:
-        if row["position"] not in model.card.positions:
-            row["position"] = None
-    return {key: [row[key] for row in rows] for key in ("age_years", "sex", "position")}
+    patients = [patient_of(name) for name in names]
+    return {
+        "age_years": [patient.age_years for patient in patients],
+        "sex": [patient.sex for patient in patients],
+        "position": [p.position if p.position in model.card.positions else None for p in patients],
+    }

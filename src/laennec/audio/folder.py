@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.errors import LaennecError
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 
 
 def is_audio(name: str) -> bool:

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, Archive, Defect
 from laennec.errors import UsageError
@@ -124,6 +125,6 @@ def guess(root: str | os.PathLike[str]) -> str:
         return icbhi.NAME
     if path.is_dir() and any(place.is_dir() for place in path.glob("**/*_json")):
         return sprsound.NAME
-    if path.is_dir() and any(place.suffix.lower() in folder.AUDIO_SUFFIXES for place in path.rglob("*")):
+    if path.is_dir() and any(place.suffix.lower() in AUDIO_SUFFIXES for place in path.rglob("*")):
         return folder.NAME
     raise UsageError(f"{path}: no recordings of a known layout")

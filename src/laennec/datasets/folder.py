@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets import sprsound
 from laennec.datasets.table import LEVELS, SPLITS, Defect, clips_table, event_id
@@ -45,7 +46,6 @@ ARCHIVES = ()
 LABELS: dict[str, tuple[str, ...]] = {}
 
 CSV_NAME, SUBJECTS_NAME = "clips.csv", "subjects.csv"
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 DESCRIBING = ("subject", "location", "device", "channel", "age_years", "sex", "split")
 CSV_COLUMNS = ("path", "label", "start_s", "end_s", "recording", *DESCRIBING)
 SEX_SPELLINGS = {"m": "male", "f": "female", **{sex: sex for sex in SEXES}}

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, event_id
 from laennec.errors import LaennecError
@@ -62,7 +63,6 @@ LOCATIONS = {
     "Ll": "left-lateral",
     "Lr": "right-lateral",
 }
-AUDIO_SUFFIXES = (".wav", ".flac")
 FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.airflow import cycles_from_airflow
 from laennec.datasets.folder import read_table
@@ -53,7 +54,6 @@ RECORDINGS_NAME, CYCLES_NAME, LABELS_NAME, CHANNELS_NAME = (
 )
 FOLDER = "recordings"
 HARMLESS = ("unknown column",)
-SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
 DESCRIBING = ("age_years", "sex", "device", "diagnosis", "split")
 
 
@@ -205,7 +205,7 @@ def _channels(root: Path, name: str, defects: list[Defect]) -> dict[int, tuple[s
     import soundfile
 
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    whole = next((path for s in SUFFIXES if (path := folder / f"{name}{s}").is_file()), None)
+    whole = next((path for s in AUDIO_SUFFIXES if (path := folder / f"{name}{s}").is_file()), None)
     if whole is not None:
         try:
             return {channel: (str(whole), channel) for channel in range(soundfile.info(str(whole)).channels)}
@@ -216,7 +216,7 @@ def _channels(root: Path, name: str, defects: list[Defect]) -> dict[int, tuple[s
     single = {
         int(match[1]): (str(path), 0)
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and (match := pattern.fullmatch(path.stem))
+        if path.suffix.lower() in AUDIO_SUFFIXES and (match := pattern.fullmatch(path.stem))
     }
     if not single:
         detail = f"neither {name}.wav nor {name}_ch0.wav, {name}_ch1.wav, … is there"

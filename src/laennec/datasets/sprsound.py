@@ -24,6 +24,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, event_id
 from laennec.errors import LaennecError
@@ -54,7 +55,6 @@ FOLDER_SPLITS = {
     "test": "test",
     "valid": "test",
 }
-AUDIO_SUFFIXES = (".wav", ".flac")
 FILE_NAME = re.compile(
     r"(?P<patient>\d*)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<place>p\d)_(?P<number>\d+)"
 )

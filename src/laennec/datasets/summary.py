@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from laennec.datasets.table import LEVELS, SPLITS, Defect
 from laennec.errors import LaennecError
+from laennec.labels import AGE_GROUPS, age_group
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-AGE_EDGES_YEARS = (0, 1, 3, 6, 12, 18, 65, 200)
-AGE_NAMES = ("under 1", "1 to 2", "3 to 5", "6 to 11", "12 to 17", "18 to 64", "65 and over")
 UNKNOWN = "unknown"
 SHOWN_A_KIND = 10  # defects of one kind that are printed in full
 
@@ -87,18 +86,15 @@ def _by_label(clips: pd.DataFrame) -> Counts:
 
 
 def _groups(clips: pd.DataFrame) -> dict[str, Counts]:
-    import pandas as pd
-
-    ages = pd.cut(clips["age_years"], AGE_EDGES_YEARS, right=False, labels=AGE_NAMES).astype("object")
     columns = {
-        "age in years": ages,
+        "age in years": clips["age_years"].map(age_group),
         "sex": clips["sex"],
         "position": clips["location"],
         "device": clips["device"],
         "diagnosis": clips["diagnosis"],
     }
     return {
-        name: _people(clips, column.fillna(UNKNOWN), AGE_NAMES if name == "age in years" else ())
+        name: _people(clips, column.fillna(UNKNOWN), tuple(AGE_GROUPS) if name == "age in years" else ())
         for name, column in columns.items()
     }
 

@@ -1,8 +1,5 @@
 """Age, sex and position as indices into embeddings. Index 0 always means "not known"."""
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,23 +10,6 @@ OLDEST_YEARS = 18
 AGE_INDICES = OLDEST_YEARS + 2
 SEX_INDICES = len(SEXES) + 1
 POSITION_INDICES = len(POSITIONS) + 1
-
-
-def sex_index(sex: object) -> int:
-    """1 male, 2 female, 0 anything else."""
-    return SEXES.index(sex) + 1 if sex in SEXES else 0
-
-
-def position_index(position: object) -> int:
-    """1 to 4 in the order of `laennec.labels.POSITIONS`, 0 anything else."""
-    return POSITIONS.index(position) + 1 if position in POSITIONS else 0
-
-
-def age_or_nan(age_years: object) -> float:
-    """A finite, non-negative age, or NaN for "not known"."""
-    if isinstance(age_years, int | float | np.number) and math.isfinite(age_years) and age_years >= 0:
-        return float(age_years)
-    return math.nan
 
 
 class MetadataEmbedding(nn.Module):

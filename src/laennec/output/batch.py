@@ -95,7 +95,7 @@ def _same_file(entry: Mapping[str, Any], source: Path) -> bool:
     if stat.st_size != entry["size"]:
         return False
     untouched = entry["path"] == printable(os.path.abspath(source)) and entry["mtime_ns"] == stat.st_mtime_ns
-    return untouched or _sha256(source) == entry["sha256"]
+    return bool(untouched or _sha256(source) == entry["sha256"])
 
 
 def _sha256(path: Path) -> str:

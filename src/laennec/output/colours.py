@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from laennec.analyze.analysis import Analysis
+
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
 COLOURS = ("#E69F00", "#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#8C6D31", "#F0E442")
 NORMAL_COLOUR = "#9A9A9A"
+UNKNOWN_COLOUR = "#DDDDDD"  # of an annotation that is none of the model's labels
 
 
 def label_colours(labels: Sequence[str], normal: str) -> dict[str, str]:
@@ -13,9 +16,23 @@ def label_colours(labels: Sequence[str], normal: str) -> dict[str, str]:
     return {normal: NORMAL_COLOUR} | {label: COLOURS[k % len(COLOURS)] for k, label in enumerate(others)}
 
 
+def analysis_colours(analysis: Analysis) -> dict[str, str]:
+    """Return the colour of each label of a model, and of whatever else its events are called."""
+    annotated = {event.annotated: UNKNOWN_COLOUR for event in analysis.events if event.annotated}
+    named = {event.label: NORMAL_COLOUR for event in analysis.events}
+    colours = label_colours(analysis.labels, analysis.normal)
+    return colours | {label: colour for label, colour in (annotated | named).items() if label not in colours}
+
+
 def short_label(label: str) -> str:
     """Return the capitals of a label's words: ``Fine Crackle`` is FC, ``Wheeze+Crackle`` is W+C."""
     return "+".join("".join(word[0].upper() for word in part.split()) for part in label.split("+"))
+
+
+def legend_label(label: str) -> str:
+    """Return a label with its capitals: ``Fine Crackle (FC)``."""
+    short = short_label(label)
+    return label if short == label else f"{label} ({short})"
 
 
 def readable_on(colour: str) -> str:

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -43,34 +44,15 @@ def page(title: str, body: str, css: str = "", scripts: str = "") -> str:
     str
         HTML.
     """
-    script = f"\n{scripts}\n".replace("\r\n", "\n")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"'sha256-{digest}'" if scripts else "'none'"
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        "media-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            '<meta name="referrer" content="no-referrer">',
-            '<link rel="icon" href="data:,">',  # else browsers ask for one
-            f"<title>{text(title)}</title>",
-            f"<style>\n{asset('page.css')}\n{css}\n</style>",
-            "</head>",
-            "<body>",
-            body,
-            *([f"<script>{script}</script>"] if scripts else []),
-            "</body>",
-            "</html>",
-            "",
-        ]
+    scripts = f"\n{scripts}\n".replace("\r\n", "\n") if scripts else ""
+    digest = base64.b64encode(hashlib.sha256(scripts.encode()).digest()).decode()
+    return fill(
+        "page.html",  # its empty icon keeps browsers from asking for one
+        allowed=f"'sha256-{digest}'" if scripts else "'none'",
+        title=text(title),
+        css=f"{asset('page.css')}\n{css}",
+        body=body,
+        script=f"<script>{scripts}</script>" if scripts else "",
     )
 
 
@@ -94,15 +76,20 @@ def data_block(identifier: str, value: Any) -> str:
     value : JSON's types
         NaN is refused.
     """
-    told = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    for sign, written in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        told = told.replace(sign, written)  # else "</script>" in a name would end the element
-    return f'<script type="application/json" id="{identifier}">{told}</script>'
+    written = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    for sign, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        written = written.replace(sign, escaped)  # else "</script>" in a name would end the element
+    return f'<script type="application/json" id="{identifier}">{written}</script>'
 
 
 def asset(name: str) -> str:
-    """Return the text of a file beside this module: the pages' style sheets and scripts."""
+    """Return the text of a file beside this module: the pages' templates, style sheets and scripts."""
     return files("laennec.output").joinpath(name).read_text(encoding="utf-8")
+
+
+def fill(template: str, **values: str) -> str:
+    """Return a template, a file beside this module, with HTML in the place of each ``$name``."""
+    return Template(asset(template)).substitute(values)
 
 
 def table(
@@ -125,7 +112,7 @@ def table(
     numbers : sequence of str
         The columns that hold numbers, set to the right.
     attributes : sequence of str
-        HTML, one a row, for its ``<tr>``; none by default.
+        HTML, one per row, for its ``<tr>``; none by default.
     """
     classes = [' class="number"' if column in numbers else "" for column in columns]
     head = "".join(
@@ -173,7 +160,7 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
     rows = np.zeros((height, 1 + width * channels), np.uint8)  # each row begins with its filter, 0: none
     rows[:, 1:] = pixels.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, _PNG_COLOURS[channels], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks

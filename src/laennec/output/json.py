@@ -2,22 +2,24 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from laennec.analyze.analysis import DISCLAIMER, Analysis, Event, RecordAnswer, Relevance, RespiratoryRate
+from laennec.analyze.analysis import DISCLAIMER, Analysis, Event, RecordAnswer
 from laennec.files import write_json as write_json_file
 from laennec.version import __version__
 
 FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
-TIME_DIGITS, PROBABILITY_DIGITS, RELEVANCE_DIGITS = 4, 6, 3
+TIME_DIGITS, PROBABILITY_DIGITS = 4, 6
+DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS, "edges_hz": 2, "values": 3, "per_min": 2}  # of fields
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return an analysis as JSON's types.
 
     The keys are stable for ``"format": 1``: one once in it stays and keeps its meaning. All are always
-    there; ``analysis.schema.json``, in this package, describes each.
+    there; ``analysis.schema.json``, in this package, describes each. Events and answers have the fields of
+    their dataclasses.
     """
     return {
         "format": FORMAT,
@@ -31,11 +33,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "quality": [asdict(finding) for finding in analysis.quality],
             "repairs": list(analysis.repairs),
         },
-        "patient": {
-            "age_years": analysis.age_years,
-            "sex": analysis.sex,
-            "position": analysis.position,
-        },
+        "patient": {name: getattr(analysis, name) for name in ("age_years", "sex", "position")},
         "model": {
             "name": analysis.model_name,
             "version": analysis.model_version,
@@ -50,58 +48,29 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "window_s": analysis.window_s,
             "hop_s": analysis.hop_s,
         },
-        "record": None if analysis.record is None else _record_json(analysis.record),
-        "channel_records": [_record_json(record) for record in analysis.channel_records],
-        "events": [_event_json(event) for event in analysis.events],
+        "record": None if analysis.record is None else _channel_first(analysis.record),
+        "channel_records": [_channel_first(record) for record in analysis.channel_records],
+        "events": [_channel_first(event) for event in analysis.events],
         "notes": list(analysis.notes),
     }
 
 
-def _event_json(event: Event) -> dict[str, Any]:
-    return {
-        "channel": event.channel,
-        "start_s": round(event.start_s, TIME_DIGITS),
-        "end_s": round(event.end_s, TIME_DIGITS),
-        "label": event.label,
-        "probability": round(event.probability, PROBABILITY_DIGITS),
-        "probabilities": _rounded(event.probabilities),
-        "annotated": event.annotated,
-        "presence": None if event.presence is None else round(event.presence, PROBABILITY_DIGITS),
-        "uncertain": event.uncertain,
-        "relevance": None if event.relevance is None else _relevance_json(event.relevance),
-    }
+def _channel_first(value: Event | RecordAnswer) -> dict[str, Any]:
+    return {"channel": value.channel, **_plain(value)}
 
 
-def _relevance_json(relevance: Relevance) -> dict[str, Any]:
-    return {
-        "start_s": round(relevance.start_s, TIME_DIGITS),
-        "end_s": round(relevance.end_s, TIME_DIGITS),
-        "edges_hz": [round(edge_hz, 2) for edge_hz in relevance.edges_hz],
-        "values": [[round(value, RELEVANCE_DIGITS) for value in row] for row in relevance.values],
-    }
-
-
-def _record_json(record: RecordAnswer) -> dict[str, Any]:
-    return {
-        "channel": record.channel,
-        "label": record.label,
-        "probability": None if record.probability is None else round(record.probability, PROBABILITY_DIGITS),
-        "probabilities": _rounded(record.probabilities),
-        "uncertain": record.uncertain,
-        "refused": record.refused,
-        "reasons": list(record.reasons),
-        "kinds": None if record.kinds is None else _rounded(record.kinds),
-        "rate": None if record.rate is None else _rate_json(record.rate),
-    }
-
-
-def _rate_json(rate: RespiratoryRate) -> dict[str, Any]:
-    per_min = None if rate.per_min is None else round(rate.per_min, 2)
-    return {"per_min": per_min, "quality": rate.quality, "reason": rate.reason, "breaths": rate.breaths}
-
-
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, PROBABILITY_DIGITS) for name, value in values.items()}
+def _plain(value: Any, digits: int = PROBABILITY_DIGITS) -> Any:
+    """Return a dataclass, with all in it, as JSON's types; decimals are rounded by their field."""
+    if isinstance(value, float):
+        return round(value, digits)
+    if is_dataclass(value):
+        names = [field.name for field in fields(value)]
+        return {name: _plain(getattr(value, name), DIGITS.get(name, digits)) for name in names}
+    if isinstance(value, Mapping):
+        return {name: _plain(each, digits) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [round(each, digits) if type(each) is float else _plain(each, digits) for each in value]
+    return value
 
 
 def write_json(analyses: Analysis | Sequence[Analysis], path: str | os.PathLike[str]) -> None:

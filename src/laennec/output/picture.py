@@ -13,9 +13,16 @@ import numpy.typing as npt
 from laennec.analyze.analysis import DISCLAIMER, Analysis, Event
 from laennec.errors import LaennecError
 from laennec.files import written_whole
-from laennec.output.colours import NORMAL_COLOUR, label_colours, readable_on, short_label
-from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram
-from laennec.output.text import answer, facts
+from laennec.output.colours import (
+    analysis_colours,
+    label_colours,
+    legend_label,
+    readable_on,
+    short_label,
+)
+from laennec.output.lanes import Strip, strips
+from laennec.output.phrases import answer, facts, plural
+from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram, top_level_db
 
 if TYPE_CHECKING:
     from laennec.audio.recording import Recording
@@ -52,17 +59,17 @@ def draw(
         raise LaennecError('drawing needs Matplotlib: pip install "laennec[web]"') from error
     samples = recording.channel(channel).samples[0]
     shown = [event for event in analysis.events if event.channel == channel]
-    strips = _strips(shown)
-    label_height = 0.26 * sum(lanes for _, _, lanes in strips) or 0.26
+    rows = strips(shown)
+    label_height = 0.26 * sum(row.lane_count for row in rows)
     figure = Figure(figsize=(12, 4.9 + label_height), dpi=110, layout="constrained")
     axes = figure.subplots(3, 1, sharex=True, height_ratios=[label_height, 1.3, 2.5])
-    colours = label_colours(analysis.labels, analysis.normal)
-    _draw_labels(axes[0], strips, colours, analysis.duration_s)
+    colours = analysis_colours(analysis)
+    _draw_labels(axes[0], rows, shown, colours, analysis.duration_s)
     _draw_waveform(axes[1], samples, recording.sample_rate)
     _draw_spectrogram(axes[2], samples, recording.sample_rate)
     for event in shown:
         if event.label != analysis.normal:
-            colour = colours.get(event.label, NORMAL_COLOUR)
+            colour = colours[event.label]
             axes[1].axvspan(event.start_s, event.end_s, color=colour, alpha=0.28, linewidth=0)
             for edge_s in (event.start_s, event.end_s):
                 axes[2].axvline(edge_s, color=colour, linewidth=1.2)
@@ -71,7 +78,7 @@ def draw(
     which = f", channel {channel} (of {recording.channels}, from 0)" if recording.channels > 1 else ""
     figure.suptitle(f"{analysis.name}{which}", fontsize=12, fontweight="bold", parse_math=False)
     axes[0].set_title("\n".join(_subtitle(analysis, shown)), fontsize=8.5, loc="left", parse_math=False)
-    _draw_legend(figure, shown, colours)
+    _draw_legend(figure, shown, label_colours(analysis.labels, analysis.normal))
     figure.text(0.005, 0.005, DISCLAIMER, fontsize=7, color="0.35", ha="left", va="bottom")
     with written_whole(path) as temporary, warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; a warning would help nobody.
@@ -81,10 +88,10 @@ def draw(
 
 def _subtitle(analysis: Analysis, shown: Sequence[Event]) -> list[str]:
     count = sum(event.label != analysis.normal for event in shown)
-    found = f"{count} adventitious event{'' if count == 1 else 's'}" if shown else "no events"
     remarks = [finding.message for finding in analysis.quality] + list(analysis.notes)
     lines = [] if analysis.record is None else [answer(analysis.record)]
-    lines.append(f"{found}; {facts(analysis)}")
+    adventitious = plural(count, "adventitious event") if shown else "no events"
+    lines.append(f"{adventitious}; {facts(analysis)}")
     if remarks:
         more = f" (and {len(remarks) - 2} more)" if len(remarks) > 2 else ""
         line = "; ".join(remarks[:2]) + more
@@ -92,33 +99,10 @@ def _subtitle(analysis: Analysis, shown: Sequence[Event]) -> list[str]:
     return lines
 
 
-Box = tuple[Event, str, int]  # event, what is written on it, lane
-
-
-def _strips(events: Sequence[Event]) -> list[tuple[str, list[Box], int]]:
-    """Return the rows of labels, what the model says and what was annotated, with their numbers of lanes."""
-    lanes, count = assign_lanes(events)
-    strips = [("model", [(e, e.label, k) for e, k in zip(events, lanes, strict=True)], count)]
-    if any(event.annotated for event in events):
-        boxes = [(e, e.annotated or "", k) for e, k in zip(events, lanes, strict=True)]
-        strips.append(("annotated", boxes, count))
-    return strips
-
-
-def assign_lanes(events: Sequence[Event]) -> tuple[list[int], int]:
-    """Return each event's lane, so that events do not overlap on paper, and the number of lanes."""
-    ends_s: list[float] = []
-    lanes = []
-    for event in events:
-        lane = next((k for k, end_s in enumerate(ends_s) if end_s <= event.start_s + 1e-6), len(ends_s))
-        ends_s[lane : lane + 1] = [event.end_s]
-        lanes.append(lane)
-    return lanes, max(1, len(ends_s))
-
-
 def _draw_labels(
     axes: Any,
-    strips: Sequence[tuple[str, list[Box], int]],
+    rows: Sequence[Strip],
+    events: Sequence[Event],
     colours: Mapping[str, str],
     duration_s: float,
     font_size: float = 8.0,
@@ -129,12 +113,12 @@ def _draw_labels(
     """
     points = axes.figure.get_figwidth() * 72 * 0.93  # what the margins leave
     top, ticks = 0, []
-    for title, boxes, count in strips:
-        for event, text, lane in boxes:
+    for row in rows:
+        for event, text, lane in zip(events, row.labels, row.lanes, strict=True):
             if not text:
                 continue
-            colour = colours.get(text, "#DDDDDD")
-            doubtful = event.uncertain and title == "model"
+            colour = colours[text]
+            doubtful = event.uncertain and row.name == "model"
             width_s = event.end_s - event.start_s
             axes.broken_barh(
                 [(event.start_s, width_s)],
@@ -158,8 +142,8 @@ def _draw_labels(
                 clip_on=True,
                 parse_math=False,
             )
-        ticks.append((top + count / 2, title))
-        top += count
+        ticks.append((top + row.lane_count / 2, row.name))
+        top += row.lane_count
     axes.set_ylim(top, 0)
     axes.set_yticks([place for place, _ in ticks], [title for _, title in ticks], fontsize=8)
     axes.tick_params(length=0, labelbottom=False)
@@ -170,12 +154,9 @@ def _draw_legend(figure: Any, events: Sequence[Event], colours: Mapping[str, str
     from matplotlib.patches import Patch
 
     shown = [label for label in colours if any(label in (e.label, e.annotated) for e in events)]
-    names = [f"{label} ({short_label(label)})" if short_label(label) != label else label for label in shown]
     if shown:
         figure.legend(
-            handles=[
-                Patch(color=colours[label], label=name) for label, name in zip(shown, names, strict=True)
-            ],
+            handles=[Patch(color=colours[label], label=legend_label(label)) for label in shown],
             loc="outside lower right",
             ncols=len(shown),
             frameon=False,
@@ -202,7 +183,7 @@ def _draw_waveform(axes: Any, samples: npt.NDArray[Any], sample_rate: int) -> No
 
 def _draw_spectrogram(axes: Any, samples: npt.NDArray[Any], sample_rate: int) -> None:
     level_db, fmax_hz = log_spectrogram(samples, sample_rate)
-    top_db = float(np.percentile(level_db, 99.7))  # one click must not fade all the rest
+    top_db = top_level_db(level_db)
     extent = (0, samples.size / sample_rate, math.log10(FMIN_HZ), math.log10(fmax_hz))
     image = axes.imshow(
         level_db,

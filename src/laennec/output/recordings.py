@@ -24,15 +24,14 @@ from laennec.output.batch import Ledger, printable
 from laennec.output.csv import to_summary_csv
 from laennec.output.files import SUMMARY, WITH_SOUND, planned, write_outputs
 from laennec.output.json import to_json
+from laennec.output.spectrogram import SHOWN_S
 from laennec.output.summary import Summary, summary
 from laennec.output.text import print_summary, print_table
-from laennec.patient import check_age, check_position, check_sex
+from laennec.patient import Patient
 from laennec.progress import progress_bar
 from laennec.version import __version__
 
 Show = Callable[[Mapping[str, Any]], None]
-
-SHOWN_S = 600.0  # of a longer recording, pages and pictures show the beginning
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,7 @@ class Job:
             If the model cannot be loaded or nothing can be written into the folder.
         """
         try:
-            check_age(metadata["age_years"])
-            check_sex(metadata["sex"])
-            check_position(metadata["position"])
+            Patient(**metadata)
         except LaennecError as error:
             raise UsageError(str(error)) from error
         loaded = load_model(model or (RECORDING if events is None else DEFAULT))

@@ -13,6 +13,7 @@ ROWS = 220  # of the spectrogram
 FRAME_S = 0.064  # resolves the harmonics of a rhonchus and still shows where a crackle is
 RANGE_DB = 55.0  # from nearly the loudest cell down
 FMIN_HZ, FMAX_HZ = 20.0, 2000.0  # where lung sounds are
+SHOWN_S = 600.0  # of a recording that is longer, pages and pictures show the beginning
 TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -53,5 +54,18 @@ def log_spectrogram(samples: npt.NDArray[Any], sample_rate: int) -> tuple[Floats
         spectra = np.fft.rfft(padded[chosen[:, None] + np.arange(length)] * window, n_fft)[:, used]
         power[first : first + 100] = (np.abs(spectra) ** 2).reshape(-1, frames, spectra.shape[1]).mean(axis=1)
     scale = (window.sum() / 2) ** 2
-    at_rows = np.stack([np.interp(rows_hz, bins_hz[used], column) for column in power], axis=1)
-    return 10 * np.log10(at_rows / scale + 1e-12), fmax_hz
+    below = np.minimum(np.searchsorted(bins_hz, rows_hz, side="right"), power.shape[1] - 1) - 1
+    slope = (power[:, below + 1] - power[:, below]) / bins_hz[1]
+    at_rows = slope * (rows_hz - bins_hz[below]) + power[:, below]
+    return 10 * np.log10(at_rows.T / scale + 1e-12), fmax_hz
+
+
+def top_level_db(level_db: Floats) -> float:
+    """Return the level that is drawn black: nearly the loudest, as one click must not fade the rest."""
+    return float(np.percentile(level_db, 99.7))
+
+
+def grey(level_db: Floats) -> npt.NDArray[np.uint8]:
+    """Return levels as pixels, high frequencies on top: loud is black, `RANGE_DB` below it white."""
+    dark = np.clip((level_db - top_level_db(level_db) + RANGE_DB) / RANGE_DB, 0, 1)
+    return (255 * (1 - dark[::-1])).astype(np.uint8)

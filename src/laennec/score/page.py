@@ -22,7 +22,7 @@ from laennec.files import write_text
 from laennec.labels import ICBHI_CYCLES
 from laennec.output.colours import label_colours
 from laennec.output.html import asset, data_uri, facts, page, png, table, text
-from laennec.output.page import _wav
+from laennec.output.page_sound import wav
 from laennec.output.spectrogram import RANGE_DB, log_spectrogram
 from laennec.score.bootstrap import Patients, Score, over_patients
 from laennec.score.calibration import reliability, risk_coverage
@@ -634,7 +634,7 @@ def _sound(clip: "pd.Series[Any]") -> str:
     level_db = level_db[::-2, columns]
     dark = np.clip((level_db - np.percentile(level_db, 99.7) + RANGE_DB) / RANGE_DB, 0, 1)
     picture = data_uri(png((255 * (1 - dark)).astype(np.uint8)), "image/png")
-    sound = data_uri(_wav(samples, rate, min(rate, RATE)), "audio/wav")
+    sound = data_uri(wav(samples, rate, min(rate, RATE)), "audio/wav")
     words = f"Spectrogram of {samples.size / rate:.1f} s"
     return (
         f'<img class="spectrogram" alt="{words}" title="{words}" src="{picture}">'

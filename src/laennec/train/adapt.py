@@ -15,7 +15,7 @@ from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_json, written_whole
-from laennec.labels import TO_ICBHI, to_icbhi
+from laennec.labels import TO_ICBHI, spelling, to_icbhi
 from laennec.model.load import RUN_MODEL, shipped_models
 from laennec.reproduce.nguyen2022 import (
     Clock,
@@ -135,9 +135,8 @@ def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, 
         target = target_class.lower()
         label = [to_icbhi(str(name)) or str(name) for name in clips["label"]]
     else:
-        spelled = {name.lower(): name for name in own}
-        target = spelled.get(target_class.lower(), target_class)
-        label = ["normal" if str(name).lower() == "normal" else str(name) for name in clips["label"]]
+        target = spelling(target_class, own) or target_class
+        label = [spelling(str(name), ("normal",)) or str(name) for name in clips["label"]]
     for name in ("normal", target):
         if name not in label:
             raise LaennecError(f"no clip is labelled {name!r}; the labels are: {', '.join(own)}")

@@ -19,7 +19,6 @@ from laennec.files import make_folder, write_json, write_text
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import RUN_MODEL, load_model, shipped_models
-from laennec.models.metadata import age_or_nan
 from laennec.score.evaluation import score_predictions
 from laennec.score.page import evaluation_page
 from laennec.score.predictions import Predictions, read_predictions, read_runs, stacked, write_predictions
@@ -422,7 +421,7 @@ def predict_clips(model: LungModel, clips: pd.DataFrame) -> np.ndarray:
     """Probabilities of annotated clips, ``(clips, classes)``; clips have rows 0, 1, 2, …"""
     probabilities = np.empty((len(clips), len(model.card.labels)))
     rate = model.card.sample_rate
-    age = [age_or_nan(age) for age in clips["age_years"]]
+    age = clips["age_years"].to_numpy(float)
     sex = [value if value in model.card.sexes else None for value in clips["sex"]]
     position = [value if value in model.card.positions else None for value in clips["location"]]
     for row, samples in cut_clips(clips, rate, "evaluating"):

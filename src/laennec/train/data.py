@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from laennec.audio.recording import Recording
 from laennec.audio.segment import cut, fit_length, fit_parts, place
-from laennec.models.metadata import age_or_nan, position_index, sex_index
+from laennec.labels import POSITIONS, SEXES
+from laennec.patient import vocabulary_index
 from laennec.progress import track
 from laennec.score.predictions import Predictions
 from laennec.train.augment import Copy, time_stretch
@@ -200,11 +201,10 @@ def label_indices(clips: pd.DataFrame, labels: Sequence[str]) -> Tensor:
 
 def metadata_tensors(clips: pd.DataFrame) -> tuple[Tensor, Tensor, Tensor]:
     """Age in years (NaN: not known), sex index and position index of each clip."""
-    age = [age_or_nan(age) for age in clips["age_years"]]
     return (
-        torch.tensor(age, dtype=torch.float32),
-        torch.tensor([sex_index(sex) for sex in clips["sex"]]),
-        torch.tensor([position_index(position) for position in clips["location"]]),
+        torch.from_numpy(clips["age_years"].to_numpy("float32", copy=True)),
+        torch.tensor([vocabulary_index(sex, SEXES) for sex in clips["sex"]]),
+        torch.tensor([vocabulary_index(position, POSITIONS) for position in clips["location"]]),
     )
 
 

@@ -43,7 +43,7 @@ from torch import Tensor
 from laennec.datasets import splits
 from laennec.errors import LaennecError
 from laennec.files import write_json, written_whole
-from laennec.labels import to_icbhi
+from laennec.labels import spelling, to_icbhi
 from laennec.score.predictions import write_predictions
 from laennec.train.augment import draw_copies
 from laennec.train.build import build_parts
@@ -152,8 +152,7 @@ def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     if recipe.taxonomy == "icbhi":
         clips = clips.assign(label=[to_icbhi(str(label)) or label for label in clips["label"]])
     elif recipe.other_labels == "leave out":
-        spelled = {name.lower(): name for name in recipe.labels}
-        clips = clips.assign(label=[spelled.get(str(label).lower(), label) for label in clips["label"]])
+        clips = clips.assign(label=[spelling(str(label), recipe.labels) or label for label in clips["label"]])
     unknown = sorted(set(clips["label"]) - set(recipe.labels))
     if unknown and recipe.other_labels == "refuse":
         raise LaennecError(

@@ -1,0 +1,144 @@
+"""Age, sex and position; the labels' one spelling, tasks and age groups."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from laennec.annotations.sprsound import parse_name
+from laennec.errors import LaennecError
+from laennec.labels import (
+    AGE_GROUPS,
+    CHALLENGE_TASKS,
+    SPRSOUND_EVENTS,
+    SPRSOUND_RECORDS,
+    age_group,
+    combined_cycle,
+    record_label,
+    spelling,
+    task_class,
+    to_icbhi,
+)
+from laennec.patient import Patient, check_age, check_position, check_sex, vocabulary_index
+
+
+def test_checks_of_metadata() -> None:
+    assert np.isnan(check_age(None))
+    assert check_age(np.float32(4.5)) == 4.5
+    assert check_age(0) == 0
+    for wrong in (-1, 500, float("inf")):
+        with pytest.raises(LaennecError, match="expected 0 to 130, or nothing"):
+            check_age(wrong)
+    for wrong in ("four", "4m", True, [4]):
+        with pytest.raises(LaennecError, match="expected years as a number, or nothing"):
+            check_age(wrong)
+    assert check_age(" 4.5 ") == 4.5
+    assert [check_sex(sex) for sex in ("M", "female", "f ", None)] == ["male", "female", "female", None]
+    with pytest.raises(LaennecError, match="sex is '1'; expected male or female"):
+        check_sex("1")
+    assert check_position("Left Posterior") == check_position("p1") == "left-posterior"
+    assert check_position("right_lateral") == check_position("P4") == "right-lateral"
+    assert check_position(None) is None
+    with pytest.raises(LaennecError, match="position is 'p5'"):
+        check_position("p5")
+
+
+@pytest.mark.parametrize(
+    "unknown", [None, math.nan, np.float32("nan"), pd.NA, "", " ", "NA", "nan", "unknown", "U", "N/A"]
+)
+def test_what_is_not_known_may_be_written_in_many_ways(unknown: object) -> None:
+    assert math.isnan(check_age(unknown))
+    assert check_sex(unknown) is None
+    assert check_position(unknown) is None
+    patient = Patient(unknown, unknown, unknown)  # type: ignore[arg-type]
+    assert patient == Patient()
+    assert not patient.known
+
+
+def test_a_patient_is_checked_and_spelt_once() -> None:
+    patient = Patient(np.int64(4), "F", "P2")  # type: ignore[arg-type]
+    assert patient == Patient(4.0, "female", "left-lateral")
+    assert patient.known
+    assert Patient(position="Tracheal", positions=("tracheal",)).position == "tracheal"
+    for wrong in ({"age_years": 131}, {"sex": "x"}, {"position": "knee"}):
+        with pytest.raises(LaennecError, match="or nothing"):
+            Patient(**wrong)
+
+
+def test_a_place_in_a_vocabulary_counts_from_one() -> None:
+    words = ("male", "female")
+    assert [vocabulary_index(w, words) for w in ("male", "female", None, math.nan, pd.NA, "x")] == [
+        *(1, 2, 0, 0, 0, 0)
+    ]
+
+
+def test_names_of_recordings_and_of_events_cut_out_of_them() -> None:
+    whole = parse_name("65039232_6.4_1_p1_373")
+    assert whole is not None
+    assert (whole.subject, whole.patient, whole.place, whole.rest) == (
+        "65039232",
+        Patient(6.4, "female", "left-posterior"),
+        "p1",
+        "",
+    )
+    event = parse_name("_5.3_0_p8_34877_12")
+    assert event is not None
+    assert (event.subject, event.patient, event.place, event.rest) == (
+        None,
+        Patient(5.3, "male"),
+        "p8",
+        "_12",
+    )
+    assert parse_name("copy of 1_1_1_p1_1") is None
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("fine crackle", "Fine Crackle"),
+        ("FineCrackle", "Fine Crackle"),
+        (" wheeze & CRACKLE ", "Wheeze+Crackle"),
+        ("Wheeze+Crackle", "Wheeze+Crackle"),
+        ("crackle", None),
+        ("", None),
+    ],
+)
+def test_one_spelling_of_a_label(label: str, expected: str | None) -> None:
+    assert spelling(label, SPRSOUND_EVENTS) == expected
+
+
+def test_spellings_of_other_vocabularies() -> None:
+    assert spelling("cas&das", SPRSOUND_RECORDS) == "CAS & DAS"
+    assert spelling("Both", ["normal", "both"]) == "both"
+    assert [to_icbhi(label) for label in ("Wheeze & Crackle", "FINE crackle", "Crackle", "cough")] == [
+        *("both", "crackle", "crackle", None)
+    ]
+
+
+def test_tasks_sort_every_label_once() -> None:
+    for task, classes in CHALLENGE_TASKS.items():
+        labels = [label for members in classes.values() for label in members]
+        assert sorted(labels) == sorted(SPRSOUND_EVENTS if task < 20 else SPRSOUND_RECORDS)
+    assert task_class(11, "Stridor") == "Adventitious"
+    assert task_class(21, "Poor Quality") == "Poor Quality"
+    with pytest.raises(ValueError, match="unknown label 'CAS' in task 12; expected one of Normal, Rhonchi"):
+        task_class(12, "CAS")
+
+
+def test_labels_of_recordings_follow_from_their_events() -> None:
+    assert record_label([]) == record_label(["Normal"]) == "Normal"
+    assert record_label(["Normal", "Stridor"]) == "CAS"
+    assert record_label(["Fine Crackle", "Wheeze"]) == record_label(["Wheeze+Crackle"]) == "CAS & DAS"
+    assert combined_cycle(["normal", "crackle", "wheeze"]) == combined_cycle(["both"]) == "both"
+    assert combined_cycle(["normal"]) == "normal"
+
+
+def test_age_groups_leave_no_gap() -> None:
+    bounds = list(AGE_GROUPS.values())
+    assert bounds[0][0] == 0
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(bounds))
+    assert [age_group(age) for age in (0, 0.99, 1, 17.9, 18, 65, 130, math.nan)] == [
+        *("under 1", "under 1", "1 to 2", "12 to 17", "18 to 64", "65 and over", "65 and over", None)
+    ]
