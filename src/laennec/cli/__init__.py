@@ -50,7 +50,7 @@ EXTRAS = {
     "scipy": "train",
     "sklearn": "train",
     "onnx": "train",
-    "pooch": "train",
+    "requests": "train",
     "mir_eval": "train",
     "matplotlib": "web",
 }

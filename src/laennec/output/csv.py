@@ -13,10 +13,10 @@ CSV_DIGITS = 4
 
 
 def to_csv(analysis: Analysis) -> str:
-    """Return the events as CSV, a row each.
+    """Return the events as CSV, one row per event.
 
     Columns: ``recording, channel`` (from 0)``, start_s, end_s, label, probability, uncertain`` (true or
-    false)``, presence`` (empty where not told), then the probability of each class under its name.
+    false)``, presence`` (empty where not known), then the probability of each class under its name.
     :func:`laennec.annotations.events.read_events` reads it.
     """
     header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
@@ -37,15 +37,15 @@ def to_csv(analysis: Analysis) -> str:
 
 
 def to_record_csv(analysis: Analysis) -> str:
-    """Return the answers for the whole recording as CSV: a row for all channels together, then one a channel.
+    """Return the answers for the whole recording as CSV: one row for all channels, then one per channel.
 
     Columns: ``recording, channel`` (``all``, or from 0)``, label, probability, uncertain, refused``
     (why)``, rate_per_min, rate_quality``, then the probability of each record label under its name. Empty is
-    what is not told; a model that gives no answers leaves the header alone.
+    what is not known; a model that gives no answers leaves the header alone.
     """
-    answers = [("all", analysis.record)] if analysis.record else []
-    told = [*answers, *((str(record.channel), record) for record in analysis.channel_records)]
-    labels = list(dict.fromkeys(label for _, record in told for label in record.probabilities))
+    records = [("all", analysis.record)] if analysis.record else []
+    records += [(str(record.channel), record) for record in analysis.channel_records]
+    labels = list(dict.fromkeys(label for _, record in records for label in record.probabilities))
     header = ["recording", "channel", "label", "probability", "uncertain", "refused"]
     rows = (
         [
@@ -58,7 +58,7 @@ def to_record_csv(analysis: Analysis) -> str:
             *_rate_cells(record),
             *(_share(record.probabilities.get(label)) for label in labels),
         ]
-        for channel, record in told
+        for channel, record in records
     )
     return _table([*header, "rate_per_min", "rate_quality", *labels], rows)
 
@@ -86,7 +86,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def to_summary_csv(summaries: Sequence[Summary]) -> str:
-    """Return a row a recording as CSV.
+    """Return one row per recording as CSV.
 
     Columns: ``recording, label, probability, uncertain, refused, rate_per_min, rate_quality, duration_s``,
     the number of events of each class under its name, ``quality`` (kinds, with a semicolon between) and
