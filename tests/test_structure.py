@@ -15,12 +15,12 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From the lowest floor to the highest. A room may import from its own floor and from those before it.
 FLOORS = (
-    ("version", "errors", "files", "labels", "patient"),
+    ("version", "errors", "files", "labels", "patient", "progress"),
     ("audio", "annotations"),
     ("model",),
     ("analyze",),
-    ("score",),
     ("output",),
+    ("score",),
     ("simulate", "datasets"),
     ("features", "models"),
     ("train",),
@@ -37,15 +37,7 @@ EXCEPTIONS = """
 circle: laennec.audio.recording, laennec.audio.stream
 circle: laennec.train.detector, laennec.train.detector_figures
 upward: laennec.annotations.write imports laennec.analyze.analysis
-upward: laennec.score.page imports laennec.output.html
-upward: laennec.score.page_clips imports laennec.output.html
-upward: laennec.score.page_clips imports laennec.output.page_sound
-upward: laennec.score.page_clips imports laennec.output.spectrogram
-upward: laennec.score.page_curves imports laennec.output.colours
-upward: laennec.score.page_curves imports laennec.output.html
-upward: laennec.score.page_tables imports laennec.output.html
 upward: laennec.train.adapt imports laennec.reproduce.nguyen2022
-long file: laennec.cli
 long file: laennec.reproduce.nguyen2022
 long file: laennec.simulate.sound
 long file: laennec.train.detector_figures
