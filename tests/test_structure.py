@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From the lowest floor to the highest. A room may import from its own floor and from those before it.
 FLOORS = (
-    ("version", "errors", "files", "labels", "patient"),
+    ("version", "errors", "files", "labels", "patient", "progress"),
     ("audio", "annotations"),
     ("model",),
     ("analyze",),
@@ -24,9 +24,9 @@ FLOORS = (
     ("simulate", "datasets"),
     ("features", "models"),
     ("train",),
-    ("challenge", "experiments", "reproduce"),
+    ("experiments", "reproduce"),
     ("web",),
-    ("commands", "cli"),
+    ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`
 )
 LINES_OF_A_FILE = 450
@@ -45,7 +45,6 @@ upward: laennec.score.page_curves imports laennec.output.colours
 upward: laennec.score.page_curves imports laennec.output.html
 upward: laennec.score.page_tables imports laennec.output.html
 upward: laennec.train.adapt imports laennec.reproduce.nguyen2022
-long file: laennec.cli
 long file: laennec.reproduce.nguyen2022
 long file: laennec.simulate.sound
 long file: laennec.train.detector_figures
