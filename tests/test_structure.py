@@ -24,9 +24,9 @@ FLOORS = (
     ("simulate", "datasets"),
     ("features", "models"),
     ("train",),
-    ("challenge", "experiments", "reproduce"),
+    ("experiments", "reproduce"),
     ("web",),
-    ("commands", "cli"),
+    ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`
 )
 LINES_OF_A_FILE = 450
