@@ -298,7 +298,7 @@ from laennec.output.json import to_json
 from rich.console import Console
 found = analyze(np.random.default_rng(0).normal(0, .1, 80_000), sample_rate=16_000, model={str(path)!r})
 to_json(found); print_table(found, Console(file=io.StringIO()))
-heavy = ["torch", "pandas", "scipy", "matplotlib", "librosa", "lightning", "sklearn", "onnx", "pooch", "tyro"]
+heavy = ["torch", "pandas", "scipy", "matplotlib", "librosa", "lightning", "sklearn", "onnx", "tyro"]
 print([name for name in heavy if name in sys.modules])
 """
     assert run_python(code) == "[]"

@@ -52,7 +52,7 @@ def project_files():
     for folder, folders, files in os.walk(ROOT):
         hidden = {name for name in folders if name.startswith(".") and name not in (".ci", ".github")}
         folders[:] = sorted(set(folders) - NOT_OURS - hidden)
-        for name in files:
+        for name in set(files) - {".git"}:  # a file in another work tree of the repository
             path = Path(folder, name)
             if b"\0" not in path.read_bytes()[:4096] and not name.endswith(".tmp"):
                 yield path

@@ -4,8 +4,9 @@ import itertools
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
+
+pd = pytest.importorskip("pandas")
 
 from laennec.annotations.sprsound import parse_name
 from laennec.errors import LaennecError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from laennec.audio.highpass import bessel_highpass
 from laennec.audio.segment import INPUTS, fit_parts
-from laennec.filters import bessel_highpass
 from laennec.train.features import (
     MAGNITUDE_FLOOR,
     CepstralImage,

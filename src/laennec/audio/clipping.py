@@ -5,7 +5,7 @@ coarse samples also leaves a run at the top, but there the curve is a parabola: 
 steps widens it at least sqrt(m + 1) times. So a stretch that stays within eight steps (at most a quarter) of
 the extreme is clipped if three or more of its samples, and more than half of them, are the extreme itself.
 
-Plateaus that are noisy or tilted, as left by clipping ahead of a filter or a lossy codec, are not found.
+Plateaus that are noisy or tilted, as left by clipping ahead of a filter or a lossy codec, are not detected.
 
 A channel is read block by block, once for its extremes; where one of them is reached three times, once more
 for the plateaus.
@@ -17,146 +17,99 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from laennec.audio.samples import BLOCK_LENGTH
-
 _FEWEST = 3  # samples of a plateau
 Samples = npt.NDArray[Any]
 
 
-def clipped_share(samples: Samples) -> float:
-    """Share of samples that lie on a plateau at the highest or the lowest value of one channel.
+class Clipping:
+    """Counts the clipped samples of one channel: every block to `add`, then, if `suspect`, to `count`.
 
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        ``(samples,)``, finite.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 for silence, and for peaks below 16 quantisation steps, which tell nothing.
+    None are counted in silence and at peaks below 16 quantisation steps, which do not show it.
     """
-    blocks = [samples[start : start + BLOCK_LENGTH] for start in range(0, samples.size, BLOCK_LENGTH)]
-    extremes = Extremes()
-    for block in blocks:
-        extremes.add(block, float(block.max()), float(block.min()))
-    if not extremes.suspect:
-        return 0.0
-    plateaus = Plateaus(extremes)
-    for block in blocks:
-        plateaus.add(block)
-    return plateaus.count() / samples.size
-
-
-class Extreme:
-    """The highest value so far, how often it was reached, and the next lower one."""
 
     def __init__(self) -> None:
-        self.top, self.second, self.count = -math.inf, -math.inf, 0
-
-    def add(self, samples: Samples, highest: float) -> None:
-        """Take in samples that reach `highest`, not lower than `top`."""
-        at_top = samples == highest
-        rest = samples.copy()
-        rest[at_top] = -np.inf
-        below = float(rest.max())
-        if highest > self.top:
-            self.top, self.second, self.count = highest, max(self.top, below), 0
-        self.second = max(self.second, below)
-        self.count += int(np.count_nonzero(at_top))
-
-    @property
-    def suspect(self) -> bool:
-        """Whether there may be a plateau."""
-        return self.count >= _FEWEST and self.top > 0
-
-    @property
-    def near(self) -> float:
-        """From here up a sample belongs to the neighbourhood of the extreme."""
-        step = min(self.top - self.second, self.top / 16)
-        return self.top - min(8 * step, self.top / 4)
-
-
-class Extremes:
-    """The highest and the lowest value of one channel; the lowest is the highest of its mirror image."""
-
-    def __init__(self) -> None:
-        self.upper, self.lower = Extreme(), Extreme()
-
-    def add(self, samples: Samples, highest: float, lowest: float) -> None:
-        """Take in more samples, of which these are the highest and the lowest value."""
-        if highest >= self.upper.top:
-            self.upper.add(samples, highest)
-        else:
-            self.upper.second = max(self.upper.second, highest)
-        if -lowest >= self.lower.top:
-            self.lower.add(-samples, -lowest)
-        else:
-            self.lower.second = max(self.lower.second, -lowest)
-
-    @property
-    def peak(self) -> float:
-        """Largest magnitude."""
-        return max(self.upper.top, self.lower.top)
-
-    @property
-    def suspect(self) -> bool:
-        """Whether the channel may be clipped, so that it must be looked at again."""
-        return self.upper.suspect or self.lower.suspect
-
-
-class Plateaus:
-    """Counts the samples on plateaus at the known extremes of one channel."""
-
-    def __init__(self, extremes: Extremes) -> None:
-        self._sides = [
-            (sign, extreme, _Runs(extreme))
-            for sign, extreme in ((1, extremes.upper), (-1, extremes.lower))
-            if extreme.suspect
-        ]
+        self._sides = _Side(1), _Side(-1)
         self._finest = math.inf  # smallest change between neighbours
         self._last: float | None = None
 
-    def add(self, samples: Samples) -> None:
-        """Take in more samples of the channel, from its start."""
+    def add(self, samples: Samples, highest: float, lowest: float) -> None:
+        """Take in finite samples, of which these are the highest and the lowest value."""
+        for side, extreme in zip(self._sides, (highest, -lowest), strict=True):
+            side.add(samples, extreme)
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Highest value, and the lowest with its sign changed."""
+        return self._sides[0].top, self._sides[1].top
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the channel may be clipped, so that its plateaus have to be counted."""
+        return any(side.suspect for side in self._sides)
+
+    def count(self, samples: Samples) -> None:
+        """Take in the blocks once more, in their order."""
         steps = np.abs(np.diff(samples) if self._last is None else np.diff(samples, prepend=self._last))
         steps[steps == 0] = np.inf
         self._finest = min(self._finest, float(steps.min(initial=np.inf)))
         self._last = samples[-1]
-        for sign, _, runs in self._sides:
-            runs.add(samples if sign > 0 else -samples)
+        for side in self._sides:
+            if side.suspect:
+                side.count(samples)
 
-    def count(self) -> int:
-        """Samples on plateaus in what was taken in."""
-        return sum(runs.total() for _, extreme, runs in self._sides if extreme.top >= 16 * self._finest)
+    @property
+    def clipped(self) -> int:
+        """Number of clipped samples."""
+        return sum(side.clipped for side in self._sides if side.suspect and side.top >= 16 * self._finest)
 
 
-class _Runs:
-    """Counts samples at one extreme where they make a plateau, which may reach across blocks."""
+class _Side:
+    """One extreme of a channel; the lowest value is the highest of the mirrored samples."""
 
-    def __init__(self, extreme: Extreme) -> None:
-        self._top, self._near = extreme.top, extreme.near
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self.top, self._second, self._reached = -math.inf, -math.inf, 0
         self._counted = 0
         self._hits = self._length = 0  # of the stretch that the last block ended in
 
-    def add(self, samples: Samples) -> None:
-        near = samples >= self._near
+    def add(self, samples: Samples, highest: float) -> None:
+        if highest < self.top:
+            self._second = max(self._second, highest)
+            return
+        values = self._sign * samples
+        at_top = values == highest
+        values[at_top] = -np.inf
+        if highest > self.top:
+            self.top, self._second, self._reached = highest, self.top, 0
+        self._second = max(self._second, float(values.max()))
+        self._reached += int(np.count_nonzero(at_top))
+
+    @property
+    def suspect(self) -> bool:
+        return self._reached >= _FEWEST and self.top > 0
+
+    def count(self, samples: Samples) -> None:
+        values = self._sign * samples
+        step = min(self.top - self._second, self.top / 16)
+        near = values >= self.top - min(8 * step, self.top / 4)
         edges = np.flatnonzero(np.diff(near, prepend=False, append=False))
         starts, ends = edges[::2], edges[1::2]
-        places = np.flatnonzero(samples == self._top)
+        places = np.flatnonzero(values == self.top)
         hits = np.searchsorted(places, ends) - np.searchsorted(places, starts)
         lengths = ends - starts
         if near[0]:
             hits[0] += self._hits
             lengths[0] += self._length
         else:
-            self._counted = self.total()
+            self._counted = self.clipped
         self._hits = self._length = 0
         if near[-1]:
             self._hits, self._length = int(hits[-1]), int(lengths[-1])
             hits, lengths = hits[:-1], lengths[:-1]
         self._counted += int(hits[(hits >= _FEWEST) & (2 * hits > lengths)].sum())
 
-    def total(self) -> int:
+    @property
+    def clipped(self) -> int:
+        """Samples on plateaus so far, the stretch that may go on included."""
         on_plateau = self._hits >= _FEWEST and 2 * self._hits > self._length
         return self._counted + (self._hits if on_plateau else 0)

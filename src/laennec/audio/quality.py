@@ -61,5 +61,5 @@ def silent_share(samples: npt.NDArray[Any], sample_rate: int) -> float:
 
 
 def silent_block_length(sample_rate: int) -> int:
-    """Samples of the blocks by which silence is told."""
+    """Samples of the blocks that are silent or not."""
     return max(1, round(SILENT_BLOCK_S * sample_rate))

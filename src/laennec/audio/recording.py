@@ -160,7 +160,15 @@ class Recording:
             If it cannot be read, is not audio, holds no samples or too many non-finite ones, has a sample
             rate outside 4 to 192 kHz or more than 64 channels.
         """
-        return _surveyed(locate(source, name))
+        origin = locate(source, name)
+        try:
+            with stream.decoding(origin) as decoder:
+                survey = Survey(decoder.channels, decoder.sample_rate)
+                kept = stream.decode(decoder, survey)
+                warnings, repairs = decoder.warnings(), decoder.repairs
+            return _judged(survey, origin.name, kept, origin, repairs, warnings)
+        except MemoryError as error:
+            raise _too_long(origin.name) from error
 
     @classmethod
     def read(cls, source: Source, name: str | None = None, first_s: float | None = None) -> "Recording":
@@ -171,15 +179,17 @@ class Recording:
         source, name
             As for `open`.
         first_s : float, optional
-            Read this much of its beginning only; what it lacks further on is then not noticed.
+            Read only its `beginning`; repairs and warnings are still those of the whole.
 
         Raises
         ------
         LaennecError
             As `open`, and if it is longer than 2**30 samples or the memory.
         """
-        recording = _surveyed(locate(source, name), first_s)
-        return recording if recording.in_memory else replace(recording, _kept=recording.samples, _origin=None)
+        recording = cls.open(source, name)
+        if first_s is not None:
+            return recording.beginning(first_s)
+        return recording._holding(recording.samples)
 
     @classmethod
     def from_array(cls, samples: npt.ArrayLike, sample_rate: int, name: str = "recording") -> "Recording":
@@ -247,34 +257,16 @@ class Recording:
         Parameters
         ----------
         duration_s : float
-            Rounded to the nearest sample, at least one. A recording that is not longer is returned itself.
+            Rounded to the nearest sample, at least one.
         """
-        wanted = max(1, round(duration_s * self.sample_rate))
-        if wanted >= self.length:
-            return self
-        if self._kept is not None:
-            return self._holding(self._kept[:, :wanted])
-        begun = replace(self, length=wanted)
-        return begun._holding(begun.samples)
+        wanted = min(max(1, round(duration_s * self.sample_rate)), self.length)
+        begun = self if self.in_memory else replace(self, length=wanted)
+        return self._holding(begun.samples[:, :wanted])
 
     def _holding(self, samples: Array) -> "Recording":
         """Return the recording with other samples, which are in memory."""
         channels, length = samples.shape
         return replace(self, _kept=samples, _origin=None, _divisor=1.0, channels=channels, length=length)
-
-
-def _surveyed(origin: Origin, first_s: float | None = None) -> Recording:
-    """Decode a recording, or its beginning, once, and name all that is wrong with it."""
-    try:
-        with stream.decoding(origin) as decoder:
-            most = None if first_s is None else max(1, round(first_s * decoder.sample_rate))
-            survey = Survey(decoder.channels, decoder.sample_rate)
-            kept = stream.decode(decoder, survey, most)
-            warnings = [] if survey.length == most else decoder.warnings()
-            repairs = decoder.repairs
-        return _judged(survey, origin.name, kept, origin, repairs, warnings)
-    except MemoryError as error:
-        raise _too_long(origin.name) from error
 
 
 def _judged(

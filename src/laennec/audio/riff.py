@@ -47,23 +47,23 @@ class Riff:
 
     def repairs(self) -> list[str]:
         """Name the header fields that contradict each other or the file; libsndfile passes over them."""
-        found = []
+        repairs = []
         if self.tag in (1, 3) and self.bits and self.channels:
             layout = f"{self.bits} bit × {counted(self.channels, 'channel')}"
             frame = self.channels * math.ceil(self.bits / 8)
             if self.block_align != frame:
-                found.append(f"RIFF header says block align {self.block_align}; {layout} make {frame}")
+                repairs.append(f"RIFF header says block align {self.block_align}; {layout} make {frame}")
             if self.byte_rate != self.sample_rate * frame:
                 expected = f"{self.sample_rate} Hz × {frame} bytes make {self.sample_rate * frame}"
-                found.append(f"RIFF header says {self.byte_rate} bytes per second; {expected}")
+                repairs.append(f"RIFF header says {self.byte_rate} bytes per second; {expected}")
             if not self.streamed and not self.missing and self.data_bytes % frame:
                 left = counted(self.data_bytes % frame, "byte")
-                found.append(f"{left} at the end of the audio make no whole sample of {frame}: left out")
+                repairs.append(f"{left} at the end of the audio make no whole sample of {frame}: left out")
         if self.streamed:
-            found.append(
+            repairs.append(
                 f"RIFF header says {self.data_bytes:#x} bytes of audio, as streams do: read to the end"
             )
-        return found
+        return repairs
 
     def raw_format(self) -> dict[str, Any] | None:
         """Arguments for reading the data chunk without the header, where the coding is a plain one."""

@@ -17,7 +17,7 @@ PADDINGS = {"tile": "wrap", "zero": "constant", "sample": "symmetric"}
 
 # Share of inspiration in a respiratory cycle: the five of Nguyen & Pernkopf, section III-A.1.
 PHASE_RATIOS = {"1:3": 1 / 3, "2:5": 2 / 5, "3:7": 3 / 7, "4:9": 4 / 9, "1:2": 1 / 2}
-# What a network can hear of a cycle, in the order of its branches (Nguyen & Pernkopf, section III-C.3).
+# What a network is given of a cycle, in the order of its branches (Nguyen & Pernkopf, section III-C.3).
 INPUTS = ("cycle", "inspiration", "expiration")
 
 MIN_HOP_S = 0.001  # finer than the labels of any lung-sound dataset, which are in milliseconds

@@ -55,8 +55,8 @@ class Decoder:
         self._failure: soundfile.SoundFileError | None = None
         self._sound = open_sound(self._source, self._riff, self.repairs, name)
         self.sample_rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
-        told = self._source.stated_size == self._source.size
-        self.claimed_length = int(self._sound.frames) if told else UNKNOWN_LENGTH
+        is_known = self._source.stated_size == self._source.size
+        self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
         check_layout(self.sample_rate, self.channels, name)
 
     @property
@@ -129,22 +129,13 @@ def decoding(origin: Origin) -> Iterator[Decoder]:
             decoder.close()
 
 
-def decode(decoder: Decoder, survey: Survey, most: int | None = None) -> Array | None:
-    """Decode and survey a recording to its end; return its samples if they are few enough to be kept.
-
-    Parameters
-    ----------
-    decoder : Decoder
-    survey : Survey
-        Takes in every block, and repairs it.
-    most : int, optional
-        Samples of each channel to stop after.
-    """
+def decode(decoder: Decoder, survey: Survey) -> Array | None:
+    """Decode and survey a recording to its end; return its samples if they are few enough to be kept."""
     channels, keepable = decoder.channels, min(KEPT_SAMPLES, MAX_SAMPLES) // decoder.channels
-    expected = decoder.likely_length if most is None else min(most, decoder.likely_length)
+    expected = decoder.likely_length
     surely_long = expected > keepable and decoder.claimed_length < UNKNOWN_LENGTH
     samples = None if surely_long else np.empty((channels, min(expected, keepable)), np.float32)
-    for block in decoder.blocks(survey_block_length(decoder.sample_rate), most):
+    for block in decoder.blocks(survey_block_length(decoder.sample_rate)):
         if samples is not None and decoder.length > keepable:
             samples = None
         if samples is not None:

@@ -1,11 +1,12 @@
 """What one pass over the samples shows of a recording, block by block and in constant memory."""
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from laennec.audio.clipping import Extremes, Plateaus
+from laennec.audio.clipping import Clipping
 from laennec.audio.quality import (
     CLIPPED_SHARE,
     MIN_DURATION_S,
@@ -39,10 +40,10 @@ class Survey:
     def __init__(self, channels: int, sample_rate: int) -> None:
         self.channels, self.sample_rate, self.length = channels, sample_rate, 0
         self.non_finite = np.zeros(channels, np.int64)
-        self._extremes = [Extremes() for _ in range(channels)]
+        self._clipping = [Clipping() for _ in range(channels)]
         self._part = silent_block_length(sample_rate)
         self._parts, self._silent_parts = 0, np.zeros(channels, np.int64)
-        self._equal = [list(range(channels))]  # groups of channels that were equal so far
+        self._equal = list(itertools.combinations(range(channels), 2))  # pairs that were equal so far
 
     def add(self, block: Array) -> None:
         """Take in ``(channels, samples)`` and set what is not finite to zero in it.
@@ -54,10 +55,10 @@ class Survey:
             self.non_finite += set_non_finite_to_zero(block)
             highest, lowest, silent = self._ranges(block)
         for index, samples in enumerate(block):
-            self._extremes[index].add(samples, float(highest[index]), float(lowest[index]))
+            self._clipping[index].add(samples, float(highest[index]), float(lowest[index]))
         self._silent_parts += silent
         self._parts += block.shape[1] // self._part
-        self._equal = [part for group in self._equal if len(group) > 1 for part in _equal(group, block)]
+        self._equal = [(i, k) for i, k in self._equal if np.array_equal(block[i], block[k])]
         self.length += block.shape[1]
 
     def _ranges(self, block: Array) -> tuple[Array, Array, npt.NDArray[np.int64]]:
@@ -75,42 +76,28 @@ class Survey:
     @property
     def peak(self) -> float:
         """Largest magnitude."""
-        return max(extremes.peak for extremes in self._extremes)
+        return max(max(clipping.extremes) for clipping in self._clipping)
 
     @property
     def twins(self) -> dict[int, int]:
         """Each channel that equals an earlier one, and that one."""
-        pairs = [(index, group[0]) for group in self._equal for index in group[1:]]
-        return dict(sorted(pairs))
+        return {later: earlier for earlier, later in reversed(self._equal)}
 
     def silent_shares(self) -> list[float]:
         """Share of each channel's 50 ms parts that are silent; a shorter recording is one part."""
         if self._parts:
             return [float(count / self._parts) for count in self._silent_parts]
-        ranges = [np.float32(e.upper.top) + np.float32(e.lower.top) for e in self._extremes]
+        ranges = [sum(map(np.float32, clipping.extremes)) for clipping in self._clipping]
         return [float(extent <= SILENT_RANGE) for extent in ranges]
 
     def clipped_shares(self, blocks: Blocks) -> list[float]:
-        """Share of each channel's samples that are clipped; the blocks are looked at again if any may be."""
-        suspects = {index: Plateaus(e) for index, e in enumerate(self._extremes) if e.suspect}
-        for block in blocks() if suspects else ():
-            for index, plateaus in suspects.items():
-                plateaus.add(block[index])
-        counts = [suspects[index].count() if index in suspects else 0 for index in range(self.channels)]
-        return [count / self.length for count in counts]
-
-
-def _equal(group: list[int], block: Array) -> list[list[int]]:
-    """Divide channels that were equal so far into those that still are."""
-    parts: list[list[int]] = []
-    for index in group:
-        same = (part for part in parts if np.array_equal(block[part[0]], block[index]))
-        home = next(same, None)
-        if home is None:
-            parts.append([index])
-        else:
-            home.append(index)
-    return parts
+        """Share of each channel's samples that are clipped; the blocks are read again if any may be."""
+        if any(clipping.suspect for clipping in self._clipping):
+            for block in blocks():
+                for clipping, samples in zip(self._clipping, block, strict=True):
+                    if clipping.suspect:
+                        clipping.count(samples)
+        return [clipping.clipped / self.length for clipping in self._clipping]
 
 
 def sound_findings(survey: Survey, blocks: Blocks) -> tuple[Finding, ...]:

@@ -1,24 +1,29 @@
 """Fetching a dataset's public archive: with progress, resumed after a break, verified, unpacked whole or not.
 
-pooch keeps the rule that a file is either the one named by its checksum or not there; the resuming and the
-progress are ours, since pooch has neither for a broken transfer.
+A file is either the one named by its checksum or not there. No library that is known to us resumes a broken
+transfer, so the download is our own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
 from laennec.datasets.table import Archive
 from laennec.errors import LaennecError
+
+Show = Callable[[int, int | None], object]
 
 CHUNK_BYTES = 1 << 14  # as much as this is lost when a connection breaks
 ATTEMPTS = 3  # connections in a row that may break without a byte having come
@@ -82,20 +87,14 @@ def fetch(module: ModuleType, to: Path, progress: bool = True) -> Path:
 
 def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
     """Download one archive to `path`, continuing what an earlier call left."""
-    import pooch
     import requests
 
-    pooch.get_logger().setLevel("WARNING")
-    known_hash = f"sha256:{archive.sha256}" if archive.sha256 else None
-    if path.exists() and known_hash is None:
+    if path.exists() and _is_published(archive, path):
         return path
-    downloader = ResumingDownloader(path.with_name(f"{path.name}.part"), progress)
+    part = path.with_name(f"{path.name}.part")
     try:
-        pooch.retrieve(archive.url, known_hash, fname=path.name, path=path.parent, downloader=downloader)
-    except ValueError as error:
-        raise LaennecError(
-            f"{archive.url}: the download's checksum is not the published one; it was removed"
-        ) from error
+        with _bar(progress) as show, requests.Session() as session:
+            _download(session, archive.url, part, show)
     except requests.HTTPError as error:
         raise LaennecError(f"{archive.url}: the server refused ({error})") from error
     except (requests.RequestException, OSError) as error:
@@ -103,91 +102,100 @@ def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
             f"{archive.url}: cannot be downloaded ({_cause(error)}); what has come is kept, so run the same "
             "command again once you are online"
         ) from error
-    return path
+    if not _is_published(archive, part):
+        part.unlink()
+        raise LaennecError(f"{archive.url}: the download's checksum is not the published one; it was removed")
+    return part.replace(path)
 
 
-@dataclass(frozen=True)
-class ResumingDownloader:
-    """A pooch downloader that keeps what has come in `part` and asks the server only for the rest.
+def _is_published(archive: Archive, path: Path) -> bool:
+    """Whether the file has the published checksum, or there is none."""
+    if archive.sha256 is None:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == archive.sha256
+
+
+def _download(session: Any, url: str, part: Path, show: Show) -> None:
+    """Fetch `url` into `part`, going on from the bytes that are there, over connections that break."""
+    from requests import ConnectionError as Broken
+    from requests import Timeout
+    from requests.exceptions import ChunkedEncodingError
+
+    breaks = 0
+    while True:
+        before = _size(part)
+        try:
+            _continue(session, url, part, show)
+            break
+        except (Broken, Timeout, ChunkedEncodingError):
+            breaks = 0 if _size(part) > before else breaks + 1
+            if breaks >= ATTEMPTS:
+                raise
+    _etag_file(part).unlink(missing_ok=True)
+
+
+def _continue(session: Any, url: str, part: Path, show: Show) -> None:
+    """Ask for the bytes that are still missing and append them.
 
     A server that does not know ranges, or whose file has changed since (by its ETag), sends the whole file
     again, and the download starts over.
     """
+    have, etag_file = _size(part), _etag_file(part)
+    # Without compression on the way, byte positions in the transfer are those in the file.
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if etag_file.exists():
+            headers["If-Range"] = etag_file.read_text(encoding="utf-8")
+    with session.get(
+        url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+    ) as response:
+        if response.status_code == HTTP_RANGE_REFUSED and _total(response) == have:
+            return  # everything had come before the break
+        if response.status_code == HTTP_RANGE_REFUSED:
+            part.unlink()
+            _continue(session, url, part, show)
+            return
+        response.raise_for_status()
+        resumed = response.status_code == HTTP_PARTIAL
+        if etag := response.headers.get("ETag"):
+            etag_file.write_text(etag, encoding="utf-8")
+        _append(response, part, have if resumed else 0, show)
 
-    part: Path
-    progress: bool = True
 
-    def __call__(
-        self, url: str, output_file: str | os.PathLike[str], pooch: Any, check_only: bool = False
-    ) -> None:
-        """Fetch `url` into `output_file`, which pooch then verifies."""
-        import requests
+def _append(response: Any, part: Path, have: int, show: Show) -> None:
+    from requests import ConnectionError as Broken
 
-        breaks = 0
-        with requests.Session() as session:
-            while True:
-                before = self._size()
-                try:
-                    self._continue(session, url)
-                    break
-                except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
-                    breaks = 0 if self._size() > before else breaks + 1
-                    if breaks >= ATTEMPTS:
-                        raise
-        # Renamed, so that bytes which fail the checksum are pooch's to remove and are not resumed from.
-        shutil.move(self.part, output_file)
-        self._etag_file().unlink(missing_ok=True)
+    expected = response.headers.get("Content-Length")
+    total = have + int(expected) if expected else None
+    with part.open("ab" if have else "wb") as file:
+        for chunk in response.iter_content(CHUNK_BYTES):
+            file.write(chunk)
+            have += len(chunk)
+            show(have, total)
+    if total is not None and have < total:
+        raise Broken(f"the connection ended after {have} of {total} bytes")
 
-    def _size(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
 
-    def _etag_file(self) -> Path:
-        return self.part.with_name(f"{self.part.name}.etag")
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
-    def _continue(self, session: Any, url: str) -> None:
-        """Ask for the bytes that are still missing and append them."""
-        have = self._size()
-        # Without compression on the way, byte positions in the transfer are those in the file.
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-            if self._etag_file().exists():
-                headers["If-Range"] = self._etag_file().read_text(encoding="utf-8")
-        with session.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-        ) as response:
-            if response.status_code == HTTP_RANGE_REFUSED and _total(response) == have:
-                return  # everything had come before the break
-            if response.status_code == HTTP_RANGE_REFUSED:
-                self.part.unlink()
-                self._continue(session, url)
-                return
-            response.raise_for_status()
-            resumed = response.status_code == HTTP_PARTIAL
-            if etag := response.headers.get("ETag"):
-                self._etag_file().write_text(etag, encoding="utf-8")
-            self._append(response, have if resumed else 0)
 
-    def _append(self, response: Any, have: int) -> None:
-        from requests import ConnectionError as Broken
-        from tqdm import tqdm
+def _etag_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.etag")
 
-        expected = response.headers.get("Content-Length")
-        total = have + int(expected) if expected else None
-        bar = tqdm(
-            total=total,
-            initial=have,
-            unit="B",
-            unit_scale=True,
-            desc="Downloading",
-            disable=not self.progress,
-        )
-        with self.part.open("ab" if have else "wb") as file, bar:
-            for chunk in response.iter_content(CHUNK_BYTES):
-                file.write(chunk)
-                bar.update(len(chunk))
-        if total is not None and self._size() < total:
-            raise Broken(f"the connection ended after {self._size()} of {total} bytes")
+
+@contextmanager
+def _bar(progress: bool) -> Iterator[Show]:
+    """Yield what moves a bar on stderr: bytes there, bytes in all."""
+    if not progress:
+        yield lambda have, total: None
+        return
+    columns = (TextColumn("Downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda have, total: bars.update(task, completed=have, total=total)
 
 
 def _total(response: Any) -> int | None:

@@ -31,8 +31,7 @@ class Ledger:
 
     def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
         self.path = out / LEDGER
-        told = json.dumps(options, sort_keys=True).encode()
-        self._options = hashlib.sha256(told).hexdigest()
+        self._options = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
         self._files = _read_ledger(self.path)
         self._due = time.monotonic() + SAVE_EVERY_S
         self._changed = False
@@ -44,14 +43,14 @@ class Ledger:
             wanted = set(formats) <= set(entry["formats"]) and entry["options"] == self._options
             there = all((self.path.parent / name).is_file() for name in entry["outputs"])
             if wanted and there and _same_file(entry, source):
-                told = dict(entry["summary"])
-                return Summary(**told | {"quality": tuple(told["quality"])})
+                row = entry["summary"]
+                return Summary(**{**row, "quality": tuple(row["quality"])})
         except (KeyError, TypeError, OSError):
             pass  # not there, of another release, or the recording is gone: it is analysed as any other
         return None
 
     def add(
-        self, key: str, source: Path, formats: Sequence[str], outputs: Iterable[Path], told: Summary
+        self, key: str, source: Path, formats: Sequence[str], outputs: Iterable[Path], row: Summary
     ) -> None:
         """Keep what was done; it is written every few seconds."""
         stat = source.stat()
@@ -63,7 +62,7 @@ class Ledger:
             "options": self._options,
             "formats": list(formats),
             "outputs": [path.relative_to(self.path.parent).as_posix() for path in outputs],
-            "summary": asdict(told),
+            "summary": asdict(row),
         }
         self._changed = True
         if time.monotonic() >= self._due:
@@ -82,11 +81,11 @@ class Ledger:
 
 def _read_ledger(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
+        ledger = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    known = isinstance(told, dict) and told.get("format") == LEDGER_FORMAT
-    return told["files"] if known and isinstance(told.get("files"), dict) else {}
+    known = isinstance(ledger, dict) and ledger.get("format") == LEDGER_FORMAT
+    return ledger["files"] if known and isinstance(ledger.get("files"), dict) else {}
 
 
 def _same_file(entry: Mapping[str, Any], source: Path) -> bool:

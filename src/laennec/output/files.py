@@ -11,6 +11,7 @@ from laennec.analyze.analysis import Analysis
 from laennec.errors import UsageError
 from laennec.files import write_text
 from laennec.output.csv import to_csv, to_record_csv
+from laennec.output.json import write_json
 from laennec.output.labels import to_audacity, to_icbhi, to_sprsound
 
 if TYPE_CHECKING:
@@ -110,9 +111,7 @@ def write_outputs(
             assert recording is not None
             written += _write_shown(form, beginning(analysis, recording.duration_s), recording, path)
         elif form == "json":
-            from laennec.output.json import write_json as write_analysis
-
-            write_analysis(analysis, path)
+            write_json(analysis, path)
             written.append(path)
         elif form == "csv":
             second = path.with_name(f"{path.stem}{RECORD_PART}.csv")

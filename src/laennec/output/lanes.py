@@ -1,29 +1,17 @@
 """Rows of labels above a picture: the model's, and the annotated ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from laennec.analyze.analysis import Event
 
 
-@dataclass(frozen=True)
-class Strip:
-    """One row of labels.
+class Strip(NamedTuple):
+    """One row of labels."""
 
-    Attributes
-    ----------
-    name : str
-        ``model`` or ``annotated``.
-    labels : list of str
-        One per event; empty where there is none.
-    lanes : list of int
-        One per event, from 0.
-    lane_count : int
-    """
-
-    name: str
-    labels: list[str]
-    lanes: list[int]
+    name: str  # model or annotated
+    labels: list[str]  # one per event; empty where there is none
+    lanes: list[int]  # one per event, from 0
     lane_count: int
 
 

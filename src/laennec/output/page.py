@@ -17,33 +17,6 @@ from laennec.output.phrases import MEANINGS, boundaries, no_answer, patient, plu
 from laennec.version import __version__
 
 
-def write_report(
-    analysis: Analysis,
-    recording: Recording,
-    path: str | os.PathLike[str],
-    *,
-    channel: int | None = None,
-) -> None:
-    """Write an analysis as one HTML file, whole or not at all.
-
-    Parameters
-    ----------
-    analysis : Analysis
-    recording : Recording
-        The one that was analysed.
-    path : path
-        The page.
-    channel : int, optional
-        From 0; by default all channels, one below the other.
-
-    Raises
-    ------
-    LaennecError
-        If the recording is another, there is no such channel, or the file cannot be written.
-    """
-    write_text(path, render_report(analysis, recording, channel=channel))
-
-
 def render_report(analysis: Analysis, recording: Recording, *, channel: int | None = None) -> str:
     """Return an analysis as one HTML page: answer, facts, picture with sound, table of events, model.
 
@@ -71,11 +44,10 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
     channels = range(recording.channels) if channel is None else [channel]
     events = page_events(analysis, channels)
     sounds = sounds_of(recording, channels)
-    answers = {
-        record.channel: [_answer(record)] for record in analysis.channel_records if analysis.channels > 1
-    }
+    records = analysis.channel_records if analysis.channels > 1 else ()
+    answers = {record.channel: _answer(record) for record in records}
     sections = [
-        channel_section(analysis, recording, index, events, sounds, answers.get(index, []))
+        channel_section(analysis, recording, index, events, sounds, answers.get(index, ""))
         for index in channels
     ]
     body = fill(
@@ -94,6 +66,19 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
     )
     css = f"{asset('report.css')}\n{label_css(analysis_colours(analysis))}"
     return page(f"{analysis.name} – lung sounds", body, css, asset("report.js"))
+
+
+def write_report(
+    analysis: Analysis, recording: Recording, path: str | os.PathLike[str], *, channel: int | None = None
+) -> None:
+    """Write the page of :func:`render_report` to `path`, whole or not at all.
+
+    Raises
+    ------
+    LaennecError
+        As there, and if the file cannot be written.
+    """
+    write_text(path, render_report(analysis, recording, channel=channel))
 
 
 def _answer(record: RecordAnswer | None) -> str:

@@ -1,7 +1,7 @@
 """The events of a page: numbered once, coloured alike in table, labels and legend."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event
 from laennec.output.colours import analysis_colours, legend_label, readable_on, short_label
@@ -14,22 +14,12 @@ LETTER_EM = 0.6  # of the font size: a letter's width on average, with some air
 UNCERTAIN = ' <span class="uncertain">uncertain</span>'
 
 
-@dataclass(frozen=True)
-class PageEvent:
-    """An event with its number in the table and its classes in the style sheet.
+class PageEvent(NamedTuple):
+    """An event with its number in the table and its classes in the style sheet."""
 
-    Attributes
-    ----------
-    number : int
-        From 1.
-    event : Event
-    css : str
-        Of its label's colour; of uncertain events, of the stripes as well.
-    """
-
-    number: int
+    number: int  # from 1
     event: Event
-    css: str
+    css: str  # of its label's colour; of uncertain events, of the stripes as well
 
     @property
     def in_table(self) -> bool:

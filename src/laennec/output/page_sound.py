@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +18,12 @@ LONG_S, LONG_RATE = 120.0, 8_000  # from this length on; 10 minutes are then 13 
 PEAK = 10 ** (-3 / 20)  # -3 dBFS
 
 
-@dataclass(frozen=True)
-class Sounds:
-    """The sound in a page.
+class Sounds(NamedTuple):
+    """The sound in a page."""
 
-    Attributes
-    ----------
-    elements : tuple of str
-        ``<audio>`` elements.
-    ids : mapping of int to str
-        Which of them plays each channel.
-    note : str
-        What they are, in a sentence.
-    """
-
-    elements: tuple[str, ...]
-    ids: Mapping[int, str]
-    note: str
+    elements: tuple[str, ...]  # HTML
+    ids: Mapping[int, str]  # of the element that plays each channel
+    note: str  # what they are, in a sentence
 
 
 def sounds_of(recording: Recording, channels: Sequence[int]) -> Sounds:

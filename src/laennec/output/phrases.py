@@ -62,14 +62,7 @@ def facts(analysis: Analysis) -> str:
 
 
 def event_columns(events: Sequence[Event], channels: int) -> dict[str, list[str]]:
-    """Return a table of events, column by column; those that are only sometimes needed only then.
-
-    Parameters
-    ----------
-    events : sequence of Event
-    channels : int
-        Of the recording.
-    """
+    """Return a table of events, column by column, without those that only some recordings need."""
     columns = {
         "channel": [str(event.channel) for event in events if channels > 1],
         "from s": [f"{event.start_s:.2f}" for event in events],

@@ -13,13 +13,7 @@ import numpy.typing as npt
 from laennec.analyze.analysis import DISCLAIMER, Analysis, Event
 from laennec.errors import LaennecError
 from laennec.files import written_whole
-from laennec.output.colours import (
-    analysis_colours,
-    label_colours,
-    legend_label,
-    readable_on,
-    short_label,
-)
+from laennec.output.colours import analysis_colours, label_colours, legend_label, readable_on, short_label
 from laennec.output.lanes import Strip, strips
 from laennec.output.phrases import answer, facts, plural
 from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram, top_level_db
@@ -28,6 +22,13 @@ if TYPE_CHECKING:
     from laennec.audio.recording import Recording
 
 PICTURES = (".png", ".svg", ".pdf")
+LABEL_FONT: dict[str, Any] = {
+    "fontsize": 8.0,
+    "ha": "center",
+    "va": "center_baseline",
+    "clip_on": True,
+    "parse_math": False,
+}
 LETTER_WIDTH = 0.62  # of the font size, on average and with some air
 
 
@@ -105,7 +106,6 @@ def _draw_labels(
     events: Sequence[Event],
     colours: Mapping[str, str],
     duration_s: float,
-    font_size: float = 8.0,
 ) -> None:
     """Draw the events as boxes with as much of their label as fits: all of it, its capitals, or nothing.
 
@@ -120,28 +120,14 @@ def _draw_labels(
             colour = colours[text]
             doubtful = event.uncertain and row.name == "model"
             width_s = event.end_s - event.start_s
-            axes.broken_barh(
-                [(event.start_s, width_s)],
-                (top + lane + 0.08, 0.84),
-                facecolor=colour,
-                edgecolor="white",
-                linewidth=0.5,
-                hatch="////" if doubtful else None,
-            )
-            room = width_s / duration_s * points / (LETTER_WIDTH * font_size) - 0.5
+            hatch = "////" if doubtful else None
+            at, height = (event.start_s, width_s), (top + lane + 0.08, 0.84)
+            axes.broken_barh([at], height, facecolor=colour, edgecolor="white", linewidth=0.5, hatch=hatch)
+            room = width_s / duration_s * points / (LETTER_WIDTH * LABEL_FONT["fontsize"]) - 0.5
             words = [f"{word}{' ?' if doubtful else ''}" for word in (text, short_label(text))]
             written = next((word for word in words if len(word) <= room), "")
-            axes.text(
-                event.start_s + width_s / 2,
-                top + lane + 0.5,
-                written,
-                ha="center",
-                va="center_baseline",
-                fontsize=font_size,
-                color=readable_on(colour),
-                clip_on=True,
-                parse_math=False,
-            )
+            middle = event.start_s + width_s / 2
+            axes.text(middle, top + lane + 0.5, written, color=readable_on(colour), **LABEL_FONT)
         ticks.append((top + row.lane_count / 2, row.name))
         top += row.lane_count
     axes.set_ylim(top, 0)
@@ -155,13 +141,9 @@ def _draw_legend(figure: Any, events: Sequence[Event], colours: Mapping[str, str
 
     shown = [label for label in colours if any(label in (e.label, e.annotated) for e in events)]
     if shown:
-        figure.legend(
-            handles=[Patch(color=colours[label], label=legend_label(label)) for label in shown],
-            loc="outside lower right",
-            ncols=len(shown),
-            frameon=False,
-            fontsize=8,
-        )
+        handles = [Patch(color=colours[label], label=legend_label(label)) for label in shown]
+        place = "outside lower right"
+        figure.legend(handles=handles, loc=place, ncols=len(shown), frameon=False, fontsize=8)
 
 
 def _draw_waveform(axes: Any, samples: npt.NDArray[Any], sample_rate: int) -> None:

@@ -216,8 +216,8 @@
     if (box) box.addEventListener("change", evidence);
     if (!soundOf(section)) return;
     const area = section.querySelector(".seek");
-    const told = { tabindex: "0", role: "slider", "aria-label": "Position in the sound", "aria-valuemin": "0", "aria-valuemax": section.dataset.duration };
-    Object.entries(told).forEach(([name, value]) => area.setAttribute(name, value));
+    const attributes = { tabindex: "0", role: "slider", "aria-label": "Position in the sound", "aria-valuemin": "0", "aria-valuemax": section.dataset.duration };
+    Object.entries(attributes).forEach(([name, value]) => area.setAttribute(name, value));
     area.addEventListener("focus", () => { current = section; });
     show(section);
   });

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-COLUMNS = 1200  # of the spectrogram, about one a pixel
+COLUMNS = 1200  # of the spectrogram, about one per pixel
 FRAMES_A_COLUMN = 8  # at most; a long recording is sampled, not averaged whole
 ROWS = 220  # of the spectrogram
 FRAME_S = 0.064  # resolves the harmonics of a rhonchus and still shows where a crackle is

@@ -40,6 +40,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from laennec.audio.highpass import analogue_highpass
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 
@@ -146,8 +147,6 @@ class HospitalNoise:
     handling_peak: float = 15.0
 
 
-BESSEL_3_DB = 2.113917674904216  # where the fourth-order Bessel polynomial of unit delay is 3 dB down
-
 SILENCE = HospitalNoise(-300.0, -300.0, 0.0, 0.0, 0.0)
 
 
@@ -205,22 +204,12 @@ def device_response(device: Device, freqs_hz: Wave) -> Wave:
     response = _butterworth(1j * freqs_hz / device.lowpass_hz, device.lowpass_order)
     response = response * _butterworth(device.highpass_hz / (1j * freqs_hz), device.highpass_order)
     if device.bessel_highpass_hz:
-        response = response * bessel_highpass(1j * freqs_hz / device.bessel_highpass_hz)
+        response = response * analogue_highpass(1j * freqs_hz / device.bessel_highpass_hz)
     for centre_hz, gain_db, q in device.resonances:
         s = 1j * freqs_hz / centre_hz
         a = 10.0 ** (gain_db / 40.0)
         response = response * (s**2 + s * a / q + 1.0) / (s**2 + s / (a * q) + 1.0)
     return response
-
-
-def bessel_highpass(s: Wave) -> Wave:
-    """Analogue Bessel high-pass of order 4, 3 dB down at unit frequency, at complex frequency `s`.
-
-    Thomson, "Delay networks having maximally flat frequency characteristics", Proc. IEE 96, 1949: the
-    low-pass is 105 over the reverse Bessel polynomial; `s` is inverted for the high-pass.
-    """
-    p = BESSEL_3_DB / s
-    return 105.0 / (p**4 + 10.0 * p**3 + 45.0 * p**2 + 105.0 * p + 105.0)
 
 
 def _butterworth(s: Wave, order: int) -> Wave:

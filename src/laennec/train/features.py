@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from laennec.audio.highpass import bessel_highpass_magnitude
 from laennec.audio.segment import PHASE_RATIOS, part_lengths
-from laennec.filters import bessel_highpass_magnitude
 
 POWER_FLOOR = 1e-8  # added before the logarithm: 80 dB under a unit-RMS clip's total power
 # Added to mel magnitudes: 60 dB under the mean magnitude of a bin of unit-RMS noise in a window of 512, so
@@ -388,7 +388,7 @@ class CycleLogMel(nn.Module):
     - ``band``: first each band's mean over the part's time is taken out, which takes out whatever a device
       does to the spectrum (cepstral mean normalisation: Atal, JASA 55, 1974), then as ``clip``.
 
-    `highpass_hz` above 0 weighs the spectrum by the gain of `laennec.filters.bessel_highpass`.
+    `highpass_hz` above 0 weighs the spectrum by the gain of `laennec.audio.highpass.bessel_highpass`.
 
     ``(batch, samples of all parts) -> (batch, 1, bands, frames of all parts)``.
     """
