@@ -11,7 +11,6 @@ from tyro.conf import Positional, arg
 
 from laennec.audio.folder import audio_files
 from laennec.errors import LaennecError, UsageError
-from laennec.output.files import FORMATS, refuse_twice
 
 DEFAULT_FORMATS = "json,html"
 
@@ -89,6 +88,7 @@ def run(command: Command) -> int:
     UsageError, LaennecError
         Before any work: the arguments contradict each other, or the model or the folder cannot be used.
     """
+    from laennec.output.files import refuse_twice
     from laennec.output.recordings import Job, analyze_many, analyze_one
 
     formats = parse_formats(command.format, command.out)
@@ -115,6 +115,8 @@ def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
     LaennecError
         If Matplotlib, which draws pictures, is not installed.
     """
+    from laennec.output.files import FORMATS
+
     if out is None:
         if listed is not None:
             raise UsageError("--format needs --out, the folder to write into")
