@@ -80,7 +80,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Any]:
 def _datasets() -> str:
     """Return the names of the data sets that are found, read and not imported: help needs no NumPy."""
     files = sorted(Path(__file__).parents[1].joinpath("datasets").glob("*.py"))
-    matches = [re.search(r'^NAME = "(\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE) for path in files]
+    matches = [
+        re.search(r'^NAME = "(\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE) for path in files
+    ]
     names = [match[1] for match in matches if match]
     names += [point.name for point in entry_points(group="laennec.datasets")]
     return f"{', '.join(names)}, or a Python file of one"
