@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from laennec.analyze.analysis import Event
 from laennec.analyze.remarks import Remarks
 from laennec.analyze.windows import SHORTEST_CELL_S, labelled_event
-from laennec.annotations.events import Boundary, make_boundary, read_events
+from laennec.annotations import Boundary, make_boundary, read_events
 from laennec.errors import LaennecError
 
 if TYPE_CHECKING:

@@ -1,15 +1,13 @@
 """Tables of events, of recordings, and of a folder."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from laennec.analyze.analysis import Analysis, RecordAnswer
-from laennec.annotations.write import span
-from laennec.output.summary import Summary
+from laennec.analyze.analysis import Analysis
+from laennec.annotations import rounded_span, table
+from laennec.output.summary import Summary, answer_summary
 
 CSV_DIGITS = 4
+ANSWER = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
 
 
 def to_csv(analysis: Analysis) -> str:
@@ -17,14 +15,14 @@ def to_csv(analysis: Analysis) -> str:
 
     Columns: ``recording, channel`` (from 0)``, start_s, end_s, label, probability, uncertain`` (true or
     false)``, presence`` (empty where not known), then the probability of each class under its name.
-    :func:`laennec.annotations.events.read_events` reads it.
+    :func:`laennec.annotations.read_events` reads it.
     """
     header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
     rows = (
         [
             analysis.name,
             event.channel,
-            *(f"{value:.{CSV_DIGITS}f}" for value in span(event, CSV_DIGITS)),
+            *(f"{value:.{CSV_DIGITS}f}" for value in rounded_span(event.start_s, event.end_s, CSV_DIGITS)),
             event.label,
             _share(event.probability),
             _flag(event.uncertain),
@@ -33,7 +31,7 @@ def to_csv(analysis: Analysis) -> str:
         ]
         for event in analysis.events
     )
-    return _table([*header, *analysis.labels], rows)
+    return table.write([*header, *analysis.labels], rows)
 
 
 def to_record_csv(analysis: Analysis) -> str:
@@ -46,21 +44,27 @@ def to_record_csv(analysis: Analysis) -> str:
     records = [("all", analysis.record)] if analysis.record else []
     records += [(str(record.channel), record) for record in analysis.channel_records]
     labels = list(dict.fromkeys(label for _, record in records for label in record.probabilities))
-    header = ["recording", "channel", "label", "probability", "uncertain", "refused"]
     rows = (
         [
             analysis.name,
             channel,
-            record.label or "",
-            _share(record.probability),
-            _flag(record.uncertain),
-            record.refused or "",
-            *_rate_cells(record),
+            *_answer_cells(answer_summary(record, analysis.name)),
             *(_share(record.probabilities.get(label)) for label in labels),
         ]
         for channel, record in records
     )
-    return _table([*header, "rate_per_min", "rate_quality", *labels], rows)
+    return table.write(["recording", "channel", *ANSWER, *labels], rows)
+
+
+def _answer_cells(row: Summary) -> list[str]:
+    return [
+        row.label or "",
+        _share(row.probability),
+        "" if row.error else _flag(row.uncertain),
+        row.refused or "",
+        "" if row.rate_per_min is None else f"{row.rate_per_min:.1f}",
+        row.rate_quality,
+    ]
 
 
 def _share(value: float | None) -> str:
@@ -71,20 +75,6 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _rate_cells(record: RecordAnswer) -> list[str]:
-    if record.rate is None:
-        return ["", ""]
-    return ["" if record.rate.per_min is None else f"{record.rate.per_min:.1f}", record.rate.quality]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def to_summary_csv(summaries: Sequence[Summary]) -> str:
     """Return one row per recording as CSV.
 
@@ -93,16 +83,10 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
     ``error``.
     """
     labels = list(dict.fromkeys(label for row in summaries for label in row.events))
-    header = ["recording", "label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality"]
     rows = (
         [
             row.recording,
-            row.label or "",
-            _share(row.probability),
-            "" if row.error else _flag(row.uncertain),
-            row.refused or "",
-            "" if row.rate_per_min is None else f"{row.rate_per_min:.1f}",
-            row.rate_quality,
+            *_answer_cells(row),
             "" if row.duration_s is None else f"{row.duration_s:.3f}",
             *(row.events.get(label, "") for label in labels),
             "; ".join(row.quality),
@@ -110,4 +94,4 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
         ]
         for row in summaries
     )
-    return _table([*header, "duration_s", *labels, "quality", "error"], rows)
+    return table.write(["recording", *ANSWER, "duration_s", *labels, "quality", "error"], rows)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laennec.analyze.analysis import Analysis
-from laennec.annotations.write import to_audacity, to_icbhi, to_sprsound
 from laennec.errors import UsageError
 from laennec.files import write_text
 from laennec.output.csv import to_csv, to_record_csv
 from laennec.output.json import write_json
+from laennec.output.labels import to_audacity, to_icbhi, to_sprsound
 
 if TYPE_CHECKING:
     from laennec.audio.recording import Recording
