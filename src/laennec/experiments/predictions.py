@@ -3,8 +3,9 @@
     python -m laennec.experiments.predictions CV NAME --recipe default --command "laennec crossvalidate …"
 
 CV is the folder of a finished cross-validation with a folder for each seed. Its ``predictions.csv`` and,
-where the model finds events, ``events.csv`` are written to ``docs/results/predictions/NAME-seedN[-events].csv.gz``
-and entered in ``manifest.json`` there. Probabilities are rounded to float32; scores are the same to 1e-6.
+where the model finds events, ``events.csv`` are written below ``docs/results/predictions`` as
+``NAME-seedN.csv.gz`` and ``NAME-seedN-events.csv.gz``, and entered in ``manifest.json`` there. Probabilities
+are rounded to float32; scores are the same to 1e-6.
 """
 
 import argparse
