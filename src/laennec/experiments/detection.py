@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laennec import analyze, load_model
+from laennec.analyze import analyze
 from laennec.audio.recording import Recording
 from laennec.datasets import splits, sprsound
 from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.model.load import load_model
 from laennec.score.events import Span, event_scores
 from laennec.score.text import with_interval
 from laennec.train.detector import load_said
