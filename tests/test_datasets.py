@@ -802,7 +802,8 @@ def test_download_that_the_server_refuses(published, server, tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
-def test_download_shows_progress(published, tmp_path, capsys):
+def test_download_shows_progress(published, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # with it, Rich takes anything for a terminal
     fetch.fetch(published, tmp_path / "copy", progress=True)
     assert "Downloading" in capsys.readouterr().err
 
