@@ -13,7 +13,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base test-lowest lint docs docs-serve format clean
+.PHONY: help demo test test-base test-lowest lint docs docs-serve figures format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ docs: $(DEV)  ## build the documentation in site/; a warning is an error
 
 docs-serve: $(DEV)  ## serve the documentation on this computer, rebuilt as it is written
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+figures: $(BASE)  ## make every table of figures in README and docs from docs/results
+	$(BIN)/python -m laennec.experiments.figures
 
 format: $(DEV)  ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix

@@ -21,6 +21,7 @@ from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
 from laennec.audio.segment import cut
 from laennec.files import write_json
+from laennec.progress import track
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.simulate.other import ward_noise
@@ -31,7 +32,6 @@ from laennec.train.export import deployed, read_run
 from laennec.train.fit import tuned_cpu
 from laennec.train.folds import decisions, with_decision
 from laennec.train.folds_figures import difference
-from laennec.train.progress import track
 
 SNR_DB = 20.0
 BATCH = 64

@@ -5,8 +5,8 @@ import gc
 import io
 import json
 import os
-import sys
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ import pytest
 import soundfile
 
 from laennec import Analysis, LaennecError, analyze
-from laennec.commands import analyze_files, find_recordings, parse_formats
+from laennec.cli import analyze as command_line
+from laennec.cli.analyze import find_recordings, parse_formats
 from laennec.errors import UsageError
 from laennec.output.batch import LEDGER
 from tiny_model import RATE, tiny_model
 
-ANALYZE = sys.modules["laennec.analyze"]  # the package's attribute of this name is the function
+
+def analyze_files(files: Sequence[Path], **options: Any) -> int:
+    return command_line.run(command_line.Command(tuple(files), **options))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(found.name)
         return found
 
-    monkeypatch.setattr(ANALYZE, "analyze", counted)
+    monkeypatch.setattr("laennec.output.recordings.analyze", counted)
     return names
 
 
@@ -120,7 +123,7 @@ def test_a_folder_gives_the_same_folders_a_row_each_and_a_bad_file_stops_nothing
     ward: Path, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert analyze_files([ward], model=model, out=out, formats="json,csv") == 1
+    assert analyze_files([ward], model=model, out=out, format="json,csv") == 1
     captured = capsys.readouterr()
     assert captured.err == "laennec: 1 of 4 recordings failed\n"
     assert "broken.wav" in captured.out
@@ -150,7 +153,7 @@ def test_a_second_run_does_only_what_is_new(
 ) -> None:
     def run(**more: Any) -> tuple[list[str], str]:
         heard.clear()
-        analyze_files([ward], model=model, out=tmp_path / "out", formats="json", **more)
+        analyze_files([ward], model=model, out=tmp_path / "out", format="json", **more)
         return sorted(heard), capsys.readouterr().out
 
     assert run()[0] == ["a.FLAC", "a.wav", "b.wav"]
@@ -173,7 +176,7 @@ def test_another_model_makes_results_anew(ward: Path, tmp_path: Path, model: str
     other = tiny_model(tmp_path / "other.onnx", bias=np.zeros(7))
     for named in (model, other):
         heard.clear()
-        analyze_files([ward], model=str(named), out=tmp_path / "out", formats="json")
+        analyze_files([ward], model=str(named), out=tmp_path / "out", format="json")
         assert len(heard) == 3
 
 
@@ -188,12 +191,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         return analyze(source, **told)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ANALYZE, "analyze", stopped)
+        patched.setattr("laennec.output.recordings.analyze", stopped)
         with pytest.raises(KeyboardInterrupt):
-            analyze_files([ward], model=model, out=out, formats="json")
+            analyze_files([ward], model=model, out=out, format="json")
     assert [row["recording"] for row in rows_of(out)] == ["a.wav", "bed 1/a.FLAC"]
     assert len(json.loads((out / LEDGER).read_text())["files"]) == 2
-    analyze_files([ward], model=model, out=out, formats="json")
+    analyze_files([ward], model=model, out=out, format="json")
     assert heard == ["b.wav"]
 
 
@@ -203,7 +206,7 @@ def test_json_is_one_array_done_before_or_not(
     texts = []
     for formats, anew in (("json", 3), ("json", 0), ("csv", 3), ("csv", 3)):
         heard.clear()
-        code = analyze_files([ward], model=model, out=tmp_path / "out", formats=formats, as_json=True)
+        code = analyze_files([ward], model=model, out=tmp_path / "out", format=formats, json=True)
         captured = capsys.readouterr()
         assert (code, len(heard)) == (1, anew)
         assert "laennec: bed 1/broken.wav: not audio" in captured.err
@@ -218,7 +221,7 @@ def test_json_of_nothing_is_an_empty_array(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.wav").write_bytes(b"not audio")
-    assert analyze_files([tmp_path], model=model, as_json=True) == 1
+    assert analyze_files([tmp_path], model=model, json=True) == 1
     assert json.loads(capsys.readouterr().out) == []
 
 
@@ -230,8 +233,8 @@ def test_a_mistake_of_ours_costs_one_recording(
             raise ZeroDivisionError("oh")
         return analyze(source, **told)
 
-    monkeypatch.setattr(ANALYZE, "analyze", mistaken)
-    assert analyze_files([ward], model=model, out=tmp_path / "out", formats="json") == 1
+    monkeypatch.setattr("laennec.output.recordings.analyze", mistaken)
+    assert analyze_files([ward], model=model, out=tmp_path / "out", format="json") == 1
     errors = {row["recording"]: row["error"] for row in rows_of(tmp_path / "out")}
     assert errors["a.wav"].startswith("ZeroDivisionError: oh (an error in Laennec")
     assert errors["bed 1/b.wav"] == ""
@@ -253,8 +256,8 @@ def test_analyses_are_not_kept(tmp_path: Path, model: str, monkeypatch: pytest.M
 
     for number in range(8):
         write_sound(tmp_path / "in" / f"{number}.wav", 0.1)
-    monkeypatch.setattr(ANALYZE, "analyze", watched)
-    analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", formats="json", as_json=True)
+    monkeypatch.setattr("laennec.output.recordings.analyze", watched)
+    analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json", json=True)
     assert len(alive) == 8
     assert most <= 1
 
@@ -270,11 +273,11 @@ def test_a_long_recording_is_heard_from_its_file_and_shown_by_its_beginning(
         return analyze(source, **told)
 
     write_sound(tmp_path / "long.wav", 0.2, 9.0)
-    monkeypatch.setattr(ANALYZE, "analyze", seen)
+    monkeypatch.setattr("laennec.output.recordings.analyze", seen)
     monkeypatch.setattr("laennec.audio.stream.LONG_S", 8.0)
-    monkeypatch.setattr("laennec.output.spectrogram.SHOWN_S", 4.0)
+    monkeypatch.setattr("laennec.output.recordings.SHOWN_S", 4.0)
     out = tmp_path / "out"
-    assert analyze_files([tmp_path / "long.wav"], model=model, out=out, formats="json,html,png") == 0
+    assert analyze_files([tmp_path / "long.wav"], model=model, out=out, format="json,html,png") == 0
     assert sources == [tmp_path / "long.wav"]
     assert json.loads((out / "long.json").read_text())["recording"]["duration_s"] == 9.0
     assert "shown are the first 4 s of 9 s" in (out / "long.html").read_text()
@@ -285,7 +288,7 @@ def test_the_bar_is_only_for_a_terminal(
     ward: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # with it, Rich takes anything for a terminal
-    analyze_files([ward], model=model, as_json=True)
+    analyze_files([ward], model=model, json=True)
     captured = capsys.readouterr()
     assert "analysing" in captured.err
     json.loads(captured.out)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from laennec.analyze import challenge
 from laennec.analyze.analysis import Analysis
-from laennec.challenge import answers_of, patient_of, record_answer_of, run
+from laennec.analyze.challenge import answer_folder, answers_of, patient_of, record_answer_of
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.clips import LungModel
@@ -42,10 +43,10 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("task", "loud"), [(11, "Adventitious"), (12, "Wheeze")])
 def test_the_answer_is_one_object_by_file_name(folder: Path, tiny: LungModel, task: int, loud: str) -> None:
     out = folder.parent / "output.json"
-    run(task, folder, out, tiny)
+    answer_folder(task, folder, out, tiny)
     expected = {"65039232_6.4_1_p1_373.wav": "Normal", "_5.3_0_p8_34877.WAV": loud, "b.flac": loud}
     assert json.loads(out.read_text()) == expected
-    run(task, folder, out, tiny.source, progress=True)
+    answer_folder(task, folder, out, tiny.source)
     assert json.loads(out.read_text()) == expected
 
 
@@ -53,7 +54,7 @@ def test_file_names_tell_the_model_of_the_patient(tmp_path: Path) -> None:
     stridor = load_model(tiny_model(tmp_path / "m.onnx", bias=np.where(np.arange(7) == 3, -1, BIAS)))
     for name in ("1_15_0_p1_7.wav", "1_1_0_p1_7.wav", "nobody.wav"):
         write_event(tmp_path / name, 0.01)
-    run(12, tmp_path, tmp_path / "out.json", stridor)  # whose Stridor grows with age
+    answer_folder(12, tmp_path, tmp_path / "out.json", stridor)  # whose Stridor grows with age
     found = json.loads((tmp_path / "out.json").read_text())
     assert found == {"1_15_0_p1_7.wav": "Stridor", "1_1_0_p1_7.wav": "Normal", "nobody.wav": "Normal"}
 
@@ -88,14 +89,14 @@ def test_a_bad_file_gets_no_answer_and_the_others_do(folder: Path, tiny: LungMod
     with pytest.raises(
         LaennecError, match=r"2 of 5 files have no answer in .*output\.json: broken\.wav: .*c\.wav"
     ):
-        run(12, folder, out, tiny)
+        answer_folder(12, folder, out, tiny)
     assert len(json.loads(out.read_text())) == 3
 
 
 def test_hidden_files_and_folders_are_passed_over(folder: Path, tiny: LungModel) -> None:
     (folder / "._b.wav").write_bytes(b"of macOS")
     (folder / "c.wav").mkdir()
-    run(12, folder, folder.parent / "output.json", tiny)
+    answer_folder(12, folder, folder.parent / "output.json", tiny)
     assert len(json.loads((folder.parent / "output.json").read_text())) == 3
 
 
@@ -103,7 +104,7 @@ def test_what_is_too_short_is_answered_and_named(
     folder: Path, tiny: LungModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_event(folder / "click.wav", 0.02, 0.05)
-    run(12, folder, folder.parent / "output.json", tiny)
+    answer_folder(12, folder, folder.parent / "output.json", tiny)
     assert json.loads((folder.parent / "output.json").read_text())["click.wav"] == "Normal"
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("laennec: click.wav: too short: 0.050 s")
@@ -112,23 +113,23 @@ def test_what_is_too_short_is_answered_and_named(
 def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     with pytest.raises(LaennecError, match="task is 23; expected one of 11, 12, 21, 22"):
-        run(23, folder, out, tiny)
+        answer_folder(23, folder, out, tiny)
     with pytest.raises(LaennecError, match="the model tiny gives no answers for whole recordings"):
-        run(22, folder, out, tiny)
+        answer_folder(22, folder, out, tiny)
     with pytest.raises(LaennecError, match="is for whole recordings; task 12 asks of events"):
-        run(12, folder, out, load_model("recording"))
+        answer_folder(12, folder, out, load_model("recording"))
     with pytest.raises(LaennecError, match="nowhere: not a folder"):
-        run(12, tmp_path / "nowhere", out, tiny)
+        answer_folder(12, tmp_path / "nowhere", out, tiny)
     with pytest.raises(LaennecError, match="deeper: no audio file in it"):
-        run(12, folder / "deeper", out, tiny)
+        answer_folder(12, folder / "deeper", out, tiny)
     two = {"labels": ["Normal", "Adventitious"]}
     other = tiny_model(tmp_path / "two.onnx", card=two, weights=np.zeros((4, 2)), bias=np.array([0.0, 1.0]))
     with pytest.raises(LaennecError, match="the model tiny tells Normal, Adventitious; task 12 asks for"):
-        run(12, folder, out, other)
+        answer_folder(12, folder, out, other)
     with pytest.raises(LaennecError, match="is a folder; --out names the JSON file"):
-        run(12, folder, folder, tiny)
+        answer_folder(12, folder, folder, tiny)
     assert not out.exists()
-    run(11, folder, out, other)
+    answer_folder(11, folder, out, other)
     assert set(json.loads(out.read_text()).values()) == {"Adventitious"}
 
 
@@ -179,10 +180,10 @@ def test_every_recording_of_a_folder_gets_a_class(
         told[path.name] = metadata
         return analyze(path, **metadata)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("laennec.challenge.analyze", heard)
+    monkeypatch.setattr(challenge, "analyze", heard)
     out = tmp_path / "out.json"
     with pytest.raises(LaennecError, match=r"1 of 4 files have no answer in .*broken\.wav: "):
-        run(task, folder, out)
+        answer_folder(task, folder, out)
     found = json.loads(out.read_text())
     assert list(found) == ["1_4.5_1_p2_7.wav", "fine_crackles.wav", "silent.wav"]
     assert found.pop("silent.wav") == "Poor Quality"

@@ -3,10 +3,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import laennec.cli
 from laennec.audio.recording import Recording
 from laennec.cli import COMMANDS, main
 from laennec.errors import LaennecError
@@ -27,7 +29,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def laennec(*arguments: object) -> int:
+def run_command(*arguments: object) -> int:
     """Run a command in this process and return its exit code."""
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
@@ -41,7 +43,7 @@ def in_process(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert laennec("--help") == 0
+    assert run_command("--help") == 0
     text = capsys.readouterr().out
     for command in COMMANDS:
         assert command in text
@@ -52,20 +54,37 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_of_each_command_teaches_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert laennec(command, "--help") == 0
+    assert run_command(command, "--help") == 0
     text = " ".join(capsys.readouterr().out.split())
     assert f"Example: laennec {command}" in text
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_help_of_all_has_the_first_line_of_each(name: str) -> None:
+    """It stands in two places, so that the help of all imports no command."""
+    text = import_module(f"laennec.cli.{name}").Command.__doc__
+    assert " ".join(text.split("\n\n")[0].split()) == COMMANDS[name]
+
+
+def test_every_file_is_a_command() -> None:
+    files = {path.stem for path in Path(laennec.cli.__file__).parent.glob("*.py")}
+    assert files - {"__init__"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["--json", "analyze", "x.wav"], ["--", "analyze"], ["-x"], [""]])
+def test_the_command_comes_first(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(*arguments) == 2
+
+
 def test_no_arguments_show_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert laennec() == 0
+    assert run_command() == 0
     assert "usage: laennec" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     from laennec import __version__
 
-    assert laennec("--version") == 0
+    assert run_command("--version") == 0
     assert capsys.readouterr().out == f"laennec {__version__}\n"
 
 
@@ -99,7 +118,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_usage_exits_with_2(
     arguments: list[str], model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert laennec(*(str(model) if word == "MODEL" else word for word in arguments)) == 2
+    assert run_command(*(str(model) if word == "MODEL" else word for word in arguments)) == 2
     captured = capsys.readouterr()
     assert "Traceback" not in captured.out + captured.err
 
@@ -123,7 +142,7 @@ def test_anything_else_exits_with_1_and_one_line(
     monkeypatch.chdir(tmp_path)
     if arguments[0] in ("analyze", "challenge") and "--model" not in arguments:
         arguments = [*arguments, "--model", str(model)]
-    assert laennec(*arguments) == 1
+    assert run_command(*arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("laennec: ")
     assert message in error
@@ -148,7 +167,7 @@ def test_analyze_prints_a_table_and_writes_results(
     files = sorted(recordings.glob("*.wav"))
     out = tmp_path / "results"
     asked = ("--model", model, "--out", out, "--format", "json,png", "--age", 4.5)
-    assert laennec("analyze", *files, *asked) == 0
+    assert run_command("analyze", *files, *asked) == 0
     text = capsys.readouterr().out
     assert text.count("not a medical device") == 1
     assert f"Results are in {out}" in text
@@ -158,7 +177,7 @@ def test_analyze_prints_a_table_and_writes_results(
         assert (out / f"{path.stem}.png").stat().st_size > 10_000
     assert (out / "summary.csv").is_file()
     assert not list(out.glob("*.html"))
-    assert laennec("analyze", *files, *asked) == 0
+    assert run_command("analyze", *files, *asked) == 0
     assert "2 done before" in capsys.readouterr().out
 
 
@@ -166,7 +185,7 @@ def test_analyze_one_file_says_what_it_is_as_a_whole(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = recordings / "fine_crackles.wav"
-    assert laennec("analyze", path, "--out", tmp_path) == 0
+    assert run_command("analyze", path, "--out", tmp_path) == 0
     table = " ".join(capsys.readouterr().out.split())
     told = json.loads((tmp_path / "fine_crackles.json").read_text())
     assert told["segmentation"]["kind"] == "detected"
@@ -179,7 +198,7 @@ def test_analyze_one_file_says_what_it_is_as_a_whole(
 
 def test_analyze_takes_boundaries(recordings: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = recordings / "wheezes.wav"
-    assert laennec("analyze", path, "--model", model, "--events", path.with_suffix(".txt"), "--json") == 0
+    assert run_command("analyze", path, "--model", model, "--events", path.with_suffix(".txt"), "--json") == 0
     (told,) = json.loads(capsys.readouterr().out)
     rows = path.with_suffix(".txt").read_text().splitlines()
     assert len(told["events"]) == len(rows)
@@ -192,12 +211,12 @@ def test_one_bad_file_does_not_stop_the_others(
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"not audio at all")
     good = recordings / "wheezes.wav"
-    assert laennec("analyze", bad, good, "--model", model, "--out", tmp_path / "out") == 1
+    assert run_command("analyze", bad, good, "--model", model, "--out", tmp_path / "out") == 1
     captured = capsys.readouterr()
     assert "bad.wav" in captured.out
     assert captured.err == "laennec: 1 of 2 recordings failed\n"
     assert (tmp_path / "out" / "wheezes.json").exists()
-    assert laennec("analyze", bad, "--model", model) == 1
+    assert run_command("analyze", bad, "--model", model) == 1
     assert capsys.readouterr().err.startswith("laennec: bad.wav: not audio")
 
 
@@ -211,7 +230,7 @@ def test_an_out_that_cannot_be_written_is_said_before_the_work(
     (tmp_path / "file").write_text("mine")
     monkeypatch.setattr(Recording, "read", too_early)
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert laennec("analyze", recordings / "wheezes.wav", "--model", model, "--out", out) == 1
+        assert run_command("analyze", recordings / "wheezes.wav", "--model", model, "--out", out) == 1
         error = capsys.readouterr().err
         assert error.startswith(f"laennec: {out}: ")
         assert f"{tmp_path / 'file'} is a file" in error
@@ -223,7 +242,7 @@ def test_a_result_that_cannot_be_written_does_not_lose_the_others(
 ) -> None:
     (tmp_path / "fine_crackles.json").mkdir()
     files = sorted(recordings.glob("*.wav"))
-    assert laennec("analyze", *files, "--model", model, "--out", tmp_path, "--json") == 1
+    assert run_command("analyze", *files, "--model", model, "--out", tmp_path, "--json") == 1
     captured = capsys.readouterr()
     assert "fine_crackles.json: is a folder" in captured.err
     assert len(json.loads(captured.out)) == 2
@@ -250,9 +269,9 @@ def test_analyze_takes_a_run_folder_and_shows_files_as_needed(
     recordings: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(model.read_bytes())
-    assert laennec("analyze", recordings / "wheezes.wav", "--model", tmp_path) == 0
+    assert run_command("analyze", recordings / "wheezes.wav", "--model", tmp_path) == 0
     capsys.readouterr()
-    assert laennec("analyze", "--help") == 0
+    assert run_command("analyze", "--help") == 0
     text = capsys.readouterr().out
     assert "FILE|FOLDER [FILE|FOLDER ...]" in text
     assert "(required)" in text
@@ -261,25 +280,25 @@ def test_analyze_takes_a_run_folder_and_shows_files_as_needed(
 
 def test_challenge_contract(recordings: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "output.json"
-    assert laennec("challenge", "--task", 12, "--wav", recordings, "--out", out, "--model", model) == 0
+    assert run_command("challenge", "--task", 12, "--wav", recordings, "--out", out, "--model", model) == 0
     assert set(json.loads(out.read_text())) == {"fine_crackles.wav", "wheezes.wav"}
-    assert laennec("challenge", "--task", 22, "--wav", recordings, "--out", out) == 0
+    assert run_command("challenge", "--task", 22, "--wav", recordings, "--out", out) == 0
     assert set(json.loads(out.read_text())) == {"fine_crackles.wav", "wheezes.wav"}
 
 
 @pytest.mark.needs("pandas")
 def test_simulate_then_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "set"
-    assert laennec("simulate", folder, "--subjects", 2, "--recordings", 1, "--seed", 5) == 0
+    assert run_command("simulate", folder, "--subjects", 2, "--recordings", 1, "--seed", 5) == 0
     assert len(list((folder / "train_wav").glob("*.wav"))) == 2
-    assert laennec("datasets", "info", "sprsound", folder, "--strict") == 0
+    assert run_command("datasets", "info", "sprsound", folder, "--strict") == 0
     next((folder / "train_wav").glob("*.wav")).write_bytes(b"")
-    assert laennec("datasets", "info", "sprsound", folder) == 0
-    assert laennec("datasets", "info", "sprsound", folder, "--strict") == 1
+    assert run_command("datasets", "info", "sprsound", folder) == 0
+    assert run_command("datasets", "info", "sprsound", folder, "--strict") == 1
 
 
 def test_datasets_alone_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert laennec("datasets") == 0
+    assert run_command("datasets") == 0
     text = capsys.readouterr().out
     assert "sprsound" in text
     assert "folder" in text
@@ -307,16 +326,16 @@ def test_train_evaluate_export(
     simulated: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert laennec("train", tiny_recipe, "--data", simulated, "--out", run, "--epochs", 2) == 0
+    assert run_command("train", tiny_recipe, "--data", simulated, "--out", run, "--epochs", 2) == 0
     for name in ("metrics.json", "tables.txt", "confusion.png", "model.onnx", "predictions.csv"):
         assert (run / name).stat().st_size > 0
     out = tmp_path / "results"
-    assert laennec("evaluate", run, "--data", simulated, "--split", "validation", "--out", out) == 0
+    assert run_command("evaluate", run, "--data", simulated, "--split", "validation", "--out", out) == 0
     trained, evaluated = (json.loads((f / "metrics.json").read_text()) for f in (run, out))
     # The run scores the PyTorch model, evaluate the exported file: one and the same.
     assert evaluated["scores"] == pytest.approx(trained["scores"], abs=1e-4)
     assert evaluated["provenance"]["command"]
-    assert laennec("evaluate", run, "--data", simulated, "--split", "test-inter", "--out", out) == 2
+    assert run_command("evaluate", run, "--data", simulated, "--split", "test-inter", "--out", out) == 2
     assert "there are: all, official, official-disjoint, train, validation" in capsys.readouterr().err
-    assert laennec("export", run, "--out", tmp_path / "x.onnx") == 0
+    assert run_command("export", run, "--out", tmp_path / "x.onnx") == 0
     assert (tmp_path / "x.onnx").read_bytes()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from laennec.challenge import answers_of
+from laennec.analyze.challenge import answers_of
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, task_class
 from laennec.score.confusion import confusion_matrix

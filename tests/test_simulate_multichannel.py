@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from laennec.cli import run
-from laennec.commands import count_subjects
+from laennec.cli.simulate import count_subjects
 from laennec.datasets import multichannel
 from laennec.datasets.airflow import cycles_from_airflow
 from laennec.errors import LaennecError, UsageError

@@ -20,7 +20,8 @@ from laennec.score.calibration import risk_at
 from laennec.score.confusion import predicted_classes
 from laennec.score.evaluation import score, score_detections
 from laennec.score.events_table import Detection
-from laennec.score.page import WORST, evaluation_page, render_evaluation, write_evaluation
+from laennec.score.page import evaluation_page, render_evaluation, write_evaluation
+from laennec.score.page_clips import WORST
 from laennec.score.predictions import Predictions
 from laennec.score.ranking import roc_auc
 
@@ -196,16 +197,17 @@ def test_groups_have_the_scores_of_their_clips(tmp_path: Path) -> None:
     predictions = predicted()
     clips = clips_of(predictions, tmp_path / "a.wav")
     read = rendered(predictions, clips=clips).section("Groups")
-    # Patients 1.9 | 2, 5.9, 3 | 6, 12.9 | 13, 40 years and one unknown, ten clips each.
+    # Patients of 1.9, 2 | 5.9, 3 | 6 | 12.9, 13 | 40 years and one unknown, ten clips each.
     for name, count, patients in (
-        ("under 2 years", 10, 1),
-        ("2 to 5 years", 30, 3),
-        ("6 to 12 years", 20, 2),
-        ("over 12 years", 20, 2),
+        ("1 to 2", 20, 2),
+        ("3 to 5", 20, 2),
+        ("6 to 11", 10, 1),
+        ("12 to 17", 20, 2),
+        ("18 to 64", 10, 1),
         ("not known", 10, 1),
     ):
-        assert re.search(rf"{name} [\d.–]+ (–|[\d.]+ to [\d.]+) [\d.]+ [\d.]+ {count} {patients}\b", read)
-    assert re.search(r"under 2 years [\d.]+ – ", read)  # one patient: no interval
+        assert re.search(rf"{name} [\d.–]+ (–|[\d.]+ to [\d.]+) [\d.–]+ [\d.–]+ {count} {patients}\b", read)
+    assert re.search(r"6 to 11 [\d.–]+ – ", read)  # one patient: no interval
     female = [k for k, subject in enumerate(predictions.subjects) if int(subject[1:]) % 2 == 0]
     part = Predictions(
         *(
@@ -219,7 +221,7 @@ def test_groups_have_the_scores_of_their_clips(tmp_path: Path) -> None:
     low, high = told["intervals"]["challenge_score"]
     assert f"female {told['scores']['challenge_score']:.3f} {low:.3f} to {high:.3f}" in read
     assert "stethoscope" in read
-    assert "Not told by this data: position." in read
+    assert "Not in this data: position." in read
 
 
 def test_worst_clips_can_be_seen_and_heard(tmp_path: Path) -> None:

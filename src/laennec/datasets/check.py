@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from laennec.datasets.table import Defect
+from laennec.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def read_audio(paths: Iterable[str], progress: bool = False) -> tuple[dict[str, 
 
     facts: dict[str, AudioFacts] = {}
     defects: list[Defect] = []
-    for path in _tracked(sorted(paths), progress):
+    for path in track(sorted(paths), "Reading recordings", shown=progress):
         if not Path(path).is_file():
             defects.append(Defect("missing", path, "no such file"))
             continue
@@ -89,16 +90,6 @@ def fill_durations(rows: list[dict[str, Any]], defects: list[Defect]) -> None:
             row["end_s"] = soundfile.info(row["path"]).duration
         except (soundfile.SoundFileError, OSError) as error:
             defects.append(Defect("unreadable", row["path"], str(error)))
-
-
-def _tracked(paths: list[str], progress: bool) -> Iterator[str]:
-    if not progress:
-        yield from paths
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(paths, "Reading recordings", console=Console(stderr=True), transient=True)
 
 
 def _outside(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[Defect]:

@@ -5,11 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from laennec.analyze.analysis import Analysis, RecordAnswer
+from laennec.analyze.analysis import Analysis
 from laennec.annotations.write import span
-from laennec.output.summary import Summary
+from laennec.output.summary import Summary, answer_summary
 
 CSV_DIGITS = 4
+ANSWER = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
 
 
 def to_csv(analysis: Analysis) -> str:
@@ -46,21 +47,27 @@ def to_record_csv(analysis: Analysis) -> str:
     records = [("all", analysis.record)] if analysis.record else []
     records += [(str(record.channel), record) for record in analysis.channel_records]
     labels = list(dict.fromkeys(label for _, record in records for label in record.probabilities))
-    header = ["recording", "channel", "label", "probability", "uncertain", "refused"]
     rows = (
         [
             analysis.name,
             channel,
-            record.label or "",
-            _share(record.probability),
-            _flag(record.uncertain),
-            record.refused or "",
-            *_rate_cells(record),
+            *_answer_cells(answer_summary(record, analysis.name)),
             *(_share(record.probabilities.get(label)) for label in labels),
         ]
         for channel, record in records
     )
-    return _table([*header, "rate_per_min", "rate_quality", *labels], rows)
+    return _table(["recording", "channel", *ANSWER, *labels], rows)
+
+
+def _answer_cells(row: Summary) -> list[str]:
+    return [
+        row.label or "",
+        _share(row.probability),
+        "" if row.error else _flag(row.uncertain),
+        row.refused or "",
+        "" if row.rate_per_min is None else f"{row.rate_per_min:.1f}",
+        row.rate_quality,
+    ]
 
 
 def _share(value: float | None) -> str:
@@ -69,12 +76,6 @@ def _share(value: float | None) -> str:
 
 def _flag(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _rate_cells(record: RecordAnswer) -> list[str]:
-    if record.rate is None:
-        return ["", ""]
-    return ["" if record.rate.per_min is None else f"{record.rate.per_min:.1f}", record.rate.quality]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -93,16 +94,10 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
     ``error``.
     """
     labels = list(dict.fromkeys(label for row in summaries for label in row.events))
-    header = ["recording", "label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality"]
     rows = (
         [
             row.recording,
-            row.label or "",
-            _share(row.probability),
-            "" if row.error else _flag(row.uncertain),
-            row.refused or "",
-            "" if row.rate_per_min is None else f"{row.rate_per_min:.1f}",
-            row.rate_quality,
+            *_answer_cells(row),
             "" if row.duration_s is None else f"{row.duration_s:.3f}",
             *(row.events.get(label, "") for label in labels),
             "; ".join(row.quality),
@@ -110,4 +105,4 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
         ]
         for row in summaries
     )
-    return _table([*header, "duration_s", *labels, "quality", "error"], rows)
+    return _table(["recording", *ANSWER, "duration_s", *labels, "quality", "error"], rows)

@@ -44,11 +44,10 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
     channels = range(recording.channels) if channel is None else [channel]
     events = page_events(analysis, channels)
     sounds = sounds_of(recording, channels)
-    answers = {
-        record.channel: [_answer(record)] for record in analysis.channel_records if analysis.channels > 1
-    }
+    records = analysis.channel_records if analysis.channels > 1 else ()
+    answers = {record.channel: _answer(record) for record in records}
     sections = [
-        channel_section(analysis, recording, index, events, sounds, answers.get(index, []))
+        channel_section(analysis, recording, index, events, sounds, answers.get(index, ""))
         for index in channels
     ]
     body = fill(

@@ -32,23 +32,11 @@ def channel_section(
     channel: int,
     events: Sequence[PageEvent],
     sounds: Sounds,
-    answers: Sequence[str],
+    answer: str,
 ) -> str:
-    """Return one channel.
+    """Return one channel, from 0, with those of the page's events that are in it.
 
-    Parameters
-    ----------
-    analysis : Analysis
-    recording : Recording
-        The one that was analysed.
-    channel : int
-        From 0.
-    events : sequence of PageEvent
-        Of the page.
-    sounds : Sounds
-        Of the page.
-    answers : sequence of str
-        HTML: the answer for this channel, where it has one of its own.
+    `answer` is HTML: the answer for this channel, where it has one of its own.
     """
     shown_s = min(recording.duration_s, SHOWN_S)
     samples = recording.samples[channel, : math.ceil(shown_s * recording.sample_rate)]
@@ -64,7 +52,7 @@ def channel_section(
         sound=sound,
         duration_s=f"{shown_s:.4f}",
         title=title,
-        answers="".join(f'<div class="answer">{answer}</div>' for answer in answers),
+        answer=f'<div class="answer">{answer}</div>' if answer else "",
         play=PLAY if sound else "",
         evidence=EVIDENCE if mapped else "",
         hint=_hint(bool(sound), bool(mine)),

@@ -1,7 +1,7 @@
 """One row per recording of a folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from laennec.analyze.analysis import Analysis, RecordAnswer
 
@@ -48,18 +48,18 @@ class Summary:
 
 def summary(analysis: Analysis, recording: str) -> Summary:
     """Return what is kept of an analysis among many."""
-    record = analysis.record or RecordAnswer(None, None, {})
-    rate = record.rate
-    return Summary(
-        recording=recording,
-        label=record.label,
-        probability=record.probability,
-        uncertain=record.uncertain,
-        refused=record.refused,
-        rate_per_min=rate.per_min if rate else None,
-        rate_quality=rate.quality if rate else "",
+    return replace(
+        answer_summary(analysis.record or RecordAnswer(None, None, {}), recording),
         duration_s=analysis.duration_s,
         events={label: sum(e.label == label for e in analysis.events) for label in analysis.labels},
         normal=analysis.normal,
         quality=tuple(dict.fromkeys(finding.kind for finding in analysis.quality)),
+    )
+
+
+def answer_summary(record: RecordAnswer, recording: str) -> Summary:
+    """Return what is kept of the answer for a whole recording, or for one channel."""
+    per_min, quality = (record.rate.per_min, record.rate.quality) if record.rate else (None, "")
+    return Summary(
+        recording, record.label, record.probability, record.uncertain, record.refused, per_min, quality
     )

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_table(analyses: Analysis | Sequence[Analysis], console: "Console") -> None:
-    """Print each recording's events with what is to be known about them, and the disclaimer at the end.
-
-    Parameters
-    ----------
-    analyses : Analysis or sequence of Analysis
-    console : rich.console.Console
-    """
+    """Print each recording's events with what is to be known about them, and the disclaimer at the end."""
     for analysis in [analyses] if isinstance(analyses, Analysis) else analyses:
         _print_analysis(analysis, console)
     console.print(DISCLAIMER, style="italic", highlight=False)
@@ -75,13 +69,7 @@ def _print_answers(analysis: Analysis, console: "Console") -> None:
 
 
 def print_summary(summaries: "Sequence[Summary]", console: "Console") -> None:
-    """Print one row per recording: answer, adventitious events and rate, or why there is none of it.
-
-    Parameters
-    ----------
-    summaries : sequence of laennec.output.summary.Summary
-    console : rich.console.Console
-    """
+    """Print one row per recording: answer, adventitious events and rate, or why there is none of it."""
     table = Table(box=None, pad_edge=False)
     for column in ("recording", "answer", "probability", "events", "rate", "remarks"):
         table.add_column(column, justify="right" if column in ("probability", "rate") else "left")

@@ -25,9 +25,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from laennec.labels import ICBHI_CYCLES, POOR_QUALITY, SPRSOUND_EVENTS
+
 Floats = NDArray[np.float64]
-NORMAL = ("Normal", "normal")  # as SPRSound and ICBHI write it
-IGNORED = ("Poor Quality",)  # SPRSound's records: neither normal nor adventitious
+NORMAL = (SPRSOUND_EVENTS[0], ICBHI_CYCLES[0])  # as SPRSound and ICBHI write it
+IGNORED = (POOR_QUALITY,)  # SPRSound's records: neither normal nor adventitious
 
 
 def normal_class(classes: Sequence[str]) -> str:

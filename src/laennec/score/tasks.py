@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11
+from laennec.labels import ADVENTITIOUS, CHALLENGE_TASKS, EVENT_TASKS, NORMAL, RECORD_TASKS
 from laennec.score.bootstrap import DRAWS, Interval, Patients, over_patients
 from laennec.score.confusion import (
     Floats,
@@ -20,8 +20,6 @@ from laennec.score.confusion import (
 )
 from laennec.score.predictions import Predictions
 
-# By the classes they ask for: adventitious or not, and which class exactly.
-TASKS = {frozenset(SPRSOUND_EVENTS): (11, 12), frozenset(SPRSOUND_RECORDS): (21, 22)}
 TASK_SCORES = ("sensitivity", "specificity", "average_score", "harmonic_score", "challenge_score")
 
 
@@ -53,19 +51,19 @@ def task_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> 
     dict
         ``task_11`` and so on; empty where the classes are other ones.
     """
-    numbers = TASKS.get(frozenset(predictions.classes))
-    if numbers is None:
+    pairs = (EVENT_TASKS, RECORD_TASKS)
+    pair = next((p for p in pairs if set(predictions.classes) == set(CHALLENGE_TASKS[p[1]])), None)
+    if pair is None:
         return {}
-    tasks = zip(numbers, (merged(predictions), predictions), strict=True)
+    tasks = zip(pair, (merged(predictions), predictions), strict=True)
     return {f"task_{number}": _task(each, draws, seed) for number, each in tasks}
 
 
 def merged(predictions: Predictions) -> Predictions:
     """Make one class of the adventitious ones."""
-    normal, adventitious = TASK_11
-    ignored = ignored_classes(predictions.classes)
-    names = {name: name if name in (normal, *ignored) else adventitious for name in predictions.classes}
-    classes = (normal, adventitious, *ignored)
+    normal, ignored = normal_class(predictions.classes), ignored_classes(predictions.classes)
+    names = {name: name if name in (normal, *ignored) else ADVENTITIOUS for name in predictions.classes}
+    classes = (normal, ADVENTITIOUS, *ignored)
     member = np.array([[names[name] == column for column in classes] for name in predictions.classes], float)
     labels = tuple(names[label] for label in predictions.labels)
     # A sum may be more than one by its rounding.
@@ -101,7 +99,7 @@ def _task(predictions: Predictions, draws: int, seed: int) -> TaskScores:
 
     def scores(drawn: Floats) -> Mapping[str, Floats]:
         """``(draws, runs, classes, classes)`` to the means over the runs."""
-        each = confusion_scores(drawn, classes, TASK_11[0], ignored_classes(classes))
+        each = confusion_scores(drawn, classes, NORMAL, ignored_classes(classes))
         return {key: np.mean(each[key], axis=1) for key in TASK_SCORES}
 
     measured = over_patients(confusions, scores, draws, seed)

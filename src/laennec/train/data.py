@@ -14,10 +14,10 @@ from laennec.audio.recording import Recording
 from laennec.audio.segment import cut, fit_length, fit_parts, place
 from laennec.labels import POSITIONS, SEXES
 from laennec.patient import vocabulary_index
+from laennec.progress import track
 from laennec.score.predictions import Predictions
 from laennec.train.augment import Copy, time_stretch
 from laennec.train.features import CycleLogMel, EventLogMel
-from laennec.train.progress import track
 
 Batch = dict[str, Tensor]
 

@@ -13,6 +13,7 @@ from laennec.datasets import sprsound
 from laennec.errors import LaennecError
 from laennec.files import make_folder
 from laennec.model.detector import Detector
+from laennec.progress import track
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import Span
 from laennec.score.events_table import Detection, write_events
@@ -20,7 +21,6 @@ from laennec.score.page import evaluation_page
 from laennec.score.predictions import write_predictions
 from laennec.score.text import render_detection, render_tables
 from laennec.train.data import predictions
-from laennec.train.progress import track
 
 POOR = "Poor Quality"
 

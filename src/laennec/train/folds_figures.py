@@ -9,6 +9,7 @@ import pandas as pd
 
 from laennec.errors import LaennecError
 from laennec.labels import TO_ICBHI
+from laennec.score.confusion import ignored_classes, normal_class
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions
 from laennec.score.summary import ClipScores, bootstrap_difference, evaluate
@@ -133,7 +134,13 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
 
     def of(one: Predictions, other: Predictions) -> dict[str, Any]:
         return bootstrap_difference(
-            one.labels, one.probabilities, other.probabilities, one.subjects, one.classes
+            one.labels,
+            one.probabilities,
+            other.probabilities,
+            one.subjects,
+            one.classes,
+            normal_class(one.classes),
+            ignored_classes(one.classes),
         )
 
     return {"task_12": of(first, second), "task_11": of(merged(first), merged(second))}

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from laennec.audio.recording import Recording
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
+from laennec.progress import track
 from laennec.simulate.other import other_sound
 from laennec.train.features import RECORDING_DEVIATION, RecordingLogMel
-from laennec.train.progress import track
 
 PIECE_S = 9.216  # the length of most of SPRSound's recordings; longer ones of other data sets are cut to it
 SHORTEST_S = 8.0  # what is shorter tells little and would need a batch of its own

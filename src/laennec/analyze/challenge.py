@@ -1,6 +1,6 @@
-"""The BioCAS 2022 and 2023 challenge's own command line, for its four tasks.
+"""Answers to the four tasks of the BioCAS 2022 and 2023 challenge.
 
-``--task 11|12|21|22 --wav FOLDER --out output.json``: the output is one JSON object, file name to class name
+The answers for a folder are one JSON object, file name to class name
 (Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022). For tasks 11 and 12
 every file in the folder is an event already cut: Normal or Adventitious, and all seven classes, where
 "Wheeze & Crackle" is spelt so. For tasks 21 and 22 every file is a whole recording: Normal, Adventitious or
@@ -10,18 +10,19 @@ Poor Quality, and Normal, CAS, DAS, CAS & DAS or Poor Quality.
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze import analyze
 from laennec.annotations.sprsound import parse_name
+from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
-from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_json
 from laennec.labels import (
@@ -39,19 +40,15 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
 from laennec.patient import Patient
+from laennec.progress import track
 
 Model = str | os.PathLike[str] | LungModel | Detector | None
-Step = TypeVar("Step")
 
-FILES_AT_ONCE = 64  # held in memory together
+EVENTS_AT_ONCE = 64  # held in memory together
 
 
-def run(
-    task: int,
-    wav_dir: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    model: Model = None,
-    progress: bool = False,
+def answer_folder(
+    task: int, folder: str | os.PathLike[str], out: str | os.PathLike[str], model: Model = None
 ) -> None:
     """Answer a task of the challenge for a folder of files.
 
@@ -59,7 +56,7 @@ def run(
     ----------
     task : int
         11, 12, 21 or 22.
-    wav_dir : path
+    folder : path
         The folder of cut events (11, 12) or whole recordings (21, 22). Files that are not called audio
         (.wav, .flac, .ogg, .mp3, .aif) are passed over, and so are hidden ones (``._a.wav``); folders in it
         are not entered. Age, sex and position are taken from names of SPRSound's form; other names leave
@@ -68,8 +65,6 @@ def run(
         The answer, ``{"<file name>": "<class>"}``, by file name.
     model : path, str, LungModel or Detector, optional
         As for :func:`laennec.load_model` (11, 12) or :func:`laennec.analyze.analyze` (21, 22).
-    progress : bool
-        Show a progress bar on stderr.
 
     Raises
     ------
@@ -90,13 +85,15 @@ def run(
     """
     if task not in CHALLENGE_TASKS:
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
-    paths = _audio_files(Path(wav_dir))
-    predicted = _record_answers if task in RECORD_TASKS else _event_answers
+    if not Path(folder).is_dir():
+        raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
+    paths = audio_files(Path(folder), below=False)
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it
+    answer = _recording_answers if task in RECORD_TASKS else _event_answers
     unread: list[str] = []
-    answers = dict(predicted(task, paths, model, unread, progress))
+    answers = dict(answer(task, paths, model, unread))
     write_json(out, dict(sorted(answers.items())))
     if unread:
         raise LaennecError(
@@ -145,22 +142,8 @@ def patient_of(name: str) -> Patient:
     return Patient() if parsed is None else parsed.patient
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
-    paths = sorted(
-        path
-        for path in folder.iterdir()
-        # macOS leaves a hidden ._a.wav beside a.wav on foreign disks; it holds no sound.
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    if not paths:
-        raise LaennecError(f"{folder}: no audio file in it ({', '.join(AUDIO_SUFFIXES)})")
-    return paths
-
-
-def _record_answers(
-    task: int, paths: Sequence[Path], model: Model, unread: list[str], progress: bool
+def _recording_answers(
+    task: int, paths: Sequence[Path], model: Model, unread: list[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield name and class of each recording; `unread` gets what is wrong with the others."""
     if model is None or isinstance(model, str | os.PathLike):
@@ -175,58 +158,51 @@ def _record_answers(
             f"task {task} asks for {', '.join(SPRSOUND_RECORDS)}"
         )
     shift = model.card.normal_shift.get(str(task), 0.0)
-    for path in _tracked(paths, progress):
+    for path in track(paths, "answering"):
         try:
             record = analyze(path, model=model, **asdict(patient_of(path.name))).record
         except LaennecError as error:
             unread.append(str(error))
             continue
-        # What is silent or too short was not listened to.
+        # Of a silent or too short recording there is no answer.
         yield path.name, record_answer_of(record.probabilities if record else {}, task, shift)
 
 
 def _event_answers(
-    task: int, paths: Sequence[Path], model: Model, unread: list[str], progress: bool
+    task: int, paths: Sequence[Path], model: Model, unread: list[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield name and class of each event; `unread` gets what is wrong with the others."""
     if model is None or isinstance(model, str | os.PathLike):
         model = load_model(model)
     if isinstance(model, Detector):
         raise LaennecError(f"the model {model.card.name} is for whole recordings; task {task} asks of events")
-    _check_labels(model, task)
-    for names, rows in _predict_all(paths, model, unread, progress):
-        yield from zip(names, answers_of(rows, model.card.labels, model.card.normal, task), strict=True)
-
-
-def _check_labels(model: LungModel, task: int) -> None:
-    if task == 12 and set(model.card.labels) != set(SPRSOUND_EVENTS):
+    card = model.card
+    if task == 12 and set(card.labels) != set(SPRSOUND_EVENTS):
         raise LaennecError(
-            f"the model {model.card.name} tells {', '.join(model.card.labels)}; "
+            f"the model {card.name} tells {', '.join(card.labels)}; "
             f"task 12 asks for {', '.join(SPRSOUND_EVENTS)}"
         )
+    events = _read_events(track(paths, "answering"), card.sample_rate, unread)
+    while batch := dict(islice(events, EVENTS_AT_ONCE)):
+        rows = model.predict(list(batch.values()), card.sample_rate, **_metadata(list(batch), model))
+        yield from zip(batch, answers_of(rows, card.labels, card.normal, task), strict=True)
 
 
-def _predict_all(
-    paths: Sequence[Path], model: LungModel, unread: list[str], progress: bool
-) -> Iterator[tuple[list[str], npt.NDArray[Any]]]:
-    """Yield names and probabilities of a few files at a time; `unread` gets what is wrong with the others."""
-    for first in _tracked(range(0, len(paths), FILES_AT_ONCE), progress):
-        names: list[str] = []
-        clips: list[npt.NDArray[Any]] = []
-        for path in paths[first : first + FILES_AT_ONCE]:
-            try:
-                recording = Recording.read(path)
-                heard = recording.mono().resampled(model.card.sample_rate)
-            except LaennecError as error:
-                unread.append(str(error))
-                continue
-            for finding in recording.warnings:
-                if finding.kind == "too_short":
-                    print(f"laennec: {path.name}: {finding.message}; answered all the same", file=sys.stderr)
-            names.append(path.name)
-            clips.append(heard.samples[0])
-        if clips:
-            yield names, model.predict(clips, model.card.sample_rate, **_metadata(names, model))
+def _read_events(
+    paths: Iterable[Path], rate: int, unread: list[str]
+) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    """Yield name and samples, ``(samples,)``, of each file; `unread` gets what is wrong with the others."""
+    for path in paths:
+        try:
+            recording = Recording.read(path)
+            samples = recording.mono().resampled(rate).samples[0]
+        except LaennecError as error:
+            unread.append(str(error))
+            continue
+        for finding in recording.warnings:
+            if finding.kind == "too_short":
+                print(f"laennec: {path.name}: {finding.message}; answered all the same", file=sys.stderr)
+        yield path.name, samples
 
 
 def _metadata(names: Sequence[str], model: LungModel) -> Mapping[str, Any]:
@@ -236,13 +212,3 @@ def _metadata(names: Sequence[str], model: LungModel) -> Mapping[str, Any]:
         "sex": [patient.sex for patient in patients],
         "position": [p.position if p.position in model.card.positions else None for p in patients],
     }
-
-
-def _tracked(steps: Sequence[Step], progress: bool) -> Iterator[Step]:
-    if not progress:
-        yield from steps
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(steps, "answering", console=Console(file=sys.stderr))

@@ -1,0 +1,150 @@
+"""``laennec analyze``: events of recordings and of folders of them."""
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from laennec.audio.folder import audio_files
+from laennec.errors import LaennecError, UsageError
+from laennec.output.files import FORMATS, refuse_twice
+
+DEFAULT_FORMATS = "json,html"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Find respiratory events in recordings, name them, and say what each recording as a whole is.
+
+    Of one recording, the table tells its answer with reasons, its respiratory rate and every event. Of
+    several, or of folders with all that lies below them, it has one row per recording, and the same command
+    goes on after an interruption. --out writes results into the same folders below FOLDER:
+
+    json, csv (everything); html (a page to see and hear), png (a picture; needs the extra "web"); audacity,
+    sprsound, icbhi (label files that other programs open).
+
+    Exit code 1: a recording failed; the others are done all the same.
+
+    Example:  laennec analyze rec.wav
+
+    Example:  laennec analyze ward/ --out results --format csv,html,audacity
+
+    Example:  laennec analyze rec.wav --events breaths.txt --age 4.5 --sex female --out results
+
+    Attributes
+    ----------
+    files
+        Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them.
+    events
+        Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text. They are found
+        otherwise.
+    model
+        An .onnx model file, a run folder, or one that comes with Laennec: "recording", which finds
+        events, or "default", which is taken with --events.
+    age
+        Age in years, if known.
+    sex
+        male or female, if known.
+    position
+        left-posterior, left-lateral, right-posterior or right-lateral, if known.
+    out
+        Folder for the results.
+    format
+        Some of json,csv,audacity,sprsound,icbhi,html,png; json,html otherwise.
+    json
+        Print JSON, an array with one element per recording, instead of a table.
+    again
+        Analyse recordings anew whose results are there and up to date.
+    """
+
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE|FOLDER [FILE|FOLDER ...]", help_behavior_hint="(required)"),
+    ]
+    events: Annotated[Path | None, arg(metavar="FILE")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    age: Annotated[float | None, arg(metavar="YEARS")] = None
+    sex: Annotated[str | None, arg(metavar="SEX")] = None
+    position: Annotated[str | None, arg(metavar="PLACE")] = None
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    format: Annotated[str | None, arg(metavar="FORMAT,…")] = None
+    json: bool = False
+    again: bool = False
+
+
+def run(command: Command) -> int:
+    """Analyse recordings, and folders of them; a bad one is reported and the others go on.
+
+    Returns
+    -------
+    int
+        The exit code: 1 if a recording failed.
+
+    Raises
+    ------
+    UsageError, LaennecError
+        Before any work: the arguments contradict each other, or the model or the folder cannot be used.
+    """
+    from laennec.output.recordings import Job, analyze_many, analyze_one
+
+    formats = parse_formats(command.format, command.out)
+    several = len(command.files) > 1 or any(path.is_dir() for path in command.files)
+    if command.events is not None and several:
+        raise UsageError("--events belongs to one recording; name one file")
+    recordings = find_recordings(command.files)
+    if command.out is not None and several:
+        refuse_twice(command.out, recordings, formats)
+    metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}
+    job = Job.prepare(command.model, command.events, metadata, command.out, formats, command.json)
+    if several:
+        return analyze_many(recordings, job, command.again)
+    return analyze_one(*next(iter(recordings.items())), job)
+
+
+def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
+    """Return the formats that a list with commas names, each once.
+
+    Raises
+    ------
+    UsageError
+        If one is unknown, or there is no folder to write into.
+    LaennecError
+        If Matplotlib, which draws pictures, is not installed.
+    """
+    if out is None:
+        if listed is not None:
+            raise UsageError("--format needs --out, the folder to write into")
+        return ()
+    words = [word.strip().lower() for word in (listed or DEFAULT_FORMATS).split(",") if word.strip()]
+    unknown = [word for word in words if word not in FORMATS]
+    if unknown or not words:
+        raise UsageError(f"--format {listed}: expected some of {','.join(FORMATS)}, with commas between")
+    if "png" in words and importlib.util.find_spec("matplotlib") is None:
+        raise LaennecError('drawing needs Matplotlib: pip install "laennec[web]"')
+    return tuple(dict.fromkeys(words))
+
+
+def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
+    """Return the recordings named or found in folders, each with the name of its results.
+
+    The name is the path below the folder, or that of a file alone, without suffix.
+
+    Raises
+    ------
+    UsageError
+        If nothing is named.
+    LaennecError
+        If a folder holds no audio or cannot be read.
+    """
+    if not files:
+        raise UsageError("name at least one recording or folder; see --help")
+    names: dict[str, tuple[Path, str]] = {}
+    for given in files:
+        for path in audio_files(given) if given.is_dir() else [given]:
+            name = path.relative_to(given) if given.is_dir() else Path(path.name)
+            names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
+    return dict(names.values())

@@ -1,0 +1,148 @@
+"""Tables of the reproduced papers."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from laennec.experiments.markdown import Load, bounded, change, table
+from laennec.score.text import interval, number
+
+CHEN = ("se", "sp", "as", "hs", "ts")
+COMMANDS = {
+    "patient": "`laennec reproduce chen2022 --data SPRSound`",
+    "random": "`laennec reproduce chen2022 --data SPRSound --split random --seeds 0`",
+}
+ADULTS, FIRST = "nguyen2022-adults", "Scratch_Cyc_SamplePad"
+BEST = "1stBN_Cyc_Ins_Ratio_12_SamplePad+2kHz+Hop16+StrongSource+OneCycle+Masks+Weighted"
+ALL_SIX = ("2kHz", "Hop16", "StrongSource", "OneCycle", "Masks", "Weighted")
+
+
+def chen_readme(load: Load) -> str:
+    """TS of the four models, and of the full one on the paper's own split."""
+    rows = [row for row in load("chen2022-tables")["rows"] if row["side"] == "validation"]
+    cells = []
+    for row in [*(r for r in rows if r["split"] == "patient"), *(r for r in rows if r["split"] == "random")]:
+        disjoint = row["split"] == "patient"
+        if disjoint or row["recipe"] == "chen2022":
+            bold = "**" if disjoint else ""
+            ours = f"{bold}{number(row['ours']['ts'])}{bold}{bounded(row['ts_interval_95'], 2)}"
+            where = "yes" if disjoint else "no, the paper's split"
+            seeds = ", ".join(map(str, row["seeds"]))
+            command = COMMANDS[row["split"]]
+            cells.append([row["model"], number(row["paper"]["ts"]), ours, where, seeds, command])
+    header = ["model", "TS, paper", "TS, ours (95 % over patients)", "patients disjoint", "seeds", "command"]
+    return table(header, cells)
+
+
+def chen(split: str, load: Load) -> str:
+    """Table 2 of Chen & Zhang, the paper's rows and ours."""
+    cells = []
+    for row in load("chen2022-tables")["rows"]:
+        if (row["side"], row["split"]) == ("validation", split):
+            paper, ours = ([number(row[whose][key], 4) for key in CHEN] for whose in ("paper", "ours"))
+            seeds = ", ".join(map(str, row["seeds"]))
+            bounds = interval(row["ts_interval_95"], link="–")
+            minutes = f"{row['seconds_per_run'] / 60:.1f}"
+            last = number(row["ts_of_last_epoch"], 4)
+            cells.append([row["model"], "paper", *paper, *[""] * 5])
+            cells.append(["", "ours", *ours, bounds, last, seeds, str(row["epochs"]), minutes])
+    header = ["model", "", "Se", "Sp", "AS", "HS", "TS", "95 % interval of TS", "TS, last epoch"]
+    return table([*header, "seeds", "epochs", "min a run"], cells)
+
+
+def nguyen_readme(load: Load) -> str:
+    """First row, the paper's best, and ours."""
+    rows = {row["row"]: row for row in load(ADULTS)["rows"]}
+    best = "2ndConv_Cyc_Ins_Ratio_12_SamplePad"
+    first = "--epochs 12 --length-s 5.4 --runs 3 --rows Scratch_Cyc_SamplePad"
+    cells = []
+    for title, name, seeds, command in (
+        (
+            f"Single input from scratch, `{FIRST}`",
+            FIRST,
+            "0, 1, 2",
+            f"`laennec reproduce nguyen2022 --source SPRSound --target ICBHI {first}`",
+        ),
+        (f"Its best row, `{best}`", best, "0", "the same, `--runs 1 --rows transfer`"),
+        (
+            "Multi-input, transferred, our settings (`laennec transfer`)",
+            BEST,
+            "0, 1, 2",
+            "the same, `--runs 3`, [the row's name](docs/results.md#other-devices-mostly-adults)",
+        ),
+    ):
+        own, bold = rows[name], "**" if name == BEST else ""
+        paper = number(own["paper"]["f"]) if own["paper"] else "–"
+        f = f"{bold}{number(own['f'])}{bold}{bounded(own['f_interval_95'], 2)}"
+        cells.append([title, paper, f, number(own["roc_auc"]), seeds, command])
+    header = ["system (Nguyen & Pernkopf's names)", "F, paper's own cohort", "F, ours (95 % over patients)"]
+    return table([*header, "AUC", "seeds", "command"], cells)
+
+
+def nguyen(file: str, choose: Callable[[Sequence[Any]], Sequence[Any]], paper: bool, load: Load) -> str:
+    """Some rows of Table II of Nguyen & Pernkopf, with the paper's F where `paper`."""
+    cells = []
+    for row in choose(load(file)["rows"]):
+        bounds = row.get("difference_interval_95")
+        less = ""
+        if "difference" in row:
+            less = change(100 * row["difference"], bounds and [100 * bound for bound in bounds], 1)
+        cells.append(
+            [
+                spelled(row["row"]),
+                *([number(row["paper"]["f"])] if paper else []),
+                number(row["se"]),
+                number(row["p"]),
+                f"**{number(row['f'])}**{bounded(row['f_interval_95'], 2)}",
+                number(row["roc_auc"]),
+                less,
+                str(row["runs"]),
+            ]
+        )
+    header = ["Se", "P+", "F (95 % over patients)", "AUC", "F less the first row's, points (95 %)", "runs"]
+    return table(["system", *(["F, paper"] if paper else []), *header], cells)
+
+
+def spelled(row: str) -> str:
+    """Return a row's name with the six options of `laennec transfer` in one word."""
+    name, *options = row.split("+")
+    if {"2kHz", "Hop16"} <= set(options):
+        options = ["*all six*", *(option for option in options if option not in ALL_SIX)]
+    return " + ".join([name, *options])
+
+
+def _printed(rows: Sequence[Any]) -> list[Any]:
+    return [row for row in rows if row["paper"]]
+
+
+def _ratios(rows: Sequence[Any]) -> list[Any]:
+    order = ("13", "25", "37", "49", "12")
+    return _named(rows, [FIRST, *(f"2ndConv_Cyc_Ins_Ratio_{ratio}_SamplePad" for ratio in order)])
+
+
+def _layers(rows: Sequence[Any]) -> list[Any]:
+    layers = [f"{n}{kind}" for n in ("2nd", "3rd", "4th") for kind in ("BN", "Conv")]
+    return _named(rows, [FIRST, *(f"{layer}_Cyc_Ins_Ratio_12_SamplePad" for layer in layers)])
+
+
+def _options(rows: Sequence[Any]) -> list[Any]:
+    return [*_named(rows, [FIRST]), *sorted((r for r in rows if "+" in r["row"]), key=lambda r: r["f"])]
+
+
+def _named(rows: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    by_name = {row["row"]: row for row in rows}
+    return [by_name[name] for name in names]
+
+
+TABLES: dict[str, Callable[[Load], str]] = {
+    "chen2022-readme": chen_readme,
+    "chen2022-patient": partial(chen, "patient"),
+    "chen2022-random": partial(chen, "random"),
+    "nguyen2022-readme": nguyen_readme,
+    "nguyen2022-adults": partial(nguyen, ADULTS, _printed, True),
+    "nguyen2022-ratios": partial(nguyen, ADULTS, _ratios, False),
+    "nguyen2022-layers": partial(nguyen, ADULTS, _layers, False),
+    "nguyen2022-options": partial(nguyen, ADULTS, _options, False),
+    "nguyen2022-children": partial(nguyen, "nguyen2022-children", list, False),
+    "nguyen2022-simulated": partial(nguyen, "nguyen2022-simulated", list, True),
+}

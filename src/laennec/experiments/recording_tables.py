@@ -1,0 +1,223 @@
+"""Tables of the model for whole recordings: cross-validation, baselines, strangers, refusals, speed."""
+
+from typing import Any
+
+from laennec.experiments.markdown import Load, bounded, numbers, table
+from laennec.score.text import interval, number
+
+EVENTS = {
+    "event F, class-agnostic": "agnostic_f1",
+    "event F, with class": "f1",
+    "error rate": "error_rate",
+    "insertions / annotated": "insertion_rate",
+    "deletions / annotated": "deletion_rate",
+    "substitutions / annotated": "substitution_rate",
+}
+
+
+def readme(load: Load) -> str:
+    """Main scores of both seeds."""
+    own, sounds = load("detector"), load("refusals")["sounds"]
+    scores, bounds, by_seed = own["detection"]["scores"], own["detection"]["intervals"], own["by_seed"]
+    tasks, refused = own["tasks"].values(), own["refusals"]
+    share = sum(each["refused"] for each in sounds) / sum(each["of"] for each in sounds)
+
+    def of_seed(seed: int, *names: str) -> str:
+        return numbers(by_seed[name][seed] for name in names)
+
+    task_names, ece_names = ("task 21 Score", "task 22 Score"), ("ECE of events", "ECE of recordings")
+    answers = "recordings, three and five classes, as `analyze` answers (task 21, 22 Scores)"
+    events = (
+        ("events, onset and offset right: F", "agnostic_f1", "event F, class-agnostic", 3),
+        ("events, class right too: F", "f1", "event F, with class", 3),
+        ("events, error rate", "error_rate", "error rate", 2),
+    )
+    rows = [
+        [title, f"**{number(scores[key], n)}**{bounded(bounds[key], n)}", number(by_seed[name][1], n)]
+        for title, key, name, n in events
+    ]
+    rows += [
+        [answers, ", ".join(f"**{number(task['without_shift'][2])}**" for task in tasks), ""],
+        [
+            "the same, as `challenge` answers",
+            ", ".join(number(task["score"]) + bounded(task["interval"]) for task in tasks),
+            of_seed(1, *task_names),
+        ],
+        [
+            "calibration error of events, recordings",
+            of_seed(0, *ece_names),
+            of_seed(1, *ece_names),
+        ],
+        ["refused: generated sounds other than lungs", f"{100 * share:.1f} %", ""],
+        [
+            "refused: SPRSound's recordings, pieces of ICBHI 2017's",
+            f"{100 * refused['SPRSound']:.1f} %, {100 * refused['ICBHI']:.1f} %",
+            "",
+        ],
+    ]
+    return table(["", "seed 0", "seed 1"], rows)
+
+
+def folds(load: Load) -> str:
+    """Every score of the cross-validation."""
+    own = load("detector")
+    scores, bounds, by_seed = own["detection"]["scores"], own["detection"]["intervals"], own["by_seed"]
+    rows = [
+        [title, number(scores[key]), interval(bounds[key]), numbers(by_seed.get(title, []))]
+        for title, key in EVENTS.items()
+    ]
+    for name, task in own["tasks"].items():
+        se, sp, score = task["without_shift"]
+        title = f"task {name} Score as `analyze` answers (SE {number(se)}, SP {number(sp)})"
+        rows.append([title, number(score), "", ""])
+    for name, task in own["tasks"].items():
+        counted = f"SE {number(task['sensitivity'])}, SP {number(task['specificity'])}"
+        title = f"task {name} Score as `challenge` answers ({counted})"
+        rows.append(
+            [title, number(task["score"]), interval(task["interval"]), numbers(by_seed[f"task {name} Score"])]
+        )
+    for what, key in (("events", "event_calibration"), ("recordings", "record_calibration")):
+        each = own[key]
+        ece = f"ECE of {what}"
+        rows += [
+            [
+                f"{ece} (before {number(each['ece_before'])})",
+                number(each["ece"]),
+                interval(each["ece_interval"]),
+                numbers(by_seed[ece]),
+            ],
+            [f"Brier score of {what} (before {number(each['brier_before'])})", number(each["brier"]), "", ""],
+            [
+                f"errors of {what}: all, and the 80 % it is surest of",
+                numbers([each["risk"], each["risk_at_80"]]),
+                "",
+                "",
+            ],
+        ]
+    return table(["score", "value", "95 % over patients", "by seed"], rows)
+
+
+def by_class(load: Load) -> str:
+    """Events of each class."""
+    own = load("detector")
+    frames = own["frames"]
+    rows = [
+        [
+            name,
+            str(each["reference"]),
+            str(each["estimated"]),
+            number(each["f1"]),
+            interval(each["intervals"]["f1"]),
+            number(frames[name]["average_precision"]),
+        ]
+        for name, each in own["detection"]["classes"].items()
+    ]
+    rows.append(["any event", "", "", "", "", number(frames["any event"]["average_precision"])])
+    return table(["class", "annotated", "found", "F", "95 %", "frame-wise average precision"], rows)
+
+
+def baselines(load: Load) -> str:
+    """Simple ways to find events."""
+    keys = ("agnostic_f1", "f1", "error_rate", "insertion_rate", "deletion_rate")
+    return table(
+        ["", "F, class-agnostic", "F, with class", "error rate", "insertions", "deletions"],
+        [
+            [
+                row["system"],
+                *(number(row[k]["value"]) + bounded([row[k]["low"], row[k]["high"]]) for k in keys),
+            ]
+            for row in load("detection-baselines")["rows"]
+        ],
+    )
+
+
+def trials(load: Load) -> str:
+    """What was tried on the way to the shipped detector."""
+    rows = []
+    for own in load("detection-trials")["rows"]:
+        figures = ", ".join(
+            f"{name} {' to '.join(f'{v:g}' for v in value) if isinstance(value, list) else f'{value:g}'}"
+            for name, value in own["figures"].items()
+        )
+        rows.append([own["what"], figures + (f" ({own['on']})" if "on" in own else ""), own["kept"]])
+    return table(["what", "on one fold", "kept"], rows)
+
+
+def strangers(load: Load) -> str:
+    """The shipped models on recordings that were held back."""
+    rows = []
+    for own in load("strangers-0.1.0")["sets"]:
+        size = f": {own['events']:,} events" if own["events"] else ""
+        persons = f"{own['persons']} " if own["persons"] else ""
+        who = f"{'; ' if size else ': '}{persons}{own['who']}"
+        figures = "; ".join(_stranger(each) for each in own["figures"])
+        rows.append([own["name"] + size + who, str(own["recordings"]), figures])
+    return table(["held out", "recordings", "figures"], rows)
+
+
+def _stranger(figure: dict[str, Any]) -> str:
+    name, value = figure["score"], figure["value"]
+    if name.endswith(" refused"):
+        return f"{name} {value} of {figure['n']}"
+    if ", of " in name:  # a share
+        return f"{name}: {100 * value:.0f} %"
+    bounds = None if figure["low"] is None else [figure["low"], figure["high"]]
+    return f"{name} {number(value, 3 if value < 1 else 2)}{bounded(bounds)}"
+
+
+def refusals(load: Load) -> str:
+    """Generated sounds that are refused."""
+    sounds = load("refusals")["sounds"]
+    rows = [
+        [
+            own["sound"],
+            f"{100 * own['refused'] / own['of']:.1f} %",
+            str(own["of"]),
+            ", ".join(f"{label}: {count}" for label, count in own["answers"].items()),
+        ]
+        for own in sounds
+    ]
+    refused, total = (sum(own[key] for own in sounds) for key in ("refused", "of"))
+    rows.append(["all", f"{100 * refused / total:.1f} %", str(total), ""])
+    return table(["sound", "refused", "of", "answered as"], rows)
+
+
+def speed(load: Load) -> str:
+    """Time and memory of an analysis."""
+    return table(["", ""], [[own["what"], _cost(own)] for own in load("speed")["recordings"]["rows"]])
+
+
+def _cost(own: dict[str, Any]) -> str:
+    if "times_real_time" in own:
+        return f"{own['times_real_time']} times real time"
+    memory = f"{', '.join(map(str, own['memory_mib']))} MiB"
+    if "wall_s" in own:
+        return f"{memory}; {own['of']} takes {own['wall_s']} s"
+    return f"{own['cpu_s']:.2f} s of processor time, {memory}"
+
+
+def ratios(load: Load) -> str:
+    """Speed against alternatives."""
+    rows = []
+    for own in load("speed")["ratios"]:
+        ratio = f"{' to '.join(map(str, own['ratio']))} times faster" if "ratio" in own else _cost(own)
+        if "beside_other_work" in own:
+            ratio += f"; {' to '.join(map(str, own['beside_other_work']))} beside other work"
+        what, against = own["what"], own.get("against", "–")
+        if "seconds" in own:
+            what, against = f"{what}, {own['seconds']} s", f"{against}, {own['against_seconds']} s"
+        rows.append([what, against, ratio, f"`{own['command']}`"])
+    return table(["what", "against", "ratio", "command"], rows)
+
+
+TABLES = {
+    "recordings-readme": readme,
+    "recordings-folds": folds,
+    "recordings-by-class": by_class,
+    "recordings-baselines": baselines,
+    "recordings-trials": trials,
+    "recordings-refusals": refusals,
+    "strangers": strangers,
+    "speed-recordings": speed,
+    "speed-ratios": ratios,
+}

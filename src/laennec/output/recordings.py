@@ -1,0 +1,220 @@
+"""Recordings analysed one after the other: each is shown and written at once, what is done is left alone."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from laennec.analyze import analyze
+from laennec.analyze.analysis import Analysis
+from laennec.audio.recording import Recording
+from laennec.audio.stream import is_long
+from laennec.errors import LaennecError, UsageError
+from laennec.files import make_folder, write_text
+from laennec.model.card import RECORDING
+from laennec.model.clips import LungModel
+from laennec.model.detector import Detector
+from laennec.model.load import DEFAULT, load_model
+from laennec.output.batch import Ledger, printable
+from laennec.output.csv import to_summary_csv
+from laennec.output.files import SUMMARY, WITH_SOUND, planned, write_outputs
+from laennec.output.json import to_json
+from laennec.output.spectrogram import SHOWN_S
+from laennec.output.summary import Summary, summary
+from laennec.output.text import print_summary, print_table
+from laennec.patient import Patient
+from laennec.progress import progress_bar
+from laennec.version import __version__
+
+Show = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of every recording.
+
+    Attributes
+    ----------
+    model : Detector or LungModel
+    options : mapping
+        Further arguments of :func:`laennec.analyze.analyze`.
+    out : path or None
+        Folder for the results.
+    formats : tuple of str
+        Of the results, as in :mod:`laennec.output.files`.
+    as_json : bool
+        Print JSON instead of tables.
+    """
+
+    model: LungModel | Detector
+    options: Mapping[str, Any]
+    out: Path | None
+    formats: tuple[str, ...]
+    as_json: bool
+
+    @classmethod
+    def prepare(
+        cls,
+        model: str | None,
+        events: Path | None,
+        metadata: Mapping[str, Any],
+        out: Path | None,
+        formats: tuple[str, ...],
+        as_json: bool,
+    ) -> "Job":
+        """Check the patient, load the model that `analyze` would take, and make the folder, before the work.
+
+        Raises
+        ------
+        UsageError
+            If age, sex or position cannot be.
+        LaennecError
+            If the model cannot be loaded or nothing can be written into the folder.
+        """
+        try:
+            Patient(**metadata)
+        except LaennecError as error:
+            raise UsageError(str(error)) from error
+        loaded = load_model(model or (RECORDING if events is None else DEFAULT))
+        if out is not None:
+            make_folder(out)
+        return cls(loaded, {"events": events, **metadata}, out, formats, as_json)
+
+    def ledger(self) -> Ledger | None:
+        """Return what of the folder is done by this release, model and options; None without a folder."""
+        depends_on = {"laennec": __version__, "model": self.model.sha256, **self.options}
+        return None if self.out is None else Ledger(self.out, depends_on)
+
+    def analyze(self, path: Path) -> tuple[Analysis, Recording | None]:
+        """Analyse a recording, and return it for page and picture; of a long one, its beginning."""
+        if not is_long(path):
+            recording = Recording.read(path)
+            return analyze(recording, model=self.model, **self.options), recording
+        analysis = analyze(path, model=self.model, **self.options)
+        shown = not WITH_SOUND.isdisjoint(self.formats)
+        return analysis, Recording.read(path, first_s=SHOWN_S) if shown else None
+
+    def say(self, line: str) -> None:
+        """Print a line where it does not end up in JSON."""
+        print(line, file=sys.stderr if self.as_json else sys.stdout)
+
+
+def analyze_one(path: Path, name: str, job: Job) -> int:
+    """Analyse one recording, whose results are called `name`; what is wrong with it is raised."""
+    analysis, recording = job.analyze(path)
+    if job.as_json:
+        print(json.dumps([to_json(analysis)], indent=2, ensure_ascii=False))
+    else:
+        print_table(analysis, Console())
+    if job.out is not None:
+        write_outputs(analysis, recording, job.out, name, job.formats)
+        job.say(f"Results are in {job.out}")
+    return 0
+
+
+def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
+    """Analyse recordings one after the other, and show a row of each; only summaries are kept of them.
+
+    Parameters
+    ----------
+    names : mapping of path to str
+        What each recording's results are called.
+    job : Job
+    again : bool
+        Analyse what was done before, too.
+
+    Returns
+    -------
+    int
+        1 if a recording failed, else 0.
+    """
+    ledger = job.ledger()
+    done: list[Summary] = []
+    rows: list[Summary] = []
+    try:
+        with _json_array(job.as_json) as show, progress_bar("analysing") as advance:
+            advance(0, len(names))
+            for path, name in names.items():
+                row = None if again else _done_before(path, name, job, ledger, show)
+                done += [] if row is None else [row]
+                rows.append(row or _summarised(path, name, job, ledger, show))
+                advance(len(rows), len(names))
+    finally:  # what was done is not lost to an interruption
+        if ledger is not None and job.out is not None:
+            ledger.save()
+            write_text(job.out / SUMMARY, to_summary_csv(rows))
+    if not job.as_json:
+        print_summary(rows, Console())
+    if done:
+        job.say(f"{len(done)} done before; --again analyses them anew")
+    if job.out is not None:
+        job.say(f"Results are in {job.out}")
+    return _report_failures(rows, job.as_json)
+
+
+def _report_failures(rows: list[Summary], each: bool) -> int:
+    """Name what failed on stderr, `each` with its reason where no table shows it; return the exit code."""
+    failed = [row for row in rows if row.error]
+    for row in failed if each else ():
+        print(f"laennec: {row.recording}: {row.error}", file=sys.stderr)
+    if failed:
+        print(f"laennec: {len(failed)} of {len(rows)} recordings failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Show) -> Summary:
+    """Analyse one recording of many, and return what is kept of it; what is wrong with it is in there."""
+    shown = printable(f"{name}{path.suffix}")
+    try:
+        analysis, recording = job.analyze(path)
+        show(to_json(analysis))
+        row = summary(analysis, shown)
+        if ledger is not None and job.out is not None:
+            written = write_outputs(analysis, recording, job.out, name, job.formats)
+            ledger.add(shown, path, job.formats, written, row)
+    except LaennecError as error:
+        return Summary(shown, error=str(error).removeprefix(f"{path.name}: "))
+    except Exception as error:  # a mistake of ours with one recording must not cost all the others
+        what = f"{type(error).__name__}: {error}"
+        return Summary(
+            shown, error=f"{what} (an error in Laennec; with this file alone, --debug shows where)"
+        )
+    return row
+
+
+def _done_before(path: Path, name: str, job: Job, ledger: Ledger | None, show: Show) -> Summary | None:
+    """Return what an earlier run wrote, and show its JSON; None where that is not there or out of date."""
+    if ledger is None or job.out is None or (job.as_json and "json" not in job.formats):
+        return None
+    row = ledger.done(printable(f"{name}{path.suffix}"), path, job.formats)
+    if row is not None and job.as_json:
+        try:
+            show(json.loads(planned(job.out, name, "json").read_bytes()))
+        except (OSError, ValueError):
+            return None
+    return row
+
+
+@contextmanager
+def _json_array(as_json: bool) -> Iterator[Show]:
+    """Print JSON objects as elements of one array, each as it comes; nothing where no JSON is asked for."""
+    if not as_json:
+        yield lambda _: None
+        return
+    between = "[\n  "
+
+    def show(element: Mapping[str, Any]) -> None:
+        nonlocal between
+        text = json.dumps(element, indent=2, ensure_ascii=False)
+        print(between + text.replace("\n", "\n  "), end="", flush=True)
+        between = ",\n  "
+
+    try:
+        yield show
+    finally:
+        print("[]" if between.startswith("[") else "\n]")

@@ -1,0 +1,49 @@
+"""The one progress bar: on stderr where that is a terminal, silent otherwise."""
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+@contextmanager
+def progress_bar(
+    description: str, columns: tuple[Any, ...] = COLUMNS, shown: bool = True
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar with the time left while the block runs; stdout is left alone.
+
+    Parameters
+    ----------
+    description : str
+        Stands before the bar.
+    columns : tuple of rich.progress.ProgressColumn
+        What the bar consists of; counted steps otherwise.
+    shown : bool
+        False for no bar at all.
+
+    Yields
+    ------
+    callable
+        ``show(done, total)`` moves the bar; `total` is None where it is not known.
+    """
+    console = Console(stderr=True)
+    progress = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    task = progress.add_task(description, total=None)
+    # Before version 15, Rich ends a bar that is disabled by an empty line.
+    with progress if shown and console.is_terminal else nullcontext():
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def track(items: Iterable[T], description: str, total: int | None = None, shown: bool = True) -> Iterator[T]:
+    """Iterate with a bar; `total` is needed where `items` has no length."""
+    count = len(items) if total is None and isinstance(items, Sized) else total
+    with progress_bar(description, shown=shown) as show:
+        show(0, count)
+        for done, item in enumerate(items, start=1):
+            yield item
+            show(done, count)

@@ -1,0 +1,59 @@
+"""Tables of README and docs are those of docs/results."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from laennec.errors import LaennecError
+from laennec.experiments.figures import MARKED, TABLES, pages, rendered
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in pages(ROOT)])
+def test_tables_are_as_their_json_has_them(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert rendered(text, RESULTS) == text, "run: make figures"
+
+
+def test_every_table_stands_in_a_page() -> None:
+    shown = {name for page in pages(ROOT) for name in MARKED.findall(page.read_text(encoding="utf-8"))}
+    assert shown == set(TABLES)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/detection.md", "docs/experiments.md", "docs/results.md"])
+def test_no_table_of_scores_is_written_by_hand(page: str) -> None:
+    by_hand = MARKED.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    assert [line for line in by_hand.splitlines() if re.match(r"\|.*\d?\.\d\d", line)] == []
+
+
+def test_a_changed_figure_is_seen(tmp_path: Path) -> None:
+    shutil.copytree(RESULTS, tmp_path / "docs" / "results")
+    for page in pages(ROOT):
+        (tmp_path / page.relative_to(ROOT)).write_bytes(page.read_bytes())
+    command = [sys.executable, "-m", "laennec.experiments.figures", "--root", str(tmp_path)]
+    assert subprocess.run([*command, "--check"], check=False, capture_output=True).returncode == 0
+    changed = tmp_path / "docs" / "results" / "robustness.json"
+    changed.write_text(changed.read_text().replace('"score": 0.8458', '"score": 0.7458', 1))
+    checked = subprocess.run([*command, "--check"], check=False, capture_output=True, text=True)
+    assert (checked.returncode, Path(checked.stdout.strip()).name) == (1, "experiments.md")
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert "| gain +12 dB | 0.746 |" in (tmp_path / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert subprocess.run([*command, "--check"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- figures: nothing -->\n<!-- end -->", "no table is called 'nothing'"),
+        ("<!-- figures: clips-trials -->\n<!-- end -->", r"experiments\.json cannot be read"),
+    ],
+)
+def test_a_marker_or_file_that_is_not_there_is_named(tmp_path: Path, page: str, message: str) -> None:
+    with pytest.raises(LaennecError, match=message):
+        rendered(page, tmp_path)
