@@ -25,8 +25,8 @@ RATE = 8_000
 
 def main() -> None:
     """Print all three."""
-    from laennec.analyze.listener import Listener
-    from laennec.model.detector import load_detector
+    from laennec.analyze import analyze
+    from laennec.model.load import load_model
     from laennec.simulate import demo_recordings
 
     parser = argparse.ArgumentParser(
@@ -36,15 +36,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     breaths = np.concatenate([recording.samples for recording in demo_recordings().values()])
-    detector = load_detector()
+    model = load_model("recording")
     for seconds, rounds in ((15, 40), (600, 3)):
         samples = np.resize(breaths, seconds * RATE)
         taken = []
         for _ in range(rounds):
             start = time.process_time()
-            listener = Listener(detector)
-            listener.push(samples)
-            listener.finish()
+            analyze(samples, sample_rate=RATE, model=model)
             taken.append(time.process_time() - start)
         print(
             f"warm, {seconds} s: {seconds / statistics.median(taken):.0f} times real time on one core",

@@ -12,7 +12,7 @@ import soundfile
 from laennec import Recording, analyze
 from laennec.analyze import Event
 from laennec.analyze.windows import merge_windows
-from laennec.annotations.events import read_events
+from laennec.annotations import read_events
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.clips import LungModel
@@ -276,6 +276,62 @@ def test_a_table_without_a_row_for_the_recording(tiny: LungModel, tmp_path: Path
     recording = Recording.from_array(sound(0.02), RATE, "three.wav")
     with pytest.raises(LaennecError, match=r"a\.csv: none of its 2 rows is for three\.wav"):
         analyze(recording, model=tiny, events=path)
+
+
+TABLES = {  # table, then the labels that it has for /data/p1/rec.wav
+    "of another patient": ("path,start_s,end_s,label\np2/rec.wav,3,4,other\n", None),
+    "of this patient": ("path,start_s,end_s,label\np2/rec.wav,3,4,x\np1/rec.flac,1,2,Wheeze\n", ["Wheeze"]),
+    "by name": ("recording,start_s,end_s,label\nrec,1,2,Wheeze\nrec2.wav,1,2,x\n", ["Wheeze"]),
+    "of Windows": ("path,start_s,end_s,label\nC:\\ward\\p1\\rec.wav,1,2,Wheeze\n", ["Wheeze"]),
+    "two of Windows": ("path,start_s,end_s,label\nC:\\p3\\rec.wav,1,2,x\nC:\\p4\\rec.wav,1,2,x\n", None),
+    "decomposed": ("path,start_s,end_s,label\np1/rec.wav,1,2,Wheeze\nJose\u0301.wav,1,2,x\n", ["Wheeze"]),
+    "without a path": ("path,start_s,end_s,label\n,1,2,Wheeze\n", ["Wheeze"]),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_of_a_table_belong_to_their_recording(tmp_path: Path, name: str) -> None:
+    text, labels = TABLES[name]
+    path = tmp_path / "events.csv"
+    path.write_text(text)
+    if labels is None:
+        with pytest.raises(LaennecError, match=r"none of its \d rows is for rec\.wav"):
+            read_events(path, "/data/p1/rec.wav")
+    else:
+        assert [event.annotated for event in read_events(path, "/data/p1/rec.wav")] == labels
+
+
+def test_rows_of_a_table_belong_to_their_channel(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(
+        "recording,channel,start_s,end_s,label\nst.wav,0,0,1,a\nst.wav,1,1,2,b\nst.wav,all,2,3,c\n"
+    )
+    assert [event.channel for event in read_events(path, "st.wav")] == [0, 1, None]
+    path.write_text("channel,start_s,end_s\nleft,0,1\n")
+    with pytest.raises(LaennecError, match="line 2: channel is 'left'; expected 0, 1"):
+        read_events(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "label"),
+    [
+        ("labels.csv", "0.5\t1.5\tWheeze\n", "Wheeze"),  # a label track
+        ("events.txt", "start_s,end_s,label\n0.5,1.5,Wheeze\n", "Wheeze"),
+        ("cycles.lab", "0.5 1.5 1 0\n", "Crackle"),
+        ("a.txt", '\n {"event_annotation": [{"start": 500, "end": 1500, "type": "wheeze"}]}', "Wheeze"),
+    ],
+)
+def test_the_content_decides_what_a_label_file_is(tmp_path: Path, name: str, text: str, label: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert boundaries(tmp_path / name) == [(0.5, 1.5, label)]
+
+
+@pytest.mark.parametrize("flags", ["1\t2", "1"])
+def test_one_odd_line_does_not_make_cycles_a_label_track(tmp_path: Path, flags: str) -> None:
+    path = tmp_path / "cycles.txt"
+    path.write_text(f"0.036\t0.579\t0\t0\n0.579\t2.45\t{flags}\n")
+    with pytest.raises(LaennecError, match=r"cycles\.txt: line 2: expected start, end, crackles and wheezes"):
+        read_events(path)
 
 
 def test_an_event_file_that_is_not_there(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import soundfile
 pd = pytest.importorskip("pandas")
 
 from laennec import datasets
+from laennec.annotations import read_events, read_labels
 from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
@@ -240,9 +241,9 @@ def test_check_finds_every_kind_of_defect(broken):
         "missing": ["41000000_1.0_0_p1_31.json: no 41000000_1.0_0_p1_31.wav"],
         "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: holds no samples"],
         "malformed annotation": [
-            "event 4 runs from 700 to 600 ms",
-            "event 5 needs",
-            "_33.json: not readable",
+            "event 4: it ends at 0.6 s, not after its start at 0.7 s",
+            "event 5: end is None, no number",
+            "_33.json: not JSON",
             "_34",
         ],
         "malformed name": ["41000004 copy.json"],
@@ -472,7 +473,7 @@ def test_csv_with_semicolons_and_a_byte_order_mark(own):
         ("noname.wav,1,1,Normal,,", "line 3: the clip from 1 to 1 s has no duration"),
         ("noname.wav,a,1,Normal,,", "line 3: start_s is 'a'; expected a number from 0 up"),
         ("noname.wav,0,nan,Normal,,", "line 3: end_s is 'nan'"),
-        ("noname.wav,0,1,Normal,2,", "line 3: sex is '2'; expected male, female or nothing"),
+        ("noname.wav,0,1,Normal,2,", "line 3: sex is '2'; expected male or female"),
         ("noname.wav,0,1,Normal,,dev", "line 3: split is 'dev'; expected train, test-inter"),
         ("noname.wav,0,1,Normal,,,more", "line 3: 6 columns but more cells"),
     ],
@@ -487,7 +488,7 @@ def test_csv_errors_name_the_line(own, line, message):
 @pytest.mark.parametrize("age", ["150", "-1"])
 def test_ages_nobody_has_are_errors_with_their_line(own, age):
     (own / "clips.csv").write_text(f"path,label,age_years\nnoname.wav,Normal,{age}\n")
-    with pytest.raises(LaennecError, match=rf"clips\.csv: line 2: age_years is '?{age}'?; expected"):
+    with pytest.raises(LaennecError, match=rf"clips\.csv: line 2: age is '?{age}'?.*; expected"):
         folder.load(own)
     assert [defect.kind for defect in folder.check(own)] == ["malformed annotation"]
 
@@ -556,8 +557,8 @@ def test_subjects_csv_decides(own):
     ("text", "message"),
     [
         ("0\t1\tNormal\n0 1 Normal\n", "line 2: expected start, end and label with tabs between"),
-        ("0\t1\t\n", "line 1: expected start, end and label"),
-        ("0.5\t0.5\tNormal\n", "line 1: the clip from 0.5 to 0.5 s has no duration"),
+        ("0\t1\t\n", "no event annotation was found; .*line 1: no label"),
+        ("0.5\t0.5\tNormal\n", "line 1: it ends at 0.5 s, not after its start at 0.5 s"),
         ("x\t1\tNormal\n", "line 1: start is 'x'"),
     ],
 )
@@ -579,6 +580,85 @@ def test_other_faults_of_a_folder(own):
         folder.load(own / "empty")
     with pytest.raises(LaennecError, match="no such file or folder"):
         folder.load(own / "nowhere")
+
+
+# One reader for all: what a label file says to a data set and, as given events, to an analysis.
+TEXTS = {
+    "cycles": ("0.5\t1.5\t0\t1\n1.5\t1.8\t1\t0\n", ["Wheeze", "Crackle"], []),
+    "flags of Pandas": ("0.03\t0.57\t0.0\t0.0\n0.57\t1.4\t1.0\t1.0\n", ["Normal", "Wheeze+Crackle"], []),
+    "a flag amiss": ("0\t0.5\t0\t0\n0.6\t1.5\t1\t2\n", ["Normal"], ["line 2: expected start, end, crack"]),
+    "a flag short": ("0\t0.5\t0\t0\n0.6\t1.5\t1\n", ["Normal"], ["line 2: expected start, end, crack"]),
+    "no label": ("0\t0.5\n0.6\t1\tsnore\n", ["snore"], ["line 1: no label; left out"]),
+    "begins before": ("-0.1\t0.5\tWheeze\n", ["Wheeze"], ["line 1: begins at -0.1 s; cut to 0 s"]),
+    "ends before": ("-2\t-1\ta\n0\t1\tb\n", ["b"], ["line 1: ends at -1 s, before its recording"]),
+    "another type": ('{"event_annotation": [{"start": 0, "end": 9, "type": "Squawk"}]}', ["Squawk"], []),
+    "other keys": ('{"record_annotation": "CAS", "event_annotation": [], "by": 1}', [], []),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_label_file_says_the_same_to_a_data_set_and_to_an_analysis(own, name):
+    text, labels, said = TEXTS[name]
+    (own / "noname.txt").write_text(text)
+    read = read_labels(own / "noname.txt")
+    defects = [d for d in folder.check(own) if d.kind != "no annotation"]
+    assert [d.detail.startswith(part) for d, part in zip(defects, said, strict=True)] == [True] * len(said)
+    assert [event.annotated for event in read.events if event.annotated and event.end_s > 0] == labels
+    if any(problem for problem in read.problems):  # a line that is no event stops both
+        with pytest.raises(LaennecError, match=said[0]):
+            folder.load(own)
+        with pytest.raises(LaennecError, match=said[0]):
+            read_events(own / "noname.txt")
+    elif labels:
+        clips = folder.load(own)
+        assert clips["label"].tolist() == labels
+        assert (clips["start_s"] >= 0).all()
+
+
+def test_tables_that_spreadsheets_write(own):
+    (own / "clips.csv").write_text(
+        "path;label;start_s;end_s;age_years;sex;location\nnoname.wav;Wheeze;0,5;1,2;NA;unknown;NA\n"
+        "noname.wav;Wheeze;1,2;1,5;4,5;U;\n",
+        encoding="utf-8-sig",
+    )
+    clips = folder.load(own)
+    assert clips[["start_s", "end_s"]].to_numpy().tolist() == [[0.5, 1.2], [1.2, 1.5]]
+    assert clips["age_years"].tolist()[1] == 4.5
+    assert clips[["sex", "location"]].isna().all().all()
+    assert np.isnan(clips["age_years"][0])
+    assert clips.attrs["defects"] == []
+    (own / "clips.csv").write_text("path,label,label\nnoname.wav,Wheeze,Crackle\n")
+    with pytest.raises(LaennecError, match="line 1: column label is there twice"):
+        folder.load(own)
+
+
+def test_hidden_files_are_no_recordings(own):
+    (own / "noname.txt").write_text("0\t1\tNormal\n")
+    (own / "._noname.wav").write_bytes(b"\0\5\x16\7")
+    (own / "._noname.txt").write_bytes(b"\0\5\x16\7\xff")
+    write_audio(own / ".Trash" / "old.wav")
+    write_audio(own / "__MACOSX" / "old.wav")
+    assert folder.load(own)["recording"].tolist() == ["noname"]
+    assert {defect.kind for defect in folder.check(own)} == {"no annotation"}
+
+
+def test_names_with_decomposed_letters_and_suffixes_in_capitals(own):
+    composed, decomposed = "Jos\u00e9", "Jose\u0301"
+    for number, name in enumerate((composed, decomposed)):
+        write_audio(own / f"{name}_{number}.WAV", seed=number)
+    (own / f"{decomposed}_0.TXT").write_text("0\t1\tNormal\n")
+    (own / f"{composed}_1.txt").write_text("0\t1\tNormal\n")
+    clips = folder.load(own)
+    assert clips["subject"].tolist() == [composed, composed]
+    (own / "clips.csv").write_text(f"path,label,subject\n{composed}_1.WAV,Normal,{decomposed}\n")
+    assert folder.load(own)["subject"].tolist() == [composed]
+
+
+def test_one_label_file_for_two_recordings_is_a_defect(own):
+    write_audio(own / "noname.flac", 2.0, seed=4)
+    (own / "noname.txt").write_text("0\t1\tNormal\n")
+    with pytest.raises(LaennecError, match=r"noname\.wav: noname\.txt annotates another recording"):
+        folder.load(own)
 
 
 # Downloads ------------------------------------------------------------------------------------------------
@@ -722,7 +802,8 @@ def test_download_that_the_server_refuses(published, server, tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
-def test_download_shows_progress(published, tmp_path, capsys):
+def test_download_shows_progress(published, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # with it, Rich takes anything for a terminal
     fetch.fetch(published, tmp_path / "copy", progress=True)
     assert "Downloading" in capsys.readouterr().err
 
@@ -822,16 +903,24 @@ def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["0.1 0.9 0", "0.9 0.1 0 0", "a b 0 0", "0.1 0.9 2 0", "0.1 0.9 0 0 0", "0 nan 0 0"]
+    ("line", "what"),
+    [
+        ("0.1 0.9 0", "expected start, end, crackles and wheezes"),
+        ("a b 0 0", "expected start, end, crackles and wheezes"),
+        ("0.1 0.9 2 0", "expected start, end, crackles and wheezes"),
+        ("0.1 0.9 0 0 0", "expected start, end, crackles and wheezes"),
+        ("0.9 0.1 0 0", "it ends at 0.1 s, not after its start at 0.9 s"),
+        ("0 nan 0 0", "end is nan, no number"),
+    ],
 )
-def test_icbhi_names_a_line_that_is_no_cycle(line, tmp_path):
+def test_icbhi_names_a_line_that_is_no_cycle(line, what, tmp_path):
     tiny_icbhi(tmp_path)
     path = tmp_path / "ICBHI_final_database" / "218_1p1_Pr_sc_Litt3200.txt"
     path.write_text(f"0.1\t0.2\t0\t0\n\n{line}\n")
     clips = icbhi.load(tmp_path)
     assert (clips["subject"] == "218").sum() == 1
     (said,) = [text for text in clips.attrs["defects"] if text.startswith("malformed annotation")]
-    assert "line 3: expected start, end, crackles and wheezes" in said
+    assert f"line 3: {what}" in said
 
 
 def test_icbhi_without_its_tables_and_without_anything(tmp_path):

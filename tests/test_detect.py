@@ -1,18 +1,25 @@
-"""Events and answers from recordings as they come: exact in pieces, honest about what is no lung."""
+"""Events and predictions from recordings as they come: exact in pieces, honest about what is no lung."""
 
 import itertools
+import sys
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
+import soundfile
 
+import laennec
 from laennec import analyze, load_model
-from laennec.analyze.analysis import Event, RecordAnswer
-from laennec.analyze.decode import find_events, frame_worth
-from laennec.analyze.events import families, label_spans
-from laennec.analyze.listener import Listener
-from laennec.analyze.recording import Stretch, record_answer, summary_answer
+from laennec.analyze import detect
+from laennec.analyze.analysis import Event, RecordingPrediction
+from laennec.analyze.decode import emission_scores, families, find_events
+from laennec.analyze.recording import Channel, combine_channels, predict_channel
+from laennec.analyze.segments import Segment
+from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.card import EventRule
@@ -23,6 +30,7 @@ from laennec.simulate.other import other_sound
 
 RULE = EventRule(edge_cost=1.0, shortest_s=0.0)
 FRAME_S = 0.05
+ANALYZE = sys.modules["laennec.analyze"]  # the package's attribute of this name is the function
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +50,21 @@ def sound() -> np.ndarray:
     return np.concatenate([parts[0], parts[1], silence, parts[0][: 3 * rate], music, parts[1]])
 
 
-def heard(detector: Detector, samples: np.ndarray, piece_s: float, hand: int) -> Listener:
-    listener = Listener(detector, piece_s=piece_s)
-    for first in range(0, samples.size, hand):
-        listener.push(samples[first : first + hand])
-    listener.finish()
-    return listener
+def detected(detector: Detector, samples: np.ndarray, chunk_s: float, hand: int) -> Channel:
+    """What is found in sound that is processed in chunks, and comes in blocks of `hand` samples."""
+    blocks = (samples[None, first : first + hand] for first in range(0, samples.size, hand))
+    (channel,) = detect(detector.frames(blocks, chunk_s), [0], detector.card)
+    return channel
 
 
 # --- in pieces ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("piece_s", "hand"), [(5.0, 10**9), (13.35, 977), (0.05 * 61, 8_000)])
-def test_where_the_pieces_meet_leaves_no_trace(
-    detector: Detector, sound: np.ndarray, piece_s: float, hand: int
+@pytest.mark.parametrize(("chunk_s", "hand"), [(5.0, 10**9), (13.35, 977), (0.05 * 61, 8_000)])
+def test_where_the_chunks_meet_leaves_no_trace(
+    detector: Detector, sound: np.ndarray, chunk_s: float, hand: int
 ) -> None:
-    whole, parts = heard(detector, sound, 1000.0, 10**9), heard(detector, sound, piece_s, hand)
+    whole, parts = detected(detector, sound, 1000.0, 10**9), detected(detector, sound, chunk_s, hand)
     assert len(whole.events) > 10
     assert [(e.start_s, e.end_s, e.label) for e in parts.events] == [
         (e.start_s, e.end_s, e.label) for e in whole.events
@@ -67,59 +74,104 @@ def test_where_the_pieces_meet_leaves_no_trace(
         assert one.relevance is not None
         assert other.relevance is not None
         np.testing.assert_allclose(one.relevance.values, other.relevance.values, atol=1e-3)
-    assert [(s.start_s, s.end_s, s.refused) for s in parts.stretches] == [
-        (s.start_s, s.end_s, s.refused) for s in whole.stretches
+    assert [(s.start_s, s.end_s, s.refused) for s in parts.segments] == [
+        (s.start_s, s.end_s, s.refused) for s in whole.segments
     ]
-    for a, b in zip(parts.stretches, whole.stretches, strict=True):
+    for a, b in zip(parts.segments, whole.segments, strict=True):
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-4)
 
 
-def test_stretches_cover_the_recording_and_events_lie_in_it(detector: Detector, sound: np.ndarray) -> None:
-    listener = heard(detector, sound, 20.0, 8_000)
-    edges = [(s.start_s, s.end_s) for s in listener.stretches]
+def test_segments_cover_the_recording_and_events_lie_in_it(detector: Detector, sound: np.ndarray) -> None:
+    channel = detected(detector, sound, 20.0, 8_000)
+    edges = [(s.start_s, s.end_s) for s in channel.segments]
     assert edges[0][0] == 0.0
     assert edges[-1][1] == pytest.approx(sound.size / 8_000)
     assert all(a[1] == b[0] for a, b in itertools.pairwise(edges))
-    assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(listener.events))
-    refused = [s for s in listener.stretches if s.refused]
+    assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(channel.events))
+    refused = [s for s in channel.segments if s.refused]
     assert refused
-    for event in listener.events:
+    for event in channel.events:
         assert not any(s.start_s <= (event.start_s + event.end_s) / 2 < s.end_s for s in refused)
 
 
-def test_a_listener_holds_no_more_of_a_long_recording(detector: Detector, sound: np.ndarray) -> None:
-    listener = Listener(detector, piece_s=10.0)
+@pytest.mark.parametrize("events", [None, [(1.0, 2.0), (380.0, 381.0)]])
+def test_no_more_is_held_of_a_long_recording(
+    detector: Detector, sound: np.ndarray, events: list[tuple[float, float]] | None
+) -> None:
     held = []
-    for _ in range(6):
-        listener.push(sound)
-        held.append(listener._heard.nbytes + sum(value.nbytes for value in listener._said.values()))
-    assert max(held[2:]) <= 1.5 * max(held[:2])
+
+    def blocks() -> Iterator[np.ndarray]:
+        for _ in range(6):
+            for first in range(0, sound.size, 80_000):
+                held.append(tracemalloc.get_traced_memory()[0])
+                yield np.stack([sound[first : first + 80_000]] * 2)
+
+    given = None if events is None else [Boundary(*span, None) for span in events]
+    tracemalloc.start()
+    detect(detector.frames(blocks(), 10.0), [0, 1], detector.card, given, maps=False)
+    tracemalloc.stop()
+    third = len(held) // 3
+    assert max(held[-third:]) <= 1.3 * max(held[:third])
 
 
 @pytest.mark.parametrize("samples", [1, 399, 400, 401, 4_000])
-def test_very_short_sounds_are_heard(detector: Detector, samples: int) -> None:
-    listener = Listener(detector)
-    listener.push(np.random.default_rng(0).standard_normal(samples).astype(np.float32) * 0.01)
-    listener.finish()
-    assert len(listener.stretches) == 1
+def test_very_short_sounds_are_processed(detector: Detector, samples: int) -> None:
+    noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32) * 0.01
+    assert len(detected(detector, noise, 60.0, 10**9).segments) == 1
+
+
+def test_without_a_sample_there_are_no_frames(detector: Detector) -> None:
+    assert list(detector.frames([])) == []
+    assert list(detector.frames([np.zeros((1, 0), np.float32)])) == []
+
+
+def test_channels_do_not_see_each_other(detector: Detector, sound: np.ndarray) -> None:
+    other = sound[::-1].copy()
+    together = detect(detector.frames([np.stack([sound, other])], 20.0), [2, 5], detector.card)
+    assert [channel.number for channel in together] == [2, 5]
+    for channel, samples in zip(together, (sound, other), strict=True):
+        alone = detected(detector, samples, 20.0, 10**9)
+        assert [replace(event, channel=0) for event in channel.events] == alone.events
+
+
+def test_from_a_source_to_its_first_event_the_stack_is_four_deep(detector: Detector) -> None:
+    ours = str(Path(laennec.__file__).parent)
+    deepest: list[list[str]] = []
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is Event.__init__.__code__ and not deepest:
+            stack, caller = [], frame.f_back
+            while caller is not None:
+                if caller.f_code.co_filename.startswith(ours) and caller.f_code.co_name[0] != "<":
+                    stack.append(caller.f_code.co_name)
+                caller = caller.f_back
+            deepest.append(stack[::-1])
+
+    sys.setprofile(profile)
+    try:
+        analyze(demo_recordings()["wheezes"].samples, sample_rate=8_000, model=detector)
+    finally:
+        sys.setprofile(None)
+    assert deepest[0][0] == "analyze"
+    assert len(deepest[0]) <= 4
 
 
 # --- events -------------------------------------------------------------------------------------------------
 
 
-def total_worth(worth: np.ndarray, presence: np.ndarray, spans: list[tuple[int, int]]) -> float:
-    """What a choice of events is worth by the definition, each of its best family."""
+def total_score(scores: np.ndarray, presence: np.ndarray, spans: list[tuple[int, int]]) -> float:
+    """The score of a choice of events by the definition, each of its best family."""
     edges = np.maximum(presence, np.roll(presence, 1, axis=1))
     edges[:, 0] = presence[:, 0]
     edges = np.concatenate([edges, presence[:, -1:]], axis=1)
     total = 0.0
     for first, end in spans:
-        total += worth[:, first:end].sum(1).max()
+        total += scores[:, first:end].sum(1).max()
         total += RULE.edge_weight * (edges[1, first] + edges[2, end]) - 2 * RULE.edge_cost
     return total
 
 
-def test_the_events_found_are_worth_most_of_all_there_could_be() -> None:
+def test_the_events_found_score_highest_of_all_there_could_be() -> None:
     frames = 6
     every: list[list[tuple[int, int]]] = [[]]
     for count in range(1, frames + 1):
@@ -129,11 +181,11 @@ def test_the_events_found_are_worth_most_of_all_there_could_be() -> None:
                 every.append(spans)
     rng = np.random.default_rng(0)
     for _ in range(60):
-        presence, worth = rng.normal(0, 2, (3, frames)), rng.normal(0, 2, (3, frames))
-        found, settled = find_events(worth, presence, RULE, FRAME_S)
+        presence, scores = rng.normal(0, 2, (3, frames)), rng.normal(0, 2, (3, frames))
+        found, settled = find_events(scores, presence, RULE, FRAME_S)
         assert settled == frames
-        best = max(total_worth(worth, presence, spans) for spans in every)
-        assert total_worth(worth, presence, found) == pytest.approx(best)
+        best = max(total_score(scores, presence, spans) for spans in every)
+        assert total_score(scores, presence, found) == pytest.approx(best)
 
 
 def test_what_is_settled_early_is_what_is_found_at_the_end() -> None:
@@ -141,14 +193,14 @@ def test_what_is_settled_early_is_what_is_found_at_the_end() -> None:
     for trial in range(40):
         presence = np.repeat(rng.normal(0, 2, (3, 40)), 3, axis=1) + rng.normal(0, 1, (3, 120))
         presence[1:, 1:] = np.minimum(presence[1:, 1:], presence[1:, :-1])
-        worth = np.repeat(rng.normal(0, 1, (3, 40)), 3, axis=1)
-        whole, _ = find_events(worth, presence, RULE, FRAME_S)
+        scores = np.repeat(rng.normal(0, 1, (3, 40)), 3, axis=1)
+        whole, _ = find_events(scores, presence, RULE, FRAME_S)
         found: list[tuple[int, int]] = []
         reached = 0
         for until in (*range(10 + trial % 7, 120, 10 + trial % 7), 120):
             last = until == 120
             more, settled = find_events(
-                worth[:, reached:until], presence[:, reached:until], RULE, FRAME_S, last
+                scores[:, reached:until], presence[:, reached:until], RULE, FRAME_S, last
             )
             found += [(reached + a, reached + b) for a, b in more]
             reached += settled
@@ -156,12 +208,12 @@ def test_what_is_settled_early_is_what_is_found_at_the_end() -> None:
 
 
 def test_short_events_are_dropped_and_endless_ones_cut() -> None:
-    presence, worth = np.zeros((3, 900)), np.full((3, 900), -5.0)
-    worth[1, 100:104] = 5.0
-    worth[0, 200:800] = 5.0
-    found, _ = find_events(worth, presence, replace(RULE, shortest_s=0.3), FRAME_S)
+    presence, scores = np.zeros((3, 900)), np.full((3, 900), -5.0)
+    scores[1, 100:104] = 5.0
+    scores[0, 200:800] = 5.0
+    found, _ = find_events(scores, presence, replace(RULE, shortest_s=0.3), FRAME_S)
     assert found == [(200, 400), (400, 600), (600, 800)]
-    kept, _ = find_events(worth, presence, replace(RULE, shortest_s=0.2), FRAME_S)
+    kept, _ = find_events(scores, presence, replace(RULE, shortest_s=0.2), FRAME_S)
     assert kept[0] == (100, 104)
 
 
@@ -171,7 +223,7 @@ def test_a_wheeze_is_found_where_presence_is_low_but_the_class_is_clear() -> Non
     classes[SPRSOUND_EVENTS.index("Wheeze"), 40:60] = 12.0
     rule = EventRule()
     found, _ = find_events(
-        frame_worth(presence, classes, families(SPRSOUND_EVENTS), rule), presence, rule, FRAME_S
+        emission_scores(presence, classes, families(SPRSOUND_EVENTS), rule), presence, rule, FRAME_S
     )
     assert found == [(40, 60)]
 
@@ -180,17 +232,17 @@ def test_silence_has_no_frames_to_find_events_in() -> None:
     assert find_events(np.zeros((3, 0)), np.zeros((3, 0)), RULE, FRAME_S) == ([], 0)
 
 
-# --- answers ------------------------------------------------------------------------------------------------
+# --- records ------------------------------------------------------------------------------------------------
 
 
-def stretch(start_s: float, end_s: float, likely: int = 0, refused: str | None = None) -> Stretch:
+def segment(start_s: float, end_s: float, likely: int = 0, refused: str | None = None) -> Segment:
     probabilities = np.full(5, 0.05)
     probabilities[likely] = 0.8
-    return Stretch(start_s, end_s, probabilities, np.array([1.0, 0, 0, 0, 0]), 0.0, 0.0, refused)
+    return Segment(start_s, end_s, probabilities, np.array([1.0, 0, 0, 0, 0]), 0.0, 0.0, refused)
 
 
-def test_an_answer_is_the_mean_of_the_stretches_by_their_lengths(detector: Detector) -> None:
-    answer = record_answer(detector.card, [stretch(0, 15, 0), stretch(15, 45, 2)], [], channel=1)
+def test_an_answer_is_the_mean_of_the_segments_by_their_lengths(detector: Detector) -> None:
+    answer = predict_channel(detector.card, Channel(1, [], [segment(0, 15, 0), segment(15, 45, 2)]))
     assert answer.label == "DAS"
     assert answer.probability == pytest.approx((0.05 * 15 + 0.8 * 30) / 45)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -200,37 +252,39 @@ def test_an_answer_is_the_mean_of_the_stretches_by_their_lengths(detector: Detec
 
 def test_events_that_contradict_a_normal_answer_are_named(detector: Detector) -> None:
     wheeze = Event(1.0, 2.0, "Wheeze", 0.99, {"Wheeze": 0.99})
-    said = record_answer(detector.card, [stretch(0, 15, 0)], [wheeze])
+    said = predict_channel(detector.card, Channel(0, [wheeze], [segment(0, 15, 0)]))
     assert any("say otherwise: 1 of them" in reason for reason in said.reasons)
-    unsure = record_answer(detector.card, [stretch(0, 15, 0)], [replace(wheeze, uncertain=True)])
+    doubtful = replace(wheeze, uncertain=True)
+    unsure = predict_channel(detector.card, Channel(0, [doubtful], [segment(0, 15, 0)]))
     assert not any("otherwise" in reason for reason in unsure.reasons)
-    agreeing = record_answer(detector.card, [stretch(0, 15, 1)], [wheeze])
+    agreeing = predict_channel(detector.card, Channel(0, [wheeze], [segment(0, 15, 1)]))
     assert not any("otherwise" in reason for reason in agreeing.reasons)
 
 
-def test_refused_stretches_do_not_count_unless_they_are_most(detector: Detector) -> None:
+def test_refused_segments_do_not_count_unless_they_are_most(detector: Detector) -> None:
     music = "sounds like music, not like a lung"
-    some = record_answer(detector.card, [stretch(0, 15, 2), stretch(15, 25, 0, music)], [])
+    some = predict_channel(detector.card, Channel(0, [], [segment(0, 15, 2), segment(15, 25, 0, music)]))
     assert some.label == "DAS"
     assert some.probability == pytest.approx(0.8)
-    most = record_answer(detector.card, [stretch(0, 10, 2), stretch(10, 25, 0, music)], [])
+    most = predict_channel(detector.card, Channel(0, [], [segment(0, 10, 2), segment(10, 25, 0, music)]))
     assert most.label is None
     assert most.refused == music
     assert most.probabilities == {}
 
 
 def test_of_several_channels_the_least_normal_one_that_can_be_heard_answers() -> None:
-    def answer(label: str | None, normal: float, channel: int) -> RecordAnswer:
-        told = {"Normal": normal} if label else {}
-        return RecordAnswer(label, normal if label else None, told, refused=None if label else "silent")
+    def record(label: str | None, normal: float, channel: int) -> RecordingPrediction:
+        if label is None:
+            return RecordingPrediction(None, None, {}, refused="silent", channel=channel)
+        return RecordingPrediction(label, normal, {"Normal": normal}, channel=channel)
 
-    chosen = summary_answer(
-        [answer("Normal", 0.9, 0), answer("CAS", 0.2, 1), answer("Poor Quality", 0.01, 2)]
+    chosen = combine_channels(
+        [record("Normal", 0.9, 0), record("CAS", 0.2, 1), record("Poor Quality", 0.01, 2)]
     )
     assert chosen is not None
     assert chosen.label == "CAS"
-    assert summary_answer([]) is None
-    refused = summary_answer([answer(None, 0, 0)])
+    assert combine_channels([]) is None
+    refused = combine_channels([record(None, 0, 0)])
     assert refused is not None
     assert refused.refused == "silent"
 
@@ -315,9 +369,7 @@ def masked(samples: np.ndarray, detector: Detector, spans: list, hide: np.ndarra
 
 def relevance_drops(detector: Detector, samples: np.ndarray) -> list[tuple[float, float]]:
     """For each event: how far its label's log-odds fall when what is marked, and when the rest, is masked."""
-    found = Listener(detector)
-    found.push(samples)
-    found.finish()
+    found = detected(detector, samples, 60.0, 10**9)
     drops = []
     for event in found.events:
         if event.label == detector.card.normal or event.relevance is None:
@@ -333,7 +385,9 @@ def relevance_drops(detector: Detector, samples: np.ndarray) -> list[tuple[float
             hide = np.zeros(values.size, bool)
             hide[cells] = True
             changed = masked(samples, detector, places, hide.reshape(values.shape))
-            (again,) = label_spans(detector, changed, [(event.start_s, event.end_s)])
+            given = [Boundary(event.start_s, event.end_s)]
+            (channel,) = detect(detector.frames([changed[None]]), [0], detector.card, given)
+            (again,) = channel.events
             p, q = event.probability, again.probabilities[event.label]
             results.append(float(np.log(p / (1 - p + 1e-9)) - np.log(q / (1 - q + 1e-9))))
         drops.append((results[0], results[1]))
@@ -359,7 +413,7 @@ def test_masking_what_is_marked_changes_the_answer_more_on_real_sound(
 # --- given events and long files ----------------------------------------------------------------------------
 
 
-def test_given_boundaries_are_named_by_the_detector_too(detector: Detector) -> None:
+def test_given_events_are_classified_by_the_detector_too(detector: Detector) -> None:
     recording = demo_recordings()["wheezes"]
     spans = [(start_s, end_s) for start_s, end_s, _ in recording.events]
     found = analyze(recording.samples, sample_rate=8_000, model=detector, events=spans)
@@ -370,21 +424,45 @@ def test_given_boundaries_are_named_by_the_detector_too(detector: Detector) -> N
         assert event.relevance.start_s == pytest.approx(event.start_s, abs=0.06)
 
 
-def test_a_long_file_is_heard_block_by_block_with_the_same_result(
+def test_given_events_take_one_pass_and_do_not_depend_on_chunks(
+    detector: Detector, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Overlapping, out of order of their ends, in refused segments, and beyond both ends."""
+    spans = [(-1.0, 0.4), (2.0, 50.0), (3.1, 3.2), (20.0, 21.5), (30.0, 36.0), (69.0, 90.0), (69.99, 70.0)]
+    given = [Boundary(start_s, end_s, str(start_s)) for start_s, end_s in spans]
+    runs: list[int] = []
+    run = Detector.run
+    monkeypatch.setattr(Detector, "run", lambda self, piece: (runs.append(piece.size), run(self, piece))[1])
+    found = []
+    for chunk_s in (1000.0, 4.0, 13.35):
+        (channel,) = detect(detector.frames([sound[None]], chunk_s), [0], detector.card, given)
+        found.append(channel.events)
+    assert runs[0] == sound.size
+    assert max(runs[1:]) < 13.35 * 8_000 + 3 * detector.card.reach_frames * detector.card.frame_samples
+    assert [(e.start_s, e.end_s, e.annotated) for e in found[0]] == [
+        (max(0.0, a), min(b, sound.size / 8_000), str(a)) for a, b in spans
+    ]
+    for events in found[1:]:
+        for event, expected in zip(events, found[0], strict=True):
+            assert (event.start_s, event.end_s, event.label) == (
+                expected.start_s,
+                expected.end_s,
+                expected.label,
+            )
+            assert event.probability == pytest.approx(expected.probability, abs=1e-4)
+
+
+def test_a_long_file_is_processed_block_by_block_with_the_same_result(
     detector: Detector, sound: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import soundfile
-
     path = tmp_path / "two.wav"
     soundfile.write(path, np.stack([sound, sound[::-1]], axis=1), 8_000, subtype="FLOAT")
     whole = analyze(path, model=detector)
-    monkeypatch.setattr("laennec.audio.stream.LONG_S", 30.0)
+    monkeypatch.setattr("laennec.audio.stream.KEPT_SAMPLES", 30 * 8_000)
+    monkeypatch.setattr(ANALYZE, "MAPS_S", 30.0)
     monkeypatch.setattr(Recording, "read", None)  # it must not be read whole
     parts = analyze(path, model=detector)
-    assert parts.duration_s == pytest.approx(whole.duration_s)
-    assert [(e.channel, e.start_s, e.label) for e in parts.events] == [
-        (e.channel, e.start_s, e.label) for e in whole.events
-    ]
-    assert parts.record is not None
-    assert whole.record is not None
-    assert parts.record.probabilities == pytest.approx(whole.record.probabilities, abs=1e-4)
+    assert all(event.relevance is not None for event in whole.events)
+    assert parts.events == tuple(replace(event, relevance=None) for event in whole.events)
+    assert parts.channel_records == whole.channel_records
+    assert (parts.record, parts.duration_s) == (whole.record, whole.duration_s)

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from laennec import Analysis, Event, LaennecError, RecordAnswer, Recording
 from laennec.analyze.analysis import RespiratoryRate
-from laennec.annotations.events import read_events
-from laennec.annotations.write import to_audacity, to_sprsound
-from laennec.annotations.write import to_icbhi as icbhi_text
+from laennec.annotations import read_events, read_labels
 from laennec.audio.quality import Finding
 from laennec.errors import UsageError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
 from laennec.output.batch import LEDGER, Ledger
 from laennec.output.csv import to_csv, to_record_csv, to_summary_csv
 from laennec.output.files import FORMATS, beginning, planned, refuse_twice, write_outputs
+from laennec.output.labels import to_audacity, to_sprsound
+from laennec.output.labels import to_icbhi as icbhi_text
 from laennec.output.summary import Summary, summary
 
 RATE = 4_000
@@ -107,22 +107,13 @@ def test_every_label_format_reads_back(tmp_path: Path, found: Analysis) -> None:
 @given(analyses())
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_reader_of_sprsound_takes_the_annotation(tmp_path: Path, found: Analysis) -> None:
-    from laennec.datasets.sprsound import events, parse, record
-
-    defects: list = []
     path = write_outputs(found, None, tmp_path, "1_2.0_0_p1_1", ["sprsound"])[0]
-    annotation = parse(path, defects)
-    assert annotation is not None
-    read = list(events(path, annotation, defects))
-    told = list(record(path, annotation, defects))
-    assert defects == []
-    assert [clip["label"] for clip in read] == [each.label for each in found.events]
-    assert [clip["label"] for clip in told] == (
-        [found.record.label] if found.record and found.record.label else []
-    )
+    labels = read_labels(path)
+    assert labels.problems == ()
+    assert [each.annotated for each in labels.events] == [each.label for each in found.events]
+    assert labels.record == (found.record.label if found.record else None)
 
 
-@pytest.mark.needs("pandas")
 def test_a_folder_of_results_is_a_data_set_of_sprsound(tmp_path: Path) -> None:
     from laennec.datasets import sprsound
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from laennec.errors import LaennecError
-from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, record_label
 from laennec.simulate import dataset, sound
 
 QUIET = {"device": "flat", "noise": sound.SILENCE}
@@ -311,20 +311,12 @@ def test_sprsound_layout(sprsound: Path) -> None:
             assert not own
         else:
             assert own
-            assert annotation["record_annotation"] == dataset.record_annotation(sorted(own))
+            assert annotation["record_annotation"] == record_label(own)
         types |= own
         records.add(annotation["record_annotation"])
     assert types == set(SPRSOUND_EVENTS)
     assert records == set(SPRSOUND_RECORDS)
     assert len({path.read_bytes() for path in wavs}) == len(wavs)
-
-
-def test_record_annotation() -> None:
-    assert dataset.record_annotation(["Normal"]) == "Normal"
-    assert dataset.record_annotation(["Normal", "Rhonchi", "Stridor"]) == "CAS"
-    assert dataset.record_annotation(["Fine Crackle", "Normal"]) == "DAS"
-    assert dataset.record_annotation(["Fine Crackle", "Wheeze"]) == "CAS & DAS"
-    assert dataset.record_annotation(["Wheeze+Crackle"]) == "CAS & DAS"
 
 
 def test_ground_truth_agrees_with_the_annotations(sprsound: Path) -> None:

@@ -36,7 +36,6 @@ LINES_OF_A_FUNCTION = 50  # of code: docstring, comments and empty lines are not
 EXCEPTIONS = """
 circle: laennec.audio.recording, laennec.audio.stream
 circle: laennec.train.detector, laennec.train.detector_figures
-upward: laennec.annotations.write imports laennec.analyze.analysis
 upward: laennec.train.adapt imports laennec.reproduce.nguyen2022
 long file: laennec.reproduce.nguyen2022
 long file: laennec.simulate.sound
@@ -44,7 +43,6 @@ long file: laennec.train.detector_figures
 long file: laennec.train.features
 long file: laennec.train.fit
 long file: laennec.train.recordings
-long function: laennec.datasets.multichannel._rows
 long function: laennec.train.detector_figures.render
 long function: laennec.train.export.export
 long function: laennec.train.fit.finish_run

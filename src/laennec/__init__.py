@@ -6,6 +6,9 @@
 """
 
 import os
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # ONNX Runtime from 1.31 on writes a device identifier into the home folder when it is imported, and sends
@@ -13,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 # a module of Laennec runs this file first; processes that Laennec starts inherit it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-# Imported at once, for a function in a module of its own name would otherwise be hidden by the module as soon
-# as anybody imports that; the module itself imports nothing heavy.
-from laennec.analyze import analyze
-from laennec.analyze.analysis import Analysis, Event, RecordAnswer
 from laennec.errors import LaennecError
 from laennec.version import __version__
 
 if TYPE_CHECKING:
+    from laennec.analyze import analyze
+    from laennec.analyze.analysis import Analysis, Event, RecordAnswer, RecordingPrediction
     from laennec.audio.recording import Recording
     from laennec.model.clips import LungModel
     from laennec.model.load import load_model
@@ -32,14 +33,20 @@ __all__ = [
     "LungModel",
     "RecordAnswer",
     "Recording",
+    "RecordingPrediction",
     "__version__",
     "analyze",
     "load_model",
 ]
 
 _LAZY = {
+    "Analysis": "laennec.analyze.analysis",
+    "Event": "laennec.analyze.analysis",
     "LungModel": "laennec.model.clips",
+    "RecordAnswer": "laennec.analyze.analysis",
     "Recording": "laennec.audio.recording",
+    "RecordingPrediction": "laennec.analyze.analysis",
+    "analyze": "laennec.analyze",
     "load_model": "laennec.model.load",
 }
 
@@ -48,10 +55,20 @@ def __getattr__(name: str) -> Any:
     """Import what needs NumPy, libsndfile or ONNX Runtime when it is first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module 'laennec' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY})
+
+
+class _Package(ModuleType):
+    """Keeps ``laennec.analyze`` the function: importing the room of that name would put the module there."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "analyze" and isinstance(value, ModuleType):
+            value = value.analyze
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,7 +1,6 @@
 """What an analysis holds: events, predictions for whole recordings, and what is needed to repeat it.
 
-Plain frozen dataclasses, so that a result can be compared, copied and written down. This module imports
-nothing heavy.
+Plain frozen dataclasses, so that a result can be compared, copied and written down.
 """
 
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ class Relevance:
 
 @dataclass(frozen=True)
 class Event:
-    """A labelled stretch of a recording.
+    """A labelled part of a recording.
 
     Attributes
     ----------
@@ -96,8 +95,8 @@ class RespiratoryRate:
 
 
 @dataclass(frozen=True)
-class RecordAnswer:
-    """What is said of a whole recording, or of one channel of it.
+class RecordingPrediction:
+    """The prediction for a whole recording, or for one channel of it.
 
     Attributes
     ----------
@@ -112,9 +111,9 @@ class RecordAnswer:
     uncertain : bool
         The model abstains, as for events.
     refused : str or None
-        Why no answer is given, for example ``sounds like speech``; None where one is.
+        Why there is none, for example ``sounds like speech``; None where one is.
     reasons : tuple of str
-        What the answer rests on, in sentences.
+        What it rests on, in sentences.
     kinds : mapping of str to float
         How much it sounds like a lung, and like what else.
     rate : RespiratoryRate or None
@@ -131,6 +130,9 @@ class RecordAnswer:
     kinds: Mapping[str, float] | None = None
     rate: RespiratoryRate | None = None
     channel: int | None = None
+
+
+RecordAnswer = RecordingPrediction  # its earlier name
 
 
 @dataclass(frozen=True)
@@ -151,19 +153,19 @@ class Analysis:
     quality : tuple of Finding
         What is wrong with the recording and was left alone.
     repairs : tuple of str
-        What was mended: in the file in order to read it, or in the given events.
+        What was repaired: in the file in order to read it, or in the given events.
     notes : tuple of str
         What was not analysed and why, and whatever else bears on the result.
     model_name, model_version, model_sha256 : str
-        The model that said so.
+        The model that was used.
     labels : tuple of str
         Its classes; `normal` is the one of normal breathing.
     age_years : float or None
     sex, position : str or None
-        What the model was told; None: not known.
-    record : RecordAnswer or None
-        All channels together; None where the model gives no answer for whole recordings.
-    channel_records : tuple of RecordAnswer
+        What was given of the patient; None: not known.
+    record : RecordingPrediction or None
+        All channels together; None where the model predicts none for whole recordings.
+    channel_records : tuple of RecordingPrediction
         Each channel that was analysed.
     model_data, model_limits : str
         What the model learnt from, and what it is not for.
@@ -188,8 +190,8 @@ class Analysis:
     age_years: float | None = None
     sex: str | None = None
     position: str | None = None
-    record: RecordAnswer | None = None
-    channel_records: tuple[RecordAnswer, ...] = ()
+    record: RecordingPrediction | None = None
+    channel_records: tuple[RecordingPrediction, ...] = ()
     model_data: str = ""
     model_limits: str = ""
 

@@ -1,23 +1,83 @@
-"""Frames become events: the highest-scoring segmentation into pauses and events (Viterbi)."""
+"""Frames become spans: the highest-scoring segmentation into pauses and events (Viterbi)."""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from laennec.model.card import EventRule
+from laennec.labels import EVENT_FAMILY
+from laennec.model.card import EventRule, RecordingCard
+from laennec.model.detector import Frames
 
 PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
 LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
+FAMILIES = {"Normal": 0, "CAS": 1, "DAS": 2, "CAS & DAS": 2}
 
 
-def frame_worth(
+@dataclass(frozen=True)
+class Span:
+    """Where an event lies.
+
+    Attributes
+    ----------
+    first, end : int
+        Its first frame and the one after its last.
+    start_s, end_s : float
+    given : bool
+        Whether its boundaries were given.
+    annotated : str or None
+        What its annotation calls it.
+    """
+
+    first: int
+    end: int
+    start_s: float
+    end_s: float
+    given: bool = False
+    annotated: str | None = None
+
+
+Decoded = tuple[Frames, list[Span]]  # spans that are settled, and the frames that hold them
+
+
+def decode(frames: Iterable[Frames], card: RecordingCard) -> Iterator[Decoded]:
+    """Find the events of a channel, as soon as no frame to come can change them.
+
+    Parameters
+    ----------
+    frames : iterable of Frames
+        Of one channel, in order.
+    card : RecordingCard
+
+    Yields
+    ------
+    (Frames, list of Span)
+        Once for each of `frames`; what is undecided is held, never longer than an event and the pause to it.
+    """
+    family = families(card.labels)
+    held: Frames | None = None
+    for more in frames:
+        held = more.after(held)
+        scores = emission_scores(held.presence, held.class_logits(), family, card.rule)
+        found, settled = find_events(scores, held.presence, card.rule, card.frame_s, held.last)
+        edges = [(held.first + first, held.first + end) for first, end in found]
+        yield held, [Span(a, b, a * card.frame_s, min(b * card.frame_s, held.end_s)) for a, b in edges]
+        held = held.cut(held.first + settled, held.end)
+
+
+def families(labels: Sequence[str]) -> list[int]:
+    """Family of each event class: 0 normal, 1 continuous, 2 discontinuous or both."""
+    return [FAMILIES[EVENT_FAMILY[label]] for label in labels]
+
+
+def emission_scores(
     presence: npt.NDArray[Any], classes: npt.NDArray[Any], family: Sequence[int], rule: EventRule
 ) -> npt.NDArray[np.float64]:
-    """What a frame inside an event of each family is worth, ``(families, frames)``; see `EventRule`.
+    """Score of a frame inside an event of each family, ``(families, frames)``; see `EventRule`.
 
     Parameters
     ----------
@@ -26,31 +86,32 @@ def frame_worth(
     classes : numpy.ndarray
         ``(classes, frames)`` logits.
     family : sequence of int
-        Of each class, from `families`.
+        Of each class, from `families`. One that no class has scores minus infinity.
     rule : EventRule
     """
     here = presence[0].astype(np.float64)
-    best = np.stack([classes[np.equal(family, k)].max(0) for k in range(3)])
-    worth = [here - rule.bias]
+    best = np.stack([classes[np.equal(family, k)].max(0, initial=-np.inf) for k in range(3)])
+    scores = [here - rule.bias]
     for k in (1, 2):
-        margin = best[k] - np.delete(best, k, axis=0).max(0)
-        worth.append(rule.class_weight * margin + rule.class_presence * here - rule.class_bias)
-    return np.stack(worth)
+        others = np.delete(best, k, axis=0).max(0)
+        margin = best[k] - np.where(np.isfinite(others), others, 0.0)
+        scores.append(rule.class_weight * margin + rule.class_presence * here - rule.class_bias)
+    return np.stack(scores)
 
 
 def find_events(
-    worth: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
     presence: npt.NDArray[Any],
     rule: EventRule,
     frame_s: float,
     last: bool = True,
 ) -> tuple[list[tuple[int, int]], int]:
-    """Find the events that are worth most together (Viterbi's algorithm over pauses and families of events).
+    """Find the highest-scoring sequence of pauses and events of each family (Viterbi's algorithm).
 
     Parameters
     ----------
-    worth : numpy.ndarray
-        ``(families, frames)``, from `frame_worth`, from a frame that no event reaches across.
+    scores : numpy.ndarray
+        ``(families, frames)``, from `emission_scores`, from a frame that no event reaches across.
     presence : numpy.ndarray
         ``(3, frames)`` logits of presence, onset and offset.
     rule : EventRule
@@ -66,14 +127,14 @@ def find_events(
     int
         Frames that are settled: where to go on from.
     """
-    frames = worth.shape[1]
+    frames = scores.shape[1]
     if frames == 0:
         return [], 0
-    # An edge lies between two frames; the answer of either may say so.
+    # An edge lies between two frames; the output of either may mark it.
     edges = np.maximum(presence[1:], np.roll(presence[1:], 1, axis=1)).astype(np.float64)
     edges[:, 0] = presence[1:, 0]
     begins, ends = (rule.edge_weight * edges - rule.edge_cost).tolist()
-    columns = worth.T.tolist()
+    columns = scores.T.tolist()
     pause = 0.0
     inside = [value + begins[0] for value in columns[0]]
     came_from = [[PAUSE] * (len(inside) + 1)]  # to each family and, last, to a pause
@@ -88,9 +149,8 @@ def find_events(
     if last:
         likeliest = max(range(len(inside)), key=inside.__getitem__)
         stopped = inside[likeliest] + rule.edge_weight * float(presence[2, -1]) - rule.edge_cost
-        return _spans_of(
-            _path_back(came_from, likeliest if stopped > pause else PAUSE), rule, frame_s
-        ), frames
+        path = _path_back(came_from, likeliest if stopped > pause else PAUSE)
+        return _spans_of(path, rule, frame_s), frames
     paths = np.stack([_path_back(came_from, state) for state in (*range(len(inside)), PAUSE)])
     differ = np.flatnonzero((paths != paths[0]).any(0))
     agreed = int(differ[0]) if differ.size else frames

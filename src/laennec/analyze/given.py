@@ -1,89 +1,87 @@
-"""Given events: checked against the recording, and classified."""
+"""Given events: read, checked against the recording, and laid over its frames."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from laennec.analyze.analysis import Event
-from laennec.analyze.remarks import Remarks
-from laennec.analyze.windows import SHORTEST_CELL_S, labelled_event
-from laennec.annotations.events import Boundary, make_boundary, read_events
+from laennec.analyze.decode import Decoded, Span
+from laennec.analyze.inputs import Remarks
+from laennec.annotations import Boundary, make_boundary, read_events
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
-
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
-    from laennec.model.clips import LungModel
+from laennec.model.card import RecordingCard
+from laennec.model.detector import Frames
 
 
-def by_boundaries(
-    recording: "Recording",
-    channels: Sequence[int],
-    model: "LungModel",
-    known: Mapping[str, Any],
-    boundaries: Sequence[Boundary],
-    remarks: Remarks,
-) -> Iterator[Event]:
-    from laennec.audio.quality import SILENT_SHARE, silent_share
-    from laennec.audio.segment import cut
-    from laennec.model.card import CENTRE
-
-    rate, duration_s = recording.sample_rate, recording.duration_s
-    if not boundaries:
-        remarks.notes.append("the given events are none: nothing was analysed")
-    too_long = sum(b.end_s - b.start_s > model.card.clip_s + SHORTEST_CELL_S for b in boundaries)
-    if too_long:
-        remarks.notes.append(
-            f"{too_long} of {len(boundaries)} given events last longer than the {model.card.clip_s:g} s that "
-            f"the model hears; it judged their {'middles' if model.card.padding == CENTRE else 'beginnings'}"
-        )
-    for channel in channels:
-        heard: list[tuple[Boundary, Any]] = []
-        for boundary in boundaries:
-            try:
-                clip = cut(
-                    recording.samples[channel], rate, boundary.start_s, boundary.end_s, remarks.repairs
-                )
-            except LaennecError as error:
-                raise LaennecError(f"{recording.name}: {error}") from error
-            if silent_share(clip, rate) < SILENT_SHARE:
-                heard.append((boundary, clip))
-            else:
-                where = f" of channel {channel}" if recording.channels > 1 else ""
-                what = f"the event {boundary.start_s:g} to {boundary.end_s:g} s{where}"
-                remarks.notes.append(f"not analysed: {what} is silent")
-        rows = model.predict([clip for _, clip in heard], rate, **known)
-        for (boundary, _), row in zip(heard, rows.tolist(), strict=True):
-            start_s, end_s = max(0.0, boundary.start_s), min(boundary.end_s, duration_s)
-            yield labelled_event(start_s, end_s, row, model.card.labels, channel, boundary.annotated)
-
-
-def given_boundaries(
-    events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording_name: str
+def boundaries_in(
+    events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording: Recording, remarks: Remarks
 ) -> list[Boundary]:
+    """Given events in order of time, without those that lie wholly outside the recording, which are noted.
+
+    Raises
+    ------
+    LaennecError
+        If they cannot be read, or all of them lie outside.
+    """
+    boundaries = _read(events, recording.name)
+    duration_s = recording.duration_s
+    outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
+    found = [
+        f"event {b.start_s:g} to {b.end_s:g} s: outside the recording of {duration_s:g} s" for b in outside
+    ]
+    if outside and len(outside) == len(boundaries):
+        others = f", and so are the {len(found) - 1} other events" if found[1:] else ""
+        raise LaennecError(f"{recording.name}: {found[0]}{others}")
+    remarks.repairs.extend(f"{what}; left out" for what in found)
+    return [b for b in boundaries if b not in outside]
+
+
+def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording_name: str) -> list[Boundary]:
     if isinstance(events, str | os.PathLike):
         return read_events(events, recording_name)
-    found = []
+    boundaries = []
     for number, event in enumerate(events, start=1):
         try:
             start_s, end_s, *rest = event
             label = str(rest[0]) if rest and rest[0] is not None else None
-            found.append(make_boundary(start_s, end_s, label))
+            boundaries.append(make_boundary(start_s, end_s, label))
         except (TypeError, ValueError) as error:
             raise LaennecError(f"event {number}: {error}; expected start and end in seconds") from error
-    return sorted(found, key=lambda boundary: (boundary.start_s, boundary.end_s))
+    return sorted(boundaries, key=lambda boundary: (boundary.start_s, boundary.end_s))
 
 
-def inside_recording(
-    boundaries: Sequence[Boundary], recording: "Recording", remarks: Remarks
-) -> Sequence[Boundary]:
-    """Leave out the events that lie wholly outside the recording, and record it; LaennecError if all do."""
-    duration_s = recording.duration_s
-    outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
-    told = [
-        f"event {b.start_s:g} to {b.end_s:g} s: outside the recording of {duration_s:g} s" for b in outside
-    ]
-    if outside and len(outside) == len(boundaries):
-        others = f", and so are the {len(told) - 1} other events" if told[1:] else ""
-        raise LaennecError(f"{recording.name}: {told[0]}{others}")
-    remarks.repairs.extend(f"{what}; left out" for what in told)
-    return [b for b in boundaries if b not in outside]
+def place(frames: Iterable[Frames], boundaries: Sequence[Boundary], card: RecordingCard) -> Iterator[Decoded]:
+    """Lay given events over the frames of a channel, each as soon as all of its frames are there.
+
+    Parameters
+    ----------
+    frames : iterable of Frames
+        Of one channel, in order.
+    boundaries : sequence of Boundary
+        By their starts.
+    card : RecordingCard
+
+    Yields
+    ------
+    (Frames, list of Span)
+        Once for each of `frames`, as :func:`laennec.analyze.decode.decode` does.
+    """
+    waiting = deque(boundaries)
+    held: Frames | None = None
+    for more in frames:
+        held = more.after(held)
+        ready = []
+        while waiting and (held.last or round(waiting[0].end_s / card.frame_s) < held.end):
+            ready.append(_span(waiting.popleft(), held, card))
+        yield held, ready
+        needed = round(waiting[0].start_s / card.frame_s) if waiting else held.end
+        held = held.cut(max(held.first, min(needed, held.end - 1)), held.end)
+
+
+def _span(boundary: Boundary, held: Frames, card: RecordingCard) -> Span:
+    """The frames nearest to given boundaries, at least one."""
+    first = min(max(0, round(boundary.start_s / card.frame_s)), held.end - 1)
+    end = min(max(first + 1, round(boundary.end_s / card.frame_s)), held.end)
+    end_s = min(boundary.end_s, held.end_s) if held.last else boundary.end_s
+    return Span(first, end, max(0.0, boundary.start_s), end_s, given=True, annotated=boundary.annotated)

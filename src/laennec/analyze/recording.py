@@ -1,105 +1,145 @@
-"""Predictions for segments of a recording, for its channels, and for the whole."""
+"""Events and segments of the channels become the analysis of a recording."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from laennec.analyze.analysis import Event, RecordAnswer
+from laennec.analyze.analysis import Analysis, Event, RecordingPrediction
+from laennec.analyze.inputs import Remarks
 from laennec.analyze.rate import respiratory_rate
-from laennec.audio.quality import SILENT_RANGE, SILENT_SHARE
+from laennec.analyze.segments import LOUD_DB, SEGMENT_S, Segment
+from laennec.audio.quality import Finding
+from laennec.audio.recording import Recording
 from laennec.model.card import RecordingCard
-from laennec.model.probability import Array, calibrated
+from laennec.model.clips import LungModel
+from laennec.model.detector import Detector
+from laennec.patient import Patient
 
-STRETCH_S = 15.0  # what one answer is about; SPRSound's recordings, which it was learnt from, last 9 to 15 s
-SHORTEST_STRETCH_S = 5.0  # a shorter rest belongs to the stretch before
-LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest piece was touched
-# Share of such frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
+# Share of loud frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
 # and 3 % of the others.
 LOUD_SHARE = 0.02
+MOST_NOTES = 20  # on segments that were not analysed
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """What is said of `STRETCH_S` seconds of a recording."""
+class Channel:
+    """What was predicted for one channel; a model for clips has no segments."""
 
-    start_s: float
-    end_s: float
-    probabilities: npt.NDArray[np.float64]
-    """Of the record labels."""
-    kinds: npt.NDArray[np.float64]
-    silent: float
-    """Share of it."""
-    loud: float
-    """Share of it that is far louder than the rest."""
-    refused: str | None
-    """Why there is no answer for it."""
+    number: int
+    events: list[Event] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
 
     @property
-    def length_s(self) -> float:
-        """Its weight among others; a single sample has some."""
-        return max(1e-3, self.end_s - self.start_s)
+    def loud(self) -> float:
+        """Share of the time that is far louder than the rest of its segment."""
+        return float(np.average([s.loud for s in self.segments], weights=[s.length_s for s in self.segments]))
 
 
-def answer_stretch(card: RecordingCard, said: Mapping[str, Array], start_s: float, end_s: float) -> Stretch:
-    """The answer for the frames in `said`."""
-    attention, values = np.split(said["record"].astype(np.float64), 2)
-    attention = np.exp(attention - attention.max(1, keepdims=True))
-    logits = (attention * values).sum(1) / attention.sum(1)
-    kinds = calibrated(said["kind"].mean(1, dtype=np.float64), 1.0)
-    silent = float((said["range"] <= SILENT_RANGE).mean())
-    level_db = said["level_db"]
-    loud = float((level_db > np.median(level_db) + LOUD_DB).mean())
-    refused = None
-    if silent >= SILENT_SHARE:
-        refused = "silent or mostly so"
-    elif kinds[0] < card.lung_threshold:
-        refused = f"sounds like {card.sound_classes[1 + int(kinds[1:].argmax())]}, not like a lung"
-    return Stretch(
-        start_s,
-        end_s,
-        calibrated(logits, card.record_temperature, card.record_bias),
-        kinds,
-        silent,
-        loud,
-        refused,
+def summarise(
+    recording: Recording,
+    channels: Sequence[Channel],
+    model: Detector | LungModel,
+    patient: Patient,
+    remarks: Remarks,
+    segmentation: str,
+    windows: tuple[float, float] | None = None,
+) -> Analysis:
+    """Put together what was predicted for the channels, and what is needed to repeat it.
+
+    Parameters
+    ----------
+    recording : Recording
+        As it was stored.
+    channels : sequence of Channel
+        Those that were analysed.
+    model : Detector or LungModel
+    patient : Patient
+    remarks : Remarks
+        What was repaired and noted on the way.
+    segmentation : str
+        As in `Analysis`.
+    windows : (window_s, hop_s), optional
+    """
+    card = model.card
+    quality = list(recording.warnings)
+    records = []
+    for channel in channels:
+        if not isinstance(card, RecordingCard):
+            break
+        records.append(predict_channel(card, channel))
+        if channel.loud >= LOUD_SHARE:
+            noise = _contact_noise(channel.loud)
+            quality.append(Finding("contact_noise", noise, channel.loud, channel.number))
+        remarks.notes.extend(_refused(channel, recording.channels))
+    window_s, hop_s = windows or (None, None)
+    return Analysis(
+        # Undecodable bytes in a file name show as "?".
+        name=recording.name.encode("utf-8", "replace").decode(),
+        duration_s=recording.duration_s,
+        sample_rate=recording.sample_rate,
+        channels=recording.channels,
+        events=tuple(event for channel in channels for event in channel.events),
+        segmentation=segmentation,
+        window_s=window_s,
+        hop_s=hop_s,
+        quality=tuple(quality),
+        repairs=tuple(dict.fromkeys(remarks.repairs)),
+        notes=tuple(dict.fromkeys(remarks.notes)),
+        model_name=card.name,
+        model_version=card.version,
+        model_sha256=model.sha256,
+        labels=card.labels,
+        normal=card.normal,
+        record=combine_channels(records),
+        channel_records=tuple(records),
+        model_data="; ".join(f"{key}: {value}" for key, value in card.data.items() if value),
+        model_limits=card.limits,
+        age_years=patient.age_years,
+        sex=patient.sex,
+        position=patient.position,
     )
 
 
-def record_answer(
-    card: RecordingCard, stretches: Sequence[Stretch], events: Sequence[Event], channel: int | None = None
-) -> RecordAnswer:
-    """One answer for all stretches of a channel: the mean of those that were not refused, by their lengths.
+def without_refused(events: Sequence[Event], segments: Sequence[Segment]) -> list[Event]:
+    """The events whose middle lies in no segment that was refused; both in order of time."""
+    starts_s = [segment.start_s for segment in segments]
+    middles_s = [(event.start_s + event.end_s) / 2 for event in events]
+    homes = np.maximum(np.searchsorted(starts_s, middles_s, side="right") - 1, 0)
+    return [event for event, home in zip(events, homes, strict=True) if segments[home].refused is None]
+
+
+def predict_channel(card: RecordingCard, channel: Channel) -> RecordingPrediction:
+    """One prediction for a channel: the mean of its segments that were not refused, by their lengths.
 
     Refused where more than half of the time was.
     """
-    lengths = np.array([s.length_s for s in stretches])
-    refused = np.array([s.refused is not None for s in stretches])
-    kinds = np.average([s.kinds for s in stretches], axis=0, weights=lengths)
-    told = dict(zip(card.sound_classes, map(float, kinds), strict=True))
+    segments = channel.segments
+    lengths = np.array([s.length_s for s in segments])
+    refused = np.array([s.refused is not None for s in segments])
+    mean = np.average([s.sound_classes for s in segments], axis=0, weights=lengths)
+    kinds = dict(zip(card.sound_classes, map(float, mean), strict=True))
     if lengths[refused].sum() > 0.5 * lengths.sum():
-        why = Counter(s.refused for s in stretches if s.refused).most_common(1)[0][0]
-        return RecordAnswer(None, None, {}, refused=why, kinds=told, channel=channel)
-    heard = [s for s in stretches if s.refused is None]
-    probabilities = np.average([s.probabilities for s in heard], axis=0, weights=lengths[~refused])
+        why = Counter(s.refused for s in segments if s.refused).most_common(1)[0][0]
+        return RecordingPrediction(None, None, {}, refused=why, kinds=kinds, channel=channel.number)
+    used = [s.probabilities for s in segments if s.refused is None]
+    probabilities = np.average(used, axis=0, weights=lengths[~refused])
     best = int(probabilities.argmax())
-    return RecordAnswer(
+    return RecordingPrediction(
         card.records[best],
         float(probabilities[best]),
         dict(zip(card.records, map(float, probabilities), strict=True)),
         uncertain=bool(probabilities[best] < card.record_abstain_below),
-        reasons=tuple(_reasons(card, stretches, events, card.records[best])),
-        kinds=told,
-        rate=respiratory_rate([event.start_s for event in events]),
-        channel=channel,
+        reasons=tuple(_reasons(card, channel, card.records[best])),
+        kinds=kinds,
+        rate=respiratory_rate([event.start_s for event in channel.events]),
+        channel=channel.number,
     )
 
 
-def _reasons(
-    card: RecordingCard, stretches: Sequence[Stretch], events: Sequence[Event], answer: str
-) -> Iterator[str]:
+def _reasons(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]:
+    events, segments = channel.events, channel.segments
     counts = Counter(event.label for event in events)
     total = f"{len(events)} event{'s'[: len(events) != 1]}"
     if not events:
@@ -110,38 +150,42 @@ def _reasons(
         parts = [f"{counts[label]} {label}" for label in card.labels if counts[label]]
         yield f"{total} found: {', '.join(parts)}"
     sure = sum(event.label != card.normal and not event.uncertain for event in events)
-    if answer == "Normal" and sure:
-        # Events and record are answered by different heads; neither is put right by the other.
+    if label == "Normal" and sure:
+        # Events and record are predicted by different heads; neither corrects the other.
         yield f"its events say otherwise: {sure} of them adventitious without being uncertain"
-    answers = Counter(
+    predicted = Counter(
         f"refused ({s.refused})" if s.refused else card.records[int(s.probabilities.argmax())]
-        for s in stretches
+        for s in segments
     )
-    if len(stretches) > 1:
-        parts = [f"{count} {label}" for label, count in answers.most_common()]
-        yield f"of {len(stretches)} stretches of about {STRETCH_S:g} s: {', '.join(parts)}"
-    loud = loud_share(stretches)
-    if loud >= LOUD_SHARE:
-        yield contact_noise(loud)
+    if len(segments) > 1:
+        parts = [f"{count} {label}" for label, count in predicted.most_common()]
+        yield f"of {len(segments)} stretches of about {SEGMENT_S:g} s: {', '.join(parts)}"
+    if channel.loud >= LOUD_SHARE:
+        yield _contact_noise(channel.loud)
 
 
-def loud_share(stretches: Sequence[Stretch]) -> float:
-    """Share of the time that is far louder than the rest of its stretch."""
-    return float(np.average([s.loud for s in stretches], weights=[s.length_s for s in stretches]))
-
-
-def contact_noise(share: float) -> str:
-    """Say so."""
+def _contact_noise(share: float) -> str:
+    """Describe contact noise in a sentence."""
     return f"contact noise: {100 * share:.1f} % of it is {LOUD_DB:g} dB louder than the rest"
 
 
-def summary_answer(answers: Sequence[RecordAnswer]) -> RecordAnswer | None:
-    """One answer for all channels: that of the channel which is least likely normal.
+def _refused(channel: Channel, channels: int) -> Iterator[str]:
+    """Name the segments that were refused."""
+    where = f" of channel {channel.number}" if channels > 1 else ""
+    refused = [s for s in channel.segments if s.refused]
+    for s in refused[:MOST_NOTES]:
+        yield f"not analysed: {s.start_s:.1f} to {s.end_s:.1f} s{where} ({s.refused})"
+    if len(refused) > MOST_NOTES:
+        yield f"{len(refused) - MOST_NOTES} further stretches{where} were not analysed"
 
-    Poor quality stands only where every channel is poor: one good channel is enough to hear.
+
+def combine_channels(records: Sequence[RecordingPrediction]) -> RecordingPrediction | None:
+    """One prediction for all channels: that of the channel which is least likely normal.
+
+    Poor quality stands only where every channel is poor: one good channel is enough.
     """
-    given = [answer for answer in answers if answer.refused is None]
-    if not answers or not given:
-        return answers[0] if answers else None
-    clear = [answer for answer in given if answer.label != "Poor Quality"] or given
-    return min(clear, key=lambda answer: answer.probabilities.get("Normal", 0.0))
+    usable = [record for record in records if record.refused is None]
+    if not usable:
+        return records[0] if records else None
+    clear = [record for record in usable if record.label != "Poor Quality"] or usable
+    return min(clear, key=lambda record: record.probabilities.get("Normal", 0.0))

@@ -1,24 +1,34 @@
-"""Clips of a recording, by windows or given boundaries, classified by a clip model."""
+"""Clips of a recording, by windows or given boundaries, classified by a model for clips."""
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
 
 from laennec.analyze.analysis import Event
-from laennec.analyze.remarks import Remarks
+from laennec.analyze.inputs import Remarks
+from laennec.analyze.recording import Channel
+from laennec.annotations import Boundary
+from laennec.audio.quality import SILENT_SHARE, silent_share
+from laennec.audio.recording import Recording
+from laennec.audio.samples import Array
+from laennec.audio.segment import cut, windows
 from laennec.errors import LaennecError
-
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
-    from laennec.model.clips import LungModel
+from laennec.model.card import CENTRE, ClipCard
+from laennec.model.clips import LungModel
+from laennec.patient import Patient
 
 SHORTEST_CELL_S = 0.001  # windows meet to the millisecond; what lies between such edges is rounding
 Cell = tuple[float, float, list[float]]  # start, end, probabilities
 
 
-def window_and_hop(model: "LungModel", window_s: float | None, hop_s: float | None) -> tuple[float, float]:
-    card = model.card
+def window_and_hop(card: ClipCard, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
+    """The lengths that are asked for, or else those of the card.
+
+    Raises
+    ------
+    LaennecError
+        If the model takes no clip as long as the window.
+    """
     window_s = card.window_s if window_s is None else window_s
     hop_s = min(card.hop_s, window_s) if hop_s is None else hop_s
     if window_s > card.clip_s + SHORTEST_CELL_S:
@@ -28,31 +38,122 @@ def window_and_hop(model: "LungModel", window_s: float | None, hop_s: float | No
     return window_s, hop_s
 
 
-def by_windows(
-    recording: "Recording",
+def classify_clips(
+    recording: Recording,
     channels: Sequence[int],
-    model: "LungModel",
-    known: Mapping[str, Any],
-    window_s: float,
-    hop_s: float,
+    model: LungModel,
+    patient: Patient,
+    boundaries: Sequence[Boundary] | None,
+    window: tuple[float, float] | None,
     remarks: Remarks,
-) -> Iterator[Event]:
-    from laennec.audio.quality import SILENT_SHARE, silent_share
-    from laennec.audio.segment import cut, windows
+) -> list[Channel]:
+    """Events of every channel by a model for clips.
 
+    Parameters
+    ----------
+    recording : Recording
+        At the model's rate.
+    channels : sequence of int
+    model : LungModel
+    patient : Patient
+        Handed on to the model.
+    boundaries : sequence of Boundary or None
+        Given events, each classified by itself.
+    window : (window_s, hop_s) or None
+        Windows to lay over the recording where no events are given.
+    remarks : Remarks
+        Gets what was not analysed.
+    """
+    if boundaries is not None:
+        remarks.notes.extend(_notes_on(boundaries, model.card))
+        return [
+            Channel(number, _by_boundaries(recording, number, model, patient, boundaries, remarks))
+            for number in channels
+        ]
+    assert window is not None
+    return [
+        Channel(number, _by_windows(recording, number, model, patient, window, remarks))
+        for number in channels
+    ]
+
+
+def _by_windows(
+    recording: Recording,
+    channel: int,
+    model: LungModel,
+    patient: Patient,
+    window: tuple[float, float],
+    remarks: Remarks,
+) -> list[Event]:
+    """Events of a channel from windows over it."""
     rate = recording.sample_rate
-    spans = windows(recording.duration_s, window_s, hop_s)
-    for channel in channels:
-        clips = {span: cut(recording.samples[channel], rate, *span) for span in spans}
-        clips = {span: clip for span, clip in clips.items() if silent_share(clip, rate) < SILENT_SHARE}
-        probabilities = model.predict(list(clips.values()), rate, **known)
-        merged = merge_windows(list(clips), probabilities.tolist(), model.card.labels, channel)
-        yield from merged
-        where = f" of channel {channel}" if recording.channels > 1 else ""
-        remarks.notes.extend(
-            f"not analysed: {start_s:.2f} to {end_s:.2f} s{where} is silent or mostly so"
-            for start_s, end_s in _gaps(merged, recording.duration_s)
+    clips: dict[tuple[float, float], Array] = {}
+    for span in windows(recording.duration_s, *window):
+        clip = cut(recording.samples[channel], rate, *span)
+        if silent_share(clip, rate) < SILENT_SHARE:
+            clips[span] = clip
+    probabilities = model.predict(
+        list(clips.values()), rate, patient.age_years, patient.sex, patient.position
+    )
+    events = merge_windows(list(clips), probabilities.tolist(), model.card.labels, channel)
+    remarks.notes.extend(
+        f"not analysed: {start_s:.2f} to {end_s:.2f} s{_where(recording, channel)} is silent or mostly so"
+        for start_s, end_s in _gaps(events, recording.duration_s)
+    )
+    return events
+
+
+def _by_boundaries(
+    recording: Recording,
+    channel: int,
+    model: LungModel,
+    patient: Patient,
+    boundaries: Sequence[Boundary],
+    remarks: Remarks,
+) -> list[Event]:
+    """Given events of a channel, each classified by itself."""
+    rate = recording.sample_rate
+    clips: list[tuple[Boundary, Array]] = []
+    for boundary in boundaries:
+        try:
+            clip = cut(recording.samples[channel], rate, boundary.start_s, boundary.end_s, remarks.repairs)
+        except LaennecError as error:
+            raise LaennecError(f"{recording.name}: {error}") from error
+        if silent_share(clip, rate) < SILENT_SHARE:
+            clips.append((boundary, clip))
+        else:
+            what = f"the event {boundary.start_s:g} to {boundary.end_s:g} s{_where(recording, channel)}"
+            remarks.notes.append(f"not analysed: {what} is silent")
+    rows = model.predict(
+        [clip for _, clip in clips], rate, patient.age_years, patient.sex, patient.position
+    ).tolist()
+    return [
+        labelled_event(
+            max(0.0, boundary.start_s),
+            min(boundary.end_s, recording.duration_s),
+            row,
+            model.card.labels,
+            channel,
+            boundary.annotated,
         )
+        for (boundary, _), row in zip(clips, rows, strict=True)
+    ]
+
+
+def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
+    """Name what a model for clips cannot take of given events."""
+    if not boundaries:
+        yield "the given events are none: nothing was analysed"
+    too_long = sum(b.end_s - b.start_s > card.clip_s + SHORTEST_CELL_S for b in boundaries)
+    if too_long:
+        yield (
+            f"{too_long} of {len(boundaries)} given events last longer than the {card.clip_s:g} s that "
+            f"the model hears; it judged their {'middles' if card.padding == CENTRE else 'beginnings'}"
+        )
+
+
+def _where(recording: Recording, channel: int) -> str:
+    return f" of channel {channel}" if recording.channels > 1 else ""
 
 
 def merge_windows(
@@ -135,12 +236,12 @@ def labelled_event(
     annotated: str | None = None,
 ) -> Event:
     best = _likeliest(probabilities)
-    told = dict(zip(labels, map(float, probabilities), strict=True))
-    return Event(start_s, end_s, labels[best], told[labels[best]], told, channel, annotated)
+    by_label = dict(zip(labels, map(float, probabilities), strict=True))
+    return Event(start_s, end_s, labels[best], by_label[labels[best]], by_label, channel, annotated)
 
 
 def _gaps(events: Sequence[Event], duration_s: float) -> Iterator[tuple[float, float]]:
-    """Yield the stretches of a recording that no event covers."""
+    """Yield the parts of a recording that no event covers."""
     reached_s = 0.0
     for event in events:
         if event.start_s - reached_s >= SHORTEST_CELL_S:

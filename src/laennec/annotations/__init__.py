@@ -1,1 +1,80 @@
-"""Label files: one format a file, read and written together."""
+"""Label files: one format a file, read and written together; which one a file has is told by its content.
+
+Whoever reads a label file reads it here: given events of an analysis and every data set. What a file holds is
+the same for all of them; what they make of it differs: an analysis takes events without a label and stops
+at the first part that is no event, a data set leaves such parts out and lists them.
+"""
+
+import os
+from pathlib import Path
+
+from laennec.annotations import audacity, icbhi, sprsound, table
+from laennec.annotations.events import Boundary, LabelFile, Problem, make_boundary, rounded_span
+from laennec.errors import LaennecError
+
+__all__ = ["Boundary", "LabelFile", "Problem", "make_boundary", "read_events", "read_labels", "rounded_span"]
+
+SUFFIXES = (".json", ".csv", ".txt")
+
+
+def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> LabelFile:
+    """Read a label file of any format; what is wrong with it is in its problems.
+
+    - an object in JSON: SPRSound's annotation, times in milliseconds;
+    - a first line with ``start_s``: a table, perhaps with ``label``, ``channel`` and, for several recordings,
+      ``path`` or ``recording``;
+    - lines of four numbers, the last two 0 or 1: ICBHI's cycles (start, end, crackles, wheezes);
+    - else an Audacity label track (start, end, label with tabs between).
+
+    Parameters
+    ----------
+    path : path
+    recording : str, optional
+        Path or name of the recording, to choose among the rows of a table of several.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        return LabelFile(problems=(Problem("", f"cannot be read ({error.strerror})"),))
+    except UnicodeDecodeError:
+        return LabelFile(problems=(Problem("", "not UTF-8 text"),))
+    suffix = path.suffix.lower()
+    if suffix == ".json" or text.lstrip().startswith(("{", "[")):
+        return sprsound.read(text)
+    if table.looks_like(text):
+        return table.read(text, recording)
+    if icbhi.looks_like(text):
+        return icbhi.read(text)
+    labels = audacity.read(text)
+    if labels.events or suffix == ".txt":
+        return labels
+    if suffix == ".csv":  # which says what columns are missing
+        return table.read(text, recording)
+    return LabelFile(problems=(Problem("", f"events are read from {', '.join(SUFFIXES)} files"),))
+
+
+def read_events(path: str | os.PathLike[str], recording: str | None = None) -> list[Boundary]:
+    """Read given events of a recording.
+
+    Parameters
+    ----------
+    path, recording
+        As for :func:`read_labels`.
+
+    Returns
+    -------
+    list of Boundary
+        By start. Labels are kept as ``annotated``; they tell a model nothing. A JSON or text file may hold no
+        event, as SPRSound's of poor quality do.
+
+    Raises
+    ------
+    LaennecError
+        If the file cannot be read, a part of it is no event (the message names it), or it is a table without
+        a row for this recording.
+    """
+    labels = read_labels(path, recording)
+    if labels.problems:
+        raise LaennecError(f"{path}: {labels.problems[0]}")
+    return sorted(labels.events, key=lambda boundary: (boundary.start_s, boundary.end_s))

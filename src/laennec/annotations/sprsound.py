@@ -1,4 +1,8 @@
-"""SPRSound's annotations: what its file names tell.
+"""SPRSound's annotations: JSON, read and written, and what its file names tell.
+
+A file is an object: ``event_annotation``, a list of events with ``start`` and ``end`` in milliseconds (as
+text) and ``type``; ``record_annotation`` (``recording_annotation`` in old documents), the recording's label,
+which some files of 2024 and 2025 lack. Other keys are not looked at.
 
 File names are ``patient_age_sex_location_number``; sex is 0 male, 1 female; locations are p1 left posterior,
 p2 left lateral, p3 right posterior, p4 right lateral, and p5 to p8 since 2024 (undocumented, kept as they
@@ -7,15 +11,76 @@ are). Since 2024 the patient number can be empty; such a recording has no subjec
 Source: Zhang et al., IEEE TBioCAS 16(5), 2022, section II; the repository's README.
 """
 
+import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from laennec.labels import SEXES
+from laennec.annotations.events import LabelFile, Problem, Row, collect, in_vocabulary, rounded_span
+from laennec.labels import SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, spelling
 from laennec.patient import OLDEST_YEARS, POSITION_SPELLINGS, Patient
 
 FILE_NAME = re.compile(
     r"(?P<patient>\d*)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<place>p\d)_(?P<number>\d+)(?!\d)"
 )
+
+
+EVENTS, RECORD, OLD_RECORD = "event_annotation", "record_annotation", "recording_annotation"
+
+
+def read(text: str) -> LabelFile:
+    """Read an annotation; the recording's label is in SPRSound's spelling where it is one of its own."""
+    try:
+        annotation = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return LabelFile(problems=(Problem("", f"not JSON ({error})"),))
+    known = isinstance(annotation, dict) and not {EVENTS, RECORD, OLD_RECORD}.isdisjoint(annotation)
+    if not known or not isinstance(annotation.get(EVENTS, []), list):
+        what = f"expected SPRSound's JSON, an object with a list {EVENTS}"
+        return LabelFile(problems=(Problem("", what),))
+    record = annotation.get(RECORD, annotation.get(OLD_RECORD))
+    if record is not None:
+        record = spelling(str(record), SPRSOUND_RECORDS) or str(record)
+    return collect(_rows(annotation.get(EVENTS, [])), record)
+
+
+def _rows(events: list[Any]) -> Iterator[Row | Problem]:
+    for number, event in enumerate(events, start=1):
+        if not isinstance(event, dict):
+            yield Problem(f"event {number}", "expected an object with start, end and type")
+            continue
+        label = event.get("type")
+        times = (_seconds(event.get("start")), _seconds(event.get("end")))
+        yield Row(f"event {number}", *times, None if label is None else str(label))
+
+
+def _seconds(milliseconds: Any) -> Any:
+    """Return seconds, or the value itself where it is no number, which is then named as it stands."""
+    try:
+        return milliseconds if isinstance(milliseconds, bool) else float(milliseconds) / 1000
+    except (TypeError, ValueError, OverflowError):
+        return milliseconds
+
+
+def write(events: Iterable[tuple[float, float, str]], record: str | None = None) -> dict[str, Any]:
+    """Return an annotation of events (start and end in seconds, label), in JSON's types.
+
+    ``record_annotation`` is left out where there is none; times are whole milliseconds, as text.
+
+    Raises
+    ------
+    LaennecError
+        If an event's label is none of SPRSound's seven.
+    """
+    annotation: dict[str, Any] = {} if record is None else {RECORD: record}
+    annotation[EVENTS] = []
+    for start_s, end_s, label in events:
+        start_s, end_s = rounded_span(start_s, end_s, 3)
+        word = in_vocabulary(label, spelling(label, SPRSOUND_EVENTS), "SPRSound", SPRSOUND_EVENTS)
+        event = {"start": f"{start_s * 1000:.0f}", "end": f"{end_s * 1000:.0f}", "type": word}
+        annotation[EVENTS].append(event)
+    return annotation
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """``laennec analyze``: events of recordings and of folders of them."""
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from laennec.audio.folder import audio_files
-from laennec.errors import LaennecError, UsageError
-from laennec.output.files import FORMATS, refuse_twice
-
-DEFAULT_FORMATS = "json,html"
+from laennec.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -89,6 +85,7 @@ def run(command: Command) -> int:
     UsageError, LaennecError
         Before any work: the arguments contradict each other, or the model or the folder cannot be used.
     """
+    from laennec.output.files import parse_formats, refuse_twice
     from laennec.output.recordings import Job, analyze_many, analyze_one
 
     formats = parse_formats(command.format, command.out)
@@ -103,29 +100,6 @@ def run(command: Command) -> int:
     if several:
         return analyze_many(recordings, job, command.again)
     return analyze_one(*next(iter(recordings.items())), job)
-
-
-def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
-    """Return the formats that a list with commas names, each once.
-
-    Raises
-    ------
-    UsageError
-        If one is unknown, or there is no folder to write into.
-    LaennecError
-        If Matplotlib, which draws pictures, is not installed.
-    """
-    if out is None:
-        if listed is not None:
-            raise UsageError("--format needs --out, the folder to write into")
-        return ()
-    words = [word.strip().lower() for word in (listed or DEFAULT_FORMATS).split(",") if word.strip()]
-    unknown = [word for word in words if word not in FORMATS]
-    if unknown or not words:
-        raise UsageError(f"--format {listed}: expected some of {','.join(FORMATS)}, with commas between")
-    if "png" in words and importlib.util.find_spec("matplotlib") is None:
-        raise LaennecError('drawing needs Matplotlib: pip install "laennec[web]"')
-    return tuple(dict.fromkeys(words))
 
 
 def find_recordings(files: Sequence[Path]) -> dict[Path, str]:

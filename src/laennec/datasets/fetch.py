@@ -17,13 +17,14 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
 from laennec.datasets.table import Archive
 from laennec.errors import LaennecError
+from laennec.progress import progress_bar
 
 Show = Callable[[int, int | None], object]
+BYTES = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 
 CHUNK_BYTES = 1 << 14  # as much as this is lost when a connection breaks
 ATTEMPTS = 3  # connections in a row that may break without a byte having come
@@ -93,7 +94,7 @@ def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
         return path
     part = path.with_name(f"{path.name}.part")
     try:
-        with _bar(progress) as show, requests.Session() as session:
+        with progress_bar("Downloading", BYTES, progress) as show, requests.Session() as session:
             _download(session, archive.url, part, show)
     except requests.HTTPError as error:
         raise LaennecError(f"{archive.url}: the server refused ({error})") from error
@@ -184,18 +185,6 @@ def _size(part: Path) -> int:
 
 def _etag_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.etag")
-
-
-@contextmanager
-def _bar(progress: bool) -> Iterator[Show]:
-    """Yield what moves a bar on stderr: bytes there, bytes in all."""
-    if not progress:
-        yield lambda have, total: None
-        return
-    columns = (TextColumn("Downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda have, total: bars.update(task, completed=have, total=total)
 
 
 def _total(response: Any) -> int | None:

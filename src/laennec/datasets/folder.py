@@ -5,11 +5,12 @@ order: ``path`` and ``label`` are needed; ``start_s``, ``end_s``, ``subject``, `
 ``device``, ``channel``, ``age_years``, ``sex`` and ``split`` may be there or be empty. Paths are relative to
 the CSV. Without times a row is the whole file.
 
-**Folder.** Beside each recording lies an annotation with its stem: an Audacity label track (``rec.txt``) or
-SPRSound's JSON (``rec.json``). Who is who comes from ``subjects.csv`` in `root` (``recording``, ``subject``
-and the optional columns above), if it is there. If not, the subject is the folder that the recording lies
-in; directly in `root`, it is the file name up to its first underscore; and a name without one has no known
-subject.
+**Folder.** Beside each recording lies a label file with its stem, ``rec.txt`` or ``rec.json``, of any format
+that :func:`laennec.annotations.read_labels` tells by its content: an Audacity label track, ICBHI's cycles,
+SPRSound's JSON. Hidden files and folders are passed over. Who is who comes from ``subjects.csv`` in `root`
+(``recording``, ``subject`` and the optional columns above), if it is there. If not, the subject is the folder
+that the recording lies in; directly in `root`, it is the file name up to its first underscore; and a name
+without one has no known subject.
 
 A ``location`` that is one of the model's positions, in any spelling (``Left Posterior``, ``p1``), becomes
 that position; another is kept as it is, and noted. Ages are years, 0 to 130.
@@ -19,26 +20,26 @@ Nothing wrong is passed over: :func:`load` stops at the first wrong line, :func:
 
 from __future__ import annotations
 
-import csv
 import math
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.annotations import read_labels
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets import sprsound
-from laennec.datasets.table import LEVELS, SPLITS, Defect, clips_table, event_id
+from laennec.datasets.table import LEVELS, SPLITS, Defect, clips_table, event_id, label_clips, read_rows
 from laennec.errors import LaennecError
-from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS
-from laennec.patient import OLDEST_YEARS, check_position
+from laennec.labels import POSITIONS, SPRSOUND_EVENTS, spelling
+from laennec.patient import UNKNOWN_WORDS, Patient, check_age, check_position, is_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "folder"
-TITLE = "Your own recordings: a CSV, or a folder with Audacity label tracks or SPRSound JSON"
+TITLE = "Your own recordings: a CSV, or a folder with label files (Audacity, ICBHI text, SPRSound JSON)"
 CITATION = ""
 LICENCE = "yours"
 HOMEPAGE = ""
@@ -48,8 +49,10 @@ LABELS: dict[str, tuple[str, ...]] = {}
 CSV_NAME, SUBJECTS_NAME = "clips.csv", "subjects.csv"
 DESCRIBING = ("subject", "location", "device", "channel", "age_years", "sex", "split")
 CSV_COLUMNS = ("path", "label", "start_s", "end_s", "recording", *DESCRIBING)
-SEX_SPELLINGS = {"m": "male", "f": "female", **{sex: sex for sex in SEXES}}
-HARMLESS = ("no annotation", "unknown column", "unknown position")  # said, but no reason to refuse the rest
+LABEL_SUFFIXES = (".txt", ".json")
+NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
+# Listed, but no reason to refuse the rest.
+HARMLESS = ("no annotation", "no label", "outside file", "unknown column", "unknown position")
 
 
 def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
@@ -85,9 +88,10 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
         )
         raise LaennecError(f"{wrong[0].path}: {wrong[0].detail}{more}")
     if not rows:
+        first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
         raise LaennecError(
-            f"{root}: no {level} annotation was found; expected clips.csv, or a .txt label track or .json "
-            "beside each recording"
+            f"{root}: no {level} annotation was found; expected clips.csv, or a label file (.txt or .json) "
+            f"beside each recording{first}"
         )
     return clips_table(rows, defects)
 
@@ -116,10 +120,10 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
 
 
 def _from_csv(path: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    for line, cells in read_table(path, ("path", "label"), CSV_COLUMNS, defects):
+    for line, cells in read_rows(path, ("path", "label"), CSV_COLUMNS, defects):
         try:
             row = _csv_row(path.parent, cells)
-        except ValueError as error:
+        except (ValueError, LaennecError) as error:
             defects.append(Defect("malformed annotation", str(path), f"line {line}: {error}"))
             continue
         defects.extend(_unknown_position(row, path, line))
@@ -134,7 +138,11 @@ def _csv_row(folder: Path, cells: dict[str, str]) -> dict[str, Any]:
     for name in ("path", "label"):
         if name not in cells:
             raise ValueError(f"{name} is empty")
-    row = {"path": str(folder / cells["path"]), "label": _label(cells["label"]), "dataset": NAME}
+    row = {
+        "path": str(_existing(folder / cells["path"])),
+        "label": spelling(cells["label"], SPRSOUND_EVENTS) or cells["label"],
+        "dataset": NAME,
+    }
     row["recording"] = cells.get("recording", Path(cells["path"]).with_suffix("").as_posix())
     row.update(_described(cells))
     if ("start_s" in cells) != ("end_s" in cells):
@@ -145,81 +153,83 @@ def _csv_row(folder: Path, cells: dict[str, str]) -> dict[str, Any]:
     return {**row, **_times(row["recording"], start_s, end_s)}
 
 
+def _existing(path: Path) -> Path:
+    """Return the file, whose name may hold its letters composed or decomposed."""
+    forms = (path, *(Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD")))
+    return next((form for form in forms if form.is_file()), path)
+
+
 def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
     subjects = _subjects(root / SUBJECTS_NAME, defects)
-    recordings = sorted(path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    recordings, labels = _files(root)
     if not recordings:
         raise LaennecError(
             f"{root}: no recording here; expected {', '.join(AUDIO_SUFFIXES)} files, or a clips.csv"
         )
-    used = set()
+    used, annotated = set(), set()
     for path in recordings:
         name = path.relative_to(root).with_suffix("").as_posix()
-        told = subjects.get(name, subjects.get(path.stem))
-        used.update({name, path.stem} & set(subjects))
-        described = {"subject": _subject_by_place(path, root)} if told is None else told
+        keys = {_composed(name), _composed(path.stem)} & set(subjects)
+        used.update(keys)
+        described = subjects[max(keys, key=len)] if keys else {"subject": _subject_by_place(path, root)}
+        key = _composed(str(path.with_suffix("")))
+        if key in annotated:
+            detail = f"{labels[key][0].name} annotates another recording of that name too; rename one"
+            defects.append(Defect("conflicting annotation", str(path), detail))
+            continue
+        if key in labels:
+            annotated.add(key)
         common = {"path": str(path), "recording": name, "dataset": NAME, **described}
-        for clip in _beside(path, name, level, defects):
+        for clip in _annotated(path, labels.get(key, []), name, level, defects):
             yield {**common, **clip}
     for name in sorted(set(subjects) - used):
         detail = f"there is no recording {name}"
         defects.append(Defect("missing", str(root / SUBJECTS_NAME), detail))
 
 
+def _files(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+    """Return the recordings below a folder, and the label files by their path without suffix."""
+    recordings: list[Path] = []
+    labels: dict[str, list[Path]] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
+            if path.suffix.lower() in AUDIO_SUFFIXES:
+                recordings.append(path)
+            elif path.suffix.lower() in LABEL_SUFFIXES:
+                labels.setdefault(_composed(str(path.with_suffix(""))), []).append(path)
+    return sorted(recordings), labels
+
+
+def _composed(name: str) -> str:
+    """Return a name with composed letters, since a Mac decomposes those of the files it copies."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _subject_by_place(path: Path, root: Path) -> str | None:
     if path.parent != root:
-        return path.parent.relative_to(root).as_posix()
+        return _composed(path.parent.relative_to(root).as_posix())
     before, underscore, _ = path.stem.partition("_")
-    return before or None if underscore else None
+    return _composed(before) or None if underscore else None
 
 
-def _beside(path: Path, recording: str, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    """Yield the clips of the annotation beside a recording."""
-    track, annotation = path.with_suffix(".txt"), path.with_suffix(".json")
-    if track.is_file() and annotation.is_file():
-        detail = f"both {track.name} and {annotation.name} annotate it; keep one"
-        defects.append(Defect("conflicting annotation", str(path), detail))
-    elif track.is_file():
-        if level == "event":
-            yield from _audacity(track, recording, defects)
-    elif annotation.is_file():
-        content = sprsound.parse(annotation, defects)
-        if content is not None and level == "event":
-            for clip in sprsound.events(annotation, content, defects):
-                yield {**clip, **_times(recording, clip["start_s"], clip["end_s"])}
-        elif content is not None:
-            for clip in sprsound.record(annotation, content, defects):
-                yield {**clip, "clip_id": recording, "end_s": None}
-    else:
-        defects.append(
-            Defect("no annotation", str(path), f"neither {track.name} nor {annotation.name} beside it")
-        )
-
-
-def _audacity(path: Path, recording: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    """Yield the labels of an Audacity label track: ``start<tab>end<tab>label``, in seconds.
-
-    A line that begins with a backslash holds the frequencies of a spectral selection and belongs to the
-    label before it; it is skipped. Some locales export a decimal comma.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        defects.append(Defect("malformed annotation", str(path), "not UTF-8 text"))
+def _annotated(
+    path: Path, files: list[Path], recording: str, level: str, defects: list[Defect]
+) -> Iterator[dict[str, Any]]:
+    """Yield the clips of a recording's label file."""
+    if not files:
+        wanted = " nor ".join(path.with_suffix(suffix).name for suffix in LABEL_SUFFIXES)
+        defects.append(Defect("no annotation", str(path), f"neither {wanted} beside it"))
         return
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("\\"):
-            continue
-        cells = line.split("\t")
-        try:
-            if len(cells) < 3 or not cells[2].strip():
-                raise ValueError(f"expected start, end and label with tabs between, found {line!r}")
-            told = {"start": cells[0].replace(",", "."), "end": cells[1].replace(",", ".")}
-            times = _times(recording, _number(told, "start"), _number(told, "end"))
-        except ValueError as error:
-            defects.append(Defect("malformed annotation", str(path), f"line {number}: {error}"))
-            continue
-        yield {**times, "label": _label(cells[2])}
+    if files[1:]:
+        detail = f"both {files[1].name} and {files[0].name} annotate it; keep one"
+        defects.append(Defect("conflicting annotation", str(path), detail))
+        return
+    labels = read_labels(files[0], str(path))
+    if level == "event":
+        yield from label_clips(labels, files[0], recording, defects)
+    elif labels.record is not None:
+        yield {"clip_id": recording, "start_s": 0.0, "end_s": None, "label": labels.record}
 
 
 def _subjects(path: Path, defects: list[Defect]) -> dict[str, dict[str, Any]]:
@@ -227,85 +237,50 @@ def _subjects(path: Path, defects: list[Defect]) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     subjects = {}
-    for line, cells in read_table(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
+    for line, cells in read_rows(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
         try:
             if "recording" not in cells:
                 raise ValueError("recording is empty")
             name = Path(cells["recording"])
             name = name.with_suffix("") if name.suffix.lower() in AUDIO_SUFFIXES else name
-            if name.as_posix() in subjects:
+            key = _composed(name.as_posix())
+            if key in subjects:
                 raise ValueError(f"{cells['recording']} was already described")
-            subjects[name.as_posix()] = _described(cells)
-            defects.extend(_unknown_position(subjects[name.as_posix()], path, line))
-        except ValueError as error:
+            subjects[key] = _described(cells)
+            defects.extend(_unknown_position(subjects[key], path, line))
+        except (ValueError, LaennecError) as error:
             defects.append(Defect("malformed annotation", str(path), f"line {line}: {error}"))
     return subjects
 
 
-def read_table(
-    path: Path, needed: tuple[str, ...], known: tuple[str, ...], defects: list[Defect]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line numbers and the cells that are not empty of a CSV with comma, semicolon or tab between."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
-            columns = [(name or "").strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            for name in needed:
-                if name not in columns:
-                    raise LaennecError(
-                        f"{path}: line 1: no column {name}; it has {', '.join(columns) or 'none'}"
-                    )
-            for name in sorted(set(columns) - set(known)):
-                detail = f"line 1: {name!r} is not read; known are {', '.join(known)}"
-                defects.append(Defect("unknown column", str(path), detail))
-            for row in reader:
-                cells = {
-                    name: value.strip()
-                    for name, value in row.items()
-                    if isinstance(value, str) and value.strip()
-                }
-                if None in row:
-                    detail = f"line {reader.line_num}: {len(columns)} columns but more cells"
-                    defects.append(Defect("malformed annotation", str(path), detail))
-                elif cells:
-                    yield reader.line_num, cells
-    except UnicodeDecodeError as error:
-        raise LaennecError(f"{path}: not UTF-8 text; save the table as CSV UTF-8") from error
-
-
 def _described(cells: dict[str, str]) -> dict[str, Any]:
     """Return the optional columns, checked; ValueError says what is wrong."""
-    described: dict[str, Any] = {name: cells[name] for name in ("subject", "device") if name in cells}
-    if "age_years" in cells:
-        described["age_years"] = _number(cells, "age_years")
-        if described["age_years"] > OLDEST_YEARS:
-            raise ValueError(f"age_years is {cells['age_years']}; expected 0 to {OLDEST_YEARS:g}, or nothing")
-    if "location" in cells:
+    described: dict[str, Any] = {
+        name: _composed(cells[name])
+        for name in ("subject", "device")
+        if name in cells and cells[name].lower() not in NOT_GIVEN
+    }
+    patient = Patient(check_age(cells.get("age_years")), cells.get("sex"))
+    described |= {"age_years": patient.age_years, "sex": patient.sex}
+    if not is_unknown(cells.get("location")):
         described["location"] = _location(cells["location"])
     if "channel" in cells:
         if not cells["channel"].isdecimal():
             raise ValueError(f"channel is {cells['channel']!r}; expected 0, 1, …")
         described["channel"] = int(cells["channel"])
-    if "sex" in cells:
-        if cells["sex"].lower() not in SEX_SPELLINGS:
-            raise ValueError(f"sex is {cells['sex']!r}; expected male, female or nothing")
-        described["sex"] = SEX_SPELLINGS[cells["sex"].lower()]
-    if "split" in cells:
+    if not is_unknown(cells.get("split")):
         if cells["split"] not in SPLITS:
             raise ValueError(f"split is {cells['split']!r}; expected {', '.join(SPLITS)} or nothing")
         described["split"] = cells["split"]
     return described
 
 
-def _location(told: str) -> str:
-    """Return the model's name of a place on the chest where it has one, else the place as it is told."""
+def _location(place: str) -> str:
+    """Return the model's name of a place on the chest where it has one, else the place as it is named."""
     try:
-        return check_position(told) or told
+        return check_position(place) or place
     except LaennecError:
-        return told
+        return place
 
 
 def _unknown_position(described: dict[str, Any], path: Path, line: int) -> Iterator[Defect]:
@@ -329,8 +304,3 @@ def _times(recording: str, start_s: float, end_s: float) -> dict[str, Any]:
     if start_s >= end_s:
         raise ValueError(f"the clip from {start_s:g} to {end_s:g} s has no duration")
     return {"clip_id": event_id(recording, start_s, end_s), "start_s": start_s, "end_s": end_s}
-
-
-def _label(label: str) -> str:
-    """Return SPRSound's spelling where the label is one of its events, else the label itself."""
-    return sprsound.canonical(label, SPRSOUND_EVENTS) or label.strip()

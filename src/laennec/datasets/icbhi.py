@@ -13,7 +13,6 @@ Source: Rocha et al., Physiological Measurement 40(3), 2019; the challenge's pag
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections import Counter
@@ -22,11 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.annotations import read_labels
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, event_id
+from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, label_clips
 from laennec.errors import LaennecError
-from laennec.labels import ICBHI_CYCLES
+from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
+from laennec.patient import Patient, check_age
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,6 @@ LOCATIONS = {
 FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )
-SEX = {"M": "male", "F": "female"}
 # What else lies in the folder as distributed.
 OTHER_FILES = {"filename_differences", "filename_format"}
 
@@ -120,7 +120,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     defects: list[Defect] = []
     audio = _audio(root)
     tables = _read_tables(root, defects)
-    _mend_renamed(tables.split, set(audio), root, defects)
+    _match_renamed(tables.split, set(audio), root, defects)
     rows = []
     for stem, path in sorted(audio.items()):
         recording = _describe(stem, path, tables, defects)
@@ -130,11 +130,12 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
         if not annotation.is_file():
             defects.append(Defect("no annotation", str(path), f"no {annotation.name} beside it"))
             continue
-        cycles = list(_cycles(annotation, defects))
+        cycles = list(label_clips(read_labels(annotation), annotation, stem, defects, to_icbhi))
         if level == "event":
             rows += [{**recording, **cycle} for cycle in cycles]
         elif cycles:
-            rows.append({**recording, "clip_id": stem, "start_s": 0.0, "label": joined(cycles)})
+            label = combined_cycle(cycle["label"] for cycle in cycles)
+            rows.append({**recording, "clip_id": stem, "start_s": 0.0, "label": label})
     defects += _absent(tables.split, audio, root)
     return rows, defects
 
@@ -145,13 +146,6 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     found = checks.check_clips(clips_table(rows), progress=progress)
     # The official list tells of patients in both halves even where half of the recordings is not here.
     return defects + [defect for defect in found if defect.kind != "patient in two splits"]
-
-
-def joined(cycles: list[dict[str, Any]]) -> str:
-    """The label of several cycles together: what any of them holds."""
-    labels = {cycle["label"] for cycle in cycles}
-    crackles, wheezes = bool(labels & {"crackle", "both"}), bool(labels & {"wheeze", "both"})
-    return ICBHI_CYCLES[crackles + 2 * wheezes]
 
 
 def _audio(root: Path) -> dict[str, Path]:
@@ -188,29 +182,6 @@ def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> 
         "dataset": NAME,
         **tables.demographics.get(patient, {}),
     }
-
-
-def _cycles(path: Path, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    """Yield the cycles of an annotation file and note lines that hold none."""
-    for number, line in enumerate(_lines(path, defects), start=1):
-        if not line.strip():
-            continue
-        cells = line.split()
-        try:
-            start_s, end_s = float(cells[0]), float(cells[1])
-            crackles, wheezes = (("0", "1").index(cell) for cell in cells[2:4])
-            if len(cells) != 4 or not 0 <= start_s < end_s < math.inf:
-                raise ValueError
-        except (ValueError, IndexError):
-            detail = f"line {number}: expected start, end, crackles and wheezes, found {line!r}"
-            defects.append(Defect("malformed annotation", str(path), detail))
-            continue
-        yield {
-            "clip_id": event_id(path.stem, start_s, end_s),
-            "start_s": start_s,
-            "end_s": end_s,
-            "label": ICBHI_CYCLES[crackles + 2 * wheezes],
-        }
 
 
 def _lines(path: Path, defects: list[Defect]) -> list[str]:
@@ -269,21 +240,17 @@ def _read_tables(root: Path, defects: list[Defect]) -> _Tables:
         detail = f"{len(both)} patients are in both halves of the official split: {', '.join(both)}"
         defects.append(Defect("patient in two splits", SPLIT_FILE, detail))
     for patient, age, sex, *_ in _rows(root, DEMOGRAPHICS_FILE, 6, defects):
-        tables.demographics[patient] = {"age_years": _known(age), "sex": SEX.get(sex)}
+        try:
+            person = Patient(check_age(age), sex)
+        except LaennecError as error:
+            defects.append(Defect("malformed annotation", DEMOGRAPHICS_FILE, f"patient {patient}: {error}"))
+            continue
+        tables.demographics[patient] = {"age_years": person.age_years, "sex": person.sex}
     tables.diagnosis = dict(_rows(root, DIAGNOSIS_FILE, 2, defects))
     return tables
 
 
-def _known(text: str) -> float | None:
-    """A number, or None for ``NA`` and what else is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
-def _mend_renamed(split: dict[str, str], stems: set[str], root: Path, defects: list[Defect]) -> None:
+def _match_renamed(split: dict[str, str], stems: set[str], root: Path, defects: list[Defect]) -> None:
     """Give a listed recording's half to a file that differs from it in the device alone."""
     listed = {name.rpartition("_")[0]: name for name in split if name not in stems}
     for stem in sorted(stems - set(split)):

@@ -30,10 +30,9 @@ from typing import TYPE_CHECKING, Any
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.airflow import cycles_from_airflow
-from laennec.datasets.folder import read_table
-from laennec.datasets.table import LEVELS, Defect, clips_table, event_id
+from laennec.datasets.table import LEVELS, Defect, clips_table, event_id, read_rows
 from laennec.errors import LaennecError
-from laennec.labels import SEXES
+from laennec.patient import Patient, check_age
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,14 +101,14 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     defects: list[Defect] = []
     cohort = _read_cohort(root, defects)
     rows: list[dict[str, Any]] = []
-    for name, told in cohort.recordings.items():
+    for name in cohort.recordings:
         channels = _channels(root, name, defects)
         cycles = cohort.cycles.get(name) or _from_airflow(root, name, defects)
         if channels and not cycles:
             detail = f"{name} has no cycles in {CYCLES_NAME} and no {name}.airflow.wav"
             defects.append(Defect("no annotation", str(root / FOLDER), detail))
-        found = list(_rows(name, told, channels, cycles, cohort, root, defects))
-        rows += found if level == "event" else _records(found)
+        clips = list(_rows(name, channels, cycles, cohort, root, defects))
+        rows += clips if level == "event" else _records(clips)
         for label_of, channel in cohort.labels:
             if label_of == name and channel is not None and channels and channel not in channels:
                 detail = f"{name} has no channel {channel}, from 0; it has {len(channels)}"
@@ -126,7 +125,7 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
 def _read_cohort(root: Path, defects: list[Defect]) -> _Cohort:
     cohort = _Cohort()
     known = ("recording", "subject", "label", *DESCRIBING)
-    for line, cells in read_table(root / RECORDINGS_NAME, ("recording", "subject"), known, defects):
+    for line, cells in read_rows(root / RECORDINGS_NAME, ("recording", "subject"), known, defects):
         if not {"recording", "subject"} <= set(cells):
             _malformed(defects, root / RECORDINGS_NAME, line, "recording or subject is empty")
         elif cells["recording"] in cohort.recordings:
@@ -168,7 +167,7 @@ def _optional(
     path: Path, needed: tuple[str, ...], more: tuple[str, ...], defects: list[Defect]
 ) -> Iterator[tuple[int, dict[str, str]]]:
     if path.is_file():
-        yield from read_table(path, needed, (*needed, *more), defects)
+        yield from read_rows(path, needed, (*needed, *more), defects)
 
 
 def _channel(cells: dict[str, str]) -> int | None:
@@ -252,7 +251,6 @@ def _from_airflow(root: Path, name: str, defects: list[Defect]) -> list[dict[str
 
 def _rows(
     name: str,
-    told: dict[str, str],
     channels: dict[int, tuple[str, int]],
     cycles: list[dict[str, Any]],
     cohort: _Cohort,
@@ -260,60 +258,63 @@ def _rows(
     defects: list[Defect],
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each cycle on each channel; one on a channel of its own replaces that of all."""
-    described: dict[str, Any] = {key: told[key] for key in DESCRIBING if key in told}
     try:
-        if "age_years" in described:
-            described["age_years"] = float(described["age_years"])
-        if described.get("sex", SEXES[0]) not in SEXES:
-            raise ValueError(f"sex is {described['sex']!r}; expected {' or '.join(SEXES)}")
-    except ValueError as error:
+        described = _described(name, cohort.recordings[name])
+    except LaennecError as error:
         defects.append(Defect("malformed annotation", str(root / RECORDINGS_NAME), f"{name}: {error}"))
         return
     own = {(cycle["channel"], cycle["start_s"]) for cycle in cycles if cycle["channel"] is not None}
     for cycle in cycles:
-        wanted = list(channels) if cycle["channel"] is None else [cycle["channel"]]
-        for channel in wanted:
+        for channel in channels if cycle["channel"] is None else [cycle["channel"]]:
             if cycle["channel"] is None and (channel, cycle["start_s"]) in own:
                 continue
+            label = _label(name, channel, cycle, cohort)
             if channel not in channels:
                 detail = f"{name} has no channel {channel}, from 0; it has {len(channels)}"
                 defects.append(Defect("malformed annotation", str(root / CYCLES_NAME), detail))
-                continue
-            label = (
-                cycle["label"]
-                or cohort.labels.get((name, channel))
-                or cohort.labels.get((name, None))
-                or told.get("label")
-            )
-            if label is None:
+            elif label is None:
                 places = f"{CYCLES_NAME}, {LABELS_NAME} or {RECORDINGS_NAME}"
                 detail = f"{name}, channel {channel}: no label in {places}"
                 defects.append(Defect("no annotation", str(root), detail))
                 return
-            path, in_file = channels[channel]
-            yield {
-                **described,
-                "clip_id": f"{event_id(name, cycle['start_s'], cycle['end_s'])}-ch{channel}",
-                "path": path,
-                "start_s": cycle["start_s"],
-                "end_s": cycle["end_s"],
-                "inspiration_end_s": cycle["inspiration_end_s"],
-                "label": label,
-                "subject": told["subject"],
-                "recording": name,
-                "channel": in_file,
-                "location": cohort.locations.get(channel, f"channel {channel}"),
-                "dataset": NAME,
-            }
+            else:
+                path, channel_in_file = channels[channel]
+                yield {
+                    **described,
+                    **{key: cycle[key] for key in ("start_s", "end_s", "inspiration_end_s")},
+                    "clip_id": f"{event_id(name, cycle['start_s'], cycle['end_s'])}-ch{channel}",
+                    "path": path,
+                    "label": label,
+                    "channel": channel_in_file,
+                    "location": cohort.locations.get(channel, f"channel {channel}"),
+                }
+
+
+def _described(name: str, cells: dict[str, str]) -> dict[str, Any]:
+    """Return what ``recordings.csv`` says of a recording, checked."""
+    patient = Patient(check_age(cells.get("age_years")), cells.get("sex"))
+    return {
+        **{key: cells[key] for key in ("subject", "device", "diagnosis", "split") if key in cells},
+        "age_years": patient.age_years,
+        "sex": patient.sex,
+        "recording": name,
+        "dataset": NAME,
+    }
+
+
+def _label(name: str, channel: int, cycle: dict[str, Any], cohort: _Cohort) -> str | None:
+    """Return a cycle's label: its own, its channel's, or its recording's."""
+    channel_label = cohort.labels.get((name, channel)) or cohort.labels.get((name, None))
+    return cycle["label"] or channel_label or cohort.recordings[name].get("label")
 
 
 def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each channel of a recording, of its cycles."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    records: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         key = row["recording"], row["clip_id"].rpartition("-")[2]
         clip_id = f"{row['recording']}-{row['clip_id'].rpartition('-')[2]}"
         whole = {**row, "clip_id": clip_id, "start_s": 0.0, "end_s": None, "inspiration_end_s": None}
-        if key not in found or found[key]["label"].lower() == "normal":
-            found[key] = whole
-    return list(found.values())
+        if key not in records or records[key]["label"].lower() == "normal":
+            records[key] = whole
+    return list(records.values())

@@ -6,10 +6,6 @@ agree on two things, and only those are relied on: an annotation lies below a fo
 ``json`` and whose folders say ``train``, ``test`` or ``valid``, ``inter`` or ``intra``; and the audio has the
 annotation's stem.
 
-File names are ``patient_age_sex_location_number``; sex is 0 male, 1 female; locations are p1 left posterior,
-p2 left lateral, p3 right posterior, p4 right lateral, and p5 to p8 since 2024 (undocumented, kept as they
-are). Since 2024 the patient number can be empty; such a recording has no subject.
-
 Source: Zhang et al., IEEE TBioCAS 16(5), 2022, section II; the repository's README.
 """
 
@@ -24,11 +20,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.annotations import LabelFile, read_labels
+from laennec.annotations.sprsound import parse_name
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, event_id
+from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, label_clips
 from laennec.errors import LaennecError
-from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, spelling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +53,6 @@ FOLDER_SPLITS = {
     "test": "test",
     "valid": "test",
 }
-FILE_NAME = re.compile(
-    r"(?P<patient>\d*)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<place>p\d)_(?P<number>\d+)"
-)
 
 
 def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
@@ -97,7 +92,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     if level not in LEVELS:
         raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
     defects: list[Defect] = []
-    clips_of = events if level == "event" else record
+    clips_of = _events if level == "event" else _record
     rows = [
         {**recording, **clip}
         for recording, path, annotation in _recordings(root, defects)
@@ -122,7 +117,7 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     rows = [
         {**recording, **clip}
         for recording, path, annotation in recordings
-        for clip in (*record(path, annotation, defects), *events(path, annotation, defects))
+        for clip in (*_record(path, annotation, defects), *_events(path, annotation, defects))
     ]
     annotations, audio = _find(root)
     defects.extend(
@@ -133,7 +128,7 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     return defects + checks.check_clips(clips_table(rows), paths, progress)
 
 
-def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any], Path, dict[str, Any]]]:
+def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any], Path, LabelFile]]:
     """Return each recording's columns, annotation file and annotation; one annotation for each recording."""
     if not root.is_dir():
         raise LaennecError(
@@ -146,10 +141,12 @@ def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any],
             "train_json or BioCAS2022/train2022_json"
         )
     recordings = []
-    seen: dict[str, tuple[Path, Any]] = {}
+    seen: dict[str, tuple[Path, LabelFile]] = {}
     for path in annotations:
-        annotation = parse(path, defects)
-        if annotation is None:
+        annotation = read_labels(path)
+        whole = [problem for problem in annotation.problems if not problem.where]
+        if whole:
+            defects.append(Defect("malformed annotation", str(path), str(whole[0])))
             continue
         if path.stem in seen:
             defects.extend(_conflict(path, annotation, *seen[path.stem], root))
@@ -216,23 +213,8 @@ def _nearest(candidates: list[Path], annotation: Path) -> Path:
     return max(candidates, key=closeness)
 
 
-def parse(path: Path, defects: list[Defect]) -> dict[str, Any] | None:
-    """Return an annotation file's object, or note why it is none."""
-    try:
-        annotation = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        defects.append(Defect("malformed annotation", str(path), f"not readable as JSON ({error})"))
-        return None
-    if not isinstance(annotation, dict) or not isinstance(annotation.get("event_annotation", []), list):
-        defects.append(
-            Defect("malformed annotation", str(path), "expected an object with a list event_annotation")
-        )
-        return None
-    return annotation
-
-
 def _conflict(
-    path: Path, annotation: Any, first: Path, first_annotation: Any, root: Path
+    path: Path, annotation: LabelFile, first: Path, first_annotation: LabelFile, root: Path
 ) -> Iterator[Defect]:
     """Yield a defect if a second annotation of a recording differs from the one that is used."""
     other = split_of(path.relative_to(root)), split_of(first.relative_to(root))
@@ -249,74 +231,31 @@ def _conflict(
 def _from_name(path: Path, defects: list[Defect]) -> dict[str, Any]:
     """Return what a file name tells of a recording; what it does not tell is missing."""
     recording: dict[str, Any] = {"recording": path.stem, "dataset": NAME, "device": DEVICE, "channel": 0}
-    match = FILE_NAME.fullmatch(path.stem)
-    if match is None:
-        defects.append(
-            Defect("malformed name", str(path), "not patient_age_sex_location_number; metadata unknown")
-        )
+    name = parse_name(path.stem)
+    if name is None or name.rest:
+        detail = "not patient_age_sex_location_number; metadata unknown"
+        defects.append(Defect("malformed name", str(path), detail))
         return recording
-    place = int(match["place"][1:])
     return {
         **recording,
-        "subject": match["patient"] or None,
-        "age_years": float(match["age"]),
-        "sex": SEXES[int(match["sex"])],
-        "location": POSITIONS[place - 1] if 1 <= place <= len(POSITIONS) else match["place"],
+        "subject": name.subject,
+        "age_years": name.patient.age_years,
+        "sex": name.patient.sex,
+        "location": name.patient.position or name.place,
     }
 
 
-def events(path: Path, annotation: dict[str, Any], defects: list[Defect]) -> Iterator[dict[str, Any]]:
+def _events(path: Path, labels: LabelFile, defects: list[Defect]) -> Iterator[dict[str, Any]]:
     """Yield the events with a known label and sensible times, and note the others."""
-    for number, event in enumerate(annotation.get("event_annotation", []), start=1):
-        try:
-            start_ms, end_ms, label = float(event["start"]), float(event["end"]), str(event["type"])
-        except (KeyError, TypeError, ValueError):
-            detail = f"event {number} needs start and end in milliseconds and a type, has {event!r}"
-            defects.append(Defect("malformed annotation", str(path), detail))
-            continue
-        known = canonical(label, SPRSOUND_EVENTS)
-        if known is None:
-            defects.append(Defect("unknown label", str(path), f"event {number} is {label!r}"))
-        elif not 0 <= start_ms < end_ms < float("inf"):
-            detail = f"event {number} runs from {start_ms:g} to {end_ms:g} ms"
-            defects.append(Defect("malformed annotation", str(path), detail))
-        else:
-            start_s, end_s = start_ms / 1000, end_ms / 1000
-            yield {
-                "clip_id": event_id(path.stem, start_s, end_s),
-                "start_s": start_s,
-                "end_s": end_s,
-                "label": known,
-            }
+    yield from label_clips(labels, path, path.stem, defects, lambda label: spelling(label, SPRSOUND_EVENTS))
 
 
-def record(path: Path, annotation: dict[str, Any], defects: list[Defect]) -> Iterator[dict[str, Any]]:
+def _record(path: Path, labels: LabelFile, defects: list[Defect]) -> Iterator[dict[str, Any]]:
     """Yield the recording's own label; some files of 2024 and 2025 have none, which is no defect."""
-    label = annotation.get("record_annotation", annotation.get("recording_annotation"))
-    if label is None:
-        return
-    known = canonical(str(label), SPRSOUND_RECORDS)
-    if known is None:
-        defects.append(Defect("unknown label", str(path), f"the recording is {label!r}"))
-        return
-    yield {"clip_id": path.stem, "start_s": 0.0, "label": known}
-
-
-def canonical(label: str, vocabulary: tuple[str, ...]) -> str | None:
-    """Return the vocabulary's spelling of `label`, or None.
-
-    Case, spaces and the joining sign do not matter: the annotation files say ``Wheeze+Crackle`` and
-    ``CAS & DAS``, the challenge's documents ``Wheeze & Crackle``.
-    """
-    return _spellings(vocabulary).get(_bare(label))
-
-
-def _bare(label: str) -> str:
-    return label.lower().replace(" ", "").replace("&", "+")
-
-
-def _spellings(vocabulary: tuple[str, ...]) -> dict[str, str]:
-    return {_bare(label): label for label in vocabulary}
+    if labels.record in SPRSOUND_RECORDS:
+        yield {"clip_id": path.stem, "start_s": 0.0, "label": labels.record}
+    elif labels.record is not None:
+        defects.append(Defect("unknown label", str(path), f"the recording is {labels.record!r}"))
 
 
 def digests(root: Path, progress: bool = False) -> dict[str, tuple[str, str]]:
@@ -330,7 +269,7 @@ def digests(root: Path, progress: bool = False) -> dict[str, tuple[str, str]]:
     facts, _ = checks.read_audio([recording["path"] for recording, _, _ in recordings], progress)
     found = {}
     for recording, path, annotation in recordings:
-        clips = [*record(path, annotation, defects), *events(path, annotation, defects)]
+        clips = [*_record(path, annotation, defects), *_events(path, annotation, defects)]
         said = sorted((clip["clip_id"], clip["label"]) for clip in clips)
         audio = facts[recording["path"]].digest if recording["path"] in facts else ""
         found[path.stem] = audio[:12], hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]

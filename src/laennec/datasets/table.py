@@ -30,9 +30,13 @@ diagnosis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from laennec.annotations import LabelFile, table
+from laennec.errors import LaennecError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +72,7 @@ class Defect:
     ----------
     kind : str
         ``unreadable``, ``missing`` (an annotation without audio), ``no annotation`` (audio without one),
-        ``malformed annotation``, ``malformed name``, ``unknown label``, ``unknown position``,
+        ``malformed annotation``, ``malformed name``, ``unknown label``, ``no label``, ``unknown position``,
         ``outside file``, ``overlap``, ``conflicting annotation``, ``duplicate audio``, ``renamed``,
         ``odd form`` or ``patient in two splits``.
     path : str
@@ -135,3 +139,72 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
 def event_id(recording: str, start_s: float, end_s: float) -> str:
     """Return the ``clip_id`` of an event: its recording and its times in whole milliseconds."""
     return f"{recording}-{round(start_s * 1000)}-{round(end_s * 1000)}"
+
+
+def label_clips(
+    labels: LabelFile,
+    path: str | Path,
+    recording: str,
+    defects: list[Defect],
+    known: Callable[[str], str | None] = str,
+) -> Iterator[dict[str, Any]]:
+    """Yield the clips of a label file, and note what is none.
+
+    An event that begins before its recording is cut to what is inside it, as an analysis does; one without a
+    label is left out.
+
+    Parameters
+    ----------
+    labels
+        As :func:`laennec.annotations.read_labels` returns it.
+    path
+        The label file, for defects.
+    recording
+        The recording's name, for ``clip_id``.
+    defects
+        Gets a defect for each part that is left out or cut.
+    known
+        The data set's word for a label; None for a label that is not the data set's.
+    """
+    defects.extend(Defect("malformed annotation", str(path), str(problem)) for problem in labels.problems)
+    for event in labels.events:
+        label = None if event.annotated is None else known(event.annotated)
+        start_s = max(0.0, event.start_s)
+        if event.annotated is None:
+            defects.append(Defect("no label", str(path), f"{event.where}: no label; left out"))
+        elif label is None:
+            defects.append(Defect("unknown label", str(path), f"{event.where} is {event.annotated!r}"))
+        elif event.end_s <= 0:
+            detail = f"{event.where}: ends at {event.end_s:g} s, before its recording begins; left out"
+            defects.append(Defect("outside file", str(path), detail))
+        else:
+            if event.start_s < 0:
+                detail = f"{event.where}: begins at {event.start_s:g} s; cut to 0 s"
+                defects.append(Defect("outside file", str(path), detail))
+            clip_id = event_id(recording, start_s, event.end_s)
+            yield {"clip_id": clip_id, "start_s": start_s, "end_s": event.end_s, "label": label}
+
+
+def read_rows(
+    path: Path, needed: Sequence[str], known: Sequence[str], defects: list[Defect]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line numbers and the cells that are not empty of a CSV with comma, semicolon or tab between.
+
+    Raises
+    ------
+    LaennecError
+        If it cannot be read, or lacks a column that is needed.
+    """
+    try:
+        found = table.parse(path.read_text(encoding="utf-8-sig"), needed)
+    except UnicodeDecodeError as error:
+        raise LaennecError(f"{path}: not UTF-8 text; save the table as CSV UTF-8") from error
+    except OSError as error:
+        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise LaennecError(f"{path}: line 1: {error}") from error
+    for name in sorted(set(found.columns) - set(known)):
+        detail = f"line 1: {name!r} is not read; known are {', '.join(known)}"
+        defects.append(Defect("unknown column", str(path), detail))
+    defects.extend(Defect("malformed annotation", str(path), str(problem)) for problem in found.problems)
+    yield from found.rows

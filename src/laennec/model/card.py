@@ -10,11 +10,11 @@ import json
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from laennec.errors import LaennecError
-from laennec.labels import EVENT_FAMILY
+from laennec.labels import EVENT_FAMILY, POSITIONS
 
 FORMAT = 1  # of the metadata; files of a later format are refused
 METADATA_KEY = "laennec"
@@ -301,6 +301,9 @@ class RecordingCard(ModelCard):
         For the challenge's tasks ``"21"`` and ``"22"``: taken from the logarithm of the probability of Normal
         before the likeliest is chosen, since their Score weighs classes otherwise than their frequency does.
     """
+
+    positions: ClassVar[tuple[str, ...]] = POSITIONS  # that may be given, though it makes no use of them
+    uses_metadata: ClassVar[bool] = False
 
     records: tuple[str, ...] = entry(words)
     sound_classes: tuple[str, ...] = entry(words, "kinds")

@@ -1,13 +1,82 @@
-"""A model for whole recordings, ready to run: the sound of a channel in, the outputs of every frame out."""
+"""A model for whole recordings, ready to run: sound in, the outputs of every frame out."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from laennec.errors import LaennecError
 from laennec.model.card import OUTPUTS, RecordingCard
 from laennec.model.probability import Array
 from laennec.model.session import Graph, fits
+
+CHUNK_S = 60.0  # processed at a time; longer chunks are no faster and take more memory
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Outputs for neighbouring frames of one channel; time is the last axis of each array.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first frame, counted from the start of the recording.
+    end_s : float
+        Where the sound of the last frame ends, in seconds from there.
+    last : bool
+        Whether nothing follows.
+    presence : numpy.ndarray
+        ``(3, frames)`` logits of presence, onset and offset.
+    evidence, context : numpy.ndarray
+        ``(classes, rows, frames)`` and ``(classes, frames)``, which together are the logits of the classes.
+    record : numpy.ndarray
+        ``(2 records, frames)``: attention logits, then values.
+    kind : numpy.ndarray
+        ``(sound classes, frames)`` logits.
+    extent : numpy.ndarray
+        ``(frames,)``: from the lowest sample of the frame to the highest.
+    level_db : numpy.ndarray
+        ``(frames,)``: power of the frame's samples in dB of full scale.
+    """
+
+    first: int
+    end_s: float
+    last: bool
+    presence: Array
+    evidence: Array
+    context: Array
+    record: Array
+    kind: Array
+    extent: Array
+    level_db: Array
+
+    @property
+    def end(self) -> int:
+        """Number of the frame after the last."""
+        return self.first + int(self.presence.shape[-1])
+
+    def class_logits(self) -> npt.NDArray[np.float64]:
+        """Logits of the event classes in every frame, ``(classes, frames)``."""
+        return np.asarray(self.evidence.mean(1, dtype=np.float64) + self.context)
+
+    def cut(self, first: int, end: int) -> "Frames":
+        """The frames from `first` to before `end`, as views."""
+        here = slice(first - self.first, end - self.first)
+        arrays = {name: getattr(self, name)[..., here] for name in ARRAYS}
+        return Frames(first=first, end_s=self.end_s, last=self.last, **arrays)
+
+    def after(self, earlier: "Frames | None") -> "Frames":
+        """These frames with those `earlier` ones before them that end where these begin."""
+        if earlier is None or earlier.first == earlier.end:
+            return self
+        arrays = {
+            name: np.concatenate([getattr(earlier, name), getattr(self, name)], axis=-1) for name in ARRAYS
+        }
+        return Frames(first=earlier.first, end_s=self.end_s, last=self.last, **arrays)
+
+
+ARRAYS = (*OUTPUTS, "extent", "level_db")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +102,62 @@ class Detector:
     def source(self) -> str:
         """The file's path, for messages."""
         return self.graph.source
+
+    def frames(self, blocks: Iterable[Array], chunk_s: float = CHUNK_S) -> Iterator[tuple[Frames, ...]]:
+        """Outputs of every frame, chunk by chunk, in constant memory.
+
+        No output depends on more than the card's `reach_frames` to either side, so a chunk is processed with
+        that much of its neighbours, and where chunks or blocks meet changes nothing.
+
+        Parameters
+        ----------
+        blocks : iterable of numpy.ndarray
+            ``(channels, samples)`` float32 at the card's sample rate, of any lengths.
+        chunk_s : float
+            Seconds processed at a time.
+
+        Yields
+        ------
+        tuple of Frames
+            One for each channel, all of the same frames. The last ones are marked; without a sample, there
+            are none.
+
+        Raises
+        ------
+        LaennecError
+            As `run` does.
+        """
+        frame = self.card.frame_samples
+        step = max(1, round(chunk_s / self.card.frame_s)) * frame
+        reach = self.card.reach_frames * frame
+        held: Array | None = None  # from sample `first` on
+        first = done = 0
+        for block in _at_most(step, blocks):
+            held = block if held is None else np.concatenate([held, block], axis=1)
+            while first + held.shape[1] - done > step + reach:
+                piece = held[:, : done + step + reach - first]
+                yield self._chunk(piece, first, done, done + step)
+                done += step
+                kept = max(first, (done - reach) // frame * frame)
+                held, first = held[:, kept - first :].copy(), kept
+        if held is not None and held.shape[1]:
+            yield self._chunk(held, first, done, None)
+
+    def _chunk(self, piece: Array, first: int, start: int, end: int | None) -> tuple[Frames, ...]:
+        """The frames from sample `start` to `end` of a piece that begins with sample `first`.
+
+        Without an `end`, to the end of the sound.
+        """
+        frame = self.card.frame_samples
+        length = (first + piece.shape[1] if end is None else end) / self.card.sample_rate
+        chosen = slice((start - first) // frame, None if end is None else (end - first) // frame)
+        channels = []
+        for samples in np.ascontiguousarray(piece):
+            outputs = self.run(samples)
+            outputs |= _levels(samples, frame, outputs["presence"].shape[-1])
+            arrays = {name: outputs[name][..., chosen] for name in ARRAYS}
+            channels.append(Frames(first=start // frame, end_s=length, last=end is None, **arrays))
+        return tuple(channels)
 
     def run(self, samples: Array) -> dict[str, Array]:
         """The graph's outputs for one piece of sound.
@@ -68,3 +193,22 @@ class Detector:
         if not all(np.isfinite(value).all() for value in values):
             raise LaennecError(f"{self.source}: the model gave a non-finite value")
         return {name: value[0] for name, value in outputs.items()}
+
+
+def _at_most(length: int, blocks: Iterable[Array]) -> Iterator[Array]:
+    """The same sound in blocks of `length` samples or fewer: a long one would be copied again and again."""
+    for block in blocks:
+        for start in range(0, block.shape[1], length):
+            yield block[:, start : start + length]
+
+
+def _levels(samples: Array, frame_samples: int, frames: int) -> dict[str, Array]:
+    """Extent and level of each frame's samples; of a last frame that is not full, those of what there is."""
+    padded = np.zeros(frames * frame_samples, np.float32)
+    taken = samples[: padded.size]
+    padded[: taken.size] = taken
+    if taken.size:
+        padded[taken.size :] = taken[-1]
+    blocks = padded.reshape(frames, frame_samples)
+    power = (blocks * blocks).mean(1)
+    return {"extent": np.ptp(blocks, axis=1), "level_db": 10 * np.log10(power + 1e-12)}

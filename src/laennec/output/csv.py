@@ -1,12 +1,9 @@
 """Tables of events, of recordings, and of a folder."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from laennec.analyze.analysis import Analysis
-from laennec.annotations.write import span
+from laennec.annotations import rounded_span, table
 from laennec.output.summary import Summary, answer_summary
 
 CSV_DIGITS = 4
@@ -18,14 +15,14 @@ def to_csv(analysis: Analysis) -> str:
 
     Columns: ``recording, channel`` (from 0)``, start_s, end_s, label, probability, uncertain`` (true or
     false)``, presence`` (empty where not known), then the probability of each class under its name.
-    :func:`laennec.annotations.events.read_events` reads it.
+    :func:`laennec.annotations.read_events` reads it.
     """
     header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
     rows = (
         [
             analysis.name,
             event.channel,
-            *(f"{value:.{CSV_DIGITS}f}" for value in span(event, CSV_DIGITS)),
+            *(f"{value:.{CSV_DIGITS}f}" for value in rounded_span(event.start_s, event.end_s, CSV_DIGITS)),
             event.label,
             _share(event.probability),
             _flag(event.uncertain),
@@ -34,7 +31,7 @@ def to_csv(analysis: Analysis) -> str:
         ]
         for event in analysis.events
     )
-    return _table([*header, *analysis.labels], rows)
+    return table.write([*header, *analysis.labels], rows)
 
 
 def to_record_csv(analysis: Analysis) -> str:
@@ -56,7 +53,7 @@ def to_record_csv(analysis: Analysis) -> str:
         ]
         for channel, record in records
     )
-    return _table(["recording", "channel", *ANSWER, *labels], rows)
+    return table.write(["recording", "channel", *ANSWER, *labels], rows)
 
 
 def _answer_cells(row: Summary) -> list[str]:
@@ -78,14 +75,6 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def to_summary_csv(summaries: Sequence[Summary]) -> str:
     """Return one row per recording as CSV.
 
@@ -105,4 +94,4 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
         ]
         for row in summaries
     )
-    return _table(["recording", *ANSWER, "duration_s", *labels, "quality", "error"], rows)
+    return table.write(["recording", *ANSWER, "duration_s", *labels, "quality", "error"], rows)

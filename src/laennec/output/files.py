@@ -1,5 +1,6 @@
 """Which files an analysis becomes, and writing them."""
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laennec.analyze.analysis import Analysis
-from laennec.annotations.write import to_audacity, to_icbhi, to_sprsound
-from laennec.errors import UsageError
+from laennec.errors import LaennecError, UsageError
 from laennec.files import write_text
 from laennec.output.csv import to_csv, to_record_csv
 from laennec.output.json import write_json
+from laennec.output.labels import to_audacity, to_icbhi, to_sprsound
 
 if TYPE_CHECKING:
     from laennec.audio.recording import Recording
@@ -30,11 +31,35 @@ SUFFIXES = {
     "png": ".png",
 }
 FORMATS = tuple(SUFFIXES)
+DEFAULT_FORMATS = "json,html"
 WITH_SOUND = frozenset({"html", "png"})  # they need the recording itself
 CHANNEL_PART = re.compile(r"\.ch\d+$", re.IGNORECASE)
 PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*FOLDERS, "png"), CHANNEL_PART)}
 RECORD_PART = ".record"  # of the second CSV's name
 SUMMARY = "summary.csv"
+
+
+def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
+    """Return the formats that a list with commas names, each once.
+
+    Raises
+    ------
+    UsageError
+        If one is unknown, or there is no folder to write into.
+    LaennecError
+        If Matplotlib, which draws pictures, is not installed.
+    """
+    if out is None:
+        if listed is not None:
+            raise UsageError("--format needs --out, the folder to write into")
+        return ()
+    words = [word.strip().lower() for word in (listed or DEFAULT_FORMATS).split(",") if word.strip()]
+    unknown = [word for word in words if word not in FORMATS]
+    if unknown or not words:
+        raise UsageError(f"--format {listed}: expected some of {','.join(FORMATS)}, with commas between")
+    if "png" in words and importlib.util.find_spec("matplotlib") is None:
+        raise LaennecError('drawing needs Matplotlib: pip install "laennec[web]"')
+    return tuple(dict.fromkeys(words))
 
 
 def planned(out: Path, name: str, form: str) -> Path:

@@ -1,13 +1,12 @@
 """A lung-sound simulator with exact ground truth: `sound` makes recordings, `dataset` data sets of them."""
 
-from laennec.simulate.dataset import record_annotation, simulate_dataset, write_demo
+from laennec.simulate.dataset import simulate_dataset, write_demo
 from laennec.simulate.multichannel import simulate_cohort
 from laennec.simulate.sound import SimulatedRecording, demo_recordings, simulate_recording
 
 __all__ = [
     "SimulatedRecording",
     "demo_recordings",
-    "record_annotation",
     "simulate_cohort",
     "simulate_dataset",
     "simulate_recording",

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from laennec.annotations import audacity, icbhi, sprsound
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
-from laennec.labels import EVENT_FAMILY
+from laennec.labels import POOR_QUALITY, record_label
 from laennec.simulate.sound import (
-    CRACKLE_OF_LABEL,
-    TONE_OF_LABEL,
     HospitalNoise,
     SimulatedRecording,
     check_recording,
@@ -236,8 +235,7 @@ def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     )
     for name, recording in recordings.items():
         _write_wav(out / f"{name}.wav", recording)
-        lines = (f"{start_s:.6f}\t{end_s:.6f}\t{label}\n" for start_s, end_s, label in recording.events)
-        write_text(out / f"{name}.txt", "".join(lines))
+        write_text(out / f"{name}.txt", audacity.write(recording.events))
     return [out / f"{name}.wav" for name in recordings]
 
 
@@ -321,33 +319,24 @@ def _write_wav(path: Path, recording: SimulatedRecording) -> None:
         soundfile.write(temporary, recording.samples, recording.sample_rate, subtype="PCM_16", format="WAV")
 
 
-def record_annotation(labels: Sequence[str]) -> str:
-    """SPRSound's record annotation (Normal, CAS, DAS, CAS & DAS) of a recording with these event labels."""
-    families = {EVENT_FAMILY[label] for label in labels} - {"Normal"}
-    return "CAS & DAS" if len(families) > 1 else next(iter(families), "Normal")
-
-
 def _sprsound_note(recording: SimulatedRecording, poor: bool) -> str:
-    events = [] if poor else recording.events
-    note = {
-        "record_annotation": "Poor Quality" if poor else record_annotation([label for *_, label in events]),
-        "event_annotation": [
-            {"start": str(int(1000 * start_s)), "end": str(int(1000 * end_s)), "type": label}
-            for start_s, end_s, label in events
-        ],
-    }
-    return json.dumps(note)
+    events = [] if poor else [(*_whole_ms(start, end), label) for start, end, label in recording.events]
+    record = POOR_QUALITY if poor else record_label(label for *_, label in events)
+    return json.dumps(sprsound.write(events, record))
 
 
 def _icbhi_note(recording: SimulatedRecording) -> str:
-    """Contiguous cycles: start, end (s), crackles (0 or 1), wheezes (0 or 1), with tabs between."""
-    lines = []
-    for breath in recording.breaths:
-        if breath.whole:
-            crackles, wheezes = breath.label in CRACKLE_OF_LABEL, breath.label in TONE_OF_LABEL
-            start_s, end_s = (int(1000 * at_s) / 1000 for at_s in (breath.start_s, breath.end_s))
-            lines.append(f"{start_s:g}\t{end_s:g}\t{crackles:d}\t{wheezes:d}\n")
-    return "".join(lines)
+    """Contiguous cycles."""
+    return icbhi.write(
+        (*_whole_ms(breath.start_s, breath.end_s), breath.label)
+        for breath in recording.breaths
+        if breath.whole
+    )
+
+
+def _whole_ms(start_s: float, end_s: float) -> tuple[float, float]:
+    """Cut times to whole milliseconds, so that no event ends after its recording."""
+    return int(1000 * start_s) / 1000, int(1000 * end_s) / 1000
 
 
 def _icbhi_tables(people: Sequence[_Subject], planned: Sequence[_Planned]) -> dict[str, str]:

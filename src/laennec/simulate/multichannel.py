@@ -9,17 +9,15 @@ The sensors' response is none of the stethoscopes' of `laennec.simulate.sound`. 
 is ours.
 """
 
-import csv
-import io
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from laennec.annotations import table
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
 from laennec.simulate.dataset import SIMULATION_FILE, SIMULATION_MARK, claim_folder, rounded
@@ -298,13 +296,5 @@ def _tables(made: list[CohortRecording], channels: int) -> dict[str, str]:
                 cycles += [[item.name, *times, str(channel), "crackle"] for channel in item.crackling]
     places = [["channel", "location"]]
     places += [[str(channel), f"posterior row {_row(channel) + 1}"] for channel in range(channels)]
-    return {
-        name: _csv(rows)
-        for name, rows in (("recordings.csv", recordings), ("cycles.csv", cycles), ("channels.csv", places))
-    }
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    rows = {"recordings.csv": recordings, "cycles.csv": cycles, "channels.csv": places}
+    return {name: table.write(header, lines) for name, (header, *lines) in rows.items()}

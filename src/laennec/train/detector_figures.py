@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laennec.analyze.decode import find_events, frame_worth
-from laennec.analyze.events import families
+from laennec.analyze.decode import emission_scores, families, find_events
 from laennec.analyze.rate import respiratory_rate
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
@@ -165,8 +164,8 @@ def _counts(reference: Sequence[Span], estimated: Sequence[Span]) -> NDArray[np.
 
 
 def _spans(said: Said, rule: EventRule) -> list[tuple[float, float]]:
-    worth = frame_worth(said.presence, said.classes, FAMILY, rule)
-    found, _ = find_events(worth, said.presence, rule, FRAME_S)
+    scores = emission_scores(said.presence, said.classes, FAMILY, rule)
+    found, _ = find_events(scores, said.presence, rule, FRAME_S)
     return [(a * FRAME_S, b * FRAME_S) for a, b in found]
 
 
