@@ -38,7 +38,6 @@ circle: laennec.audio.recording, laennec.audio.stream
 circle: laennec.train.detector, laennec.train.detector_figures
 upward: laennec.train.adapt imports laennec.reproduce.nguyen2022
 long file: laennec.reproduce.nguyen2022
-long file: laennec.simulate.sound
 long file: laennec.train.detector_figures
 long file: laennec.train.features
 long file: laennec.train.fit
