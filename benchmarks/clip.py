@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/clip.py [--model other.onnx]
 
-Medians of one run each; int8 is ONNX Runtime's dynamic quantisation of weights and activations.
+Models take turns, clip by clip; a ratio is the median of the turns. int8 is ONNX Runtime's
+dynamic quantisation of weights and activations.
 """
 
 import argparse
@@ -20,17 +21,14 @@ from laennec.model.load import load_model
 # After laennec, which stops ONNX Runtime from sending usage data.
 from onnxruntime.quantization import QuantType, quantize_dynamic  # isort: skip
 
+SECONDS = 1.3
 
-def milliseconds(model: LungModel, seconds: float, rounds: int) -> tuple[float, float]:
-    """Median and 95th percentile of the time that a clip takes, in milliseconds."""
-    rng = np.random.default_rng(0)
-    clip = (0.1 * rng.standard_normal(round(seconds * model.card.sample_rate))).astype(np.float32)
-    taken = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        model.predict([clip], model.card.sample_rate)
-        taken.append(1e3 * (time.perf_counter() - started))
-    return float(np.median(taken)), float(np.percentile(taken, 95))
+
+def milliseconds(model: LungModel, clip: np.ndarray) -> float:
+    """Time that one clip takes, in milliseconds."""
+    started = time.perf_counter()
+    model.predict([clip], model.card.sample_rate)
+    return 1e3 * (time.perf_counter() - started)
 
 
 def int8(path: str, folder: Path) -> LungModel:
@@ -58,14 +56,21 @@ def main() -> None:
         models = {"default": default, "int8": int8(default.source, Path(folder))}
         if asked.model:
             models[Path(asked.model).stem] = load_model(asked.model)
-        reference = None
+        rng = np.random.default_rng(0)
+        clips = {
+            name: (0.1 * rng.standard_normal(round(SECONDS * model.card.sample_rate))).astype(np.float32)
+            for name, model in models.items()
+        }
+        taken: dict[str, list[float]] = {name: [] for name in models}
+        for _ in range(asked.rounds):  # in turn, so that what else the machine does slows all alike
+            for name, model in models.items():
+                taken[name].append(milliseconds(model, clips[name]))
         for name, model in models.items():
-            median, high = milliseconds(model, 1.3, asked.rounds)
-            reference = reference or median
+            ratio = np.median(np.array(taken[name]) / np.array(taken["default"]))
             size = Path(model.source).stat().st_size / 1e6
             print(
-                f"{name:12} {median:6.2f} ms a clip of 1.3 s (95 % below {high:.2f}), {size:.2f} MB, "
-                f"{median / reference:.2f} times the default's time"
+                f"{name:12} {np.median(taken[name]):6.2f} ms a clip of {SECONDS} s (95 % below "
+                f"{np.percentile(taken[name], 95):.2f}), {size:.2f} MB, {ratio:.2f} times the default's time"
             )
 
 

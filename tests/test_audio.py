@@ -74,11 +74,13 @@ def kinds(recording: Recording) -> list[str]:
     return [finding.kind for finding in recording.warnings]
 
 
-def clipped_share(samples: np.ndarray) -> float:
+def clipped_share(samples: np.ndarray, block_length: int = 2**16) -> float:
     clipping = Clipping()
-    clipping.add(samples, float(samples.max()), float(samples.min()))
-    if clipping.suspect:
-        clipping.count(samples)
+    blocks = [samples[start : start + block_length] for start in range(0, samples.size, block_length)]
+    for block in blocks:
+        clipping.add(block, float(block.max()), float(block.min()))
+    for block in blocks if clipping.suspect else ():
+        clipping.count(block)
     return clipping.clipped / samples.size
 
 
@@ -606,6 +608,18 @@ def test_a_file_that_changes_after_it_was_opened_is_named(
             read()
 
 
+def test_a_file_that_is_cut_while_it_is_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(encoded(minute()))
+    blocks = long(path, monkeypatch).blocks(block_s=1)
+    next(blocks)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(LaennecError, match=r"a\.wav: has changed while it was read; read it again"):
+        list(blocks)
+
+
 def test_what_cannot_be_read_twice_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(minute())
     recording = long(io.BytesIO(data), monkeypatch)
@@ -723,6 +737,16 @@ def test_a_pure_tone_is_not_clipped_however_coarse(bits: int, hz: int, amplitude
 def test_clipping_of_an_eight_bit_tone_is_found() -> None:
     tone = np.clip(np.round(200 * np.sin(2 * np.pi * 50 / RATE * np.arange(8_000))), -128, 127) / 128
     assert clipped_share(tone) == pytest.approx(2 * np.arccos(127 / 200) / np.pi, abs=0.02)
+
+
+@pytest.mark.parametrize("block_length", [1, 2, 5, 61, 1_000])
+def test_clipping_is_the_same_in_any_blocks(block_length: int) -> None:
+    shares = []
+    for steps in (8, 20, 100, 10_000):
+        x = np.round(steps * np.clip(8 * breath(3_000)[0], -1.5, 1.0)) / 20_000
+        shares.append(clipped_share(x))
+        assert clipped_share(x, block_length) == shares[-1]
+    assert shares[0] == 0 < min(shares[1:])  # plateaus of less than 16 steps prove nothing
 
 
 def test_what_is_not_clipped() -> None:

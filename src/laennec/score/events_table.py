@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.score.events import Span
+from laennec.score.predictions import read_table
 
 COLUMNS = ("recording", "subject", "kind", "start_s", "end_s", "label", "probability")
 KINDS = ("reference", "estimated")
@@ -68,9 +69,8 @@ def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:
         recording two patients.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        header, *rows = read_table(path) or [[]]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as events.csv ({error})") from error
     if tuple(header) != COLUMNS:
         raise LaennecError(f"{path}: the first line must be {','.join(COLUMNS)}; it is {','.join(header)!r}")

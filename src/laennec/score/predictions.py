@@ -5,6 +5,7 @@ by the class in the model's order. Clips, cycles and whole recordings are writte
 """
 
 import csv
+import gzip
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -70,9 +71,8 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         If the file is missing, is not such a table, names a clip twice, or holds what is no probability.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        header, *rows = read_table(path) or [[]]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as predictions.csv ({error})") from error
     if tuple(header[: len(COLUMNS)]) != COLUMNS or len(header) < len(COLUMNS) + 2:
         raise LaennecError(
@@ -97,6 +97,13 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     )
     check(predictions, str(path))
     return predictions
+
+
+def read_table(path: str | os.PathLike[str]) -> list[list[str]]:
+    """Return the rows of a CSV file, plain or compressed (``.gz``)."""
+    opened = gzip.open if str(path).endswith(".gz") else open
+    with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
+        return list(csv.reader(file))
 
 
 def read_runs(files: Sequence[str | os.PathLike[str]]) -> Predictions:

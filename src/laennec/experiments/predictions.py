@@ -1,0 +1,130 @@
+"""The out-of-fold predictions behind published tables, kept small, for others to stack, audit and rescore.
+
+    python -m laennec.experiments.predictions CV NAME --recipe default --command "laennec crossvalidate …"
+
+CV is the folder of a finished cross-validation with a folder for each seed. Its ``predictions.csv`` and,
+where the model finds events, ``events.csv`` are written below ``docs/results/predictions`` as
+``NAME-seedN.csv.gz`` and ``NAME-seedN-events.csv.gz``, and entered in ``manifest.json`` there. Probabilities
+are rounded to float32; scores are the same to 1e-6.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from laennec.errors import LaennecError
+from laennec.files import write_json, written_whole
+from laennec.score.evaluation import score, score_detections
+from laennec.score.events_table import read_events_table
+from laennec.score.predictions import read_predictions, read_table
+from laennec.version import __version__
+
+MANIFEST = "manifest.json"
+TEXT_COLUMNS = {"predictions.csv": 3, "events.csv": 6}  # before the probabilities
+TOLERANCE = 1e-6
+
+
+def keep(cv: Path, name: str, out: Path, about: dict[str, Any]) -> list[str]:
+    """Compress the predictions of every seed below `cv` into `out`, and enter them in the manifest.
+
+    Parameters
+    ----------
+    cv : folder with ``seed0`` and so on
+    name : of the table that they are behind
+    out : ``docs/results/predictions``
+    about : what the manifest says of all of them: command, recipe, commit
+
+    Returns
+    -------
+    list of str
+        Names of the files.
+
+    Raises
+    ------
+    LaennecError
+        If there are no predictions, or rounding changes a score.
+    """
+    manifest = read_manifest(out)
+    written = []
+    for seed in sorted(cv.glob("seed[0-9]*")):
+        for source, columns in TEXT_COLUMNS.items():
+            if not (seed / source).exists():
+                continue
+            suffix = "" if source == "predictions.csv" else "-events"
+            file = f"{name}-{seed.name}{suffix}.csv.gz"
+            _compress(seed / source, out / file, columns)
+            _compare(seed / source, out / file)
+            manifest[file] = {
+                **about,
+                "seed": int(seed.name.removeprefix("seed")),
+                "version": __version__,
+                "n": len(read_table(out / file)) - 1,
+                "sha256": digest(out / file),
+            }
+            written.append(file)
+    if not written:
+        raise LaennecError(f"{cv} holds no seed*/predictions.csv; laennec crossvalidate writes them")
+    write_json(out / MANIFEST, dict(sorted(manifest.items())))
+    return written
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what is kept in a folder, by file name."""
+    path = folder / MANIFEST
+    entries: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return entries
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _compress(source: Path, target: Path, text_columns: int) -> None:
+    header, *rows = read_table(source)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        rounded = (str(np.float32(field)) if field else "" for field in row[text_columns:])
+        writer.writerow([*row[:text_columns], *rounded])
+    with written_whole(target) as temporary:
+        temporary.write_bytes(gzip.compress(text.getvalue().encode(), 9, mtime=0))
+
+
+def _compare(source: Path, kept: Path) -> None:
+    """Raise LaennecError if a score of what is kept is another one."""
+    if source.name == "events.csv":
+        pair = [score_detections(read_events_table(path), draws=0) for path in (source, kept)]
+    else:
+        pair = [score(read_predictions(path), draws=0) for path in (source, kept)]  # type: ignore[misc]
+    for key, value in pair[0]["scores"].items():
+        other = pair[1]["scores"][key]
+        if (value is None) != (other is None) or abs((value or 0) - (other or 0)) > TOLERANCE:
+            raise LaennecError(f"{source}: {key} is {value}, and {other} once rounded to float32")
+
+
+def main() -> None:
+    """Keep the predictions of a cross-validation."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("cv", type=Path, help="folder of a finished cross-validation")
+    parser.add_argument("name", help="of the files, such as default")
+    parser.add_argument("--command", required=True, help="the command that made it, as it was typed")
+    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/results/predictions"))
+    options = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=False, capture_output=True, text=True).stdout
+    about = {"command": options.command, "recipe": options.recipe, "commit": commit.strip() or None}
+    print("\n".join(keep(options.cv, options.name, options.out, about)))
+
+
+if __name__ == "__main__":
+    main()
