@@ -17,7 +17,7 @@ import numpy.typing as npt
 from laennec.analyze.analysis import Analysis, Event
 from laennec.analyze.decode import decode
 from laennec.analyze.events import classify
-from laennec.analyze.given import boundaries_in, place
+from laennec.analyze.given import boundaries_in, on_channel, place
 from laennec.analyze.inputs import Remarks, channels_of, model_for, recording_of
 from laennec.analyze.recording import Channel, summarise, without_refused
 from laennec.analyze.segments import segments
@@ -137,7 +137,8 @@ def detect(
     stages = []
     for place_of, (channel, copy) in enumerate(zip(found, itertools.tee(frames, len(found)), strict=True)):
         own, same = itertools.tee(map(itemgetter(place_of), copy))
-        spans = decode(own, card) if boundaries is None else place(own, boundaries, card)
+        given = None if boundaries is None else on_channel(boundaries, channel.number)
+        spans = decode(own, card) if given is None else place(own, given, card)
         stages.append(zip(classify(spans, card, channel.number, maps), segments(same, card), strict=True))
     for step in zip(*stages, strict=True):
         for channel, (more_events, more_segments) in zip(found, step, strict=True):

@@ -24,7 +24,7 @@ def boundaries_in(
     LaennecError
         If they cannot be read, or all of them lie outside.
     """
-    boundaries = _read(events, recording.name)
+    boundaries = _read(events, os.path.abspath(recording.path) if recording.path else recording.name)
     duration_s = recording.duration_s
     outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
     found = [
@@ -37,9 +37,9 @@ def boundaries_in(
     return [b for b in boundaries if b not in outside]
 
 
-def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording_name: str) -> list[Boundary]:
+def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording: str) -> list[Boundary]:
     if isinstance(events, str | os.PathLike):
-        return read_events(events, recording_name)
+        return read_events(events, recording)
     boundaries = []
     for number, event in enumerate(events, start=1):
         try:
@@ -49,6 +49,11 @@ def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording_na
         except (TypeError, ValueError) as error:
             raise LaennecError(f"event {number}: {error}; expected start and end in seconds") from error
     return sorted(boundaries, key=lambda boundary: (boundary.start_s, boundary.end_s))
+
+
+def on_channel(boundaries: Sequence[Boundary], channel: int) -> list[Boundary]:
+    """Given events that are for a channel."""
+    return [boundary for boundary in boundaries if boundary.channel in (None, channel)]
 
 
 def place(frames: Iterable[Frames], boundaries: Sequence[Boundary], card: RecordingCard) -> Iterator[Decoded]:
