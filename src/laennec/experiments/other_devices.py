@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from laennec.audio.segment import windows
 from laennec.datasets import splits
 from laennec.errors import LaennecError
+from laennec.experiments import run
 from laennec.experiments.answers import probabilities_of, seeds_of
 from laennec.files import write_json
 from laennec.labels import to_icbhi
@@ -166,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
