@@ -301,6 +301,19 @@ def test_rows_of_a_table_belong_to_their_recording(tmp_path: Path, name: str) ->
         assert [event.annotated for event in read_events(path, "/data/p1/rec.wav")] == labels
 
 
+@pytest.mark.parametrize("by", ["clips", "recording"])
+def test_an_analysis_of_channels_reads_back_into_them(tiny: LungModel, tmp_path: Path, by: str) -> None:
+    wav, table = tmp_path / "p1" / "st.wav", tmp_path / "st.csv"
+    wav.parent.mkdir()
+    soundfile.write(wav, np.stack([sound(0.02, 0.2), sound(0.2, 0.02)], axis=1), RATE)
+    table.write_text(
+        "path,channel,start_s,end_s,label\np1/st.wav,0,0,1,left\np1/st.wav,1,1,2,right\np2/st.wav,1,0,1,x\n"
+    )
+    found = analyze(wav, model=tiny if by == "clips" else "recording", events=table)
+    rows = [(event.channel, event.start_s, event.annotated) for event in found.events]
+    assert rows == [(0, 0, "left"), (1, 1, "right")]
+
+
 def test_rows_of_a_table_belong_to_their_channel(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text(

@@ -23,7 +23,7 @@ from laennec.annotations import read_events, read_labels
 from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
-from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
 
 RATE_HZ = 8000
 TRAIN, INTER, INTRA = "40000001_4.5_0_p1_11", "40000002_0.3_1_p4_12", "40000001_4.6_0_p2_13"
@@ -296,7 +296,7 @@ def test_info_of_no_copy_is_an_error(tmp_path):
     with pytest.raises(LaennecError, match="no SPRSound annotation here"):
         datasets.print_info("sprsound", tmp_path)
     with pytest.raises(
-        LaennecError, match="'icbhi2' is no dataset; known are sprsound, icbhi, multichannel, folder"
+        LaennecError, match="'icbhi2' is no dataset; known are icbhi, sprsound, multichannel, folder"
     ):
         datasets.print_info("icbhi2", tmp_path)
 
@@ -304,7 +304,7 @@ def test_info_of_no_copy_is_an_error(tmp_path):
 def test_list_names_every_dataset(capsys):
     datasets.list_datasets()
     out = capsys.readouterr().out
-    for name, module in datasets.DATASETS.items():
+    for name, module in datasets.data_sets().items():
         assert name in out
         assert module.TITLE in out
 
@@ -312,74 +312,26 @@ def test_list_names_every_dataset(capsys):
 # The contract, over every dataset -------------------------------------------------------------------------
 
 
-def tiny_sprsound(root):
-    write_recording(
-        root / "train_wav", root / "train_json", TRAIN, [event(0, 400), event(0, 400, "Wheeze")], "CAS"
-    )
-    write_recording(root / "test_wav", root / "test_json", "_5.3_0_p8_34877", [event(100, 900)])
+EXAMPLES = sorted(str(path) for path in (Path(__file__).parents[1] / "examples" / "own_dataset").glob("*.py"))
 
 
-def tiny_folder(root):
-    write_recording(root / "anna", root / "anna", "1", [event(0, 400), event(0, 400, "Wheeze")], "CAS")
-    write_recording(root, root, "2", [event(100, 900)])
-
-
-def tiny_icbhi(root):
-    """Four recordings of three patients, two of them in both halves of the split, with one line amiss."""
-    audio = root / "ICBHI_final_database"
-    for stem, lines in {
-        "156_1b1_Tc_sc_Meditron": "0.1\t0.4\t0\t0\n0.4\t0.9\t1\t0\n",
-        "156_2b1_Al_mc_AKGC417L": "0.0\t0.5\t0\t1\n0.5\t1.0\t1\t1\n",
-        "218_1p1_Pr_sc_Litt3200": "0.2\t0.8\t0\t0\n",
-        "226_1b1_Pl_sc_LittC2SE": "0.2\t0.8\t1\t0\n",
-    }.items():
-        write_audio(audio / f"{stem}.wav")
-        (audio / f"{stem}.txt").write_text(lines)
-    (audio / "filename_differences.txt").write_text("'101_1b1_Al_sc_AKGC417L'\n")
-    (root / icbhi.SPLIT_FILE).write_bytes(
-        b"156_1b1_Tc_sc_Meditron\ttrain\r\n156_2b1_Al_mc_AKGC417L\ttest\r\n218_1p1_Pr_sc_Litt3200\ttrain\r\n"
-        b"218_9p9_Pr_sc_Litt3200\ttest\r\n226_1b1_Pl_sc_Meditron\ttest\r\n\r\n"
-    )
-    (root / icbhi.DEMOGRAPHICS_FILE).write_bytes(b"156\t80\tM\t28\tNA\tNA\r\n218\tNA\tNA\tNA\tNA\tNA\r\n")
-    (root / icbhi.DIAGNOSIS_FILE).write_text("156\tCOPD\n218\tCOPD\n226\tPneumonia\n")
-
-
-def tiny_multichannel(root):
-    """Two recordings of two channels: one with cycles in a file, one with airflow and a file a channel."""
-    (root / "recordings").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    soundfile.write(root / "recordings" / "a.wav", rng.standard_normal((RATE_HZ, 2)) * 0.1, RATE_HZ)
-    for channel in (0, 1):
-        soundfile.write(
-            root / "recordings" / f"b_ch{channel}.wav", rng.standard_normal(12 * RATE_HZ) * 0.1, RATE_HZ
-        )
-    flow = 0.5 * np.sin(2 * np.pi * np.arange(1200) / 300 + 0.5)
-    soundfile.write(root / "recordings" / "b.airflow.wav", flow, 100)
-    (root / "recordings.csv").write_text(
-        "recording,subject,age_years,sex,diagnosis,label\na,s1,44,male,healthy,normal\nb,s2,,,IPF,\n"
-    )
-    (root / "cycles.csv").write_text(
-        "recording,start_s,end_s,inspiration_end_s,channel,label\na,0.1,0.5,0.25,,\na,0.5,0.9,,,\na,0.5,0.9,,1,crackle\n"
-    )
-    (root / "labels.csv").write_text("recording,channel,label\nb,0,crackle\nb,,normal\n")
-    (root / "channels.csv").write_text("channel,location\n0,top\n1,base\n")
-
-
-TINY = {
-    "sprsound": tiny_sprsound,
-    "icbhi": tiny_icbhi,
-    "multichannel": tiny_multichannel,
-    "folder": tiny_folder,
-}
-
-
-@pytest.mark.parametrize("level", ["event", "record"])
-@pytest.mark.parametrize("name", datasets.DATASETS)
-def test_contract(name, level, tmp_path):
+@pytest.mark.parametrize("name", [*datasets.data_sets(), *EXAMPLES])
+def test_contract(name, tmp_path):
     module = datasets.dataset(name)
-    TINY[name](tmp_path)
+    module.tiny(tmp_path)
+    assert set(module.LEVELS) <= {"event", "record"}
+    assert module.LEVELS
+    for level in module.LEVELS:
+        keeps_the_contract(module, level, tmp_path)
+    assert isinstance(module.check(tmp_path), list)
+    assert datasets.guess(tmp_path) == name or name in EXAMPLES
+    assert datasets.print_info(name, tmp_path, progress=False) == 0
+    for label in module.TO_CANONICAL.values():
+        assert label is None or to_icbhi(label) is not None
+
+
+def keeps_the_contract(module, level, tmp_path):
     clips = module.load(tmp_path, level)
-    assert name == module.NAME
     assert all(
         isinstance(getattr(module, word), str) for word in ("TITLE", "CITATION", "LICENCE", "HOMEPAGE")
     )
@@ -395,13 +347,15 @@ def test_contract(name, level, tmp_path):
     assert (clips["end_s"] > clips["start_s"]).all()
     assert set(clips["sex"].dropna()) <= set(SEXES)
     assert set(clips["split"].dropna()) <= set(SPLITS)
-    assert (clips["dataset"] == name).all()
+    assert (clips["dataset"] == module.NAME).all()
     # Unknown is missing: no column holds a stand-in for it.
     text = clips.select_dtypes("object").stack()
     assert not set(text.astype(str).str.lower()) & {"", "nan", "none", "unknown", "-1"}
     assert not (clips["age_years"] < 0).any()
+    assert level not in module.LABELS or set(clips["label"]) <= set(module.LABELS[level])
     pd.testing.assert_frame_equal(clips, module.load(tmp_path, level))
-    assert isinstance(module.check(tmp_path), list)
+    canonical = datasets.load(str(getattr(module, "__file__", "")), tmp_path, level)
+    assert set(canonical["clip_id"]) <= set(clips["clip_id"])
 
 
 # Your own data --------------------------------------------------------------------------------------------
@@ -725,7 +679,7 @@ def zipped(root, top="SPRSound-1745/"):
 def published(server, tmp_path):
     """A dataset whose archive the local server holds, with its checksum."""
     source = tmp_path / "source"
-    tiny_sprsound(source)
+    sprsound.tiny(source)
     write_audio(source / "more.wav", 10.0)
     server.content = zipped(source)
     sha256 = hashlib.sha256(server.content).hexdigest()
@@ -824,7 +778,7 @@ def test_download_without_a_checksum_is_verified_by_contents(published, server, 
 
 
 def test_verify_tells_lost_and_relabelled_recordings(tmp_path, monkeypatch):
-    tiny_sprsound(tmp_path)
+    sprsound.tiny(tmp_path)
     index = sprsound.digests(tmp_path)
     monkeypatch.setattr(sprsound, "read_index", lambda: {**index, "gone": ("0", "0")})
     path = tmp_path / f"train_json/{TRAIN}.json"
@@ -875,7 +829,7 @@ def test_download_into_what_is_there_or_of_what_is_yours(published, server, tmp_
 
 
 def test_icbhi_cycles_and_what_is_told_of_them(tmp_path):
-    tiny_icbhi(tmp_path)
+    icbhi.tiny(tmp_path)
     clips = icbhi.load(tmp_path)
     assert clips["label"].tolist() == ["normal", "crackle", "wheeze", "both", "normal", "crackle"]
     row = clips.iloc[1]
@@ -891,7 +845,7 @@ def test_icbhi_cycles_and_what_is_told_of_them(tmp_path):
 
 
 def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
-    tiny_icbhi(tmp_path)
+    icbhi.tiny(tmp_path)
     found = {defect.kind: defect.detail for defect in icbhi.check(tmp_path)}
     assert found["patient in two splits"].endswith("in both halves of the official split: 156, 218")
     assert found["renamed"] == "lists 226_1b1_Pl_sc_Meditron, whose file is 226_1b1_Pl_sc_LittC2SE"
@@ -914,7 +868,7 @@ def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
     ],
 )
 def test_icbhi_names_a_line_that_is_no_cycle(line, what, tmp_path):
-    tiny_icbhi(tmp_path)
+    icbhi.tiny(tmp_path)
     path = tmp_path / "ICBHI_final_database" / "218_1p1_Pr_sc_Litt3200.txt"
     path.write_text(f"0.1\t0.2\t0\t0\n\n{line}\n")
     clips = icbhi.load(tmp_path)
@@ -924,7 +878,7 @@ def test_icbhi_names_a_line_that_is_no_cycle(line, what, tmp_path):
 
 
 def test_icbhi_without_its_tables_and_without_anything(tmp_path):
-    tiny_icbhi(tmp_path)
+    icbhi.tiny(tmp_path)
     for name in (icbhi.SPLIT_FILE, icbhi.DEMOGRAPHICS_FILE, icbhi.DIAGNOSIS_FILE):
         (tmp_path / name).unlink()
     clips = icbhi.load(tmp_path)
@@ -938,7 +892,7 @@ def test_icbhi_without_its_tables_and_without_anything(tmp_path):
 
 
 def test_icbhi_verify_compares_with_the_published_counts(tmp_path, monkeypatch):
-    tiny_icbhi(tmp_path)
+    icbhi.tiny(tmp_path)
     wrong = {defect.path: defect.detail for defect in icbhi.verify(tmp_path)}
     assert wrong["recordings"] == "4 found, 920 published"
     assert wrong["crackle cycles"] == "2 found, 1864 published"
@@ -954,7 +908,7 @@ def test_icbhi_verify_compares_with_the_published_counts(tmp_path, monkeypatch):
 
 def test_download_puts_plain_files_beside_what_it_unpacks(server, tmp_path):
     source = tmp_path / "source"
-    tiny_icbhi(source)
+    icbhi.tiny(source)
     server.content = zipped(source / "ICBHI_final_database")
     published = SimpleNamespace(
         NAME="icbhi",
@@ -974,7 +928,7 @@ def test_download_puts_plain_files_beside_what_it_unpacks(server, tmp_path):
 
 
 def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
-    tiny_multichannel(tmp_path)
+    multichannel.tiny(tmp_path)
     clips = multichannel.load(tmp_path)
     one = clips[clips["recording"] == "a"]
     told = dict(
@@ -1025,7 +979,7 @@ def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
     ],
 )
 def test_multichannel_names_what_is_wrong(file, text, message, tmp_path):
-    tiny_multichannel(tmp_path)
+    multichannel.tiny(tmp_path)
     if file == "recordings.csv":
         (tmp_path / "labels.csv").unlink()  # which names a recording that is gone
     (tmp_path / file).write_text(text)
@@ -1034,7 +988,7 @@ def test_multichannel_names_what_is_wrong(file, text, message, tmp_path):
 
 
 def test_multichannel_without_cycles_or_a_table(tmp_path):
-    tiny_multichannel(tmp_path)
+    multichannel.tiny(tmp_path)
     (tmp_path / "recordings" / "b.airflow.wav").unlink()
     with pytest.raises(LaennecError, match=r"b has no cycles in cycles.csv and no b.airflow.wav"):
         multichannel.load(tmp_path)
@@ -1044,8 +998,8 @@ def test_multichannel_without_cycles_or_a_table(tmp_path):
 
 
 def test_a_folder_is_known_by_its_files(tmp_path):
-    for name, make in TINY.items():
-        make(tmp_path / name)
+    for name, module in datasets.data_sets().items():
+        module.tiny(tmp_path / name)
         assert datasets.guess(tmp_path / name) == name
     assert datasets.guess(tmp_path / "icbhi" / "ICBHI_final_database") == "icbhi"
     (tmp_path / "empty").mkdir()
@@ -1056,7 +1010,7 @@ def test_a_folder_is_known_by_its_files(tmp_path):
 
 
 def test_multichannel_names_labels_of_what_is_not_there_and_reads_other_columns(tmp_path):
-    tiny_multichannel(tmp_path)
+    multichannel.tiny(tmp_path)
     path = tmp_path / "recordings.csv"
     path.write_text(path.read_text().replace("label\n", "label,notes\n", 1))
     assert len(multichannel.load(tmp_path)) == 10

@@ -24,22 +24,22 @@ def boundaries_in(
     LaennecError
         If they cannot be read, or all of them lie outside.
     """
-    boundaries = _read(events, recording.name)
+    boundaries = _read(events, os.path.abspath(recording.path) if recording.path else recording.name)
     duration_s = recording.duration_s
     outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
-    found = [
+    reasons = [
         f"event {b.start_s:g} to {b.end_s:g} s: outside the recording of {duration_s:g} s" for b in outside
     ]
     if outside and len(outside) == len(boundaries):
-        others = f", and so are the {len(found) - 1} other events" if found[1:] else ""
-        raise LaennecError(f"{recording.name}: {found[0]}{others}")
-    remarks.repairs.extend(f"{what}; left out" for what in found)
+        others = f", and so are the {len(reasons) - 1} other events" if reasons[1:] else ""
+        raise LaennecError(f"{recording.name}: {reasons[0]}{others}")
+    remarks.repairs.extend(f"{reason}; left out" for reason in reasons)
     return [b for b in boundaries if b not in outside]
 
 
-def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording_name: str) -> list[Boundary]:
+def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording: str) -> list[Boundary]:
     if isinstance(events, str | os.PathLike):
-        return read_events(events, recording_name)
+        return read_events(events, recording)
     boundaries = []
     for number, event in enumerate(events, start=1):
         try:
@@ -49,6 +49,11 @@ def _read(events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording_na
         except (TypeError, ValueError) as error:
             raise LaennecError(f"event {number}: {error}; expected start and end in seconds") from error
     return sorted(boundaries, key=lambda boundary: (boundary.start_s, boundary.end_s))
+
+
+def on_channel(boundaries: Sequence[Boundary], channel: int) -> list[Boundary]:
+    """Given events that are for a channel."""
+    return [boundary for boundary in boundaries if boundary.channel in (None, channel)]
 
 
 def place(frames: Iterable[Frames], boundaries: Sequence[Boundary], card: RecordingCard) -> Iterator[Decoded]:

@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from laennec.analyze.analysis import Event
+from laennec.analyze.given import on_channel
 from laennec.analyze.inputs import Remarks
 from laennec.analyze.recording import Channel
 from laennec.annotations import Boundary
@@ -67,7 +68,10 @@ def classify_clips(
     if boundaries is not None:
         remarks.notes.extend(_notes_on(boundaries, model.card))
         return [
-            Channel(number, _by_boundaries(recording, number, model, patient, boundaries, remarks))
+            Channel(
+                number,
+                _by_boundaries(recording, number, model, patient, on_channel(boundaries, number), remarks),
+            )
             for number in channels
         ]
     assert window is not None

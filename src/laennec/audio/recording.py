@@ -51,6 +51,8 @@ class Recording:
         Each channel that equals an earlier one, and the first such.
     silent_channels : tuple of int
         Channels that are silent from beginning to end.
+    path : str or None
+        Of the file that it was read from, where it was one.
     """
 
     sample_rate: int
@@ -61,6 +63,7 @@ class Recording:
     warnings: tuple[Finding, ...] = ()
     twins: dict[int, int] = field(default_factory=dict)
     silent_channels: tuple[int, ...] = ()
+    path: str | None = None
     _kept: Array | None = field(default=None, repr=False)
     _origin: Origin | None = field(default=None, repr=False)
     _divisor: float = field(default=1.0, repr=False)  # by which a long recording's samples are divided
@@ -285,6 +288,7 @@ def _judged(
         survey.channels,
         survey.length,
         name,
+        path=None if origin is None else origin.path,
         _kept=kept,
         _origin=None if kept is not None else origin,
         _divisor=max(1.0, peak),

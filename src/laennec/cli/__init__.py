@@ -8,9 +8,12 @@ Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``-
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +44,8 @@ Start with:  laennec analyze recording.wav
 Every command has its own --help with an example. --debug shows where an error came from; --version prints
 the version. Research software, not a medical device."""
 
+DATASETS = "{datasets}"  # in help: the data sets that are found
+
 CONFIG = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
 
 EXTRAS = {
@@ -65,8 +70,22 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Any]:
         With 0 after ``--help``, with 2 after wrong arguments; the text is printed.
     """
     module = import_module(f"laennec.cli.{name}")
+    for part in vars(module).values():
+        if isinstance(part, type) and DATASETS in (part.__doc__ or ""):
+            part.__doc__ = str(part.__doc__).replace(DATASETS, _datasets())
     command = tyro.cli(module.Command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
     return module, command
+
+
+def _datasets() -> str:
+    """Return the names of the data sets that are found, read and not imported: help needs no NumPy."""
+    files = sorted(Path(__file__).parents[1].joinpath("datasets").glob("*.py"))
+    matches = [
+        re.search(r'^NAME = "(\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE) for path in files
+    ]
+    names = [match[1] for match in matches if match]
+    names += [point.name for point in entry_points(group="laennec.datasets")]
+    return f"{', '.join(names)}, or a Python file of one"
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -33,7 +33,7 @@ class Command:
     out
         Folder for the results.
     dataset
-        sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
+        {datasets}; the recipe says which otherwise.
     also
         A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's, and its
         patients have folds of their own.

@@ -24,7 +24,7 @@ class Info:
     Attributes
     ----------
     name
-        A name that `laennec datasets` lists, for example sprsound.
+        {datasets}.
     folder
         Where it lies.
     strict
@@ -45,7 +45,7 @@ class Download:
     Attributes
     ----------
     name
-        A name that `laennec datasets` lists, for example sprsound.
+        {datasets}.
     to
         Folder to put it in.
     """
@@ -66,7 +66,7 @@ class Audit:
     Attributes
     ----------
     name
-        A name that `laennec datasets` lists, for example sprsound.
+        {datasets}.
     folder
         Where it lies.
     predictions

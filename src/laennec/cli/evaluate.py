@@ -28,7 +28,7 @@ class Command:
         validation (what the model's recipe held out), all, train, test (or official), official-disjoint,
         which leaves out test clips of patients who are trained on, test-inter or test-intra.
     dataset
-        sprsound, icbhi, multichannel, or folder for your own data; otherwise the model's recipe's.
+        {datasets}; otherwise the model's recipe's.
     """
 
     model: Positional[str]

@@ -81,7 +81,7 @@ class Nguyen:
     estimate
         Say what it would cost on this machine, and run nothing.
     source_dataset
-        icbhi, sprsound, multichannel or folder; recognised by the files otherwise.
+        {datasets}; recognised by the files otherwise.
     target_dataset
         The same of the target.
     threads

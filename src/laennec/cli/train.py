@@ -24,7 +24,7 @@ class Command:
     out
         Run folder.
     dataset
-        sprsound, icbhi, multichannel, or folder for your own data; the recipe says which otherwise.
+        {datasets}; the recipe says which otherwise.
     also
         A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's.
     start

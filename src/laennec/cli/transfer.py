@@ -22,7 +22,7 @@ class Command:
     Attributes
     ----------
     data
-        Your recordings: a CSV, a folder with label files, a multichannel cohort, ICBHI or SPRSound.
+        Your recordings: a CSV, a folder with label files, a multichannel cohort, or a copy of a data set.
     target_class
         The class to find: crackle, wheeze or both in any spelling, or a label of yours.
     source
@@ -34,7 +34,7 @@ class Command:
     recipe
         How to fine-tune: transfer (what worked best), nguyen2022 (the paper's best) or a TOML file.
     dataset
-        sprsound, icbhi, multichannel or folder; recognised by the files otherwise.
+        {datasets}; recognised by the files otherwise.
     runs
         Independent cross-validations with the same folds.
     epochs

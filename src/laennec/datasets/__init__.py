@@ -1,46 +1,75 @@
 """Recordings with their annotations: what is known, what a copy holds, and where to get one.
 
-Every dataset is a module with ``NAME``, ``TITLE``, ``CITATION``, ``LICENCE``, ``HOMEPAGE``, ``ARCHIVES``,
-``load(root, level) -> DataFrame`` and ``check(root, progress) -> list[Defect]``. A new one is a new module
-and one line here; the contract test then covers it. See :mod:`laennec.datasets.table` for the table.
+Each data set is a module here, in another package, or a file of your own: :mod:`laennec.datasets.discovery`
+says what it has. :mod:`laennec.datasets.table` describes the table that all of them return.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from laennec.audio.suffixes import AUDIO_SUFFIXES
-from laennec.datasets import folder, icbhi, multichannel, sprsound
-from laennec.datasets.table import COLUMNS, Archive, Defect
+import numpy as np
+
+from laennec.datasets.discovery import DataSet, data_sets, dataset
+from laennec.datasets.discovery import guess as _guess
+from laennec.datasets.table import COLUMNS, Archive, Defect, overlapped
 from laennec.errors import UsageError
+from laennec.labels import to_icbhi
 
-DATASETS: dict[str, ModuleType] = {
-    "sprsound": sprsound,
-    "icbhi": icbhi,
-    "multichannel": multichannel,
-    "folder": folder,
-}
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "COLUMNS",
-    "DATASETS",
     "Archive",
+    "DataSet",
     "Defect",
+    "data_sets",
     "dataset",
     "download",
+    "guess",
     "list_datasets",
+    "load",
     "print_audit",
     "print_info",
 ]
 
 
-def dataset(name: str) -> ModuleType:
-    """Return the module of the dataset called `name`; UsageError if there is none."""
-    if name not in DATASETS:
-        raise UsageError(f"{name!r} is no dataset; known are {', '.join(DATASETS)}")
-    return DATASETS[name]
+def load(name: str, root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
+    """Return the clips of a data set with labels in Laennec's vocabularies (:mod:`laennec.labels`).
+
+    Labels become what the data set says they are (``TO_CANONICAL``). Where labels overlap by nature, a normal
+    clip that an abnormal one overlaps is left out: what is heard in it is not normal.
+
+    Parameters
+    ----------
+    name
+        A name that `data_sets` knows, or a Python file.
+    root, level
+        As for the data set's own ``load``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such data set, or it has no such level.
+    LaennecError
+        If the folder is no copy of it.
+    """
+    module = dataset(name)
+    if level not in module.LEVELS:
+        levels = " and ".join(module.LEVELS)
+        raise UsageError(f"{module.NAME} has labels of level {levels}, not {level}")
+    clips = module.load(Path(root), level)
+    labels = [module.TO_CANONICAL.get(label, label) for label in clips["label"]]
+    keep = np.array([label is not None for label in labels], bool)
+    if module.OVERLAPS:
+        normal = np.array([label is not None and to_icbhi(label) == "normal" for label in labels], bool)
+        keep &= ~overlapped(clips, normal, keep & ~normal)
+    canonical = clips.assign(label=labels)[keep].reset_index(drop=True)
+    canonical.attrs = clips.attrs
+    return canonical
 
 
 def list_datasets() -> None:
@@ -48,7 +77,7 @@ def list_datasets() -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    for name, module in DATASETS.items():
+    for name, module in data_sets().items():
         console.print(f"[bold]{name}[/bold]  {module.TITLE}", soft_wrap=True)
         how = f"laennec datasets download {name} --to DIR" if module.ARCHIVES else ""
         for what, value in (
@@ -91,8 +120,8 @@ def print_audit(
 
     module = dataset(name)
     answered = audit.cross_validated(predictions)
-    clips = module.load(root)
-    return audit.print_audit(clips, answered, module.check(root, progress), out, shown)
+    clips = module.load(Path(root))
+    return audit.print_audit(clips, answered, module.check(Path(root), progress), out, shown)
 
 
 def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Path:
@@ -103,28 +132,5 @@ def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Pa
 
 
 def guess(root: str | os.PathLike[str]) -> str:
-    """Tell which dataset a folder holds, by the files that each is known by.
-
-    Raises
-    ------
-    UsageError
-        If it is none of them.
-    """
-    path = Path(root)
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder")
-    if path.is_file() or (path / folder.CSV_NAME).is_file():
-        return folder.NAME
-    if (path / multichannel.RECORDINGS_NAME).is_file():
-        return multichannel.NAME
-    if (
-        (path / icbhi.SPLIT_FILE).is_file()
-        or (path / "ICBHI_final_database").is_dir()
-        or any(icbhi.FILE_NAME.fullmatch(place.stem) for place in path.glob("*.txt"))
-    ):
-        return icbhi.NAME
-    if path.is_dir() and any(place.is_dir() for place in path.glob("**/*_json")):
-        return sprsound.NAME
-    if path.is_dir() and any(place.suffix.lower() in AUDIO_SUFFIXES for place in path.rglob("*")):
-        return folder.NAME
-    raise UsageError(f"{path}: no recordings of a known layout")
+    """Tell which data set a folder holds; see :func:`laennec.datasets.discovery.guess`."""
+    return _guess(Path(root))

@@ -6,7 +6,8 @@ These checks know only the clips table, so they serve every dataset.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from laennec.datasets.table import Defect
+from laennec.datasets.table import Defect, clips_table
+from laennec.errors import LaennecError
 from laennec.progress import track
 
 if TYPE_CHECKING:
@@ -33,17 +35,20 @@ class AudioFacts:
     digest: str
 
 
-def check_clips(clips: pd.DataFrame, paths: Iterable[str] = (), progress: bool = False) -> list[Defect]:
+def check_clips(
+    clips: pd.DataFrame, paths: Iterable[str] = (), progress: bool = False, overlaps: bool = False
+) -> list[Defect]:
     """Decode every recording of a clips table, and those of `paths`, once and return what is wrong.
 
     Found are ``missing`` and ``unreadable`` files, clips ``outside file``, channels that a file does not have
     (``malformed annotation``), clips of a recording that ``overlap``, ``duplicate audio`` under several
-    names, and patients in two splits.
+    names, and patients in two splits. With `overlaps`, clips overlap by nature, which is no defect.
     """
     facts, defects = read_audio({*clips["path"], *paths}, progress)
     defects.extend(_outside(clips, facts))
     defects.extend(_channels(clips, facts))
-    defects.extend(_overlaps(clips))
+    if not overlaps:
+        defects.extend(_overlaps(clips))
     defects.extend(_duplicates(clips, facts))
     defects.extend(_shared_patients(clips))
     return defects
@@ -77,6 +82,42 @@ def samples_digest(samples: np.ndarray, rate_hz: int) -> str:
     digest = hashlib.sha256(f"{rate_hz} {samples.shape[1]} ".encode())
     digest.update(np.ascontiguousarray(samples, dtype="<i4").tobytes())
     return digest.hexdigest()
+
+
+def to_table(
+    rows: list[dict[str, Any]],
+    defects: list[Defect],
+    root: str | os.PathLike[str],
+    empty: str,
+    harmless: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Return the clips table of rows; a clip without an end has that of its file.
+
+    Parameters
+    ----------
+    rows, defects
+        What was read.
+    root
+        The copy, for messages.
+    empty
+        What to say if there is no row.
+    harmless
+        Kinds of defects that do not stop the loading. By default nothing does.
+
+    Raises
+    ------
+    LaennecError
+        If there is no row, or a defect that is not harmless.
+    """
+    fill_durations(rows, defects)
+    wrong = [defect for defect in defects if harmless is not None and defect.kind not in harmless]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more; `laennec datasets info` lists them)" if wrong[1:] else ""
+        raise LaennecError(f"{wrong[0].path}: {wrong[0].detail}{more}")
+    if not rows:
+        first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
+        raise LaennecError(f"{root}: {empty}{first}")
+    return clips_table(rows, defects)
 
 
 def fill_durations(rows: list[dict[str, Any]], defects: list[Defect]) -> None:

@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
@@ -32,7 +31,7 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0
 HTTP_PARTIAL, HTTP_RANGE_REFUSED = 206, 416
 
 
-def fetch(module: ModuleType, to: Path, progress: bool = True) -> Path:
+def fetch(module: Any, to: Path, progress: bool = True) -> Path:
     """Download, verify and unpack a dataset's archives into the new folder `to`; other files are put there.
 
     An interrupted download is continued by the next call: what has come is kept beside `to`, under a name

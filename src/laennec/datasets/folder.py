@@ -30,7 +30,17 @@ from typing import TYPE_CHECKING, Any
 from laennec.annotations import read_labels
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import LEVELS, SPLITS, Defect, clips_table, event_id, label_clips, read_rows
+from laennec.datasets.table import (
+    SPLITS,
+    Defect,
+    checked_level,
+    clips_table,
+    event_id,
+    has_files,
+    label_clips,
+    read_rows,
+)
+from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SPRSOUND_EVENTS, spelling
 from laennec.patient import UNKNOWN_WORDS, Patient, check_age, check_position, is_unknown
@@ -43,13 +53,13 @@ TITLE = "Your own recordings: a CSV, or a folder with label files (Audacity, ICB
 CITATION = ""
 LICENCE = "yours"
 HOMEPAGE = ""
-ARCHIVES = ()
-LABELS: dict[str, tuple[str, ...]] = {}
 
 CSV_NAME, SUBJECTS_NAME = "clips.csv", "subjects.csv"
 DESCRIBING = ("subject", "location", "device", "channel", "age_years", "sex", "split")
 CSV_COLUMNS = ("path", "label", "start_s", "end_s", "recording", *DESCRIBING)
 LABEL_SUFFIXES = (".txt", ".json")
+_ENDINGS = (*AUDIO_SUFFIXES, *(suffix.upper() for suffix in AUDIO_SUFFIXES))
+MATCHES = has_files(CSV_NAME, *(f"**/*{ending}" for ending in _ENDINGS))
 NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
 # Listed, but no reason to refuse the rest.
 HARMLESS = ("no annotation", "no label", "outside file", "unknown column", "unknown position")
@@ -78,22 +88,8 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
         At the first thing that is wrong, with its file and line, or if there is no clip.
     """
     rows, defects = read(Path(root), level)
-    checks.fill_durations(rows, defects)
-    wrong = [defect for defect in defects if defect.kind not in HARMLESS]
-    if wrong:
-        more = (
-            f" (and {len(wrong) - 1} more; `laennec datasets info folder {root}` lists them)"
-            if wrong[1:]
-            else ""
-        )
-        raise LaennecError(f"{wrong[0].path}: {wrong[0].detail}{more}")
-    if not rows:
-        first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
-        raise LaennecError(
-            f"{root}: no {level} annotation was found; expected clips.csv, or a label file (.txt or .json) "
-            f"beside each recording{first}"
-        )
-    return clips_table(rows, defects)
+    empty = f"no {level} annotation was found; expected clips.csv, or a .txt or .json beside each recording"
+    return checks.to_table(rows, defects, root, empty, HARMLESS)
 
 
 def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
@@ -108,8 +104,7 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
 
 def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
-    if level not in LEVELS:
-        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+    checked_level(level)
     if not root.exists():
         raise LaennecError(f"{root}: no such file or folder")
     defects: list[Defect] = []
@@ -304,3 +299,12 @@ def _times(recording: str, start_s: float, end_s: float) -> dict[str, Any]:
     if start_s >= end_s:
         raise ValueError(f"the clip from {start_s:g} to {end_s:g} s has no duration")
     return {"clip_id": event_id(recording, start_s, end_s), "start_s": start_s, "end_s": end_s}
+
+
+def tiny(root: Path) -> None:
+    """Two recordings with label files of two formats."""
+    write_sound(root / "anna" / "1.wav")
+    write_text(root / "anna" / "1.txt", "0\t0.4\tNormal\n0\t0.4\tWheeze\n")
+    write_sound(root / "2.wav")
+    event = '{"start": "100", "end": "900", "type": "Normal"}'
+    write_text(root / "2.json", f'{{"record_annotation": "Normal", "event_annotation": [{event}]}}')

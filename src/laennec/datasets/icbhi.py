@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from laennec.annotations import read_labels
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, label_clips
+from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
+from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
 from laennec.patient import Patient, check_age
@@ -67,6 +68,7 @@ LOCATIONS = {
 FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )
+MATCHES = has_files(SPLIT_FILE, "ICBHI_final_database/", "[0-9]*_*_[A-Z][a-z]_[sm]c_*.txt")
 # What else lies in the folder as distributed.
 OTHER_FILES = {"filename_differences", "filename_format"}
 
@@ -103,18 +105,12 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
         If `root` is no folder or holds no annotated recording.
     """
     rows, defects = read(Path(root), level)
-    if level == "record":
-        checks.fill_durations(rows, defects)
-    if not rows:
-        found = f"; first defect: {defects[0]}" if defects else ""
-        raise LaennecError(f"{root}: no ICBHI annotation with its recording was found{found}")
-    return clips_table(rows, defects)
+    return checks.to_table(rows, defects, root, "no ICBHI annotation with its recording was found")
 
 
 def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
-    if level not in LEVELS:
-        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+    checked_level(level)
     if not root.is_dir():
         raise LaennecError(f"{root}: not a folder; give the one that holds ICBHI_final_database")
     defects: list[Defect] = []
@@ -293,3 +289,27 @@ def verify(root: Path, progress: bool = False) -> list[Defect]:
     ]
     _, unreadable = checks.read_audio({row["path"] for row in rows}, progress)
     return wrong + unreadable
+
+
+def tiny(root: Path) -> None:
+    """Four recordings of three patients, two of them in both halves of the split, with one line amiss."""
+    audio = root / "ICBHI_final_database"
+    for stem, lines in {
+        "156_1b1_Tc_sc_Meditron": "0.1\t0.4\t0\t0\n0.4\t0.9\t1\t0\n",
+        "156_2b1_Al_mc_AKGC417L": "0.0\t0.5\t0\t1\n0.5\t1.0\t1\t1\n",
+        "218_1p1_Pr_sc_Litt3200": "0.2\t0.8\t0\t0\n",
+        "226_1b1_Pl_sc_LittC2SE": "0.2\t0.8\t1\t0\n",
+    }.items():
+        write_sound(audio / f"{stem}.wav")
+        write_text(audio / f"{stem}.txt", lines)
+    write_text(audio / "filename_differences.txt", "'101_1b1_Al_sc_AKGC417L'\n")
+    halves = {
+        "156_1b1_Tc_sc_Meditron": "train",
+        "156_2b1_Al_mc_AKGC417L": "test",
+        "218_1p1_Pr_sc_Litt3200": "train",
+        "218_9p9_Pr_sc_Litt3200": "test",
+        "226_1b1_Pl_sc_Meditron": "test",
+    }
+    write_text(root / SPLIT_FILE, "".join(f"{stem}\t{half}\r\n" for stem, half in halves.items()) + "\r\n")
+    write_text(root / DEMOGRAPHICS_FILE, "156\t80\tM\t28\tNA\tNA\r\n218\tNA\tNA\tNA\tNA\tNA\r\n")
+    write_text(root / DIAGNOSIS_FILE, "156\tCOPD\n218\tCOPD\n226\tPneumonia\n")

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.airflow import cycles_from_airflow
-from laennec.datasets.table import LEVELS, Defect, clips_table, event_id, read_rows
+from laennec.datasets.table import Defect, checked_level, clips_table, event_id, has_files, read_rows
+from laennec.datasets.tiny import RATE_HZ, write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.patient import Patient, check_age
 
@@ -42,8 +43,6 @@ TITLE = "A cohort recorded by several sensors at once, with cycles from a file o
 CITATION = ""
 LICENCE = "yours"
 HOMEPAGE = ""
-ARCHIVES = ()
-LABELS: dict[str, tuple[str, ...]] = {}
 
 RECORDINGS_NAME, CYCLES_NAME, LABELS_NAME, CHANNELS_NAME = (
     "recordings.csv",
@@ -52,6 +51,7 @@ RECORDINGS_NAME, CYCLES_NAME, LABELS_NAME, CHANNELS_NAME = (
     "channels.csv",
 )
 FOLDER = "recordings"
+MATCHES = has_files(RECORDINGS_NAME)
 HARMLESS = ("unknown column",)
 DESCRIBING = ("age_years", "sex", "device", "diagnosis", "split")
 
@@ -81,21 +81,12 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
         At the first thing that is wrong, or if there is no cycle.
     """
     rows, defects = read(Path(root), level)
-    if level == "record":
-        checks.fill_durations(rows, defects)
-    wrong = [defect for defect in defects if defect.kind not in HARMLESS]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more; `laennec datasets info multichannel` lists them)"
-        raise LaennecError(f"{wrong[0].path}: {wrong[0].detail}{more if wrong[1:] else ''}")
-    if not rows:
-        raise LaennecError(f"{root}: no respiratory cycle was found")
-    return clips_table(rows, defects)
+    return checks.to_table(rows, defects, root, "no respiratory cycle was found", HARMLESS)
 
 
 def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the clips as mappings, and every defect that can be seen without decoding sound."""
-    if level not in LEVELS:
-        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+    checked_level(level)
     if not (root / RECORDINGS_NAME).is_file():
         raise LaennecError(f"{root}: no {RECORDINGS_NAME} here; it names each recording and its subject")
     defects: list[Defect] = []
@@ -318,3 +309,26 @@ def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if key not in records or records[key]["label"].lower() == "normal":
             records[key] = whole
     return list(records.values())
+
+
+def tiny(root: Path) -> None:
+    """Two recordings of two channels: one with cycles in a file, one with airflow and a file a channel."""
+    import numpy as np
+    import soundfile
+
+    folder = root / FOLDER
+    write_sound(folder / "a.wav", 1.0, channels=2)
+    for channel in (0, 1):
+        write_sound(folder / f"b_ch{channel}.wav", 12.0)
+    flow_rate = RATE_HZ // 80
+    flow = 0.5 * np.sin(2 * np.pi * np.arange(12 * flow_rate) / (3 * flow_rate) + 0.5)
+    soundfile.write(folder / "b.airflow.wav", flow, flow_rate)
+    for name, text in {
+        RECORDINGS_NAME: "recording,subject,age_years,sex,diagnosis,label\n"
+        "a,s1,44,male,healthy,normal\nb,s2,,,IPF,\n",
+        CYCLES_NAME: "recording,start_s,end_s,inspiration_end_s,channel,label\n"
+        "a,0.1,0.5,0.25,,\na,0.5,0.9,,,\na,0.5,0.9,,1,crackle\n",
+        LABELS_NAME: "recording,channel,label\nb,0,crackle\nb,,normal\n",
+        CHANNELS_NAME: "channel,location\n0,top\n1,base\n",
+    }.items():
+        write_text(root / name, text)

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import LabelFile, read_labels
-from laennec.annotations.sprsound import parse_name
+from laennec.annotations.sprsound import parse_name, write
 from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import LEVELS, Archive, Defect, clips_table, label_clips
+from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
+from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, spelling
 
@@ -45,6 +46,7 @@ COMMIT = "174500e401f4ebf54061414c2fe082c7dccfb9d2"  # holds the releases of 202
 # GitHub makes this archive on demand and publishes no checksum for it, so it is verified by its contents.
 ARCHIVES = (Archive(f"{HOMEPAGE}/archive/{COMMIT}.zip"),)
 INDEX = "sprsound_train.tsv"
+MATCHES = has_files("**/*_json/")
 
 FOLDER_SPLITS = {
     "inter": "test-inter",
@@ -79,18 +81,13 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
         If `root` is no folder or holds no annotation that has audio.
     """
     rows, defects = read(Path(root), level)
-    if level == "record":
-        checks.fill_durations(rows, defects)
-    if not rows:
-        found = f"; first defect: {defects[0]}" if defects else ""
-        raise LaennecError(f"{root}: no SPRSound {level} annotation with its recording was found{found}")
-    return clips_table(rows, defects)
+    empty = f"no SPRSound {level} annotation with its recording was found"
+    return checks.to_table(rows, defects, root, empty)
 
 
 def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
-    if level not in LEVELS:
-        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+    checked_level(level)
     defects: list[Defect] = []
     clips_of = _events if level == "event" else _record
     rows = [
@@ -297,3 +294,14 @@ def verify(root: Path, progress: bool = False) -> list[Defect]:
         elif found[stem][1] != said:
             defects.append(Defect("conflicting annotation", stem, "its annotation is not the one published"))
     return defects
+
+
+def tiny(root: Path) -> None:
+    """Two recordings: one of the training set, one of a test set whose patient is not known."""
+    recordings = {
+        "train": ("40000001_4.5_0_p1_11", [(0.0, 0.4, "Normal"), (0.0, 0.4, "Wheeze")], "CAS"),
+        "test": ("_5.3_0_p8_34877", [(0.1, 0.9, "Normal")], "Normal"),
+    }
+    for part, (stem, clips, label) in recordings.items():
+        write_sound(root / f"{part}_wav" / f"{stem}.wav")
+        write_text(root / f"{part}_json" / f"{stem}.json", json.dumps(write(clips, label)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from laennec.datasets.table import LEVELS, SPLITS, Defect
+from laennec.datasets.discovery import DataSet
+from laennec.datasets.table import SPLITS, Defect
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, age_group
 
@@ -47,7 +47,7 @@ class DatasetInfo:
     defects: tuple[Defect, ...]
 
 
-def summarise(module: ModuleType, root: Path, progress: bool = False) -> DatasetInfo:
+def summarise(module: DataSet, root: Path, progress: bool = False) -> DatasetInfo:
     """Load a copy at both levels, check it, and count.
 
     A level that has no clips is left out. If nothing at all can be loaded, the defects still say why.
@@ -61,11 +61,11 @@ def summarise(module: ModuleType, root: Path, progress: bool = False) -> Dataset
 
     defects = sorted(module.check(root, progress), key=lambda defect: defect.kind)
     tables = {}
-    for level in LEVELS:
+    for level in module.LEVELS:
         try:
             tables[level] = module.load(root, level)
         except LaennecError:
-            if not defects and level == LEVELS[0]:
+            if not defects and level == module.LEVELS[0]:
                 raise
     clips = pd.concat(tables.values(), ignore_index=True) if tables else None
     return DatasetInfo(

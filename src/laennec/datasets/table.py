@@ -35,6 +35,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from laennec.annotations import LabelFile, table
 from laennec.errors import LaennecError
 
@@ -134,6 +137,31 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
     clips.loc[repeat > 0, "clip_id"] += "-" + (repeat[repeat > 0] + 1).astype(str)
     clips.attrs["defects"] = [str(defect) for defect in defects]
     return clips
+
+
+def checked_level(level: str) -> None:
+    """Raise LaennecError if there is no such level."""
+    if level not in LEVELS:
+        raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
+
+
+def has_files(*patterns: str) -> Callable[[Path], bool]:
+    """Return a test of a folder for files or folders of these patterns, see :meth:`pathlib.Path.glob`."""
+    return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
+
+
+def overlapped(
+    clips: pd.DataFrame, chosen: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Whether each of the chosen clips overlaps one of the others in its recording; masks of the rows."""
+    found = np.zeros(len(clips), bool)
+    start_s, end_s = clips["start_s"].to_numpy(), clips["end_s"].fillna(np.inf).to_numpy()
+    groups = clips.groupby(["recording", "path", "channel"], sort=False, dropna=False).indices
+    for rows in map(np.asarray, groups.values()):
+        theirs = rows[others[rows]]
+        for row in rows[chosen[rows]]:
+            found[row] = bool(((start_s[theirs] < end_s[row]) & (end_s[theirs] > start_s[row])).any())
+    return found
 
 
 def event_id(recording: str, start_s: float, end_s: float) -> str:

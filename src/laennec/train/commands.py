@@ -39,7 +39,7 @@ REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "un
 
 def load_clips(dataset: str, root: Path) -> pd.DataFrame:
     """Read a data set's annotated events; what could not be used is said on stderr."""
-    clips = datasets.dataset(dataset).load(root)
+    clips = datasets.load(dataset, root)
     for defect in clips.attrs.get("defects", ())[:10]:
         told = "note" if str(defect).startswith(REMARKS) else "left out"
         print(f"{told}: {defect}", file=sys.stderr)
