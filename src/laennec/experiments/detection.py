@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from laennec.analyze import analyze
 from laennec.audio.recording import Recording
 from laennec.datasets import splits, sprsound
-from laennec.experiments import run
 from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.load import load_model
@@ -113,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

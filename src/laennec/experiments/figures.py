@@ -10,13 +10,14 @@ from its JSON.
 import argparse
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
-from laennec.experiments import clip_tables, paper_tables, recording_tables, run
+from laennec.experiments import clip_tables, paper_tables, recording_tables
 from laennec.files import write_text
 
 MARKED = re.compile(r"<!-- figures: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -77,4 +78,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    sys.exit(main())
