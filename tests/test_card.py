@@ -147,6 +147,19 @@ def test_the_task_decides_what_is_loaded(name: str, model: type, card: type) -> 
     assert load_model().sha256 == load_model("default").sha256
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "wrong"),
+    [
+        ("recording", "default", r"takes waveform tensor\(float\); a Laennec model takes .*, length"),
+        ("default", "recording", r"takes .*, length .*; a Laennec model takes waveform tensor\(float\)$"),
+        ("source", "default", r"probabilities has the shape \(batch, 4\); by its metadata it is \(any, 7\)"),
+    ],
+)
+def test_a_graph_that_is_not_of_its_card_is_refused(name: str, other: str, wrong: str) -> None:
+    with pytest.raises(LaennecError, match=wrong):
+        load_model(name).graph.check(load_model(other).card)
+
+
 def test_a_card_that_only_speaks_of_recordings_is_one_for_clips() -> None:
     entries = entries_of("default") | {"limits": 'as text: "task": "recording"'}
     assert isinstance(read_card(json.dumps(entries)), ClipCard)

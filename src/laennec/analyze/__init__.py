@@ -96,17 +96,17 @@ def analyze(
     if isinstance(loaded, Detector):
         frames = loaded.frames(block[channels] for block in recording.blocks(rate))
         maps = boundaries is not None or recording.duration_s <= MAPS_S
-        found = detect(frames, channels, loaded.card, boundaries, maps)
+        predicted = detect(frames, channels, loaded.card, boundaries, maps)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
-        found = classify_clips(
+        predicted = classify_clips(
             recording.resampled(rate), channels, loaded, patient, boundaries, window, remarks
         )
         segmentation = "windows"
     if boundaries is not None:
         segmentation = "given"
-    return summarise(recording, found, loaded, patient, remarks, segmentation, window)
+    return summarise(recording, predicted, loaded, patient, remarks, segmentation, window)
 
 
 def detect(
@@ -133,18 +133,18 @@ def detect(
     maps : bool
         Keep each event's relevance.
     """
-    found = [Channel(number) for number in channels]
+    predicted = [Channel(number) for number in channels]
     stages = []
-    for place_of, (channel, copy) in enumerate(zip(found, itertools.tee(frames, len(found)), strict=True)):
-        own, same = itertools.tee(map(itemgetter(place_of), copy))
+    for row, (channel, copy) in enumerate(zip(predicted, itertools.tee(frames, len(predicted)), strict=True)):
+        own, same = itertools.tee(map(itemgetter(row), copy))
         given = None if boundaries is None else on_channel(boundaries, channel.number)
         spans = decode(own, card) if given is None else place(own, given, card)
         stages.append(zip(classify(spans, card, channel.number, maps), segments(same, card), strict=True))
     for step in zip(*stages, strict=True):
-        for channel, (more_events, more_segments) in zip(found, step, strict=True):
+        for channel, (more_events, more_segments) in zip(predicted, step, strict=True):
             channel.events.extend(more_events)
             channel.segments.extend(more_segments)
     if boundaries is None:
-        for channel in found:
+        for channel in predicted:
             channel.events[:] = without_refused(channel.events, channel.segments)
-    return found
+    return predicted

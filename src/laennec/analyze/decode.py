@@ -63,9 +63,9 @@ def decode(frames: Iterable[Frames], card: RecordingCard) -> Iterator[Decoded]:
     for more in frames:
         held = more.after(held)
         scores = emission_scores(held.presence, held.class_logits(), family, card.rule)
-        found, settled = find_events(scores, held.presence, card.rule, card.frame_s, held.last)
-        edges = [(held.first + first, held.first + end) for first, end in found]
-        yield held, [Span(a, b, a * card.frame_s, min(b * card.frame_s, held.end_s)) for a, b in edges]
+        edges, settled = find_events(scores, held.presence, card.rule, card.frame_s, held.last)
+        numbers = [(held.first + first, held.first + end) for first, end in edges]
+        yield held, [Span(a, b, a * card.frame_s, min(b * card.frame_s, held.end_s)) for a, b in numbers]
         held = held.cut(held.first + settled, held.end)
 
 
@@ -177,10 +177,10 @@ def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np
 def _spans_of(path: npt.NDArray[np.int64], rule: EventRule, frame_s: float) -> list[tuple[int, int]]:
     """Events of a path; one that is too short is dropped, one that is too long is cut."""
     stops = np.flatnonzero((path >= FIRST) | (path == PAUSE)).tolist() + [path.size]
-    found: list[tuple[int, int]] = []
+    events: list[tuple[int, int]] = []
     for first, end in itertools.pairwise(stops):
         if path[first] >= FIRST and (end - first) * frame_s >= rule.shortest_s - 1e-9:
             count = math.ceil((end - first) * frame_s / LONGEST_EVENT_S)
             edges = np.linspace(first, end, count + 1).round().astype(int)
-            found += [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-    return found
+            events += [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+    return events

@@ -27,13 +27,13 @@ def boundaries_in(
     boundaries = _read(events, os.path.abspath(recording.path) if recording.path else recording.name)
     duration_s = recording.duration_s
     outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
-    found = [
+    reasons = [
         f"event {b.start_s:g} to {b.end_s:g} s: outside the recording of {duration_s:g} s" for b in outside
     ]
     if outside and len(outside) == len(boundaries):
-        others = f", and so are the {len(found) - 1} other events" if found[1:] else ""
-        raise LaennecError(f"{recording.name}: {found[0]}{others}")
-    remarks.repairs.extend(f"{what}; left out" for what in found)
+        others = f", and so are the {len(reasons) - 1} other events" if reasons[1:] else ""
+        raise LaennecError(f"{recording.name}: {reasons[0]}{others}")
+    remarks.repairs.extend(f"{reason}; left out" for reason in reasons)
     return [b for b in boundaries if b not in outside]
 
 

@@ -17,7 +17,7 @@ def respiratory_rate(onsets_s: Sequence[float]) -> RespiratoryRate:
     """Breaths a minute: sixty over the median interval between neighbouring onsets.
 
     The median does not mind a breath that was missed or found twice. Intervals so long that a breath is
-    missing in them are left out, and so are pauses between stretches.
+    missing in them are left out, and so are pauses between segments.
 
     Parameters
     ----------

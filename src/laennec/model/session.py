@@ -30,7 +30,7 @@ class Graph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised; the same text on stderr would be noise
-        # Waiting threads that spin take processor time from everybody else.
+        # Waiting threads that spin take processor time from other processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
