@@ -12,8 +12,10 @@ import numpy as np
 import scipy.fft
 import torch
 
-from laennec.train.features import CepstralImage, extract, linear_filters
-from laennec.train.fit import tuned_cpu
+from laennec.features.base import extract
+from laennec.features.cepstral import CepstralImage
+from laennec.features.spectrum import linear_filters
+from laennec.train.loop import tuned_cpu
 
 
 def by_librosa(clips: np.ndarray, filters: np.ndarray, mel_filters: np.ndarray) -> np.ndarray:

@@ -51,44 +51,25 @@ def plain(batches: int) -> float:
 
 def ours(batches: int) -> float:
     """Seconds a batch of `laennec train`: its own data, module and trainer."""
-    import tempfile
-    from pathlib import Path
-
-    import lightning
     import torch
 
-    from laennec.models import build_model
-    from laennec.train.data import ClipTensors, training_loader
-    from laennec.train.fit import Hardware, make_trainer, quiet, tuned_cpu
-    from laennec.train.module import Classifier
+    from laennec.features import build_front_end
+    from laennec.train.data import ClipTensors
+    from laennec.train.loop import seconds_per_item
     from laennec.train.recipe import load_recipe
 
-    class Clock(lightning.Callback):
-        """Time from batch to batch, the loader's work included."""
+    recipe = load_recipe("chen2022", batch_size=BATCH)
 
-        def __init__(self) -> None:
-            self.ends: list[float] = []
+    def noise(count: int) -> ClipTensors:
+        return ClipTensors(
+            torch.randn(count, 3, 64, 79).to(memory_format=torch.channels_last),
+            torch.randint(0, 7, (count,)),
+            torch.rand(count) * 18,
+            torch.randint(0, 3, (count,)),
+            torch.randint(0, 5, (count,)),
+        )
 
-        def on_train_batch_end(self, *_: object) -> None:
-            self.ends.append(time.perf_counter())
-
-    recipe = load_recipe("chen2022", epochs=1, batch_size=BATCH)
-    count = batches * BATCH
-    clips = ClipTensors(
-        torch.randn(count, 3, 64, 79).to(memory_format=torch.channels_last),
-        torch.randint(0, 7, (count,)),
-        torch.rand(count) * 18,
-        torch.randint(0, 3, (count,)),
-        torch.randint(0, 5, (count,)),
-    )
-    network = build_model(recipe.model, 7, (3, 64, 79))
-    clock = Clock()
-    with tuned_cpu(), tempfile.TemporaryDirectory() as folder, quiet():
-        trainer = make_trainer(Path(folder), recipe, Hardware(accelerator="cpu"))
-        trainer.callbacks = [clock]  # type: ignore[attr-defined]
-        loader = training_loader(clips, BATCH, 0, 1, 0)
-        trainer.fit(Classifier(network, recipe, torch.ones(7), len(loader)), loader)
-    return statistics.median([b - a for a, b in zip(clock.ends, clock.ends[1:], strict=False)])
+    return seconds_per_item(noise, recipe, build_front_end(recipe.front_end), 0, batches) * BATCH
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def parts(which: str, batches: int) -> tuple[Any, Any, Any, Any, Any]:
 
     from laennec.train.build import build_parts
     from laennec.train.recipe import load_recipe
-    from laennec.train.transfer import freeze_before
+    from laennec.train.weights import freeze_before
 
     recipe = load_recipe(RECIPES[which], epochs=1)
     torch.manual_seed(0)
@@ -65,43 +65,22 @@ def plain(which: str, batches: int) -> float:
 
 def ours(which: str, batches: int) -> float:
     """Seconds a clip of Laennec's own module, data and trainer."""
-    import lightning
     import torch
 
-    from laennec.train.data import ClipTensors, training_loader
-    from laennec.train.fit import quiet, tuned_cpu
-    from laennec.train.module import Classifier
+    from laennec.features import build_front_end
+    from laennec.train.data import ClipTensors
+    from laennec.train.loop import seconds_per_item
 
-    class Clock(lightning.Callback):
-        """Time from batch to batch, the loader's work included."""
-
-        def __init__(self) -> None:
-            self.ends: list[float] = []
-
-        def on_train_batch_end(self, *_: object) -> None:
-            self.ends.append(time.perf_counter())
-
-    with tuned_cpu(), quiet():
-        recipe, network, images, labels, count = parts(which, batches)
-        none = torch.zeros(count, dtype=torch.long)
-        clips = ClipTensors(
-            images.to(memory_format=torch.channels_last), labels, torch.full((count,), torch.nan), none, none
-        )
-        clock = Clock()
-        trainer = lightning.Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            precision=recipe.precision,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[clock],
-        )
-        loader = training_loader(clips, recipe.batch_size, 0, 1, 0)
-        trainer.fit(Classifier(network, recipe, torch.ones(len(recipe.labels)), len(loader)), loader)
-    steps = [b - a for a, b in zip(clock.ends, clock.ends[1:], strict=False)]
-    return statistics.median(steps) / recipe.batch_size
+    recipe, _, images, labels, _ = parts(which, batches)
+    none = torch.zeros(len(labels), dtype=torch.long)
+    clips = ClipTensors(
+        images.to(memory_format=torch.channels_last),
+        labels,
+        torch.full((len(labels),), torch.nan),
+        none,
+        none,
+    )
+    return seconds_per_item(lambda _: clips, recipe, build_front_end(recipe.front_end), 0, batches)
 
 
 def main() -> None:

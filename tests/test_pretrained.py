@@ -47,7 +47,7 @@ def test_its_card_has_the_figures_of_the_cross_validation_in_the_documentation()
 @pytest.mark.needs("torch")
 @pytest.mark.real
 def test_it_knows_the_patients_that_it_was_trained_on(real_data: Path, tmp_path: Path) -> None:
-    from laennec.train.commands import evaluate_model
+    from laennec.train.evaluate import evaluate_model
 
     started = time.perf_counter()
     assert evaluate_model("default", "sprsound", real_data / "SPRSound", "all", tmp_path) == 0
@@ -64,7 +64,7 @@ def test_it_knows_the_patients_that_it_was_trained_on(real_data: Path, tmp_path:
 def test_the_source_model_is_small_and_can_be_carried_over() -> None:
     from laennec.labels import ICBHI_CYCLES
     from laennec.models.nguyen2022 import NguyenNet
-    from laennec.train.transfer import source_weights, take_over
+    from laennec.train.weights import source_weights, take_over
 
     model = load_model("source")
     assert model.card.labels == ICBHI_CYCLES

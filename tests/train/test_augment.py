@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from laennec.errors import LaennecError
-from laennec.train.augment import (
+from laennec.features.augment import (
     Copy,
     ImageVariation,
     Mixing,

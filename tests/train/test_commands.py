@@ -8,16 +8,10 @@ from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
-from laennec.train.commands import (
-    command,
-    evaluate_model,
-    held_out,
-    limits,
-    select,
-    train_recipe,
-    training_side,
-)
-from laennec.train.fit import Hardware
+from laennec.train.card import command, limits
+from laennec.train.commands import train_recipe
+from laennec.train.evaluate import evaluate_model, held_out, select, training_clip_ids
+from laennec.train.loop import Hardware
 from laennec.train.recipe import load_recipe
 
 
@@ -46,7 +40,7 @@ def test_what_was_held_out_is_known_again(run: Path, model: LungModel, clips: pd
     mask = held_out(clips, model)
     assert mask is not None
     assert set(clips["clip_id"][mask]) == set(told["clip_id"][told["side"] == "validation"])
-    assert training_side(clips, model, "sprsound") == set(told["clip_id"][told["side"] == "train"])
+    assert training_clip_ids(clips, model, "sprsound") == set(told["clip_id"][told["side"] == "train"])
     assert len(select(clips, "validation", model)) == mask.sum()
 
 

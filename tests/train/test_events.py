@@ -7,16 +7,21 @@ import pytest
 import torch
 
 from laennec.audio.segment import place
+from laennec.features.event import (
+    INSIDE,
+    OUTSIDE,
+    EventLogMel,
+    EventVariation,
+    PlaceEvent,
+    draw_event_variation,
+    vary_events,
+)
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.models.event import EventNet
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions
 from laennec.simulate.other import ward_noise
-from laennec.train.augment import EventVariation, draw_event_variation, vary_events
-from laennec.train.data import read_windows
 from laennec.train.decision import SHIFTS, Decision, fit_decision, score_of_shifts, shift_head
-from laennec.train.export import PlaceEvent
-from laennec.train.features import INSIDE, OUTSIDE, EventLogMel
 from laennec.train.recipe import Augmentation
 
 RATE = 8000
@@ -137,7 +142,10 @@ def test_windows_for_training_hold_each_event_where_the_bounds_say(simulated) ->
 
     clips = dataset("sprsound").load(simulated).iloc[:6]
     front_end = EventLogMel()
-    waveforms, bounds = read_windows(clips, front_end)
+    features = front_end.read(clips, "tile")
+    waveforms, bounds = features.waveform, features.bounds
+    assert waveforms is not None
+    assert bounds is not None
     assert waveforms.shape == (6, front_end.training_samples)
     for row, clip in enumerate(clips.itertuples()):
         recording = Recording.read(clip.path).resampled(RATE)
@@ -224,7 +232,9 @@ def test_an_event_that_jitter_would_swallow_keeps_a_tenth_of_a_second() -> None:
     front_end, waveforms, _ = material(1)
     middle = front_end.training_samples // 2
     drawn = replace(still(1), moved=torch.tensor([[800, -800]]))
-    _, where = vary_events(waveforms, torch.tensor([[middle - 400, middle + 400]]), drawn, 19_200)
+    _, where = vary_events(
+        waveforms, torch.tensor([[middle - 400, middle + 400]]), drawn, 19_200, shortest=800
+    )
     assert int(where[0, 1] - where[0, 0]) == 800
     assert 0 <= int(where[0, 0]) <= 19_200 - 800
 

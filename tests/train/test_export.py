@@ -11,10 +11,12 @@ import torch
 from laennec.audio.segment import INPUTS, PHASE_RATIOS, fit_length, fit_parts, phases
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
+from laennec.features.cepstral import CepstralImage
+from laennec.features.cycle import CycleLogMel, FitParts
+from laennec.features.pad_or_trim import PadOrTrim
 from laennec.model.load import load_model
 from laennec.train.build import build_parts
-from laennec.train.export import FitLength, FitParts, deployed, export
-from laennec.train.features import CepstralImage, CycleLogMel
+from laennec.train.export import deployed, export
 from laennec.train.recipe import load_recipe, recipe_names, recipe_to_dict
 
 
@@ -23,7 +25,7 @@ from laennec.train.recipe import load_recipe, recipe_names, recipe_to_dict
 def test_fit_length_in_the_graph_equals_fit_length_outside(padding: str, length: int) -> None:
     rng = np.random.default_rng(length)
     clips = rng.standard_normal((2, 200)).astype(np.float32)
-    inside = FitLength(120, padding)(torch.from_numpy(clips), torch.tensor([length, 200])).numpy()
+    inside = PadOrTrim(120, padding)(torch.from_numpy(clips), torch.tensor([length, 200])).numpy()
     np.testing.assert_array_equal(inside[0], fit_length(clips[0, :length], 120, padding))
     np.testing.assert_array_equal(inside[1], fit_length(clips[1], 120, padding))
 
@@ -148,7 +150,7 @@ def test_not_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_parity_on_real_clips(real_data: Path, exported: Callable[[str], tuple[Path, Path]]) -> None:
-    from laennec.train.data import cut_clips
+    from laennec.features.reading import cut_clips
 
     run, path = exported("chen2022")
     model = load_model(path)

@@ -6,18 +6,12 @@ import torch
 
 from laennec.audio.highpass import bessel_highpass
 from laennec.audio.segment import INPUTS, fit_parts
-from laennec.train.features import (
-    MAGNITUDE_FLOOR,
-    CepstralImage,
-    CycleLogMel,
-    LogMel,
-    build_front_end,
-    dct_matrix,
-    extract,
-    linear_filters,
-    mel_filters,
-    vtlp_warp,
-)
+from laennec.features import build_front_end
+from laennec.features.base import extract
+from laennec.features.cepstral import CepstralImage
+from laennec.features.cycle import MAGNITUDE_FLOOR, CycleLogMel, vtlp_warp
+from laennec.features.log_mel import LogMel
+from laennec.features.spectrum import dct_matrix, linear_filters, mel_filters
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "features.npz")
 SIGNALS = ("breath", "wheeze", "crackles")
@@ -110,7 +104,7 @@ def test_cycle_log_mel_agrees_with_librosa(as_convolution: bool) -> None:
     )
     filters = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=45, htk=True, norm=None)
     expected = np.log(filters @ magnitude + MAGNITUDE_FLOOR)
-    found = front_end.unnormalised(torch.from_numpy(samples[None]))[0, 0].numpy()
+    found = front_end.log_bands(torch.from_numpy(samples[None]))[0, 0].numpy()
     assert found.shape == (45, 32)
     np.testing.assert_allclose(found, expected, atol=2e-4)
     image = front_end(torch.from_numpy(samples[None])).numpy()
@@ -164,7 +158,7 @@ def test_vtlp_moves_a_tone_to_another_band() -> None:
     front_end = CycleLogMel(clip_samples=16_384)
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_384) / 16_000).astype(np.float32)
     bands = [
-        int(front_end.unnormalised(torch.from_numpy(tone[None]), warp).mean(3).argmax())
+        int(front_end.log_bands(torch.from_numpy(tone[None]), warp).mean(3).argmax())
         for warp in (0.9, 1.0, 1.1)
     ]
     assert bands[0] > bands[1] > bands[2]  # filters that reach higher put the tone lower
@@ -177,8 +171,8 @@ def test_highpass_in_the_front_end_is_the_filter_of_the_recorder() -> None:
     within = CycleLogMel(clip_samples=length, highpass_hz=80.0)
     outside = CycleLogMel(clip_samples=length)
     rms = float(np.sqrt(np.mean(filtered[:length] ** 2)) / np.sqrt(np.mean(samples[:length] ** 2)))
-    one = within.unnormalised(torch.from_numpy(samples[None, :length])).mean(3) - np.log(rms)
-    two = outside.unnormalised(torch.from_numpy(filtered[None, :length])).mean(3)
+    one = within.log_bands(torch.from_numpy(samples[None, :length])).mean(3) - np.log(rms)
+    two = outside.log_bands(torch.from_numpy(filtered[None, :length])).mean(3)
     assert (one - two).abs().max() < 0.5  # the lowest band, narrower than a window can tell
     assert (one - two)[..., 1:].abs().max() < 0.07
     assert (one - two)[..., 4:].abs().max() < 0.02

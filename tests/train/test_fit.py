@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ from torch.nn import functional as F
 
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
+from laennec.features.reading import cut_clips
+from laennec.models.tasks import challenge_scores, class_weights, weighted_loss
 from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
-from laennec.train import fit as fitting
-from laennec.train.data import class_weights, cut_clips, read_waveforms, training_loader
+from laennec.train.crossval import CrossValidationData
 from laennec.train.decision import fit_temperature
-from laennec.train.fit import Hardware, TrainingData, fit, prepare
-from laennec.train.module import Classifier, event_scores
+from laennec.train.loop import Hardware
+from laennec.train.protocols import make_split
 from laennec.train.recipe import Recipe, load_recipe
+from laennec.train.run import fit, prepare
 
 
 @pytest.fixture(scope="module")
@@ -35,40 +38,47 @@ def recipe(tiny_recipe: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def data(clips: pd.DataFrame, recipe: Recipe) -> TrainingData:
+def data(clips: pd.DataFrame, recipe: Recipe) -> CrossValidationData:
     return prepare(clips, recipe)
 
 
 @pytest.fixture(scope="module")
-def run(data: TrainingData, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(data: CrossValidationData, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fit(data, recipe, tmp_path_factory.mktemp("runs") / "one", Hardware(accelerator="cpu"))
 
 
-def test_no_patient_is_on_both_sides(data: TrainingData) -> None:
-    train, validation = (
-        set(data.clips["subject"][side]) for side in (data.split.train, data.split.validation)
-    )
+def test_no_patient_is_on_both_sides(data: CrossValidationData) -> None:
+    fold = data.folds[0]
+    train, validation = (set(data.clips["subject"][mask]) for mask in (fold.train, fold.test))
     assert train
     assert validation
     assert not train & validation
 
 
 def test_random_split_is_flagged_as_leaking(clips: pd.DataFrame, tiny_recipe: Path) -> None:
-    split = fitting.make_split(clips, load_recipe(tiny_recipe, split="random"))
+    split = make_split(clips, load_recipe(tiny_recipe, split="random"))
     assert split.leaks
     assert split.shared_subjects > 0
 
 
 def test_statistics_of_the_front_end_come_from_the_training_side(clips: pd.DataFrame) -> None:
     recipe = Recipe("x")
-    first = prepare(clips, recipe)
-    louder = read_waveforms(clips, 8000, 20_000, "tile")
-    louder[torch.from_numpy(first.split.validation)] = torch.randn(1, 20_000)
-    second = prepare(clips, recipe, louder)
-    torch.testing.assert_close(first.front_end.state_dict(), second.front_end.state_dict())
+    data = prepare(clips, recipe)
+    fold = data.folds[0]
+    assert data.examples.image is not None
+    images = data.examples.image.clone()
+    data = replace(data, examples=replace(data.examples, image=images))
+    data.parts(fold, recipe)
+    first = {name: value.clone() for name, value in data.front_end.state_dict().items()}
+    images[torch.from_numpy(fold.test)] = torch.randn(images.shape[1:])
+    data.parts(fold, recipe)
+    torch.testing.assert_close(first, data.front_end.state_dict())
+    images[torch.from_numpy(fold.train)] += 1
+    data.parts(fold, recipe)
+    assert not torch.allclose(first["mean"], data.front_end.state_dict()["mean"])
 
 
-def test_run_folder_holds_what_it_says(run: Path, data: TrainingData, recipe: Recipe) -> None:
+def test_run_folder_holds_what_it_says(run: Path, data: CrossValidationData, recipe: Recipe) -> None:
     told = json.loads((run / "run.json").read_text())
     assert told["epochs"] == recipe.epochs == told["last_epoch"]["epoch"] + 1
     assert told["clips"]["train"] + told["clips"]["validation"] == len(data.clips)
@@ -76,7 +86,7 @@ def test_run_folder_holds_what_it_says(run: Path, data: TrainingData, recipe: Re
     assert (run / "logs" / "version_0" / "metrics.csv").exists()
     assert list((run / "logs" / "version_0").glob("events.out.tfevents.*"))
     sides = pd.read_csv(run / "clips.csv")["side"]
-    assert (sides == np.where(data.split.train, "train", "validation")).all()
+    assert (sides == np.where(data.folds[0].train, "train", "validation")).all()
 
 
 def test_training_leaves_the_process_as_it_was(run: Path) -> None:
@@ -100,10 +110,8 @@ def test_training_learns(run: Path) -> None:
 
 
 def test_finished_run_is_kept_and_another_recipe_refused(
-    run: Path, data: TrainingData, recipe: Recipe
+    run: Path, data: CrossValidationData, recipe: Recipe
 ) -> None:
-    from dataclasses import replace
-
     before = (run / "run.json").stat().st_mtime_ns
     fit(data, recipe, run)
     assert (run / "run.json").stat().st_mtime_ns == before
@@ -111,7 +119,7 @@ def test_finished_run_is_kept_and_another_recipe_refused(
         fit(data, replace(recipe, epochs=9), run)
 
 
-def test_same_seed_same_weights(run: Path, data: TrainingData, recipe: Recipe, tmp_path: Path) -> None:
+def test_same_seed_same_weights(run: Path, data: CrossValidationData, recipe: Recipe, tmp_path: Path) -> None:
     again = fit(data, recipe, tmp_path / "again", Hardware(accelerator="cpu"))
     first, second = (torch.load(r / "model.pt", weights_only=True)["network"] for r in (run, again))
     for name, value in first.items():
@@ -167,13 +175,12 @@ def test_two_processes_train_one_model(simulated: Path, tiny_recipe: Path, tmp_p
     assert done.stdout.count("run/model.onnx") == 1, "both processes spoke"
 
 
-def test_loss_is_pytorchs_weighted_cross_entropy(recipe: Recipe) -> None:
+def test_loss_is_pytorchs_weighted_cross_entropy() -> None:
     weights = torch.tensor([1.0, 2, 3, 4, 5, 6, 7])
-    module = Classifier(torch.nn.Linear(1, 1), recipe, weights, 1)
     logits = torch.randn(9, 7, generator=torch.Generator().manual_seed(0))
     label = torch.arange(9) % 7
     expected = F.cross_entropy(logits, label, weight=weights)
-    torch.testing.assert_close(module.loss(logits, F.one_hot(label, 7).float()), expected)
+    torch.testing.assert_close(weighted_loss(logits, F.one_hot(label, 7).float(), weights), expected)
 
 
 def test_class_weights() -> None:
@@ -194,14 +201,14 @@ def test_temperature_undoes_overconfidence() -> None:
     assert fit_temperature(logits * 3, label.sample()) == pytest.approx(3, rel=0.1)
 
 
-def test_every_epoch_has_its_own_order_and_each_clip_once(data: TrainingData) -> None:
-    loader = training_loader(data.images, 8, seed=3, world=1, rank=0)
+def test_every_epoch_has_its_own_order_and_each_clip_once(data: CrossValidationData) -> None:
+    loader = data.examples.training_loader(Recipe("x", batch_size=8, seed=3))
     orders = []
     for epoch in (0, 1, 0):
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
         orders.append(list(loader.sampler))
     assert orders[0] == orders[2] != orders[1]
-    assert sorted(orders[0]) == list(range(len(data.images)))
+    assert sorted(orders[0]) == list(range(len(data.examples)))
 
 
 def test_clips_are_cut_where_the_table_says(clips: pd.DataFrame) -> None:
@@ -223,7 +230,7 @@ def test_unknown_labels_are_named(clips: pd.DataFrame, recipe: Recipe) -> None:
 def test_event_scores_without_adventitious_clips_are_zero_not_nan() -> None:
     confusion = np.zeros((7, 7))
     confusion[0, 0] = 5
-    found = event_scores(confusion, Recipe("x").labels)
+    found = challenge_scores(confusion, Recipe("x").labels)
     assert found["se"] == 0
     assert found["sp"] == 1
 
@@ -237,7 +244,7 @@ def child_of(parent: Path, folder: Path, more: str = "") -> Recipe:
 
 
 def test_a_recipe_starts_from_another_that_is_trained_first(
-    data: TrainingData, run: Path, tiny_recipe: Path, tmp_path: Path
+    data: CrossValidationData, run: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:
     child = child_of(tiny_recipe, tmp_path)
     out = fit(data, child, tmp_path / "child", Hardware(accelerator="cpu"))
@@ -251,7 +258,7 @@ def test_a_recipe_starts_from_another_that_is_trained_first(
 
 
 def test_a_given_start_is_used_and_a_wrong_one_refused(
-    data: TrainingData, run: Path, tiny_recipe: Path, tmp_path: Path
+    data: CrossValidationData, run: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:
     child = child_of(tiny_recipe, tmp_path)
     out = fit(data, child, tmp_path / "child", Hardware(accelerator="cpu"), start=run)
@@ -279,20 +286,22 @@ def test_trained_on_everything_keeps_the_last_epoch(
     assert not (out / "predictions.csv").exists(), "there is nothing that it could be measured on"
 
 
-def test_the_checkpoint_that_is_kept_is_the_one_that_was_validated(run: Path, data: TrainingData) -> None:
+def test_the_checkpoint_that_is_kept_is_the_one_that_was_validated(
+    run: Path, data: CrossValidationData
+) -> None:
     """With averaged weights, what is validated is not what the optimiser holds."""
     from laennec.train.build import build_parts
-    from laennec.train.fit import load_best, predict_logits
+    from laennec.train.loop import predict
     from laennec.train.recipe import recipe_from_dict
+    from laennec.train.run import load_best
 
     recipe = recipe_from_dict(json.loads((run / "recipe.json").read_text()))
     assert recipe.averaging_decay > 0
     network = build_parts(recipe)[1]
     load_best(run, network)
-    from laennec.train.data import subset
-
-    validation = subset(data.images, data.split.validation)
-    loss = F.cross_entropy(predict_logits(network, validation), validation.label).item()
+    _, _, validation = data.parts(data.folds[0], recipe)
+    logits = torch.cat(predict(network, validation, recipe, data.front_end))
+    loss = F.cross_entropy(logits, validation.label).item()
     assert loss == pytest.approx(
         json.loads((run / "run.json").read_text())["best_epoch"]["val_loss"], abs=5e-3
     )
@@ -302,12 +311,12 @@ def test_the_checkpoint_that_is_kept_is_the_one_that_was_validated(run: Path, da
 
 
 def test_a_folder_with_a_run_on_other_data_is_refused(run: Path, clips: pd.DataFrame, recipe: Recipe) -> None:
-    with pytest.raises(LaennecError, match="holds a run on other data"):
+    with pytest.raises(LaennecError, match=r"other settings \(clips, labels or patients\)"):
         fit(prepare(clips.iloc[:-1], recipe), recipe, run, Hardware(accelerator="cpu"))
 
 
 def test_a_start_is_refused_where_none_is_named(
-    data: TrainingData, run: Path, tiny_recipe: Path, tmp_path: Path
+    data: CrossValidationData, run: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(LaennecError, match="starts from no other"):
         fit(data, load_recipe(tiny_recipe), tmp_path / "new", Hardware(accelerator="cpu"), start=run)

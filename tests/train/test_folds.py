@@ -13,17 +13,20 @@ from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.load import load_model
+from laennec.models.tasks import among_allowed
 from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.score.summary import evaluate
 from laennec.simulate import simulate_dataset
 from laennec.train.build import build_parts
-from laennec.train.commands import training_clips, training_side
-from laennec.train.data import ClipTensors, FewerNormal
-from laennec.train.fit import Hardware, fit, prepare, read_beside
-from laennec.train.folds import Material, cross_validate_recipe, gather, parts_of
+from laennec.train.crossval import CrossValidationData, cross_validate, gather, read_folds
+from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
+from laennec.train.evaluate import training_clip_ids
 from laennec.train.folds_figures import difference, groups, measure, pair
-from laennec.train.module import among_allowed
+from laennec.train.loop import Hardware
+from laennec.train.protocols import k_fold_protocol
 from laennec.train.recipe import Recipe, load_recipe, with_settings
+from laennec.train.run import fit, prepare
+from laennec.train.tables import training_clips
 
 CPU = Hardware("cpu", threads=1)
 
@@ -34,14 +37,20 @@ def recipe(tiny_recipe: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def material(simulated: Path, recipe: Recipe) -> Material:
-    return gather(dataset("sprsound").load(simulated), recipe, 2)
+def material(simulated: Path, recipe: Recipe) -> CrossValidationData:
+    return gathered(dataset("sprsound").load(simulated), recipe)
+
+
+def gathered(
+    clips: pd.DataFrame, recipe: Recipe, auxiliary: pd.DataFrame | None = None
+) -> CrossValidationData:
+    return gather(clips, recipe, k_fold_protocol(recipe, 2), auxiliary)
 
 
 def test_every_clip_is_answered_once_by_a_model_that_never_heard_the_patient(
-    material: Material, recipe: Recipe, tmp_path: Path
+    material: CrossValidationData, recipe: Recipe, tmp_path: Path
 ) -> None:
-    (found,) = cross_validate_recipe(material, recipe, tmp_path, [0], hardware=CPU)
+    found = read_folds(cross_validate(material, recipe, tmp_path, [0], hardware=CPU)[0])
     assert sorted(found.clip_ids) == sorted(material.clips["clip_id"])
     patients = [
         set(read_predictions(tmp_path / "seed0" / f"fold{k}" / "predictions.csv").subjects) for k in (1, 2)
@@ -50,28 +59,30 @@ def test_every_clip_is_answered_once_by_a_model_that_never_heard_the_patient(
     told = json.loads((tmp_path / "seed0" / "fold2" / "fold.json").read_text())
     assert told["clips"] == {
         "train": int(material.folds[1].train.sum()),
-        "held out": int(material.folds[1].validation.sum()),
+        "test": int(material.folds[1].test.sum()),
     }
 
 
 def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(
-    material: Material, recipe: Recipe, tmp_path: Path
+    material: CrossValidationData, recipe: Recipe, tmp_path: Path
 ) -> None:
     started: list[tuple[int, int]] = []
 
     def note(seed: int, fold: int) -> None:
         started.append((seed, fold))
 
-    cross_validate_recipe(material, recipe, tmp_path, [3], [1], CPU, note)
-    cross_validate_recipe(material, recipe, tmp_path, [3], (), CPU, note)
-    assert started == [(3, 1), (3, 0)]
+    cross_validate(material, recipe, tmp_path, [3], [2], CPU, on_start=note)
+    cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
+    assert started == [(3, 2), (3, 1)]
     with pytest.raises(LaennecError, match="other settings \\(learning_rate\\)"):
-        cross_validate_recipe(material, replace(recipe, learning_rate=1e-4), tmp_path, [3], (), CPU)
+        cross_validate(material, replace(recipe, learning_rate=1e-4), tmp_path, [3], (), CPU)
 
 
-def test_the_same_seed_gives_the_same_answers(material: Material, recipe: Recipe, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_answers(
+    material: CrossValidationData, recipe: Recipe, tmp_path: Path
+) -> None:
     runs = [
-        cross_validate_recipe(material, recipe, tmp_path / name, [seed], [0], CPU)[0].probabilities
+        read_folds(cross_validate(material, recipe, tmp_path / name, [seed], [1], CPU)[0]).probabilities
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     np.testing.assert_array_equal(runs[0], runs[1])
@@ -80,8 +91,10 @@ def test_the_same_seed_gives_the_same_answers(material: Material, recipe: Recipe
 
 def test_images_are_normalised_by_the_training_side_alone(simulated: Path, recipe: Recipe) -> None:
     cepstral = replace(recipe, front_end={"kind": "cepstral-image", "bands": 16}, model={"kind": "resnet"})
-    material = gather(dataset("sprsound").load(simulated), cepstral, 2)
-    training, held_out = parts_of(material, 0)
+    material = gathered(dataset("sprsound").load(simulated), cepstral)
+    training, _, held_out = material.parts(material.folds[0], cepstral)
+    assert training.image is not None
+    assert held_out.image is not None
     rows = training.image.mean((0, 3))
     torch.testing.assert_close(rows, torch.zeros_like(rows), atol=1e-4, rtol=0)
     assert held_out.image.mean((0, 3)).abs().max() > 1e-3
@@ -91,7 +104,7 @@ def test_recipes_that_cannot_be_cross_validated_alone_are_refused(simulated: Pat
     clips = dataset("sprsound").load(simulated)
     for name in ("nguyen2022-source", "chen2022"):
         with pytest.raises(LaennecError, match="cannot be cross-validated by itself"):
-            gather(clips, load_recipe(name), 2)
+            gathered(clips, load_recipe(name))
 
 
 def test_an_epoch_hears_all_sounds_and_another_share_of_normal_breaths_each_time() -> None:
@@ -156,7 +169,7 @@ def test_a_label_that_means_several_classes_asks_for_their_sum() -> None:
 
 def test_clips_of_a_second_data_set_allow_what_icbhi_calls_so(second: Path, recipe: Recipe) -> None:
     clips = dataset("icbhi").load(second)
-    read = read_beside(clips, replace(recipe, also="icbhi"), build_parts(recipe)[0])
+    read = read_auxiliary(clips, replace(recipe, also="icbhi"), build_parts(recipe)[0])
     assert read.allowed is not None
     allowed = {
         label: {recipe.labels[k] for k in np.flatnonzero(row)}
@@ -171,7 +184,7 @@ def test_clips_of_a_second_data_set_allow_what_icbhi_calls_so(second: Path, reci
     assert len(allowed) > 2
     assert allowed == {label: wanted[label] for label in allowed}
     with pytest.raises(LaennecError, match="none of the recipe's classes stands for: squawk"):
-        read_beside(clips.assign(label="squawk"), recipe, build_parts(recipe)[0])
+        read_auxiliary(clips.assign(label="squawk"), recipe, build_parts(recipe)[0])
 
 
 def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
@@ -186,28 +199,29 @@ def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
         run([*told, "also=icbhi"])
     assert run([*told, "--also", f"icbhi={second}", "--final"]) == 0
     clips = training_clips(dataset("icbhi").load(second))  # nothing of a published test set
-    held = [pd.read_csv(out / "seed0" / f"fold{k}" / "beside.csv", dtype=str) for k in (1, 2)]
+    dealt = [pd.read_csv(out / "seed0" / f"fold{k}" / "auxiliary.csv", dtype=str) for k in (1, 2)]
+    held = [table[table["side"] == "test"] for table in dealt]
     assert not set(held[0]["subject"]) & set(held[1]["subject"])
     assert sorted([*held[0]["clip_id"], *held[1]["clip_id"]]) == sorted(clips["clip_id"])
     fold = json.loads((out / "seed0" / "fold1" / "fold.json").read_text())
     own = dataset("sprsound").load(simulated)
-    assert fold["clips"]["train"] + fold["clips"]["held out"] + len(held[0]) == len(own) + len(clips)
+    assert fold["clips"]["train"] + fold["clips"]["test"] + len(held[0]) == len(own) + len(clips)
     model = load_model(out / "model.onnx")
     assert model.card.data["beside"]["clips"] == len(clips)
-    assert training_side(clips, model, "icbhi") == set(clips["clip_id"])
-    assert training_side(own, model, "sprsound") == set(own["clip_id"])
-    assert not training_side(own, model, "folder")
+    assert training_clip_ids(clips, model, "icbhi") == set(clips["clip_id"])
+    assert training_clip_ids(own, model, "sprsound") == set(own["clip_id"])
+    assert not training_clip_ids(own, model, "folder")
     assert "ICBHI" in (out / "model.md").read_text()
     # Folds of one data set are not those of two.
     alone = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0"])
-    cross_validate_recipe(gather(own, alone, 2), alone, tmp_path / "alone", [0], [0], CPU)
+    cross_validate(gathered(own, alone), alone, tmp_path / "alone", [0], [1], CPU)
     with pytest.raises(LaennecError, match="other settings \\(also\\)"):
         run([*told, "--also", f"icbhi={second}", "--out", str(tmp_path / "alone")])
     # Another second data set is not what the folds were made with.
     recipe = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0", "also=icbhi"])
-    fewer = gather(own, recipe, 2, clips[clips["subject"] != clips["subject"].iloc[0]].reset_index(drop=True))
+    fewer = gathered(own, recipe, clips[clips["subject"] != clips["subject"].iloc[0]].reset_index(drop=True))
     with pytest.raises(LaennecError, match="clips of the second data set"):
-        cross_validate_recipe(fewer, recipe, out, [0], (), CPU)
+        cross_validate(fewer, recipe, out, [0], (), CPU)
 
 
 def test_a_run_trains_on_a_second_data_set(
@@ -217,7 +231,7 @@ def test_a_run_trains_on_a_second_data_set(
     beside = dataset("icbhi").load(second)
     own = dataset("sprsound").load(simulated)
     runs = [
-        fit(prepare(own, one, beside=more), one, tmp_path / name, CPU)
+        fit(prepare(own, one, more), one, tmp_path / name, CPU)
         for name, one, more in (
             ("both", recipe, beside),
             ("alone", replace(recipe, also=""), None),
@@ -361,7 +375,7 @@ def test_the_command_writes_figures_and_compares(
         run([*command[:-1], str(tmp_path)])
 
 
-def test_measuring_needs_a_row_for_every_clip(material: Material) -> None:
+def test_measuring_needs_a_row_for_every_clip(material: CrossValidationData) -> None:
     predictions = stacked([made_up(4, runs=1)])
     with pytest.raises(KeyError):
         measure(replace(predictions, probabilities=predictions.probabilities[0]), material.clips, {})

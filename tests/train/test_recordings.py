@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from laennec.errors import LaennecError
+from laennec.features.recording import RecordingLogMel
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS
 from laennec.model.card import OUTPUTS
 from laennec.model.detector import Detector
@@ -16,8 +17,7 @@ from laennec.models.recording import RecordingNet, class_logits, event_logits, p
 from laennec.simulate.other import other_sound
 from laennec.train.detector import Said, load_said, refuse_other_plan, save_said
 from laennec.train.detector_figures import fit_scaling, shifted_answers, task_score
-from laennec.train.features import RecordingLogMel
-from laennec.train.fit import tuned_cpu
+from laennec.train.loop import tuned_cpu
 from laennec.train.recording_export import export_recording, reach_frames, row_edges_hz
 from laennec.train.recordings import (
     Batch,

@@ -11,18 +11,21 @@ import torch
 
 from laennec.cli import run
 from laennec.errors import LaennecError, UsageError
+from laennec.features.base import Cycle
+from laennec.features.cycle import CycleLogMel
 from laennec.model.load import load_model
 from laennec.models.nguyen2022 import NguyenNet, StochasticNorm
-from laennec.reproduce import nguyen2022
-from laennec.reproduce.nguyen2022 import PAPER, parse_row, row_scores, scores_of
+from laennec.reproduce import nguyen2022, nguyen2022_rows, nguyen2022_tables
+from laennec.reproduce.nguyen2022_rows import PAPER, parse_row
 from laennec.score.bootstrap import patient_draws, percentile_interval
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.simulate import simulate_cohort, simulate_dataset
-from laennec.train.adapt import target_clips
 from laennec.train.build import build_parts
-from laennec.train.crossval import best_f1_shift, make_cohort, shift_head
-from laennec.train.recipe import load_recipe, recipe_from_dict, recipe_to_dict
-from laennec.train.transfer import freeze_before, source_weights, take_over
+from laennec.train.cohort import by_patient, make_cohort, refuse_shared_patients, row_scores, scores_of
+from laennec.train.decision import best_f1_shift, shift_head
+from laennec.train.recipe import deep_update, load_recipe, recipe_from_dict, recipe_to_dict
+from laennec.train.transfer import target_clips
+from laennec.train.weights import freeze_before, source_weights, take_over
 
 SMALL = {"channels": [2, 2, 4, 4, 4, 4, 4]}
 
@@ -180,7 +183,7 @@ def test_row_names() -> None:
     )
     assert parse_row("Scratch_Cyc_Inp_Ratio_25_SamplePad").inputs == ("cycle", "inspiration")
     for name in PAPER:
-        recipe = nguyen2022.row_recipe(parse_row(name), 131_960, 150)
+        recipe = nguyen2022_rows.row_recipe(parse_row(name), 131_960, 150)
         front_end, network = build_parts(recipe)
         assert len(network.branches) == len(parse_row(name).inputs)  # type: ignore[union-attr,arg-type]
         assert front_end.frames == sum(front_end.part_frames)  # type: ignore[union-attr]
@@ -205,7 +208,7 @@ def test_the_papers_settings_are_the_recipes() -> None:
         assert front_end.clip_samples == 131_960
 
 
-@pytest.mark.parametrize("option", nguyen2022.OPTIONS)
+@pytest.mark.parametrize("option", nguyen2022_rows.OPTIONS)
 def test_every_option_makes_recipes(option: str) -> None:
     row = parse_row(f"2ndConv_Cyc_Ins_Ratio_12_SamplePad+{option}")
     plain = parse_row("2ndConv_Cyc_Ins_Ratio_12_SamplePad")
@@ -213,14 +216,14 @@ def test_every_option_makes_recipes(option: str) -> None:
         recipe_to_dict(one) != recipe_to_dict(other)
         for one, other in (
             (
-                nguyen2022.source_recipe(row, "icbhi", 80_000, 3),
-                nguyen2022.source_recipe(plain, "icbhi", 80_000, 3),
+                nguyen2022_rows.source_recipe(row, "icbhi", 80_000, 3),
+                nguyen2022_rows.source_recipe(plain, "icbhi", 80_000, 3),
             ),
             (
-                nguyen2022.row_recipe(row, 80_000, 3),
+                nguyen2022_rows.row_recipe(row, 80_000, 3),
                 recipe_from_dict(
                     {
-                        **recipe_to_dict(nguyen2022.row_recipe(plain, 80_000, 3)),
+                        **recipe_to_dict(nguyen2022_rows.row_recipe(plain, 80_000, 3)),
                         "name": row.name,
                         "title": row.name,
                     }
@@ -229,8 +232,8 @@ def test_every_option_makes_recipes(option: str) -> None:
         )
     ]
     assert any(changed)
-    build_parts(nguyen2022.row_recipe(row, 80_000, 3))
-    assert (nguyen2022.source_name(row) != nguyen2022.source_name(plain)) == changed[0]
+    build_parts(nguyen2022_rows.row_recipe(row, 80_000, 3))
+    assert (nguyen2022_rows.source_name(row) != nguyen2022_rows.source_name(plain)) == changed[0]
 
 
 def test_scores_pool_folds_then_average_runs() -> None:
@@ -383,13 +386,13 @@ def test_transfer_says_what_is_wrong_with_a_cohort(
 
 def test_two_sick_patients_are_too_few_and_a_model_that_hears_no_cycles_is_refused(tmp_path: Path) -> None:
     data = own_cohort(tmp_path / "mine", sick=2)
-    from laennec.train.commands import load_clips
+    from laennec.train.tables import load_clips
 
     clips, labels = target_clips(load_clips("folder", data), "crackle")
     with pytest.raises(LaennecError, match="a third is needed"):
-        make_cohort(clips, labels)
+        make_cohort(clips, labels, 16_000)
     more = own_cohort(tmp_path / "more")
-    with pytest.raises(LaennecError, match="does not hear cycles"):
+    with pytest.raises(LaennecError, match="does not take cycles"):
         run(["transfer", "--from", "default", "--data", str(more), "--out", str(tmp_path / "out")])
 
 
@@ -402,16 +405,16 @@ def test_a_label_of_ones_own_and_what_is_left_out(tmp_path: Path, capsys: pytest
 
 
 def test_cycles_are_brought_to_the_longest_at_most_the_papers(tmp_path: Path) -> None:
-    from laennec.train.commands import load_clips
+    from laennec.train.tables import load_clips
 
     data = own_cohort(tmp_path / "mine", seconds=1.0)
     clips, labels = target_clips(load_clips("folder", data), "crackle")
-    assert make_cohort(clips, labels).clip_samples == 16_000
-    assert make_cohort(clips, labels, clip_samples=8000).clip_samples == 8000
+    assert make_cohort(clips, labels, 16_000).clip_samples == 16_000
+    assert make_cohort(clips, labels, 16_000, length_s=0.5).clip_samples == 8000
     long = clips.assign(end_s=clips["start_s"] + 9.0)
     soundfile.write(data / "long.wav", np.random.default_rng(0).standard_normal(8000 * 13) * 0.1, 8000)
     long["path"] = str(data / "long.wav")
-    assert make_cohort(long, labels).clip_samples == 131_960
+    assert make_cohort(long, labels, 16_000).clip_samples == 131_960
 
 
 # Reproducing ----------------------------------------------------------------------------------------------
@@ -438,7 +441,7 @@ def test_reproduce_runs_rows_and_goes_on(
         whole = getattr(nguyen2022, name)
 
         def small(*arguments, whole=whole):
-            return recipe_from_dict(nguyen2022.merged(recipe_to_dict(whole(*arguments)), {"model": SMALL}))
+            return recipe_from_dict(deep_update(recipe_to_dict(whole(*arguments)), {"model": SMALL}))
 
         monkeypatch.setattr(nguyen2022, name, small)
     out, icbhi = tmp_path / "out", small_source[0].parent / "icbhi"
@@ -481,13 +484,13 @@ def test_reproduce_estimates_and_refuses(
 def test_source_and_target_may_not_share_patients() -> None:
     clips = pd.DataFrame({"dataset": "icbhi", "subject": ["101", "102"], "recording": ["a", "b"]})
     with pytest.raises(LaennecError, match="1 patients are in the source and in the target"):
-        nguyen2022.refuse_shared_patients(clips, clips.iloc[:1])
-    nguyen2022.refuse_shared_patients(clips, clips.assign(dataset="folder"))
+        refuse_shared_patients(clips, clips.iloc[:1])
+    refuse_shared_patients(clips, clips.assign(dataset="folder"))
 
 
 def test_a_source_that_knows_the_cohort_is_refused(small_source: tuple[Path, Path], tmp_path: Path) -> None:
-    from laennec.train.adapt import refuse_known_patients
-    from laennec.train.commands import load_clips
+    from laennec.train.tables import load_clips
+    from laennec.train.transfer import refuse_known_patients
 
     clips = load_clips("icbhi", small_source[0].parent / "icbhi")
     recipe = source_weights(small_source[1])[0]
@@ -507,11 +510,11 @@ def test_some_of_an_array_are_all_of_its_sensors(cohort: Path) -> None:
     from laennec.datasets import multichannel
 
     clips = multichannel.load(cohort)
-    few = nguyen2022.some(clips, 4, 0)
+    few = nguyen2022.subsample(clips, 4, 0)
     assert len(few) == -(-len(clips) // 4)
     assert few["channel"].nunique() > 12
-    pd.testing.assert_frame_equal(few, nguyen2022.some(clips, 4, 0))
-    assert nguyen2022.some(clips, 1, 0) is clips
+    pd.testing.assert_frame_equal(few, nguyen2022.subsample(clips, 4, 0))
+    assert nguyen2022.subsample(clips, 1, 0) is clips
 
 
 def test_a_small_cohort_is_drawn_by_seed() -> None:
@@ -546,8 +549,8 @@ def test_intervals_are_over_patients_and_differences_paired(tmp_path: Path) -> N
     patients = sorted(set(subjects))
     good, same = [said(2.0), said(2.0)], [said(0.0)]
     drawn = patient_draws(len(patients), 400, 0)
-    one = nguyen2022._f_of_draws(drawn, nguyen2022.by_patient(good, patients))
-    two = nguyen2022._f_of_draws(drawn, nguyen2022.by_patient(same, patients))
+    one = nguyen2022_tables._f_of_draws(drawn, by_patient(good, patients))
+    two = nguyen2022_tables._f_of_draws(drawn, by_patient(same, patients))
     low, high = percentile_interval(one - two)  # type: ignore[misc]
     assert 0.1 < low < high
     k = 7  # a draw by hand
@@ -598,24 +601,22 @@ def test_nothing_is_chosen_on_the_official_test_set(
 
 
 def test_airflow_is_used_where_it_is_asked_for_and_the_ratio_otherwise() -> None:
-    from laennec.train.data import Cycle, cycle_images
-
     samples = np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
     front_end = build_parts(
-        nguyen2022.row_recipe(parse_row("Scratch_Ins_Exp_Ratio_12_SamplePad"), 16_000, 1)
+        nguyen2022_rows.row_recipe(parse_row("Scratch_Ins_Exp_Ratio_12_SamplePad"), 16_000, 1)
     )[0]
-    known, unknown = [Cycle(samples, 5000)], [Cycle(samples)]
-    by_ratio, _ = cycle_images(known, front_end, "sample")  # type: ignore[arg-type]
-    torch.testing.assert_close(by_ratio, cycle_images(unknown, front_end, "sample")[0])  # type: ignore[arg-type]
-    by_airflow, _ = cycle_images(known, front_end, "sample", known_phases=True)  # type: ignore[arg-type]
-    assert not torch.allclose(by_ratio, by_airflow)
-    assert nguyen2022.row_recipe(
+    assert isinstance(front_end, CycleLogMel)
+    known, unknown = Cycle(samples, 5000), Cycle(samples)
+    by_ratio = front_end.fitted(known, "sample", False)
+    torch.testing.assert_close(by_ratio, front_end.fitted(unknown, "sample", True))
+    assert not torch.allclose(by_ratio, front_end.fitted(known, "sample", True))
+    assert nguyen2022_rows.row_recipe(
         parse_row("Scratch_Cyc_Ins_Ratio_12_SamplePad+Airflow"), 16_000, 1
     ).known_phases
 
 
 def test_a_fold_that_would_train_on_one_class_is_refused(tmp_path: Path) -> None:
-    from laennec.train.crossval import check_cohort
+    from laennec.train.cohort import check_cohort
 
     rows = [(f"s{k}", "crackle") for k in range(3)] + [(f"h{k}", "normal") for k in range(2)]
     clips = pd.DataFrame(rows, columns=["subject", "label"]).assign(start_s=0.0, end_s=1.0)

@@ -72,12 +72,13 @@ class Command:
 
 def run(command: Command) -> int:
     """Train and measure the folds; with ``--final``, train on all patients and export."""
-    from laennec.train.commands import crossvalidate_recipe, with_second
-    from laennec.train.fit import Hardware
+    from laennec.train.commands import crossvalidate_recipe
+    from laennec.train.loop import Hardware
     from laennec.train.recipe import load_recipe, with_settings
+    from laennec.train.tables import with_auxiliary
 
     recipe = with_settings(load_recipe(command.recipe, dataset=command.dataset), command.settings)
-    recipe, second = with_second(recipe, command.also)
+    recipe, second = with_auxiliary(recipe, command.also)
     return crossvalidate_recipe(
         recipe,
         command.data,

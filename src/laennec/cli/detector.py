@@ -43,7 +43,7 @@ class Command:
 
 def run(command: Command) -> int:
     """Train and measure the folds, train on all patients, export, and print the report."""
-    from laennec.train.commands import command as typed
+    from laennec.train.card import command as typed
     from laennec.train.detector import train_detector
 
     options = dict(vars(command))

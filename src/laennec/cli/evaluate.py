@@ -40,6 +40,6 @@ class Command:
 
 def run(command: Command) -> int:
     """Write predictions, scores, figures and a page."""
-    from laennec.train.commands import evaluate_model
+    from laennec.train.evaluate import evaluate_model
 
     return evaluate_model(command.model, command.dataset, command.data, command.split, command.out)

@@ -125,7 +125,7 @@ def run(command: Command) -> int:
 
 def _chen(paper: Chen) -> int:
     from laennec.reproduce.chen2022 import MODELS, render, reproduce_chen2022
-    from laennec.train.commands import command as typed
+    from laennec.train.card import command as typed
 
     options = {**vars(paper), "models": paper.models or tuple(MODELS)}
     print(render(reproduce_chen2022(options.pop("data"), **options, typed=typed())))
@@ -133,28 +133,30 @@ def _chen(paper: Chen) -> int:
 
 
 def _nguyen(paper: Nguyen) -> int:
-    from laennec.reproduce.nguyen2022 import Plan, expand, render, reproduce_nguyen2022
-    from laennec.train.commands import command as typed
+    from laennec.reproduce.nguyen2022 import Config, reproduce_nguyen2022
+    from laennec.reproduce.nguyen2022_rows import expand_groups
+    from laennec.reproduce.nguyen2022_tables import render
+    from laennec.train.card import command as typed
 
-    plan = Plan(
+    config = Config(
         source=paper.source,
         target=paper.target,
         out=paper.out,
-        rows=expand(paper.rows),
+        rows=expand_groups(paper.rows),
         runs=paper.runs,
         epochs=paper.epochs,
         source_epochs=paper.source_epochs or paper.epochs,
         folds=paper.folds,
         patients=paper.patients,
         every=paper.every,
-        length=round((paper.length_s or 0) * 16_000),
+        length_s=paper.length_s or 0.0,
         seed=paper.seed,
         threads=paper.threads,
         source_dataset=paper.source_dataset,
         target_dataset=paper.target_dataset,
         command=typed(),
     )
-    result = reproduce_nguyen2022(plan, estimate=paper.estimate)
+    result = reproduce_nguyen2022(config, estimate=paper.estimate)
     if not paper.estimate:
         print(render(result))
     return 0

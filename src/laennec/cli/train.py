@@ -76,9 +76,10 @@ class Command:
 
 def run(command: Command) -> int:
     """Train, export and measure one run."""
-    from laennec.train.commands import train_recipe, with_second
-    from laennec.train.fit import Hardware
+    from laennec.train.commands import train_recipe
+    from laennec.train.loop import Hardware
     from laennec.train.recipe import load_recipe
+    from laennec.train.tables import with_auxiliary
 
     recipe = load_recipe(
         command.recipe,
@@ -93,5 +94,5 @@ def run(command: Command) -> int:
     hardware = Hardware(
         command.accelerator, command.devices, command.nodes, command.strategy, command.threads
     )
-    recipe, second = with_second(recipe, command.also)
+    recipe, second = with_auxiliary(recipe, command.also)
     return train_recipe(recipe, command.data, command.out, hardware, command.start, second)

@@ -60,6 +60,6 @@ class Command:
 
 def run(command: Command) -> int:
     """Cross-validate on the cohort, then train on all of it and export."""
-    from laennec.train.adapt import Request, transfer
+    from laennec.train.transfer import Request, transfer
 
     return transfer(Request(**vars(command)))

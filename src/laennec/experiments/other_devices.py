@@ -28,6 +28,7 @@ from laennec.datasets import splits
 from laennec.errors import LaennecError
 from laennec.experiments import run
 from laennec.experiments.answers import probabilities_of, seeds_of
+from laennec.features.reading import cut_clips
 from laennec.files import write_json
 from laennec.labels import to_icbhi
 from laennec.model.clips import LungModel
@@ -36,12 +37,13 @@ from laennec.score.confusion import Floats
 from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.score.summary import bootstrap_difference, evaluate
 from laennec.score.text import with_interval
-from laennec.train.commands import command, load_clips, training_clips
-from laennec.train.data import cut_clips
+from laennec.train.card import command
+from laennec.train.crossval import EPS, decisions
 from laennec.train.decision import Decision
-from laennec.train.export import deployed, read_run
-from laennec.train.fit import tuned_cpu
-from laennec.train.folds import TINY, decisions
+from laennec.train.export import deployed
+from laennec.train.loop import tuned_cpu
+from laennec.train.tables import load_clips, training_clips
+from laennec.train.weights import read_run
 
 SOUNDS = ("crackle", "wheeze")
 Samples = NDArray[np.float32]
@@ -88,8 +90,8 @@ def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[Floa
             recipe, front_end, *_ = read_run(folder)
             network, held_out = deployed(folder), split.validation
             if recipe.also:
-                left_out = set(pd.read_csv(folder / "beside.csv", dtype=str)["clip_id"])
-                if left_out != set(cycles["clip_id"][held_out]):
+                auxiliary = pd.read_csv(folder / "auxiliary.csv", dtype=str).query("side == 'test'")
+                if set(auxiliary["clip_id"]) != set(cycles["clip_id"][held_out]):
                     raise LaennecError(f"{folder} held out other cycles; was it trained on other data?")
             decided = partial(_decided, network, decision)
             part = cycles[held_out].reset_index(drop=True)
@@ -99,7 +101,7 @@ def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[Floa
 
 
 def _decided(network: torch.nn.Module, decision: Decision, clips: list[Samples]) -> Floats:
-    return np.asarray(decision.applied(np.log(probabilities_of(network, clips) + TINY)))
+    return np.asarray(decision.applied(np.log(probabilities_of(network, clips) + EPS)))
 
 
 def of_sound(runs: list[Floats], column: int, there: NDArray[np.bool_], cycles: pd.DataFrame) -> Predictions:

@@ -26,13 +26,14 @@ from laennec.progress import track
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.simulate.other import ward_noise
-from laennec.train.commands import command, load_clips, training_clips
-from laennec.train.crossval import pooled
+from laennec.train.card import command
+from laennec.train.crossval import decisions, pooled, with_decision
 from laennec.train.data import metadata_tensors, predictions
-from laennec.train.export import deployed, read_run
-from laennec.train.fit import tuned_cpu
-from laennec.train.folds import decisions, with_decision
+from laennec.train.export import deployed
 from laennec.train.folds_figures import difference
+from laennec.train.loop import tuned_cpu
+from laennec.train.tables import load_clips, training_clips
+from laennec.train.weights import read_run
 
 Samples = NDArray[np.float32]
 Change = Callable[[Samples, int, list[int]], Samples]

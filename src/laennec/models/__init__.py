@@ -1,32 +1,37 @@
-"""Architectures, one paper a file. Each maps (image, age, sex, position) to logits ``(batch, classes)``."""
+"""Architectures, one paper a file, each found by its `kind`; `tasks` has what they are trained for.
 
+A network for clips maps (image, age, sex, position) to logits ``(batch, classes)``.
+"""
+
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from laennec.models.chen2022 import ChenNet
-from laennec.models.event import EventNet
-from laennec.models.nguyen2022 import NguyenNet
-from laennec.models.resnet import ResidualNet
-
-ARCHITECTURES: Mapping[str, type[nn.Module]] = {
-    "chen2022": ChenNet,
-    "nguyen2022": NguyenNet,
-    "event": EventNet,
-    "resnet": ResidualNet,
-}
+from laennec.extensions import load_class
 
 
-def build_model(settings: Mapping[str, Any], classes: int, image: tuple[int, int, int]) -> nn.Module:
+def build_model(
+    settings: Mapping[str, Any],
+    classes: int,
+    image: tuple[int, int, int],
+    given: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """Make the network that a recipe's ``[model]`` table names.
 
     Parameters
     ----------
     settings
-        ``kind`` and the architecture's own arguments.
+        ``kind`` (a name, ``my_module:MyNetwork`` or ``path/to/file.py:MyNetwork``) and its own arguments.
     image
         Channels, bins and frames of the front end's output.
+    given
+        Further arguments, for a network that takes them and where `settings` has none.
     """
     arguments = dict(settings)
-    return ARCHITECTURES[arguments.pop("kind")](classes=classes, image=image, **arguments)
+    architecture = load_class(arguments.pop("kind"), __name__, nn.Module)
+    taken = inspect.signature(architecture).parameters
+    arguments = {name: value for name, value in (given or {}).items() if name in taken} | arguments
+    network: nn.Module = architecture(classes=classes, image=image, **arguments)
+    return network

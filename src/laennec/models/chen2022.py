@@ -91,6 +91,8 @@ class ChenNet(nn.Module):
         other suggestion for the future.
     """
 
+    kind = "chen2022"
+
     def __init__(
         self,
         classes: int = 7,

@@ -12,12 +12,14 @@ from laennec.models.resnet import ResidualBlock
 
 
 class EventNet(nn.Module):
-    """From images of `laennec.train.features.EventLogMel` to class logits.
+    """From images of `laennec.features.event.EventLogMel` to class logits.
 
     ``(batch, channels, bins, frames) -> (batch, classes)``. The last channel of the image marks the event:
     the features are the mean and the maximum over its frames and how long it lasts. With `metadata`,
     embeddings of age, sex and position stand beside them.
     """
+
+    kind = "event"
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ class NguyenNet(nn.Module):
     Parameters
     ----------
     part_frames
-        Frames of each part, as `laennec.train.features.CycleLogMel` lays them side by side; one part if it
+        Frames of each part, as `laennec.features.cycle.CycleLogMel` lays them side by side; one part if it
         is empty.
     channels, strides
         Outputs and strides of the seven convolutions.
@@ -84,6 +84,8 @@ class NguyenNet(nn.Module):
         Share of channels that `StochasticNorm` normalises by running statistics in training; 0 is the paper's
         batch norm.
     """
+
+    kind = "nguyen2022"
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class ResidualNet(nn.Module):
     position stand beside the pooled features; without, they are accepted and not used.
     """
 
+    kind = "resnet"
+
     def __init__(
         self,
         classes: int = 7,

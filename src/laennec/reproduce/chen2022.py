@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import UsageError
 from laennec.files import write_json, write_text
+from laennec.models.tasks import challenge_scores
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
     confusion_by_group,
@@ -29,7 +31,11 @@ from laennec.score.confusion import (
     total_score,
 )
 from laennec.score.predictions import Predictions, read_predictions, write_predictions
+from laennec.train.data import predictions, read_clips
+from laennec.train.loop import Hardware, predict
 from laennec.train.recipe import load_recipe
+from laennec.train.run import fit, prepare
+from laennec.train.weights import read_run
 
 MODELS = {
     "chen2022-cnn": "CNN",
@@ -111,8 +117,6 @@ def reproduce_chen2022(
     -------
     What ``tables.json`` holds: every finished run below `out`, of either split.
     """
-    from laennec.train.fit import Hardware, fit, prepare
-
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
@@ -159,23 +163,15 @@ def run_folder(out: Path, split: str, recipe: str, seed: int) -> Path:
 
 def _predict_test(run: Path, test: pd.DataFrame) -> None:
     """Score the held-out test set with a finished run, once."""
-    from laennec.train.data import ClipTensors, label_indices, metadata_tensors, predictions, read_waveforms
-    from laennec.train.export import read_run
-    from laennec.train.features import CepstralImage, extract
-    from laennec.train.fit import predict_logits
-
     recipe, front_end, network, temperature = read_run(run)
-    assert isinstance(front_end, CepstralImage)
-    waveforms = read_waveforms(test, front_end.sample_rate, front_end.clip_samples, recipe.padding)
-    images = front_end.normalised(extract(front_end, waveforms))
-    tensors = ClipTensors(images, label_indices(test, recipe.labels), *metadata_tensors(test))
-    logits = predict_logits(network, tensors)
+    tensors = read_clips(test, recipe, front_end).normalised(front_end)
+    logits = torch.cat(predict(network, tensors, recipe, front_end))
     probabilities = (logits.double() / temperature).softmax(1).numpy()
     # The whole test set last: once it is there, all parts are.
     for part in (*sorted(test["split"].unique()), "test"):
         chosen = np.array([part in ("test", name) for name in test["split"]])
-        found = predictions(test[chosen], recipe.labels, probabilities[chosen])
-        write_predictions(run / f"predictions-{part}.csv", found)
+        predicted = predictions(test[chosen], recipe.labels, probabilities[chosen])
+        write_predictions(run / f"predictions-{part}.csv", predicted)
 
 
 SIDES = {
@@ -229,11 +225,10 @@ def _cell(model: str, side: str, split: str, predictions: dict[Path, Predictions
 
 
 def _scores(predictions: Predictions) -> dict[str, float]:
-    from laennec.train.module import event_scores
 
     classes = predictions.classes
     predicted = predicted_classes(predictions.probabilities, classes)
-    return event_scores(confusion_matrix(predictions.labels, predicted, classes), classes)
+    return challenge_scores(confusion_matrix(predictions.labels, predicted, classes), classes)
 
 
 def mean_ts_interval(

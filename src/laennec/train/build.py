@@ -3,8 +3,9 @@
 import torch
 
 from laennec.errors import LaennecError
+from laennec.features import build_front_end
+from laennec.features.base import FrontEnd
 from laennec.models import build_model
-from laennec.train.features import CycleLogMel, FrontEnd, build_front_end
 from laennec.train.recipe import Recipe
 
 
@@ -21,10 +22,7 @@ def build_parts(recipe: Recipe) -> tuple[FrontEnd, torch.nn.Module]:
         front_end = build_front_end(recipe.front_end)
         part = "[model]"
         image = (front_end.channels, front_end.bands, front_end.frames)
-        model = dict(recipe.model)
-        if model.get("kind") == "nguyen2022" and isinstance(front_end, CycleLogMel):
-            model["part_frames"] = front_end.part_frames
-        return front_end, build_model(model, len(recipe.labels), image)
+        return front_end, build_model(recipe.model, len(recipe.labels), image, front_end.network_settings())
     except (KeyError, TypeError, ValueError, RuntimeError, LaennecError) as error:
-        reason = f"unknown kind {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise LaennecError(f"recipe {recipe.name}: {part} cannot be built: {reason}") from None

@@ -3,8 +3,18 @@
 Mitchell et al., "Model cards for model reporting", FAT* 2019.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
+
+from laennec import datasets
+from laennec.train.recipe import Recipe
 
 
 def render_card(metadata: Mapping[str, Any], sha256: str) -> str:
@@ -97,3 +107,74 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
 
 def _between(interval: Sequence[float] | None) -> str:
     return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+
+
+def card(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Entries of a model's metadata that its training clips decide."""
+    data = _data_entries(recipe.dataset, trained)
+    if auxiliary is not None:
+        data["beside"] = _data_entries(recipe.also, auxiliary)
+    return {"data": data, "limits": limits(recipe, trained, auxiliary)}
+
+
+def _data_entries(dataset: str, clips: pd.DataFrame) -> dict[str, Any]:
+    module = datasets.dataset(dataset)
+    return {
+        "dataset": module.TITLE,
+        "licence": module.LICENCE,
+        "citation": module.CITATION,
+        "clips": len(clips),
+        "patients": int(clips["subject"].nunique()),
+        "per_class": {str(label): int(count) for label, count in clips["label"].value_counts().items()},
+    }
+
+
+def limits(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None = None) -> str:
+    """Who a model was trained on, and which of its classes rest on few patients."""
+    ages = trained["age_years"].dropna()
+    of_age = f" aged {ages.min():g} to {ages.max():g} years" if len(ages) else ""
+    patients = trained.groupby("label")["subject"].nunique()
+    few = [f"{label} ({patients.get(label, 0)})" for label in recipe.labels if patients.get(label, 0) < 20]
+    rare = f" Classes that rest on fewer than 20 patients: {', '.join(few)}." if few else ""
+    basis = f"Trained on patients{of_age} and the devices of {recipe.dataset}"
+    if auxiliary is None:
+        basis += " alone; others were not measured."
+    else:
+        basis += (
+            f", and on {len(auxiliary)} clips of {auxiliary['subject'].nunique()} patients of {recipe.also}, "
+            "whose labels are coarser."
+        )
+    return f"{basis}{rare} Research software, not a medical device."
+
+
+def digest(clip_ids: Iterable[str]) -> str:
+    """SHA-256 of a set of clips, by which held-out clips are known again."""
+    return hashlib.sha256("\n".join(sorted(clip_ids)).encode()).hexdigest()
+
+
+def summary(scores: Mapping[str, Any], clip_ids: Iterable[str]) -> dict[str, Any]:
+    """The scores of metrics.json that a model file carries with it."""
+    names = ("sensitivity", "specificity", "total_score", "challenge_score", "expected_calibration_error")
+    return {
+        "scores": {name: scores["scores"][name] for name in names},
+        "intervals_95": {name: scores["intervals"].get(name) for name in names},
+        "classes": {
+            label: {name: values[name] for name in ("clips", "subjects", "precision", "recall", "f1")}
+            for label, values in scores["classes"].items()
+        },
+        "clips_sha256": digest(clip_ids),
+        "clips": scores["clips"],
+        "patients": scores["subjects"],
+        "split": scores["provenance"]["split"],
+        "command": scores["provenance"]["command"],
+    }
+
+
+def command() -> str:
+    """The command as it was typed, without the folders above the last, which are nobody else's business."""
+
+    def short(typed: str) -> str:
+        name, equals, value = typed.rpartition("=")  # DATASET=FOLDER, --data=FOLDER
+        return f"{name}{equals}{Path(value).name if os.path.isabs(value) else value}"
+
+    return shlex.join(["laennec", *map(short, sys.argv[1:])])

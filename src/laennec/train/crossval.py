@@ -1,417 +1,314 @@
-"""Patient-wise cross-validation of a small cohort: train, validation and test patients disjoint in each fold.
+"""Cross-validation: one runner for the folds of every protocol (`laennec.train.protocols`).
 
-Nguyen & Pernkopf, section IV-A. A fold is the unit of work: its predictions are written when it is finished,
-and what is there is not done again. Lightning owns the loop of each fold; the best epoch's weights stay in
-memory, since a fold takes a minute and hundreds of them would fill a disk with checkpoints.
+A fold is the unit of work: its folder says what it is made of before it is trained, and what is finished
+is not done again.
 """
 
-import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import nn
 
 from laennec.datasets import splits
 from laennec.errors import LaennecError
-from laennec.files import make_folder, write_json
-from laennec.score.predictions import Predictions, read_predictions, write_predictions
-from laennec.train.augment import Copy, draw_copies
+from laennec.features.base import FrontEnd
+from laennec.files import make_folder, write_json, written_whole
+from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts
-from laennec.train.data import (
-    ClipTensors,
-    Cycle,
-    class_weights,
-    copies_of,
-    cycle_images,
-    joined,
-    label_indices,
-    metadata_tensors,
-    predictions,
-    read_cycles,
-    subset,
-    training_loader,
-    validation_loader,
-)
-from laennec.train.decision import shift_head
-from laennec.train.features import CycleLogMel, FrontEnd
-from laennec.train.fit import Hardware, predict_logits, quiet, tuned_cpu, usable_precision
-from laennec.train.module import Classifier
+from laennec.train.data import ClipTensors, in_taxonomy, read_auxiliary, read_clips
+from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
+from laennec.train.loop import Hardware, KeepBest, machine, predict, train_network, tuned_cpu
+from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
-from laennec.train.transfer import freeze_before, take_over
+from laennec.train.weights import Start, save_model
 
-SHORTEST_CYCLE_S = 0.2  # s: ICBHI's shortest cycle; what is shorter is a slip of the annotator's
-LONGEST_LENGTH = 131_960  # samples at 16 kHz: the longest cycle of Nguyen & Pernkopf's cohort
+EPS = 1e-12  # added to probabilities before their logarithm
+
+
+# --- data ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """A target: its cycles, their classes, and which fold each patient belongs to."""
+class CrossValidationData:
+    """Clips with their features, before anything is fitted, and the folds of their patients."""
 
     clips: pd.DataFrame
-    cycles: Sequence[Cycle]
-    fold: np.ndarray
-    """``(clips,)`` fold of each clip."""
-    labels: tuple[str, ...]
-    sample_rate: int
-    clip_samples: int
-    """Length that every cycle is brought to."""
-    _images: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    folds: Sequence[Fold]
+    front_end: FrontEnd
+    examples: ClipTensors
+    auxiliary: "CrossValidationData | None" = None
+    """The same of the auxiliary data set, whose patients have folds of their own."""
 
-    @property
-    def folds(self) -> int:
-        return int(self.fold.max()) + 1
+    def parts(self, fold: Fold, recipe: Recipe) -> tuple[ClipTensors, ClipTensors | None, ClipTensors]:
+        """Training, validation and test clips of a fold, normalised by the training clips alone."""
+        training = self.examples.subset(fold.train)
+        copies = self.examples.copies(fold.train, recipe, self.front_end)
+        if copies is not None:
+            training = training.joined(copies)
+        other = self.auxiliary
+        if other is not None:
+            own = other.fold(fold.name)
+            splits.refuse_leakage(other.clips[own.train], other.clips[own.test])
+            training = training.joined(other.examples.subset(own.train))
+        if training.image is not None:
+            self.front_end.fit_statistics(training.image)
+        test = self.examples.subset(fold.test).normalised(self.front_end)
+        validation = None
+        if fold.validation is not None:
+            same = fold.validation is fold.test
+            validation = test if same else self.examples.subset(fold.validation).normalised(self.front_end)
+        return training.normalised(self.front_end), validation, test
 
-    def images(self, recipe: Recipe, copies: Sequence[Copy]) -> tuple[Tensor, Tensor]:
-        """Images of all cycles, kept for the next fold, and of the copies."""
-        front_end = cycle_front_end(recipe)
-        how = (recipe.padding, recipe.known_phases)
-        key = json.dumps([recipe.front_end, *how], sort_keys=True, default=list)
-        if key not in self._images:
-            self._images.clear()  # one at a time: rows with the same images follow each other
-            images, _ = cycle_images(self.cycles, front_end, recipe.padding, (), recipe.known_phases)
-            self._images[key] = images
-        wanted = sorted({copy.row for copy in copies})
-        place = {row: index for index, row in enumerate(wanted)}
-        moved = [replace(copy, row=place[copy.row]) for copy in copies]
-        few = [self.cycles[row] for row in wanted]
-        varied = cycle_images(few, front_end, recipe.padding, moved, recipe.known_phases)[1]
-        return self._images[key], varied
+    def shared_patients(self, fold: Fold) -> int:
+        """Patients, or recordings of unknown patients, that are both trained and tested on."""
+        groups = splits.subject_groups(self.clips)
+        return len(set(groups[fold.train]) & set(groups[fold.test]))
 
-    @property
-    def digest(self) -> str:
-        """Of what decides a result: each clip with its times, label, patient and fold."""
-        names = ("clip_id", "start_s", "end_s", "label", "subject")
-        rows = zip(*(self.clips[name] for name in names), self.fold.tolist(), strict=True)
-        return hashlib.sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()
+    def fold(self, name: str) -> Fold:
+        """The fold of a name; where there is none of it, all clips train."""
+        everything = np.ones(len(self.clips), bool)
+        return next((own for own in self.folds if own.name == name), Fold(name, everything, ~everything))
 
-
-def cycle_front_end(recipe: Recipe) -> CycleLogMel:
-    """The front end of a recipe for cycles.
-
-    Raises
-    ------
-    LaennecError
-        If the recipe has another one.
-    """
-    front_end = build_parts(recipe)[0]
-    if not isinstance(front_end, CycleLogMel):
-        raise LaennecError(
-            f"recipe {recipe.name}: transfer works on cycles; its front end must be cycle-log-mel"
-        )
-    return front_end
+    def everything(self) -> Fold:
+        """All clips train, for a model to ship."""
+        everything = np.ones(len(self.clips), bool)
+        return Fold("all patients", everything, ~everything)
 
 
-def make_cohort(
-    clips: pd.DataFrame,
-    labels: tuple[str, ...],
-    folds: int = 7,
-    seed: int = 0,
-    sample_rate: int = 16_000,
-    clip_samples: int = 0,
-) -> Cohort:
-    """Read a target cohort.
+def gather(
+    clips: pd.DataFrame, recipe: Recipe, protocol: Protocol, auxiliary: pd.DataFrame | None = None
+) -> CrossValidationData:
+    """Read all clips and deal their patients into folds.
 
     Parameters
     ----------
-    clips
-        Cycles of the classes `labels`, the target class last.
-    folds
-        As many folds; fewer where there are fewer patients with the target class.
-    clip_samples
-        Length to bring cycles to; 0 takes that of the longest, and at most the paper's 131,960 samples.
+    protocol
+        Deals a clips table into folds.
+    auxiliary
+        Clips of the auxiliary data set (`Recipe.also`).
 
     Raises
     ------
     LaennecError
-        If a class has fewer than two patients, or a cycle is shorter than 0.2 s.
+        If the data has labels that the recipe has not.
     """
-    fold = check_cohort(clips, labels, folds, seed)
-    cycles = read_cycles(clips, sample_rate)
-    longest = max(len(cycle.samples) for cycle in cycles)
-    return Cohort(clips, cycles, fold, labels, sample_rate, clip_samples or min(longest, LONGEST_LENGTH))
+    clips = in_taxonomy(clips, recipe)
+    front_end = build_parts(recipe)[0]  # before the recordings are read, which takes longer
+    folds = protocol(clips)
+    second = None
+    if auxiliary is not None:
+        examples = read_auxiliary(auxiliary, recipe, front_end)
+        dealt = protocol(auxiliary) if len(folds) > 1 else []  # in a holdout, nothing is measured on it
+        second = CrossValidationData(auxiliary, dealt, front_end, examples)
+    return CrossValidationData(clips, folds, front_end, read_clips(clips, recipe, front_end), second)
 
 
-def check_cohort(clips: pd.DataFrame, labels: tuple[str, ...], folds: int = 7, seed: int = 0) -> np.ndarray:
-    """Fold of each clip, or LaennecError saying why these clips cannot be cross-validated; reads no sound."""
-    lasting = (clips["end_s"] - clips["start_s"]).round(6)  # 0.2 s in binary may be a little less
-    if (lasting < SHORTEST_CYCLE_S).any():
-        row = clips.iloc[int(lasting.argmin())]
-        raise LaennecError(
-            f"{int((lasting < SHORTEST_CYCLE_S).sum())} cycles are shorter than {SHORTEST_CYCLE_S} s, first "
-            f"{row['clip_id']} ({lasting.min():.3f} s); mend or remove them"
-        )
-    for label in labels:
-        patients = len(set(splits.subject_groups(clips[clips["label"] == label])))
-        if patients < 2:
+# --- folds --------------------------------------------------------------------------------------------------
+
+
+def claim(
+    folder: Path, data: CrossValidationData, fold: Fold, recipe: Recipe, start: Start | None = None
+) -> None:
+    """Write what a folder will be of; refuse one that is of something else.
+
+    Raises
+    ------
+    LaennecError
+        Naming what differs: settings, clips, or the weights that it begins with.
+    """
+    path = folder / "recipe.json"
+    tables = {"clips.csv": data.clips.assign(side=fold.sets())}
+    if data.auxiliary is not None:
+        own = data.auxiliary.fold(fold.name)
+        tables["auxiliary.csv"] = data.auxiliary.clips.assign(side=own.sets())
+    if path.exists():
+        changed = changed_settings(json.loads(path.read_text(encoding="utf-8")), recipe, str(path))
+        for name, table in tables.items():
+            if "also" not in changed and _identity(folder / name) != _identity(table):
+                second = name == "auxiliary.csv"
+                changed.append("clips of the second data set" if second else "clips, labels or patients")
+        source = folder / "source.json"
+        given = json.loads(source.read_text(encoding="utf-8"))["sha256"] if source.exists() else None
+        if given != (start.digest if start else None):
+            changed.append("source weights")
+        if changed:
             raise LaennecError(
-                f"{patients} patient{'s' if patients != 1 else ''} with {label!r}: two or more are needed "
-                "to train on one and measure on another"
+                f"{folder} was made with other settings ({', '.join(changed)}); choose another folder"
             )
-    target = (clips["label"] == labels[-1]).to_numpy()
-    patients = len(set(splits.subject_groups(clips[target])))
-    if patients == 2:
-        raise LaennecError(
-            f"2 patients have {labels[-1]!r}; a third is needed, since training, validation and test "
-            "patients are different ones"
-        )
-    if folds < 3:
-        raise LaennecError(f"{folds} folds leave none to train on beside validation and test; give 3 or more")
-    fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
-    for test in range(int(fold.max()) + 1):
-        trained = set(clips["label"][splits.rotation(fold, test)[0]])
-        if trained != set(labels):
-            lost = ", ".join(sorted(set(labels) - trained))
-            raise LaennecError(
-                f"fold {test + 1} would train without any {lost}: too few patients have it beside those for "
-                "validation and test; record more, or give fewer folds"
-            )
-    return fold
-
-
-@dataclass(frozen=True)
-class Start:
-    """Weights of a source model, and what to call it."""
-
-    weights: dict[str, Tensor]
-    name: str
-
-    @property
-    def digest(self) -> str:
-        """Of the weights, by which a finished fold knows whether it began with them."""
-        total = hashlib.sha256()
-        for name in sorted(self.weights):
-            if "num_batches" not in name:  # a model file does not keep it
-                total.update(name.encode() + self.weights[name].float().contiguous().numpy().tobytes())
-        return total.hexdigest()
-
-
-class KeepBest(Callback):
-    """Keep the weights of the epoch that is best on the validation patients."""
-
-    def __init__(self, monitor: str) -> None:
-        self.monitor, self.best, self.epoch = f"val_{monitor}", -math.inf, -1
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        value = float(trainer.callback_metrics[self.monitor])
-        if value > self.best:
-            self.best, self.epoch = value, trainer.current_epoch
-            network: Any = pl_module.network
-            self.weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def light_trainer(
-    recipe: Recipe, accelerator: str, callbacks: Sequence[Callback] = (), progress: bool = False
-) -> L.Trainer:
-    """A trainer that leaves nothing on disk: no logs, no checkpoints."""
-    return L.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator=accelerator,
-        devices=1,
-        precision=usable_precision(recipe.precision, accelerator),
-        gradient_clip_val=recipe.gradient_clip or None,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        callbacks=list(callbacks),
-    )
-
-
-def train_network(
-    training: ClipTensors,
-    recipe: Recipe,
-    start: Start | None,
-    accelerator: str,
-    validation: ClipTensors | None = None,
-    callbacks: Sequence[Callback] = (),
-    progress: bool = False,
-    front_end: FrontEnd | None = None,
-) -> nn.Module:
-    """The network of a recipe, begun with the source's weights where there are any, after its last epoch."""
-    torch.manual_seed(recipe.seed)
-    network = build_parts(recipe)[1]
+        return
+    make_folder(folder)
+    for name, table in tables.items():
+        with written_whole(folder / name) as temporary:
+            table.to_csv(temporary, index=False)
     if start is not None:
-        take_over(network, start.weights, start.name)
-    freeze_before(network, recipe.fine_tune_from)
-    weights = class_weights(training.label, len(recipe.labels), recipe.class_weights)
-    with quiet():
-        batches = training_loader(training, recipe.batch_size, recipe.seed, 1, 0, recipe.normal_share)
-        module = Classifier(network, recipe, weights, len(batches), front_end)
-        held_out = validation_loader(validation) if validation is not None else None
-        light_trainer(recipe, accelerator, callbacks, progress).fit(module, batches, held_out)
-    return module.network.cpu().float().eval()
+        write_json(folder / "source.json", {"name": start.name, "sha256": start.digest})
+    write_json(path, recipe_to_dict(recipe))
 
 
-def train_fold(
-    training: ClipTensors,
-    validation: ClipTensors,
-    recipe: Recipe,
-    start: Start | None,
-    hardware: Hardware,
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Train on some patients, choose the epoch on others; return the network and what happened."""
-    best = KeepBest(recipe.monitor)
-    started = time.perf_counter()
-    network = train_network(training, recipe, start, hardware.accelerator, validation, [best])
-    network.load_state_dict(best.weights)
-    shift = 0.0
-    if recipe.decision == "validation-f1":
-        logits = predict_logits(network, validation)
-        shift = best_f1_shift(logits, validation.label)
-        shift_head(network, shift)
-    return network, {
-        "best_epoch": best.epoch,
-        f"val_{recipe.monitor}": best.best,
-        "shift": shift,
-        "seconds": round(time.perf_counter() - started, 2),
-    }
+def same_clips(folder: Path, data: CrossValidationData, fold: Fold) -> bool:
+    """Whether a folder is of the same clips in the same sets."""
+    return _identity(folder / "clips.csv") == _identity(data.clips.assign(side=fold.sets()))
 
 
-def best_f1_shift(logits: Tensor, label: Tensor) -> float:
-    """What to add to the last class's logit so that its F-score on these clips is highest.
-
-    Every threshold between two neighbouring scores is tried; of equally good ones, the middle of the first.
-    """
-    score = (logits[:, -1] - logits[:, :-1].logsumexp(1)).double().numpy()
-    target = (label == logits.shape[1] - 1).numpy()
-    if not target.any():
-        return 0.0
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(target[order])
-    f1 = 2 * hits / (np.arange(1, len(score) + 1) + target.sum())
-    last = np.append(np.diff(score[order]) != 0, True)  # only between different scores
-    best = int(np.argmax(np.where(last, f1, -1.0)))
-    below = score[order][best + 1] if best + 1 < len(score) else score[order][best] - 1.0
-    return -float((score[order][best] + below) / 2)
-
-
-def fold_tensors(
-    cohort: Cohort, recipe: Recipe, masks: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> tuple[ClipTensors, ClipTensors, ClipTensors]:
-    """Training clips with their augmented copies, validation clips and test clips of a fold."""
-    told = (label_indices(cohort.clips, recipe.labels), *metadata_tensors(cohort.clips))
-    rows = np.flatnonzero(masks[0])
-    drawn = draw_copies(list(cohort.clips["label"].iloc[rows]), recipe.augmentation, recipe.seed)
-    copies = [replace(copy, row=int(rows[copy.row])) for copy in drawn]
-    images, varied = cohort.images(recipe, copies)
-    clips = ClipTensors(images, *told)
-    training, validation, test = (subset(clips, mask) for mask in masks)
-    if copies:
-        training = joined(training, copies_of(clips, [copy.row for copy in copies], varied))
-    return training, validation, test
+def _identity(clips: Path | pd.DataFrame) -> list[tuple[str, ...]]:
+    """What of a clips table decides a result, in any order of rows; nothing where the file is missing."""
+    if isinstance(clips, Path):
+        if not clips.exists():
+            return []
+        clips = pd.read_csv(clips, dtype=str, keep_default_na=False)
+    columns = [clips[name].fillna("").astype(str) for name in ("clip_id", "label", "subject", "side")]
+    times = [
+        clips[name].replace("", np.nan).astype(float).round(6).astype(str) for name in ("start_s", "end_s")
+    ]
+    return sorted(zip(*columns, *times, strict=True))
 
 
 def run_fold(
-    cohort: Cohort, recipe: Recipe, fold: int, folder: Path, start: Start | None, hardware: Hardware
-) -> None:
-    """Train, choose and predict one fold, and write ``predictions.csv`` and then ``fold.json``."""
-    masks = splits.rotation(cohort.fold, fold)
-    splits.refuse_leakage(cohort.clips[~masks[2]], cohort.clips[masks[2]])
-    splits.refuse_leakage(cohort.clips[masks[0]], cohort.clips[masks[1]])
-    training, validation, test = fold_tensors(cohort, recipe, masks)
+    data: CrossValidationData,
+    fold: Fold,
+    recipe: Recipe,
+    folder: Path,
+    hardware: Hardware,
+    start: Start | None = None,
+    progress: bool = False,
+) -> bool:
+    """Train, choose and predict one fold; ``fold.json`` is written last. False where it is there already."""
+    claim(folder, data, fold, recipe, start)
+    if (folder / "fold.json").exists():
+        return False
+    splits.refuse_leakage(data.clips[~fold.test], data.clips[fold.test])
+    if fold.validation is not None:
+        splits.refuse_leakage(data.clips[fold.train], data.clips[fold.validation])
+    training, validation, test = data.parts(fold, recipe)
+    started = time.perf_counter()
     with tuned_cpu(1, hardware.threads):
-        network, told = train_fold(training, validation, recipe, start, hardware)
-        logits = predict_logits(network, test)
-    make_folder(folder)
-    found = predictions(cohort.clips[masks[2]], recipe.labels, logits.double().softmax(1).numpy())
-    write_predictions(folder / "predictions.csv", found)
+        network, chosen = train_and_choose(
+            training, validation, recipe, data.front_end, hardware, start, progress
+        )
+        outputs = predict(network, test, recipe, data.front_end)
+    test.write(folder, data.clips[fold.test], recipe, outputs)
+    if start is None:
+        save_model(folder, data.front_end, network, Decision(), recipe)
+    other = data.auxiliary
+    trained = int(fold.train.sum()) + (0 if other is None else int(other.fold(fold.name).train.sum()))
+    clips = {"train": trained, "test": len(test)}
     write_json(
         folder / "fold.json",
         {
-            **told,
-            "fold": fold + 1,
-            "clips": {
-                name: int(mask.sum())
-                for name, mask in zip(("train", "validation", "test"), masks, strict=True)
-            },
+            **chosen,
+            "fold": fold.name,
+            "clips": clips if validation is None else {**clips, "validation": len(validation)},
+            "parameters": sum(p.numel() for p in network.parameters()),
             "source": start.name if start else None,
-            "source_sha256": start.digest if start else None,
-            "cohort_sha256": cohort.digest,
             "recipe": recipe_to_dict(recipe),
+            "machine": machine(),
+            "seconds": round(time.perf_counter() - started, 2),
         },
     )
+    return True
+
+
+def train_and_choose(
+    training: ClipTensors,
+    validation: ClipTensors | None,
+    recipe: Recipe,
+    front_end: FrontEnd,
+    hardware: Hardware,
+    start: Start | None = None,
+    progress: bool = False,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train a network, and choose the epoch, and the threshold if wanted, on the validation set if any."""
+    best = None if validation is None else KeepBest(recipe.monitor)
+    module, _ = train_network(
+        training,
+        recipe,
+        front_end,
+        hardware,
+        start,
+        validation,
+        callbacks=[] if best is None else [best],
+        progress=progress,
+    )
+    network = module.network.cpu().float().eval()
+    if best is None or validation is None:
+        return network, {}
+    network.load_state_dict(best.weights)
+    shift = 0.0
+    if recipe.decision == "validation-f1":
+        shift = best_f1_shift(torch.cat(predict(network, validation, recipe, front_end)), validation.label)
+        shift_head(network, shift)
+    return network, {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
+
+
+def fold_folder(out: Path, seed: int, number: int) -> Path:
+    """Where a fold of a seed lies."""
+    return out / f"seed{seed}" / f"fold{number}"
 
 
 def cross_validate(
-    cohort: Cohort,
+    data: CrossValidationData,
     recipe: Recipe,
     out: Path,
-    runs: int,
-    start: Start | None = None,
+    seeds: Sequence[int],
+    only: Sequence[int] = (),
     hardware: Hardware | None = None,
-    on_fold: Callable[[float], None] = lambda seconds: None,
-) -> list[Predictions]:
-    """Run every fold of every run that is not there yet, and return each run's predictions over all folds.
+    start: Start | None = None,
+    *,
+    folder_of: Callable[[Path, int, int], Path] = fold_folder,
+    on_start: Callable[[int, int], None] = lambda seed, number: None,
+    on_done: Callable[[float], None] = lambda seconds: None,
+    progress: bool = False,
+) -> list[list[Path]]:
+    """Run all folds of all seeds that are not there yet; return their folders, seed by seed.
 
     Parameters
     ----------
-    out
-        Holds ``run-1/fold-1`` and so on.
-    runs
-        Independent trainings with the same folds, seeds 0, 1, …
-    on_fold
-        Called after each fold with the seconds that it took, 0 where it was there already.
+    only
+        Numbers of the folds to run, from 1; all where empty.
+    on_start, on_done
+        Called before a fold that is not there, and after every fold with the seconds that it took.
 
     Raises
     ------
     LaennecError
         If `out` holds folds of other settings or other clips.
     """
-    hardware = hardware or Hardware()
-    found = []
-    for run in range(runs):
-        seeded = replace(recipe, seed=recipe.seed + run)
-        parts = []
-        for fold in range(cohort.folds):
-            folder = out / f"run-{run + 1}" / f"fold-{fold + 1}"
-            seconds = 0.0
-            if not _finished(folder, seeded, cohort, fold, start):
-                started = time.perf_counter()
-                run_fold(cohort, seeded, fold, folder, start, hardware)
-                seconds = time.perf_counter() - started
-            parts.append(read_predictions(folder / "predictions.csv"))
-            on_fold(seconds)
-        found.append(pooled(parts))
-    return found
+    folders = []
+    for seed in seeds:
+        seeded = replace(recipe, seed=seed)
+        own = []
+        for number in only or range(1, len(data.folds) + 1):
+            folder = folder_of(out, seed, number)
+            if not (folder / "fold.json").exists():
+                on_start(seed, number)
+            started = time.perf_counter()
+            fold = data.folds[number - 1]
+            ran = run_fold(data, fold, seeded, folder, hardware or Hardware(), start, progress)
+            on_done(time.perf_counter() - started if ran else 0.0)
+            own.append(folder)
+        folders.append(own)
+    return folders
 
 
-def _finished(folder: Path, recipe: Recipe, cohort: Cohort, fold: int, start: Start | None) -> bool:
-    path = folder / "fold.json"
-    if not path.exists():
-        return False
-    refuse_other(path, recipe, cohort, start)
-    ids = set(read_predictions(folder / "predictions.csv").clip_ids)
-    if ids != set(cohort.clips["clip_id"][cohort.fold == fold]):
-        raise LaennecError(f"{folder} holds a fold of other clips; choose another folder")
-    return True
+# --- predictions of several folds ---------------------------------------------------------------------------
 
 
-def refuse_other(path: Path, recipe: Recipe, cohort: Cohort, start: Start | None) -> None:
-    """Raise LaennecError if a JSON file tells of other settings, clips, labels or source weights."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    changed = changed_settings(told["recipe"], recipe, str(path))
-    if told.get("cohort_sha256", cohort.digest) != cohort.digest:
-        changed.append("clips, labels or patients")
-    source = start.digest if start else None
-    if told.get("source_sha256", source) != source:
-        changed.append("source weights")
-    if changed:
-        raise LaennecError(
-            f"{path.parent} was made with other settings ({', '.join(changed)}); choose another folder"
-        )
+def read_folds(folders: Sequence[Path], decision: str = "argmax") -> Predictions:
+    """Predictions of all folds of a seed; with ``score``, the decision of each is fitted on the others."""
+    parts = read_fold_parts(folders)
+    return pooled(decided(parts) if decision == "score" else parts)
+
+
+def read_fold_parts(folders: Sequence[Path]) -> list[Predictions]:
+    """Predictions of each fold, as its network gives them."""
+    return [read_predictions(folder / "predictions.csv") for folder in folders]
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
@@ -425,25 +322,22 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
-def seconds_a_clip(recipe: Recipe, threads: int = 0, batches: int = 12) -> float:
-    """Median time of a training step on this machine, by the clip, on noise."""
-    front_end, network = build_parts(recipe)
-    count = batches * recipe.batch_size
-    images = torch.randn(count, 1, front_end.bands, front_end.frames).to(memory_format=torch.channels_last)
-    none = torch.zeros(count, dtype=torch.long)
-    clips = ClipTensors(images, none.clone(), torch.full((count,), torch.nan), none, none)
-    clips.label[::2] = 1
+def decided(parts: Sequence[Predictions]) -> list[Predictions]:
+    """The folds' predictions with the decision of each fitted on the others."""
+    return [with_decision(part, own) for part, own in zip(parts, decisions(parts), strict=True)]
 
-    class Clock(Callback):
-        def __init__(self) -> None:
-            self.ends: list[float] = []
 
-        def on_train_batch_end(self, *_: Any) -> None:
-            self.ends.append(time.perf_counter())
+def decisions(parts: Sequence[Predictions]) -> list[Decision]:
+    """For each fold the decision fitted on the others."""
+    return [overall_decision([*parts[:place], *parts[place + 1 :]]) for place in range(len(parts))]
 
-    clock = Clock()
-    with tuned_cpu(1, threads), quiet():
-        batches_of = training_loader(clips, recipe.batch_size, 0, 1, 0)
-        module = Classifier(network, recipe, torch.ones(len(recipe.labels)), len(batches_of))
-        light_trainer(replace(recipe, epochs=1), "auto", [clock]).fit(module, batches_of)
-    return float(np.median(np.diff(clock.ends))) / recipe.batch_size
+
+def with_decision(predictions: Predictions, decision: Decision) -> Predictions:
+    """What is predicted with a decision."""
+    return replace(predictions, probabilities=decision.applied(np.log(predictions.probabilities + EPS)))
+
+
+def overall_decision(parts: Sequence[Predictions], rule: str = "score") -> Decision:
+    """The decision fitted on all folds: that of a model which is trained on all patients."""
+    together = pooled(parts)
+    return fit_decision(np.log(together.probabilities + EPS), together.label_indices, rule)

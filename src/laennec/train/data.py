@@ -1,25 +1,25 @@
-"""From the clips table to tensors: read every recording once, cut, fit to length, compute images once."""
+"""From the clips table to tensors, and from tensors to batches: clips of one length, held in memory."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from laennec.audio.recording import Recording
-from laennec.audio.segment import cut, fit_length, fit_parts, place
-from laennec.labels import POSITIONS, SEXES
+from laennec.errors import LaennecError
+from laennec.features.augment import draw_copies
+from laennec.features.base import Batch, Cycle, FrontEnd
+from laennec.labels import POSITIONS, SEXES, spelling, to_icbhi
+from laennec.models.tasks import ClipTask, class_weights
 from laennec.patient import vocabulary_index
-from laennec.progress import track
-from laennec.score.predictions import Predictions
-from laennec.train.augment import Copy, time_stretch
-from laennec.train.features import CycleLogMel, EventLogMel
-
-Batch = dict[str, Tensor]
+from laennec.score.predictions import Predictions, write_predictions
+from laennec.train.decision import Decision, fit_decision
+from laennec.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,26 @@ class ClipTensors(Dataset[Batch]):
     Attributes
     ----------
     image
-        ``(clips, channels, bins, frames)`` normalised.
+        ``(clips, channels, bins, frames)``, or None where images are computed batch by batch.
     label
         ``(clips,)`` index into the recipe's labels.
     age_years, sex, position
         ``(clips,)``: NaN or 0 where not known.
     """
 
-    image: Tensor
+    image: Tensor | None
     label: Tensor
     age_years: Tensor
     sex: Tensor
     position: Tensor
+    waveform: Tensor | None = None
+    """``(clips, samples)`` that images are computed from, batch by batch."""
     bounds: Tensor | None = None
-    """``(clips, 2)`` samples, of events whose images are computed batch by batch from the waveforms that then
-    stand in `image` (`laennec.train.features.EventLogMel`)."""
+    """``(clips, 2)`` samples of events in `waveform`."""
     allowed: Tensor | None = None
     """``(clips, classes)`` 1 where a label may mean a class, of those that mean several; None: `label`."""
+    cycles: Sequence[Cycle] = ()
+    """What augmented copies are made of."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -53,145 +56,144 @@ class ClipTensors(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         return {key: value[0] for key, value in self.__getitems__([index]).items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Batch:
         chosen = torch.as_tensor(indices)
         return {name: value[chosen] for name, value in self.tensors().items()}
 
     def tensors(self) -> Batch:
         """What is held, by name."""
-        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "cycles"}
         return {name: value for name, value in held.items() if value is not None}
 
+    def subset(self, chosen: np.ndarray) -> "ClipTensors":
+        """The clips where `chosen` is True."""
+        return _tensors(self.__getitems__(np.flatnonzero(chosen)))
 
-def read_windows(clips: pd.DataFrame, front_end: EventLogMel) -> tuple[Tensor, Tensor]:
-    """Windows around events, for training: they hold what is beside the events, too, for the margin's sake.
+    def joined(self, more: "ClipTensors") -> "ClipTensors":
+        """These clips and more of them, whose labels may mean several classes."""
+        own: ClipTensors = self
+        if more.allowed is not None and own.allowed is None:
+            one = nn.functional.one_hot(own.label, more.allowed.shape[1]).float()
+            own = replace(own, allowed=one)
+        both = {name: torch.cat([value, getattr(more, name)]) for name, value in own.tensors().items()}
+        return _tensors(both)
 
-    Returns
-    -------
-    tuple of Tensor
-        ``(clips, training_samples)`` waveforms and ``(clips, 2)`` bounds of the events in samples.
-    """
-    rate, length = front_end.sample_rate, front_end.training_samples
-    waveforms, bounds = torch.zeros(len(clips), length), torch.zeros(len(clips), 2, dtype=torch.long)
-    for row, samples, first, last in placed_clips(clips, rate):
-        window, where = place(samples, first, last, length)
-        waveforms[row] = torch.from_numpy(window)
-        bounds[row] = torch.tensor(where)
-    return waveforms, bounds
-
-
-def read_waveforms(clips: pd.DataFrame, sample_rate: int, clip_samples: int, padding: str) -> Tensor:
-    """Waveforms of all clips, ``(clips, clip_samples)`` float32, each recording decoded once."""
-    waveforms = torch.empty(len(clips), clip_samples)
-    for row, samples in cut_clips(clips, sample_rate):
-        waveforms[row] = torch.from_numpy(fit_length(samples, clip_samples, padding))
-    return waveforms
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """Samples of one respiratory cycle or event, as cut from its recording."""
-
-    samples: np.ndarray
-    """``(samples,)`` float32."""
-    inspiration_length: int | None = None
-    """Samples of inspiration, where an airflow signal or an annotator told its end."""
-
-    def varied(self, copy: Copy) -> "Cycle":
-        """The cycle stretched in time as a copy wants it."""
-        if copy.stretch == 1.0:
+    def normalised(self, front_end: FrontEnd) -> "ClipTensors":
+        """The clips with their images normalised."""
+        if self.image is None:
             return self
-        known = self.inspiration_length
-        length = None if known is None else round(known / copy.stretch)
-        return Cycle(time_stretch(self.samples, copy.stretch), length)
+        images = front_end.normalised(self.image).to(memory_format=torch.channels_last)
+        return replace(self, image=images)
 
+    def copies(self, chosen: np.ndarray, recipe: Recipe, front_end: FrontEnd) -> "ClipTensors | None":
+        """Augmented copies of the clips where `chosen` is True, as the recipe's seed draws them."""
+        rows = np.flatnonzero(chosen)
+        labels = [recipe.labels[int(self.label[row])] for row in rows]
+        drawn = draw_copies(labels, recipe.augmentation, recipe.seed)
+        if not drawn:
+            return None
+        own = [self.cycles[int(row)] for row in rows] if self.cycles else []
+        images = front_end.copies(own, drawn, recipe.padding, recipe.known_phases)
+        index = torch.as_tensor([int(rows[copy.row]) for copy in drawn])
+        same = {name: value[index] for name, value in self.tensors().items() if name != "image"}
+        return _tensors({**same, "image": images})
 
-def read_cycles(clips: pd.DataFrame, sample_rate: int) -> list[Cycle]:
-    """Cut all clips, each recording decoded once; a cycle of less than two samples is doubled."""
-    found: list[Cycle | None] = [None] * len(clips)
-    end_s = clips["inspiration_end_s"].to_numpy(float) - clips["start_s"].to_numpy(float)
-    for row, samples in cut_clips(clips, sample_rate):
-        known = None if np.isnan(end_s[row]) else round(end_s[row] * sample_rate)
-        found[row] = Cycle(samples if len(samples) > 1 else np.repeat(samples, 2), known)
-    return [cycle for cycle in found if cycle is not None]
-
-
-@torch.inference_mode()
-def cycle_images(
-    cycles: Sequence[Cycle],
-    front_end: CycleLogMel,
-    padding: str,
-    copies: Sequence[Copy] = (),
-    known_phases: bool = False,
-    chunk: int = 16,
-) -> tuple[Tensor, Tensor]:
-    """Normalised images of cycles, and those of the copies that were drawn for them.
-
-    With `known_phases` a cycle is split where its airflow turned, if that is known, and not by the ratio.
-
-    Returns
-    -------
-    tuple of Tensor
-        ``(cycles, 1, bands, frames)`` and ``(copies, 1, bands, frames)``, float32.
-    """
-
-    def fitted(cycle: Cycle) -> Tensor:
-        parts = fit_parts(
-            cycle.samples,
-            front_end.inputs,
-            front_end.part_samples,
-            front_end.ratio,
-            padding,
-            cycle.inspiration_length if known_phases else None,
+    def task(self, recipe: Recipe, front_end: FrontEnd) -> ClipTask:
+        """What a network is trained for on these clips."""
+        return ClipTask(
+            front_end,
+            recipe.labels,
+            class_weights(self.label, len(recipe.labels), recipe.class_weights),
+            recipe.augmentation,
+            recipe.loss,
+            recipe.focal_gamma,
+            recipe.label_smoothing,
         )
-        return torch.from_numpy(parts)
 
-    images = torch.empty(len(cycles), 1, front_end.bands, front_end.frames)
-    for start in range(0, len(cycles), chunk):
-        waveforms = torch.stack([fitted(cycle) for cycle in cycles[start : start + chunk]])
-        images[start : start + chunk] = front_end(waveforms)
-    varied = torch.empty(len(copies), 1, front_end.bands, front_end.frames)
-    for index, copy in enumerate(copies):  # each has filters of its own
-        waveform = fitted(cycles[copy.row].varied(copy))[None]
-        varied[index] = front_end.normalised(front_end.unnormalised(waveform, copy.warp))[0]
-    return images.clone(), varied.clone()  # plain tensors: those of inference mode cannot be trained on
+    def decision(self, outputs: Sequence[Tensor], recipe: Recipe) -> Decision:
+        """The decision that fits what a network predicted of these clips, which it was not trained on."""
+        return fit_decision(torch.cat(list(outputs)).double().numpy(), self.label.numpy(), recipe.decision)
 
+    def write(
+        self,
+        folder: Path,
+        clips: pd.DataFrame,
+        recipe: Recipe,
+        outputs: Sequence[Tensor],
+        decision: Decision | None = None,
+    ) -> None:
+        """Write ``predictions.csv`` of what a network predicted of them."""
+        logits = torch.cat(list(outputs)).double()
+        probabilities = logits.softmax(1).numpy() if decision is None else decision.applied(logits.numpy())
+        write_predictions(folder / "predictions.csv", predictions(clips, recipe.labels, probabilities))
 
-def cut_clips(
-    clips: pd.DataFrame, sample_rate: int, what: str = "reading recordings"
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Row number and samples of each clip, recording by recording, each decoded once.
-
-    A clip without a channel is its recording's first; one without a start is the whole recording.
-    """
-    start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
-    for row, samples in _channels(clips, sample_rate, what):
-        if not np.isnan(start_s[row]):
-            samples = cut(samples, sample_rate, start_s[row], end_s[row], notes=[])
-        yield row, samples
-
-
-def placed_clips(
-    clips: pd.DataFrame, sample_rate: int, what: str = "reading recordings"
-) -> Iterator[tuple[int, np.ndarray, int, int]]:
-    """Row number of each clip, the samples of its whole recording, its first sample and one past its last."""
-    start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
-    for row, samples in _channels(clips, sample_rate, what):
-        if np.isnan(start_s[row]):
-            yield row, samples, 0, samples.size
+    def training_loader(self, recipe: Recipe, world: int = 1, rank: int = 0) -> DataLoader[Batch]:
+        """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
+        sampler: DistributedSampler[Batch]
+        if recipe.normal_share < 1:
+            sampler = FewerNormal(self, recipe.normal_share, world, rank, recipe.seed)
         else:
-            first, last = round(start_s[row] * sample_rate), round(end_s[row] * sample_rate)
-            yield row, samples, first, min(max(last, first + 1), samples.size)
+            sampler = DistributedSampler(self, world, rank, shuffle=True, seed=recipe.seed)
+        batch_size = min(recipe.batch_size, len(sampler))
+        # Batch norm cannot learn from a batch of one, so an incomplete last batch is left out.
+        return DataLoader(self, batch_size, sampler=sampler, collate_fn=as_is, drop_last=True)
+
+    def loader(self, batch_size: int = 128) -> DataLoader[Batch]:
+        """All clips in their own order."""
+        return DataLoader(self, batch_size, collate_fn=as_is)
 
 
-def _channels(clips: pd.DataFrame, sample_rate: int, what: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Row number of each clip and the channel of its recording, each decoded once."""
-    channel = clips["channel"].fillna(0).to_numpy(int)
-    groups = clips.groupby("path", sort=False).indices
-    for path, rows in track(groups.items(), what, total=len(groups)):
-        recording = Recording.read(str(path)).resampled(sample_rate)
-        for row in rows:
-            yield int(row), recording.samples[channel[row]]
+def _tensors(batch: Batch) -> ClipTensors:
+    held: dict[str, Any] = {"image": None, **batch}
+    return ClipTensors(**held)
+
+
+def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The clips with their labels in the recipe's taxonomy; others are refused or left out, as it says."""
+    if recipe.taxonomy == "icbhi":
+        clips = clips.assign(label=[to_icbhi(str(label)) or label for label in clips["label"]])
+    elif recipe.other_labels == "leave out":
+        clips = clips.assign(label=[spelling(str(label), recipe.labels) or label for label in clips["label"]])
+    unknown = sorted(set(clips["label"]) - set(recipe.labels))
+    if unknown and recipe.other_labels == "refuse":
+        raise LaennecError(
+            f"the data has labels that the recipe does not: {', '.join(unknown)}; "
+            f"it knows {', '.join(recipe.labels)}"
+        )
+    return clips[clips["label"].isin(recipe.labels)].reset_index(drop=True)
+
+
+def read_clips(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> ClipTensors:
+    """Read and cut clips, before anything is fitted."""
+    features = front_end.read(clips, recipe.padding, recipe.known_phases)
+    label = label_indices(clips, recipe.labels)
+    metadata = metadata_tensors(clips)
+    return ClipTensors(
+        features.image, label, *metadata, features.waveform, features.bounds, cycles=features.cycles
+    )
+
+
+def read_auxiliary(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> ClipTensors:
+    """Clips of the auxiliary data set (`Recipe.also`), whose labels may mean several classes.
+
+    Raises
+    ------
+    LaennecError
+        If ICBHI has no name for a label, or the front end is one of cycles.
+    """
+    if front_end.task == "cycle":
+        raise LaennecError(f"recipe {recipe.name} is one of cycles and takes no second data set (also)")
+    classes = [to_icbhi(label) for label in recipe.labels]
+    own = [to_icbhi(str(label)) for label in clips["label"]]
+    strange = {str(label) for label, kind in zip(clips["label"], own, strict=True) if kind not in classes}
+    if strange:
+        raise LaennecError(
+            f"{recipe.also} has labels that none of the recipe's classes stands for: "
+            f"{', '.join(sorted(strange))}"
+        )
+    allowed = torch.tensor([[float(kind == one) for kind in classes] for one in own])
+    first = [recipe.labels[classes.index(one)] for one in own]
+    return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed, cycles=())
 
 
 def label_indices(clips: pd.DataFrame, labels: Sequence[str]) -> Tensor:
@@ -219,22 +221,6 @@ def predictions(clips: pd.DataFrame, labels: Sequence[str], probabilities: np.nd
     )
 
 
-def class_weights(label: Tensor, classes: int, rule: str) -> Tensor:
-    """Weights of the cross entropy: ``balanced`` is n / (classes * n_c), ``sqrt`` its square root.
-
-    Classes without a clip weigh nothing. ``sqrt`` is scaled so that the mean over the clips is one, as it
-    is for ``balanced``.
-    """
-    if rule == "none":
-        return torch.ones(classes)
-    counts = torch.bincount(label, minlength=classes).float()
-    weights = torch.where(counts > 0, len(label) / (classes * counts.clamp_min(1)), 0.0)
-    if rule == "sqrt":
-        weights = weights.sqrt()
-        weights = weights / weights[label].mean()
-    return weights
-
-
 class FewerNormal(DistributedSampler[Batch]):
     """Every clip that is not normal and a share of the normal ones, drawn anew for each epoch."""
 
@@ -252,45 +238,6 @@ class FewerNormal(DistributedSampler[Batch]):
         return (int(chosen[place]) for place in places)
 
 
-def training_loader(
-    clips: ClipTensors, batch_size: int, seed: int, world: int, rank: int, normal_share: float = 1.0
-) -> DataLoader[Batch]:
-    """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
-    sampler: DistributedSampler[Batch]
-    if normal_share < 1:
-        sampler = FewerNormal(clips, normal_share, world, rank, seed)
-    else:
-        sampler = DistributedSampler(clips, world, rank, shuffle=True, seed=seed)
-    batch_size = min(batch_size, len(sampler))
-    # Batch norm cannot learn from a batch of one, so an incomplete last batch is left out.
-    return DataLoader(clips, batch_size, sampler=sampler, collate_fn=_as_is, drop_last=True)
-
-
-def validation_loader(clips: ClipTensors, batch_size: int = 128) -> DataLoader[Batch]:
-    """All clips in their own order."""
-    return DataLoader(clips, batch_size, collate_fn=_as_is)
-
-
-def _as_is(batch: Any) -> Any:
+def as_is(batch: Any) -> Any:
+    """A batch that its data set has put together."""
     return batch
-
-
-def joined(clips: ClipTensors, more: ClipTensors) -> ClipTensors:
-    """Two sets of clips as one."""
-    both = {name: torch.cat([value, getattr(more, name)]) for name, value in clips.tensors().items()}
-    if both["image"].ndim == 4:
-        both["image"] = both["image"].to(memory_format=torch.channels_last)
-    return ClipTensors(**both)
-
-
-def copies_of(clips: ClipTensors, rows: Sequence[int], images: Tensor) -> ClipTensors:
-    """Copies of clips: labels and metadata of `rows`, with images of their own."""
-    chosen = torch.as_tensor(list(rows), dtype=torch.long)
-    same = {name: value[chosen] for name, value in clips.tensors().items() if name != "image"}
-    return ClipTensors(images, **same)
-
-
-def subset(clips: ClipTensors, chosen: np.ndarray) -> ClipTensors:
-    """The clips where `chosen` is True."""
-    index = torch.as_tensor(np.flatnonzero(chosen))
-    return ClipTensors(**clips.__getitems__(index))  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
-"""Where to say Normal: a shift of its logit, and a temperature, from patients that a model never heard.
+"""Decision thresholds and calibration: a shift of a logit, a temperature, from patients not trained on.
 
 The cross entropy asks for probabilities as they are among the training clips; the scores of the field weigh
-sensitivity and specificity alike, however rare the sounds are. The shift moves the answer to where both are
-best (threshold moving: Elkan, "The foundations of cost-sensitive learning", IJCAI 2001; for several classes,
-logit adjustment: Menon et al., ICLR 2021).
+sensitivity and specificity alike, however rare the sounds are. The shift moves the threshold to where both
+are best (threshold moving: Elkan, "The foundations of cost-sensitive learning", IJCAI 2001; for several
+classes, logit adjustment: Menon et al., ICLR 2021).
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def fit_decision(logits: Floats, label: NDArray[np.int64], rule: str = "score") 
     Parameters
     ----------
     logits
-        ``(clips, classes)``, Normal first, of clips whose patients the model never heard.
+        ``(clips, classes)``, Normal first, of clips whose patients the model was not trained on.
     label
         ``(clips,)``.
     rule
@@ -83,22 +83,52 @@ def best_shift(logits: Floats, label: NDArray[np.int64]) -> float:
     return float(SHIFTS[best[len(best) // 2]])
 
 
-def fit_temperature(logits: Tensor, label: Tensor) -> float:
-    """Temperature that minimises the cross entropy (Guo et al., ICML 2017, section 4.2).
+def best_f1_shift(logits: Tensor, label: Tensor) -> float:
+    """What to add to the last class's logit so that its F-score on these clips is highest.
 
-    ``softmax(logits / temperature)`` are the calibrated probabilities; searched between 0.05 and 20.
+    Every threshold between two neighbouring scores is tried; of equally good ones, the middle of the first.
     """
-    log_temperature = torch.zeros(1, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+    score = (logits[:, -1] - logits[:, :-1].logsumexp(1)).double().numpy()
+    target = (label == logits.shape[1] - 1).numpy()
+    if not target.any():
+        return 0.0
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(target[order])
+    f1 = 2 * hits / (np.arange(1, len(score) + 1) + target.sum())
+    last = np.append(np.diff(score[order]) != 0, True)  # only between different scores
+    best = int(np.argmax(np.where(last, f1, -1.0)))
+    below = score[order][best + 1] if best + 1 < len(score) else score[order][best] - 1.0
+    return -float((score[order][best] + below) / 2)
+
+
+def fit_temperature(logits: Tensor, label: Tensor) -> float:
+    """Temperature that minimises the cross entropy, 0.05 to 20."""
+    temperature, _ = fit_scaling(logits, label, with_bias=False)
+    return temperature
+
+
+def fit_scaling(logits: Tensor, label: Tensor, with_bias: bool = True) -> tuple[float, list[float]]:
+    """Temperature and bias that minimise the cross entropy (Guo et al., ICML 2017, section 4.2).
+
+    ``softmax(logits / temperature + bias)`` are the calibrated probabilities; a weak prior holds the bias to
+    zero.
+    """
+    parameters = torch.zeros(1 + logits.shape[1] * with_bias, dtype=logits.dtype, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits / log_temperature.exp(), label)
+        scaled = logits / parameters[:1].exp()
+        if with_bias:
+            scaled = scaled + parameters[1:]
+        loss = torch.nn.functional.cross_entropy(scaled, label) + 1e-3 * parameters[1:].square().sum()
         loss.backward()
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
-    return float(log_temperature.detach().exp().clamp(0.05, 20.0))
+    fitted = parameters.detach()
+    bias = fitted[1:] - fitted[1:].mean() if with_bias else fitted[1:]
+    return float(fitted[0].exp().clamp(0.05, 20.0)), [round(float(value), 4) for value in bias]
 
 
 def shift_head(network: nn.Module, shift: float, place: int = -1) -> None:

@@ -16,10 +16,10 @@ import torch
 
 from laennec.datasets import icbhi, splits, sprsound
 from laennec.errors import LaennecError
+from laennec.features.recording import RecordingLogMel
 from laennec.files import make_folder, write_json, write_text, written_whole
 from laennec.models.recording import RecordingNet, class_logits, pool
-from laennec.train.features import RecordingLogMel
-from laennec.train.fit import tuned_cpu
+from laennec.train.loop import tuned_cpu
 from laennec.train.recordings import (
     Example,
     Lesson,

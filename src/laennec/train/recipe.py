@@ -10,56 +10,16 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from laennec.errors import LaennecError, UsageError
+from laennec.features.augment import Augmentation
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.confusion import NORMAL
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How training images are varied, batch by batch; zero switches a part off."""
-
-    circular_shift: bool = False
-    """Roll an image along time by a random number of frames (its clip is tiled, so it stays a breath)."""
-    frequency_masks: int = 0
-    """SpecAugment: bands of rows set to the mean (Park et al., Interspeech 2019)."""
-    frequency_mask_bins: int = 8
-    """Widest frequency mask, in rows."""
-    time_masks: int = 0
-    """SpecAugment: stretches of frames set to the mean."""
-    time_mask_frames: int = 24
-    """Longest time mask, in frames."""
-    mixup: float = 0.0
-    """Alpha of mixup's Beta distribution (Zhang et al., ICLR 2018)."""
-    boundary_jitter_s: float = 0.0
-    """How far the boundaries of an event are moved at most, each by itself. This and what follows is for the
-    front end ``event-log-mel``."""
-    speed: float = 0.0
-    """Largest change of speed, tempo and pitch together, as a share of it."""
-    tilt: float = 0.0
-    """Largest gain of a random frequency response, in natural logarithms of power: another stethoscope."""
-    noise: float = 0.0
-    """Chance that noise of a ward is added: ventilation, voices, a monitor (`laennec.simulate.other`)."""
-    noise_snr_db: tuple[float, ...] = (0.0, 30.0)
-    """Lowest and highest level of the event over that of the noise."""
-    metadata_dropout: float = 0.15
-    """Chance that age, sex or position, each by itself, is hidden from the model in training."""
-    stretch_labels: tuple[str, ...] = ()
-    """Classes whose training clips get a time-stretched copy each (Nguyen & Pernkopf, section III-B)."""
-    stretch_range: tuple[float, ...] = (0.8, 1.25)
-    """Lowest and highest rate of time stretching; above 1 is faster."""
-    vtlp_labels: tuple[str, ...] = ()
-    """Classes whose training clips, stretched ones included, get copies by vocal tract perturbation."""
-    vtlp_copies: int = 1
-    """How many of them each."""
-    vtlp_range: tuple[float, ...] = (0.9, 1.1)
-    """Lowest and highest warp (Jaitly & Hinton, section 3)."""
 
 
 @dataclass(frozen=True)
@@ -296,8 +256,17 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     return dataclasses.asdict(recipe)
 
 
-def changed_settings(told: dict[str, Any], recipe: Recipe, where: str) -> list[str]:
-    """Names of the settings in which what a run says of itself, as `recipe_to_dict` wrote it, differs."""
-    found = recipe_from_dict(told, where)
+def changed_settings(table: dict[str, Any], recipe: Recipe, where: str) -> list[str]:
+    """Names of the settings in which the recipe of a run, as `recipe_to_dict` wrote it, differs."""
+    other = recipe_from_dict(table, where)
     names = (setting.name for setting in dataclasses.fields(Recipe))
-    return sorted(name for name in names if getattr(found, name) != getattr(recipe, name))
+    return sorted(name for name in names if getattr(other, name) != getattr(recipe, name))
+
+
+def deep_update(table: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's values with some changed; tables within are merged, not replaced."""
+    result = dict(table)
+    for key, value in change.items():
+        known = result.get(key)
+        result[key] = deep_update(known, value) if isinstance(known, Mapping) else value
+    return result

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from laennec.features.recording import RecordingLogMel
 from laennec.files import write_text
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.card import FORMAT, OUTPUTS, RECORDING
 from laennec.models.recording import ROWS, TIME_STRIDE, RecordingNet
 from laennec.train.export import write_model
-from laennec.train.features import RecordingLogMel
 from laennec.version import __version__
 
 
@@ -55,7 +55,8 @@ def export_recording(
     Parameters
     ----------
     told
-        Thresholds, temperatures, data, metrics and limits: the rest of `RecordingCard`.
+        Thresholds, temperatures, data, metrics and limits: the rest of
+        :class:`laennec.model.recording_card.RecordingCard`.
     """
     out = Path(out)
     front_end.power.as_convolution = True

@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from laennec.audio.recording import Recording
+from laennec.features.recording import DEVIATION as RECORDING_DEVIATION
+from laennec.features.recording import RecordingLogMel
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
 from laennec.progress import track
 from laennec.simulate.other import other_sound
-from laennec.train.features import RECORDING_DEVIATION, RecordingLogMel
 
 PIECE_S = 9.216  # the length of most of SPRSound's recordings; longer ones of other data sets are cut to it
 SHORTEST_S = 8.0  # what is shorter tells little and would need a batch of its own
@@ -437,8 +438,8 @@ def train_network(
     examples: Sequence[Example], lesson: Lesson, seed: int, progress: bool = False
 ) -> RecordingNet:
     """Train a network from scratch."""
-    from laennec.train.fit import quiet, usable_precision
-    from laennec.train.module import memory_format
+    from laennec.models.tasks import memory_format
+    from laennec.train.loop import quiet, usable_precision
 
     torch.manual_seed(seed)
     network = RecordingNet(**lesson.network)

@@ -1,115 +1,331 @@
-"""Carrying weights from a source model to a target: which are taken over, which stay as they are.
+"""``laennec transfer``: a source model and a small cohort in, cross-validated figures and a model out."""
 
-Nguyen & Pernkopf, section III-C: every branch of the multi-input CNN begins with the weights of the
-single-input CNN of the source domain; "several of the first layers of the multi-input CNN are frozen while
-the remaining layers are fine-tuned"; "we update all BN layers".
-"""
-
-import os
-import re
-from collections.abc import Mapping
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
-from torch import Tensor, nn
 
-from laennec.errors import LaennecError
-from laennec.train.recipe import FINE_TUNE_PATTERN, Recipe, recipe_from_dict
-
-BRANCH = re.compile(r"branches\.\d+\.")
-
-
-def take_over(network: nn.Module, found: Mapping[str, Tensor], source: str) -> list[str]:
-    """Give a network the weights of another wherever name and shape agree.
-
-    A network of one branch fills every branch of one that has several.
-
-    Returns
-    -------
-    list of str
-        Names of the network's own weights that were taken over.
-
-    Raises
-    ------
-    LaennecError
-        If the two have no layer in common.
-    """
-    own = network.state_dict()
-    shared = {}
-    for name, value in own.items():
-        candidates = (name, BRANCH.sub("branches.0.", name))
-        given = next((found[key] for key in candidates if key in found), None)
-        if given is not None and given.shape == value.shape:
-            shared[name] = given
-    if not any(name.endswith("weight") and own[name].ndim > 1 for name in shared):
-        raise LaennecError(f"{source} has no layer in common with the network to train")
-    network.load_state_dict(own | shared)
-    return list(shared)
-
-
-def freeze_before(network: nn.Module, place: str) -> None:
-    """Freeze what lies before a layer of each branch, as Table II names it: ``2ndConv``, ``4thBN``, …
-
-    Running statistics of every batch norm go on being updated ("we update all BN layers", section
-    III-C.3). Its scale and shift are weights: those before the named layer stay, or ``4thBN`` and ``4thConv``
-    would be the same.
-
-    Parameters
-    ----------
-    place
-        Number of a block and ``BN`` or ``Conv``; empty to train everything.
-
-    Raises
-    ------
-    LaennecError
-        If it is no such name, or the network has no branches of blocks.
-    """
-    if not place:
-        return
-    if not re.fullmatch(FINE_TUNE_PATTERN, place):
-        raise LaennecError(f"{place!r} names no layer; expected for example 2ndConv, 3rdBN or 4thConv")
-    branches = getattr(network, "branches", None)
-    if branches is None:
-        raise LaennecError("only the network of nguyen2022 can be fine-tuned from a named block")
-    block, at_convolution = int(place[0]) - 1, place.endswith("Conv")
-    for branch in branches:
-        for index, layers in enumerate(branch):
-            layers.conv.requires_grad_(index >= block)
-            layers.norm.requires_grad_(index > block or (index == block and not at_convolution))
+from laennec import datasets
+from laennec.errors import LaennecError, UsageError
+from laennec.features import build_front_end
+from laennec.files import make_folder, write_json
+from laennec.labels import TO_ICBHI, spelling, to_icbhi
+from laennec.model.load import RUN_MODEL, shipped_models
+from laennec.score.evaluation import Metrics, score_predictions
+from laennec.score.predictions import Predictions, write_predictions
+from laennec.score.text import render_tables
+from laennec.train.card import card, command, summary
+from laennec.train.cohort import (
+    Cohort,
+    FoldProgress,
+    by_patient,
+    check_cohort,
+    describe,
+    make_cohort,
+    refuse_shared_patients,
+    row_scores,
+)
+from laennec.train.crossval import CrossValidationData, claim, cross_validate, read_folds, train_and_choose
+from laennec.train.decision import Decision, fit_temperature, shift_head
+from laennec.train.export import export
+from laennec.train.loop import Hardware, machine, terminal, tuned_cpu
+from laennec.train.recipe import (
+    Recipe,
+    deep_update,
+    load_recipe,
+    recipe_from_dict,
+    recipe_names,
+    recipe_to_dict,
+)
+from laennec.train.run import fit, prepare
+from laennec.train.tables import load_clips, training_clips
+from laennec.train.weights import Start, save_model, source_weights
 
 
-def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Tensor]]:
-    """Recipe and weights of a source model: a finished run, or a model file that Laennec wrote.
+@dataclass(frozen=True)
+class Request:
+    """What ``laennec transfer`` was asked for."""
+
+    source: str
+    """A run folder, a model file, the name of one that ships, or a recipe to train first."""
+    data: Path
+    target_class: str
+    out: Path
+    source_data: Path | None = None
+    recipe: str = "transfer"
+    dataset: str = ""
+    runs: int = 1
+    epochs: int | None = None
+    folds: int = 7
+    threads: int = 0
+
+
+def transfer(request: Request) -> int:
+    """Cross-validate on the cohort, then train on all of it and export.
 
     Raises
     ------
     LaennecError
-        If it is neither.
+        If the labels are not there, a class has too few patients, a cycle is too short, source and target
+        share patients, or the source model cannot be carried over.
     """
-    from laennec.model.load import RUN_MODEL, load_model, shipped_models
-
-    path = Path(source)
-    if (path / "model.pt").is_file():
-        saved = torch.load(path / "model.pt", map_location="cpu", weights_only=True)
-        return recipe_from_dict(saved["recipe"], str(path)), saved["network"]
-    if path.is_dir() and not (path / RUN_MODEL).is_file():
-        raise LaennecError(f"{path} is not a finished run: it has no model.pt and no {RUN_MODEL}")
-    model = load_model(source)
-    if "name" not in model.card.recipe:
-        shipped = ", ".join(shipped_models())
-        raise LaennecError(f"{source} does not say how it was made; name a run folder or one of {shipped}")
-    return recipe_from_dict(dict(model.card.recipe), model.source), onnx_weights(Path(model.source))
-
-
-def onnx_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of the network in a model file, by the names that PyTorch has for them."""
-    import numpy as np
-    import onnx
-    from onnx import numpy_helper
-
-    prefix = "network."
-    return {
-        tensor.name.removeprefix(prefix): torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
-        for tensor in onnx.load(path).graph.initializer
-        if tensor.name.startswith(prefix)
+    dataset, clips, labels = target_of(request)
+    load_recipe(request.recipe)  # what is wrong with the request is said before anything is trained
+    check_cohort(clips, labels, request.folds)
+    hardware = Hardware(threads=request.threads)
+    source, start = find_source(request, clips, hardware)
+    recipe = target_recipe(request, dataset, labels, source)
+    rate = build_front_end(source.front_end).sample_rate
+    cohort = make_cohort(clips, labels, rate, request.folds, recipe.split_seed)
+    recipe = with_length(recipe, cohort.clip_samples)
+    print(describe(cohort, dataset), file=sys.stderr)
+    make_folder(request.out)
+    data = cohort.data(recipe)
+    progress = FoldProgress(request.runs * cohort.folds)
+    with progress.shown("cross-validation"):
+        folders = cross_validate(
+            data,
+            recipe,
+            request.out / "folds",
+            range(recipe.seed, recipe.seed + request.runs),
+            hardware=hardware,
+            start=start,
+            folder_of=lambda out, seed, number: out / f"run-{seed - recipe.seed + 1}" / f"fold-{number}",
+            on_done=progress.fold_done,
+        )
+    runs = [read_folds(own) for own in folders]
+    scores = report(runs, cohort, recipe, request, dataset)
+    print("training on all patients", file=sys.stderr)
+    run = final_run(data, recipe, start, request.out, runs, hardware)
+    entries = card(replace(recipe, dataset=dataset), clips)
+    entries["data"]["source"] = source_card(source, start)
+    entries["metrics"] = {
+        **summary(scores, clips["clip_id"]),
+        "split": f"{cohort.folds}-fold cross-validation by patient; the file is trained on all of them",
     }
+    write_json(run / "card.json", entries)
+    model = export(run, request.out / RUN_MODEL)
+    print(f"model: {model}")
+    return 0
+
+
+def target_of(request: Request) -> tuple[str, pd.DataFrame, tuple[str, str]]:
+    """Data set, clips and labels of the target, without its published test set."""
+    if request.runs < 1:
+        raise UsageError(f"--runs is {request.runs}; expected 1 or more")
+    dataset = request.dataset or datasets.guess(request.data)
+    clips, labels = target_clips(load_clips(dataset, request.data), request.target_class)
+    whole, clips = len(clips), training_clips(clips)
+    if len(clips) < whole:
+        print(f"left out, being of a published test set: {whole - len(clips)} clips", file=sys.stderr)
+    unknown = clips.loc[clips["subject"].isna().to_numpy(), "recording"].nunique()
+    if unknown:
+        print(
+            f"{unknown} recordings have no known patient and count as one each: if two are of one patient, "
+            "the figures are too good",
+            file=sys.stderr,
+        )
+    return dataset, clips, labels
+
+
+def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, tuple[str, str]]:
+    """Normal cycles and those of the target class; others are left out and counted.
+
+    ``crackle``, ``wheeze`` and ``both`` take whatever SPRSound and ICBHI call so; any other name is a label
+    of the data.
+
+    Raises
+    ------
+    LaennecError
+        If either is not there.
+    """
+    own = sorted(set(clips["label"]))
+    if target_class.lower() in set(TO_ICBHI.values()) - {"normal"}:
+        target = target_class.lower()
+        label = [to_icbhi(str(name)) or str(name) for name in clips["label"]]
+    else:
+        target = spelling(target_class, own) or target_class
+        label = [spelling(str(name), ("normal",)) or str(name) for name in clips["label"]]
+    for name in ("normal", target):
+        if name not in label:
+            raise LaennecError(f"no clip is labelled {name!r}; the labels are: {', '.join(own)}")
+    clips = clips.assign(label=label)
+    chosen = clips["label"].isin(["normal", target])
+    if not chosen.all():
+        left = clips["label"][~chosen].value_counts()
+        counts = ", ".join(f"{count} {name}" for name, count in left.items())
+        print(f"left out, being neither normal nor {target}: {counts}", file=sys.stderr)
+    return clips[chosen].reset_index(drop=True), ("normal", target)
+
+
+def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tuple[Recipe, Start]:
+    """The source model's recipe and weights; a recipe is trained first, on ``source_data``."""
+    recipe_named = request.source in recipe_names() and request.source not in shipped_models()
+    if recipe_named or request.source.endswith(".toml"):
+        recipe = load_recipe(request.source)
+        if request.source_data is None:
+            raise UsageError(f"--from {request.source} is a recipe; --source-data names what to train it on")
+        dataset = datasets.guess(request.source_data)
+        recipe = replace(recipe, dataset=dataset)
+        if build_front_end(recipe.front_end).task != "cycle":
+            raise LaennecError(
+                f"recipe {recipe.name} takes no cycles; take nguyen2022-source or transfer-source"
+            )
+        folder = request.out / "source"
+        source_clips = training_clips(load_clips(dataset, request.source_data))
+        refuse_shared_patients(source_clips, clips)
+        if not (folder / "run.json").exists():
+            make_folder(folder)
+            print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
+            fit(prepare(source_clips, recipe), recipe, folder, hardware)
+        other, weights = source_weights(folder)
+        if recipe_to_dict(other) != recipe_to_dict(recipe):
+            raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
+        return recipe, Start(weights, recipe.name)
+    recipe, weights = source_weights(request.source)
+    refuse_known_patients(request.source, recipe, clips)
+    return recipe, Start(weights, recipe.name)
+
+
+def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> None:
+    """Raise LaennecError where a source model was trained on patients of the cohort, as far as can be told.
+
+    A run folder says which clips it was trained on. A model file says of which data set; of a public one,
+    that is enough to refuse the same again.
+    """
+    trained = next(
+        (t for t in (Path(source) / "clips.csv", Path(source) / "run" / "clips.csv") if t.is_file()), None
+    )
+    if trained is not None:
+        columns = {"subject": str, "recording": str, "dataset": str}
+        refuse_shared_patients(pd.read_csv(trained, dtype=columns), clips)  # type: ignore[arg-type]
+    elif datasets.dataset(recipe.dataset).ARCHIVES and recipe.dataset in set(clips["dataset"]):
+        raise LaennecError(
+            f"the source model {recipe.name} has learnt from {recipe.dataset}, which your cohort is of: "
+            "figures of patients that it knows would be memory; take another source with --from"
+        )
+    elif not datasets.dataset(recipe.dataset).ARCHIVES:
+        print(
+            f"note: the source model {recipe.name} has learnt from recordings of its makers' own; if your "
+            "patients are among them, the figures are memory",
+            file=sys.stderr,
+        )
+
+
+def target_recipe(request: Request, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
+    """The recipe for the cohort: the source's image, with the parts of a cycle that the recipe names."""
+    own = recipe_to_dict(load_recipe(request.recipe))
+    inputs = {
+        name: own["front_end"][name]
+        for name in ("inputs", "ratio", "highpass_hz")
+        if name in own["front_end"]
+    }
+    if build_front_end(source.front_end).task != "cycle":
+        raise LaennecError(
+            f"{source.name} does not take cycles (its front end is {source.front_end.get('kind')}); transfer "
+            "starts from a model of nguyen2022-source or of transfer-source"
+        )
+    change: dict[str, Any] = {
+        "dataset": dataset,
+        "labels": list(labels),
+        "padding": source.padding,
+        "model": source.model,
+        "taxonomy": "icbhi" if labels[1] in set(TO_ICBHI.values()) else "own",
+    }
+    if request.epochs:
+        change["epochs"] = request.epochs
+    if own["augmentation"]["vtlp_labels"]:
+        change["augmentation"] = {"vtlp_labels": [labels[1]]}
+    table = deep_update(own, change)
+    table["front_end"] = {**source.front_end, **inputs}
+    return recipe_from_dict(table, request.recipe)
+
+
+def with_length(recipe: Recipe, clip_samples: int) -> Recipe:
+    """The recipe with the length that the cohort's cycles are brought to."""
+    return replace(recipe, front_end={**recipe.front_end, "clip_samples": clip_samples})
+
+
+def report(
+    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, request: Request, dataset: str
+) -> Metrics:
+    """Write and print the cross-validated figures, of the first run in full and of all in a line."""
+    for number, run in enumerate(runs, start=1):
+        write_predictions(
+            request.out / ("predictions.csv" if number == 1 else f"predictions-{number}.csv"), run
+        )
+    scores = score_predictions(
+        request.out / "predictions.csv",
+        request.out,
+        {
+            "model": recipe.name,
+            "data": f"{dataset}, {len(cohort.clips)} cycles",
+            "split": f"{cohort.folds}-fold cross-validation by patient",
+            "command": command(),
+            "seeds": [recipe.seed],
+        },
+    )
+    print(render_tables(scores))
+    patients = sorted(set(runs[0].subjects))
+    se, precision, f = row_scores(by_patient(runs, patients).sum(0))
+    print(f"{request.target_class}, mean of {len(runs)} run(s): Se {se:.4f}, P+ {precision:.4f}, F {f:.4f}")
+    return scores
+
+
+def final_run(
+    data: CrossValidationData,
+    recipe: Recipe,
+    start: Start,
+    out: Path,
+    runs: Sequence[Predictions],
+    hardware: Hardware,
+) -> Path:
+    """Train on every patient, as long as the folds found best, and write a run folder."""
+    folder = out / "run"
+    folds = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((out / "folds").glob("*/*/fold.json"))]
+    epochs = round(float(np.median([fold["best_epoch"] + 1 for fold in folds])))
+    # A falling rate must fall to its end; only with a constant one can training stop anywhere.
+    chosen = replace(recipe, split="none", epochs=recipe.epochs if recipe.schedule == "one-cycle" else epochs)
+    claim(folder, data, data.everything(), chosen, start)
+    if (folder / "run.json").exists():
+        return folder
+    training, _, _ = data.parts(data.everything(), chosen)
+    with tuned_cpu(1, hardware.threads):
+        network, _ = train_and_choose(training, None, chosen, data.front_end, hardware, start, terminal())
+    shift_head(network, float(np.mean([fold["shift"] for fold in folds])))
+    temperature = calibrated(runs)
+    save_model(folder, data.front_end, network, Decision(temperature=temperature), chosen)
+    write_json(
+        folder / "run.json",
+        {
+            "recipe": chosen.name,
+            "seed": chosen.seed,
+            "split": "none",
+            "split_seed": chosen.split_seed,
+            "clips": {"train": len(data.clips), "validation": 0},
+            "epochs": chosen.epochs,
+            "temperature": temperature,
+            "source": start.name,
+            "machine": machine(),
+        },
+    )
+    return folder
+
+
+def calibrated(runs: Sequence[Predictions]) -> float:
+    """Temperature by the cross-validated predictions, which come from networks not trained on the patient."""
+    probabilities = np.concatenate([run.probabilities for run in runs])
+    label = [run.classes.index(name) for run in runs for name in run.labels]
+    logits = torch.from_numpy(np.log(np.maximum(probabilities, 1e-12))).float()
+    return fit_temperature(logits, torch.tensor(label))
+
+
+def source_card(source: Recipe, start: Start) -> Mapping[str, Any]:
+    """What the model file says of where its weights began."""
+    return {"recipe": start.name, "dataset": source.dataset, "labels": list(source.labels)}

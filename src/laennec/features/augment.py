@@ -3,7 +3,6 @@
 Item *i* of a batch is varied by item *i* of the parameters alone, so a batch of one gives the same result.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,65 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from laennec.errors import LaennecError
-from laennec.train.features import EventLogMel
-from laennec.train.recipe import Augmentation
 
 STRETCH_N_FFT, STRETCH_HOP = 512, 128  # samples at 16 kHz: 32 and 8 ms
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are varied, batch by batch; zero switches a part off."""
+
+    circular_shift: bool = False
+    """Roll an image along time by a random number of frames (its clip is tiled, so it stays a breath)."""
+    frequency_masks: int = 0
+    """SpecAugment: bands of rows set to the mean (Park et al., Interspeech 2019)."""
+    frequency_mask_bins: int = 8
+    """Widest frequency mask, in rows."""
+    time_masks: int = 0
+    """SpecAugment: stretches of frames set to the mean."""
+    time_mask_frames: int = 24
+    """Longest time mask, in frames."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (Zhang et al., ICLR 2018)."""
+    boundary_jitter_s: float = 0.0
+    """How far the boundaries of an event are moved at most, each by itself. This and what follows is for the
+    front end ``event-log-mel``."""
+    speed: float = 0.0
+    """Largest change of speed, tempo and pitch together, as a share of it."""
+    tilt: float = 0.0
+    """Largest gain of a random frequency response, in natural logarithms of power: another stethoscope."""
+    noise: float = 0.0
+    """Chance that noise of a ward is added: ventilation, voices, a monitor (`laennec.simulate.other`)."""
+    noise_snr_db: tuple[float, ...] = (0.0, 30.0)
+    """Lowest and highest level of the event over that of the noise."""
+    tempo_range: tuple[float, ...] = (1.0, 1.0)
+    """Shortest and longest duration of a varied recording, as a share of its own. This and what follows is
+    for the front end ``recording-log-mel``; of the above, it takes tilt, noise and masks."""
+    blend: float = 0.0
+    """Chance that the recordings of a batch are blended with one another, annotations included."""
+    metadata_dropout: float = 0.15
+    """Chance that age, sex or position, each by itself, is hidden from the model in training."""
+    stretch_labels: tuple[str, ...] = ()
+    """Classes whose training clips get a time-stretched copy each (Nguyen & Pernkopf, section III-B)."""
+    stretch_range: tuple[float, ...] = (0.8, 1.25)
+    """Lowest and highest rate of time stretching; above 1 is faster."""
+    vtlp_labels: tuple[str, ...] = ()
+    """Classes whose training clips, stretched ones included, get copies by vocal tract perturbation."""
+    vtlp_copies: int = 1
+    """How many of them each."""
+    vtlp_range: tuple[float, ...] = (0.9, 1.1)
+    """Lowest and highest warp (Jaitly & Hinton, section 3)."""
+
+
+def uniform(low: float, high: float, *size: int, generator: torch.Generator | None = None) -> Tensor:
+    """Numbers drawn evenly between two bounds."""
+    return low + (high - low) * torch.rand(*size, generator=generator)
+
+
+def draw_tilt(batch: int, bands: int, largest: float, generator: torch.Generator | None = None) -> Tensor:
+    """Smooth responses of other stethoscopes, ``(batch, bands)``, within `largest` to either side."""
+    knots = uniform(-largest, largest, batch, 1, 6, generator=generator)
+    return F.interpolate(knots, bands, mode="linear", align_corners=True)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -66,101 +120,6 @@ def vary_images(images: Tensor, variation: ImageVariation) -> Tensor:
     index = index[:, None, None].to(device).expand(*images.shape)
     hidden = variation.hidden_rows[:, None, :, None] | variation.hidden_frames[:, None, None, :]
     return images.gather(3, index).masked_fill(hidden.to(device), 0.0)
-
-
-@dataclass(frozen=True)
-class EventVariation:
-    """Parameters drawn for a batch of events."""
-
-    shift: Tensor
-    """``(batch,)`` samples by which the window is moved."""
-    moved: Tensor
-    """``(batch, 2)`` samples by which start and end of the event are moved."""
-    speed: Tensor
-    """``(batch,)`` of playing, 1 for none: tempo and pitch together."""
-    noise_gain: Tensor
-    """``(batch,)`` level of the added noise over that of the event; 0 for none."""
-    noise: Tensor
-    """``(batch,)`` which piece of noise."""
-    tilt: Tensor
-    """``(batch, bins)`` added to the logarithm of power."""
-
-    def to(self, device: torch.device) -> "EventVariation":
-        """The same parameters on a device."""
-        return EventVariation(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
-
-
-def draw_event_variation(
-    batch: int,
-    front_end: EventLogMel,
-    settings: Augmentation,
-    noises: int = 0,
-    generator: torch.Generator | None = None,
-) -> EventVariation:
-    """Draw a variation for each event of a batch; `noises` is the number of pieces of noise there are."""
-
-    def uniform(low: float, high: float, *size: int) -> Tensor:
-        return low + (high - low) * torch.rand(*size, generator=generator)
-
-    rate = front_end.sample_rate
-    noisy = uniform(0, 1, batch) < settings.noise
-    snr_db = uniform(settings.noise_snr_db[0], settings.noise_snr_db[-1], batch)
-    knots = uniform(-settings.tilt, settings.tilt, batch, 1, 6)
-    return EventVariation(
-        (uniform(-1, 1, batch) * front_end.margin_samples / 2).round().long(),
-        (uniform(-1, 1, batch, 2) * settings.boundary_jitter_s * rate).round().long(),
-        torch.exp(uniform(-1, 1, batch) * math.log1p(settings.speed)),
-        torch.where(noisy & (noises > 0), 10.0 ** (-snr_db / 20.0), 0.0),
-        torch.randint(0, max(1, noises), (batch,), generator=generator),
-        F.interpolate(knots, front_end.bands, mode="linear", align_corners=True)[:, 0],
-    )
-
-
-def vary_events(
-    waveforms: Tensor,
-    bounds: Tensor,
-    variation: EventVariation,
-    clip_samples: int,
-    noises: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Vary events and cut their windows out of what training keeps of them.
-
-    Parameters
-    ----------
-    waveforms, bounds
-        ``(batch, training samples)`` and ``(batch, 2)`` samples.
-    noises
-        ``(pieces, clip_samples or more)`` of unit deviation.
-
-    Returns
-    -------
-    tuple of Tensor
-        ``(batch, clip_samples)`` and ``(batch, 2)``, as `laennec.train.features.EventLogMel` takes them.
-    """
-    kept = waveforms.shape[1]
-    middle = kept / 2
-    # Faster and slower around the middle, so that the window keeps the event.
-    device = waveforms.device
-    first = (kept - clip_samples) // 2 + variation.shift[:, None]
-    place = torch.arange(clip_samples, device=device)[None] + first
-    position = ((place - middle) * variation.speed[:, None] + middle).clamp(0, kept - 1.001)
-    below = position.floor()
-    share = (position - below).to(waveforms.dtype)
-    below = below.long()
-    samples = waveforms.gather(1, below) * (1 - share) + waveforms.gather(1, below + 1) * share
-    played = ((bounds - middle) / variation.speed[:, None] + middle).round().long()
-    bounds = played - first + variation.moved
-    # What is left of a short event is a tenth of a second at least, and in the window.
-    shortest = min(800, clip_samples)
-    start = bounds[:, 0].clamp(max=clip_samples - shortest)
-    end = torch.maximum(bounds[:, 1], torch.maximum(start, torch.zeros_like(start)) + shortest)
-    if noises is not None:
-        index = torch.arange(clip_samples, device=device)[None]
-        inside = (index >= start[:, None]) & (index < end[:, None])
-        level = ((samples.square() * inside).sum(1) / inside.sum(1).clamp_min(1)).sqrt()
-        gain = (variation.noise_gain * level)[:, None]
-        samples = samples + gain * noises[variation.noise, :clip_samples]
-    return samples, torch.stack([start, end], dim=1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""What networks are trained for: the loss of a batch of training, and what is predicted of one.
+
+`ClipTask` gives a clip one of several classes; `laennec.models.recording_task` finds events in whole
+recordings and classifies both. Training and cross-validation know nothing else of either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from laennec.features.augment import Augmentation, draw_hidden_metadata, draw_mixing, mix
+from laennec.features.base import Batch, FrontEnd
+from laennec.score.confusion import (
+    accuracy,
+    average_score,
+    challenge_score,
+    confusion_matrix,
+    harmonic_score,
+    sensitivity,
+    specificity,
+    total_score,
+)
+from laennec.score.ranking import average_precision
+
+
+class Task(Protocol):
+    """The contract of tasks."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Loss of a batch of training, augmented by the global generator."""
+        ...
+
+    def predictions(self, network: nn.Module, batch: Batch) -> Any:
+        """What the network says of a batch, unvaried."""
+        ...
+
+    def scores(self, predictions: Sequence[Any], batches: Sequence[Batch]) -> dict[str, float]:
+        """Scores of a validation set, to choose an epoch by."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """One of several classes for each clip.
+
+    Attributes
+    ----------
+    weights
+        ``(classes,)`` weights of the loss.
+    loss_kind
+        ``cross-entropy`` or ``focal``, the latter with the exponent `focal_gamma`.
+    """
+
+    front_end: FrontEnd
+    labels: tuple[str, ...]
+    weights: Tensor
+    augmentation: Augmentation
+    loss_kind: str = "cross-entropy"
+    focal_gamma: float = 2.0
+    label_smoothing: float = 0.0
+
+    def predictions(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Logits ``(batch, classes)`` float32."""
+        return self._logits(network, self.front_end.network_input(batch), batch)
+
+    def _logits(self, network: nn.Module, image: Tensor, batch: Batch) -> Tensor:
+        logits: Tensor = network(image, batch["age_years"], batch["sex"], batch["position"])
+        return logits.float()
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        target = F.one_hot(batch["label"], len(self.labels)).float()
+        allowed = batch.get("allowed")
+        batch = self.front_end.augment(batch, self.augmentation)
+        image = batch["image"]
+        if self.augmentation.mixup > 0:
+            mixing = draw_mixing(len(image), self.augmentation.mixup)
+            image, target = mix(image, mixing), mix(target, mixing)
+        hidden = draw_hidden_metadata(len(image), self.augmentation.metadata_dropout).to(image.device)
+        batch["age_years"] = batch["age_years"].masked_fill(hidden[0], torch.nan)
+        batch["sex"] = batch["sex"].masked_fill(hidden[1], 0)
+        batch["position"] = batch["position"].masked_fill(hidden[2], 0)
+        logits = self._logits(network, image.contiguous(memory_format=memory_format(network)), batch)
+        if allowed is not None:
+            target = among_allowed(logits, allowed)
+        gamma = self.focal_gamma if self.loss_kind == "focal" else 0.0
+        return weighted_loss(logits, target, self.weights, gamma, self.label_smoothing)
+
+    def scores(self, predictions: Sequence[Tensor], batches: Sequence[Batch]) -> dict[str, float]:
+        logits, label = torch.cat(list(predictions)), torch.cat([batch["label"] for batch in batches])
+        names = self.labels
+        annotated, predicted = ([names[k] for k in index.tolist()] for index in (label, logits.argmax(1)))
+        confusion = confusion_matrix(annotated, predicted, names)
+        adventitious = 1 - logits.softmax(1)[:, 0].double().numpy(force=True)
+        ranked = average_precision((label != 0).numpy(force=True), adventitious)
+        return {
+            # Without class weights: it says how well the probabilities fit.
+            "loss": float(F.cross_entropy(logits, label)),
+            **challenge_scores(confusion, names),
+            "accuracy": float(accuracy(confusion)),
+            "average_precision": float(np.nan_to_num(ranked)),
+        }
+
+
+def weighted_loss(
+    logits: Tensor, target: Tensor, weights: Tensor, focal_gamma: float = 0.0, smoothing: float = 0.0
+) -> Tensor:
+    """Class-weighted cross entropy or focal loss against soft targets, averaged over the batch's weights.
+
+    For hard targets the first is ``torch.nn.CrossEntropyLoss(weight=…)``. The focal loss multiplies each
+    class's term by ``(1 - p) ** focal_gamma`` (Lin et al., "Focal loss for dense object detection",
+    ICCV 2017, equation 4).
+
+    Parameters
+    ----------
+    logits, target
+        ``(items, classes)``.
+    weights
+        ``(classes,)``.
+    """
+    if smoothing > 0:
+        target = target * (1 - smoothing) + smoothing / target.shape[1]
+    weighted = target * weights.to(target.device)
+    log_probability = logits.log_softmax(1)
+    terms = weighted * log_probability
+    if focal_gamma > 0:
+        terms = terms * (1 - log_probability.exp()) ** focal_gamma
+    return -terms.sum() / weighted.sum().clamp_min(1e-12)
+
+
+def among_allowed(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Targets for labels that mean several classes: what the network says of these, ``(batch, classes)``.
+
+    The gradient of the cross entropy against them is that of ``-log(sum of the allowed probabilities)``
+    (Cour, Sapp & Taskar, JMLR 12, 2011). One allowed class gives the usual one-hot target.
+
+    Parameters
+    ----------
+    allowed
+        ``(batch, classes)`` 1 where a class is allowed, at least one in each row.
+    """
+    return logits.detach().masked_fill(allowed == 0, -torch.inf).softmax(1)
+
+
+def class_weights(label: Tensor, classes: int, rule: str) -> Tensor:
+    """Weights of the loss: ``balanced`` is n / (classes * n_c), ``sqrt`` its square root.
+
+    Classes without a clip weigh nothing. ``sqrt`` is scaled so that the mean over the clips is one, as it
+    is for ``balanced``.
+    """
+    if rule == "none":
+        return torch.ones(classes)
+    counts = torch.bincount(label, minlength=classes).float()
+    weights = torch.where(counts > 0, len(label) / (classes * counts.clamp_min(1)), 0.0)
+    if rule == "sqrt" and len(label):
+        weights = weights.sqrt()
+        weights = weights / weights[label].mean()
+    return weights
+
+
+def memory_format(network: nn.Module) -> torch.memory_format:
+    """Channels last, which is faster, where it is safe.
+
+    PyTorch 2.13 without AVX-512 writes beyond its buffers in the gradient of a convolution of float32 whose
+    channels are last and not a multiple of eight, and the process dies sooner or later.
+    """
+    odd = any(isinstance(part, nn.Conv2d) and part.out_channels % 8 for part in network.modules())
+    return torch.contiguous_format if odd else torch.channels_last
+
+
+def challenge_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Se, Sp, AS, HS and TS (Chen & Zhang, equation 1) and the challenge's Score; Normal comes first.
+
+    A score that the clips leave undefined (no normal or no adventitious one) counts as zero here, since it
+    is compared from epoch to epoch.
+    """
+    se = np.nan_to_num(sensitivity(confusion, classes, classes[0]))
+    sp = np.nan_to_num(specificity(confusion, classes, classes[0]))
+    scores = {
+        "se": se,
+        "sp": sp,
+        "as": average_score(se, sp),
+        "hs": harmonic_score(se, sp),
+        "ts": total_score(se, sp),
+        "score": challenge_score(se, sp),
+    }
+    return {name: float(value) for name, value in scores.items()}

@@ -1,0 +1,383 @@
+"""The one training loop: Lightning runs it, over clips, cycles and recordings alike."""
+
+import ctypes
+import logging
+import math
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from laennec.features.base import Batch, FrontEnd
+from laennec.models.tasks import Task, memory_format
+from laennec.train.build import build_parts
+from laennec.train.recipe import Recipe
+from laennec.train.weights import Start, freeze_before, take_over
+from laennec.version import __version__
+
+# Adam moves every weight by about the learning rate, so the output of a layer moves in proportion to the
+# number of its inputs. A layer with more inputs than this learns more slowly by that ratio, or the 155,648
+# inputs behind the first paper's LSTM would saturate the Tanh after them within a few steps (Yang & Hu,
+# "Tensor Programs IV", ICML 2021, on learning rates and width).
+WIDE_INPUTS = 8192
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where Lightning trains: its own names (``auto``, ``cpu``, ``gpu``; ``ddp``, ``fsdp``, …)."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    threads: int = 0
+    """CPU threads of each process; 0 shares the cores out."""
+
+
+class Examples(Protocol):
+    """What a network is trained on or measured on."""
+
+    def __len__(self) -> int: ...
+
+    def task(self, recipe: Recipe, front_end: FrontEnd) -> Task:
+        """What a network is trained for on them."""
+        ...
+
+    def training_loader(self, recipe: Recipe, world: int = 1, rank: int = 0) -> DataLoader[Batch]:
+        """Batches in an order that depends on seed and epoch alone."""
+        ...
+
+    def loader(self) -> DataLoader[Batch]:
+        """All of them in their own order."""
+        ...
+
+
+class Module(L.LightningModule):
+    """A network, what it is trained for, and how fast.
+
+    Parameters
+    ----------
+    batches_per_epoch
+        Optimiser steps of an epoch, for the one-cycle schedule.
+    """
+
+    def __init__(self, network: nn.Module, task: Task, recipe: Recipe, batches_per_epoch: int) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
+        self.task, self.recipe, self.batches_per_epoch = task, recipe, batches_per_epoch
+        self.history: list[dict[str, float]] = []
+        self._validated: list[tuple[Any, Batch]] = []
+        self._epoch_started = 0.0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+
+    def on_train_start(self) -> None:
+        # The first epoch after a resume has no start of its own for Lightning.
+        self._epoch_started = time.perf_counter()
+
+    def on_train_epoch_start(self) -> None:
+        self._epoch_started = time.perf_counter()
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        # Dropout and augmentation draw from the global generator; seeding it by what is being trained makes
+        # a resumed run equal to one that was never interrupted.
+        place = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        loss = self.task.loss(self.network, batch)
+        count = next(len(batch[name]) for name in ("image", "waveform") if name in batch)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=count, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        self._validated.append((self.task.predictions(self.network, batch), batch))
+
+    def on_validation_epoch_end(self) -> None:
+        predictions, batches = zip(*self._validated, strict=True)
+        self._validated.clear()
+        scores = {**self.task.scores(predictions, batches), "last": float(self.current_epoch)}
+        for name, value in scores.items():
+            self.log(f"val_{name}", value, prog_bar=name == self.recipe.monitor)
+
+    def on_train_epoch_end(self) -> None:
+        # Called after the epoch's validation and before the checkpoint for resuming is written.
+        values = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        seconds = time.perf_counter() - self._epoch_started
+        self.history.append({"epoch": self.current_epoch, **values, "seconds": round(seconds, 2)})
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning refuses to clip for a fused optimiser, for fear of scaled float16 gradients; bfloat16's
+        # are not scaled.
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def configure_optimizers(self) -> Any:
+        recipe = self.recipe
+        rate = recipe.learning_rate
+        # One group for each pair of rate and decay: the fused step is a call a group.
+        alike: dict[tuple[float, float], list[Tensor]] = {}
+        for parameter in self.parameters():
+            if not parameter.requires_grad:
+                continue
+            wide = parameter.shape[1] if parameter.ndim == 2 else 0
+            # Biases and batch norm are not decayed.
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            alike.setdefault((rate * min(1.0, WIDE_INPUTS / max(1, wide)), decay), []).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {"params": own, "lr": lr, "weight_decay": decay} for (lr, decay), own in alike.items()
+        ]
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
+        optimizer = kind(groups, lr=rate, fused=True)
+        if recipe.schedule == "constant":
+            return optimizer
+        steps = max(2, recipe.epochs * self.batches_per_epoch)
+        # A rise of exactly one step would divide by zero in PyTorch.
+        warmup = recipe.warmup if recipe.warmup * steps >= 1.5 else 1.5 / steps
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            [group["lr"] for group in groups],
+            total_steps=steps,
+            pct_start=warmup,
+            div_factor=10,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class KeepBest(Callback):
+    """Keep the weights of the epoch that is best on the validation set in memory.
+
+    A fold takes a minute, and hundreds of them would fill a disk with checkpoints.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor, self.best, self.epoch = f"val_{monitor}", -math.inf, -1
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        value = float(trainer.callback_metrics[self.monitor])
+        if value > self.best:
+            self.best, self.epoch = value, trainer.current_epoch
+            averages = (c for c in trainer.callbacks if isinstance(c, EMAWeightAveraging))  # type: ignore[attr-defined]
+            averaged: Any = next((c._average_model for c in averages), None)
+            network: Any = (averaged.module if averaged is not None else pl_module).network
+            self.weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def make_trainer(
+    recipe: Recipe,
+    hardware: Hardware,
+    out: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> L.Trainer:
+    """The Lightning trainer of a run, with checkpoints and logs below `out`, where there is one."""
+    callbacks = list(callbacks)
+    loggers: list[Any] = []
+    if out is not None:
+        version = len(list((out / "logs").glob("version_*")))
+        loggers = [CSVLogger(out, "logs", version), TensorBoardLogger(out, "logs", version)]
+        callbacks += _checkpoints(out / "checkpoints", recipe)
+    if progress:
+        callbacks.append(RichProgressBar())
+    if recipe.averaging_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=recipe.averaging_decay))
+    return L.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy=hardware.strategy,
+        precision=usable_precision(recipe.precision, hardware.accelerator),
+        gradient_clip_val=recipe.gradient_clip or None,
+        logger=loggers or False,
+        callbacks=callbacks,
+        enable_checkpointing=out is not None,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1_000_000,
+        deterministic="warn",
+    )
+
+
+def _checkpoints(folder: Path, recipe: Recipe) -> list[Callback]:
+    return [
+        ModelCheckpoint(
+            folder,
+            "best",
+            monitor=f"val_{recipe.monitor}",
+            mode="max",
+            # Lightning puts averaged weights into whole checkpoints only.
+            save_weights_only=recipe.averaging_decay == 0,
+            enable_version_counter=False,
+        ),
+        ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+    ]
+
+
+def train_network(
+    training: Examples,
+    recipe: Recipe,
+    front_end: FrontEnd,
+    hardware: Hardware,
+    start: Start | None = None,
+    validation: Examples | None = None,
+    *,
+    out: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> tuple[Module, L.Trainer]:
+    """Train the network of a recipe to its last epoch, begun with the weights of `start` where there are any.
+
+    With `out`, an interrupted training goes on from its last checkpoint.
+    """
+    torch.manual_seed(recipe.seed)
+    network = build_parts(recipe)[1]
+    if start is not None:
+        take_over(network, start.weights, start.name)
+    freeze_before(network, recipe.fine_tune_from)
+    with quiet():
+        trainer = make_trainer(recipe, hardware, out, callbacks, progress)
+        batches = training.training_loader(recipe, trainer.world_size, trainer.global_rank)
+        module = Module(network, training.task(recipe, front_end), recipe, len(batches))
+        last = None if out is None else out / "checkpoints" / "last.ckpt"
+        trainer.fit(
+            module,
+            batches,
+            None if validation is None else validation.loader(),
+            ckpt_path=str(last) if last is not None and last.exists() else None,
+        )
+    return module, trainer
+
+
+@torch.no_grad()
+def predict(network: nn.Module, examples: Examples, recipe: Recipe, front_end: FrontEnd) -> list[Any]:
+    """What the network says of each batch of the examples, in their order, in full precision."""
+    network = network.float().eval()
+    task = examples.task(recipe, front_end)
+    return [task.predictions(network, batch) for batch in examples.loader()]
+
+
+def terminal() -> bool:
+    """Whether somebody is there to see a progress bar."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide Lightning's advice, which speaks of its own interface and not of ours."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def tuned_cpu(processes: int = 1, threads: int = 0) -> Iterator[None]:
+    """Settings of the process that make training on CPUs two to three times faster, for as long as it lasts.
+
+    Denormal numbers are flushed to zero (they slow an LSTM down fifteenfold), freed memory is kept instead
+    of going back to the system after each batch (glibc's ``mallopt``, which cannot be taken back), and
+    processes share the cores out, since more threads than cores cost far more than they bring.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or max(1, cores // processes))
+    torch.set_flush_denormal(True)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        # From malloc.h: M_TRIM_THRESHOLD -1, M_TOP_PAD -2, M_MMAP_MAX -4.
+        for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 256 * 2**20)):
+            libc.mallopt(option, value)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)
+
+
+def usable_precision(precision: str, accelerator: str = "auto") -> Any:
+    """Full precision in place of bfloat16 on a processor that has no instructions for it.
+
+    Emulated, a training step takes ten times as long as in full precision.
+    """
+    on_gpu = accelerator not in ("cpu", "auto") or (accelerator == "auto" and torch.cuda.is_available())
+    if on_gpu or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return precision
+    arm = platform.machine().lower() in ("arm64", "aarch64")
+    return precision if arm else "32-true"
+
+
+def seconds_per_item(
+    examples: Callable[[int], Examples], recipe: Recipe, front_end: FrontEnd, threads: int, batches: int = 12
+) -> float:
+    """Median time of a training step on this machine, divided by the items of a batch.
+
+    Parameters
+    ----------
+    examples
+        Makes so many examples to time with.
+    """
+
+    class StepEnds(Callback):
+        def __init__(self) -> None:
+            self.at: list[float] = []
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            self.at.append(time.perf_counter())
+
+    ends = StepEnds()
+    with tuned_cpu(1, threads):
+        one = replace(recipe, epochs=1)
+        train_network(examples(batches * recipe.batch_size), one, front_end, Hardware(), callbacks=[ends])
+    return float(np.median(np.diff(ends.at))) / recipe.batch_size
+
+
+def machine() -> dict[str, Any]:
+    """What a run's speed and bits depend on."""
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": L.__version__,
+        "laennec": __version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

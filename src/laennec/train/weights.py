@@ -1,0 +1,178 @@
+"""Weights of a source model: which a target takes over, which stay as they are.
+
+Nguyen & Pernkopf, section III-C: every branch of the multi-input CNN begins with the weights of the
+single-input CNN of the source domain; "several of the first layers of the multi-input CNN are frozen while
+the remaining layers are fine-tuned"; "we update all BN layers".
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from laennec.errors import LaennecError
+from laennec.features.base import FrontEnd
+from laennec.files import written_whole
+from laennec.model.load import RUN_MODEL, load_model, shipped_models
+from laennec.train.build import build_parts
+from laennec.train.decision import Decision, shift_head
+from laennec.train.recipe import FINE_TUNE_PATTERN, Recipe, recipe_from_dict, recipe_to_dict
+
+BRANCH = re.compile(r"branches\.\d+\.")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of a source model, and what to call it."""
+
+    weights: dict[str, Tensor]
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Of the weights, by which a finished fold knows whether it began with them."""
+        total = hashlib.sha256()
+        for name in sorted(self.weights):
+            if "num_batches" not in name:  # a model file does not keep it
+                total.update(name.encode() + self.weights[name].float().contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+
+def take_over(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> list[str]:
+    """Give a network the weights of another wherever name and shape agree.
+
+    A network of one branch fills every branch of one that has several.
+
+    Returns
+    -------
+    list of str
+        Names of the network's own weights that were taken over.
+
+    Raises
+    ------
+    LaennecError
+        If the two have no layer in common.
+    """
+    own = network.state_dict()
+    shared = {}
+    for name, value in own.items():
+        candidates = (name, BRANCH.sub("branches.0.", name))
+        given = next((weights[key] for key in candidates if key in weights), None)
+        if given is not None and given.shape == value.shape:
+            shared[name] = given
+    if not any(name.endswith("weight") and own[name].ndim > 1 for name in shared):
+        raise LaennecError(f"{source} has no layer in common with the network to train")
+    network.load_state_dict(own | shared)
+    return list(shared)
+
+
+def freeze_before(network: nn.Module, place: str) -> None:
+    """Freeze what lies before a layer of each branch, as Table II names it: ``2ndConv``, ``4thBN``, …
+
+    Running statistics of every batch norm go on being updated ("we update all BN layers", section
+    III-C.3). Its scale and shift are weights: those before the named layer stay, or ``4thBN`` and ``4thConv``
+    would be the same.
+
+    Parameters
+    ----------
+    place
+        Number of a block and ``BN`` or ``Conv``; empty to train everything.
+
+    Raises
+    ------
+    LaennecError
+        If it is no such name, or the network has no branches of blocks.
+    """
+    if not place:
+        return
+    if not re.fullmatch(FINE_TUNE_PATTERN, place):
+        raise LaennecError(f"{place!r} names no layer; expected for example 2ndConv, 3rdBN or 4thConv")
+    branches = getattr(network, "branches", None)
+    if branches is None:
+        raise LaennecError("only the network of nguyen2022 can be fine-tuned from a named block")
+    block, at_convolution = int(place[0]) - 1, place.endswith("Conv")
+    for branch in branches:
+        for index, layers in enumerate(branch):
+            layers.conv.requires_grad_(index >= block)
+            layers.norm.requires_grad_(index > block or (index == block and not at_convolution))
+
+
+def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Tensor]]:
+    """Recipe and weights of a source model: a finished run, or a model file that Laennec wrote.
+
+    Raises
+    ------
+    LaennecError
+        If it is neither.
+    """
+    path = Path(source)
+    if (path / "model.pt").is_file():
+        saved = torch.load(path / "model.pt", map_location="cpu", weights_only=True)
+        return recipe_from_dict(saved["recipe"], str(path)), saved["network"]
+    if path.is_dir() and not (path / RUN_MODEL).is_file():
+        raise LaennecError(f"{path} is not a finished run: it has no model.pt and no {RUN_MODEL}")
+    model = load_model(source)
+    if "name" not in model.card.recipe:
+        shipped = ", ".join(shipped_models())
+        raise LaennecError(f"{source} does not say how it was made; name a run folder or one of {shipped}")
+    return recipe_from_dict(dict(model.card.recipe), model.source), onnx_weights(Path(model.source))
+
+
+def onnx_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of the network in a model file, by the names that PyTorch has for them."""
+    prefix = "network."
+    return {
+        tensor.name.removeprefix(prefix): torch.from_numpy(np.array(numpy_helper.to_array(tensor)))
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.name.startswith(prefix)
+    }
+
+
+def save_model(
+    folder: Path, front_end: FrontEnd, network: nn.Module, decision: Decision, recipe: Recipe
+) -> None:
+    """Write ``model.pt``, which `read_run` reads, with the decision's shift in the network."""
+    if decision.shift:
+        shift_head(network, decision.shift, 0)
+    with written_whole(folder / "model.pt") as temporary:
+        torch.save(
+            {
+                "front_end": front_end.state_dict(),
+                "network": network.state_dict(),
+                "temperature": decision.temperature,
+                "recipe": recipe_to_dict(recipe),
+            },
+            temporary,
+        )
+
+
+def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, FrontEnd, nn.Module, float]:
+    """Recipe, front end, network and temperature of a finished run.
+
+    Raises
+    ------
+    LaennecError
+        If the folder is not a finished run.
+    """
+    path = Path(run) / "model.pt"
+    if not path.exists():
+        started = (Path(run) / "recipe.json").exists()
+        raise LaennecError(
+            f"{run} is an unfinished run; go on with it by the command that started it"
+            if started
+            else f"{run} is not a run folder: it has no model.pt"
+        )
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    recipe = recipe_from_dict(saved["recipe"], str(path))
+    front_end, network = build_parts(recipe)
+    front_end.load_state_dict(saved["front_end"])
+    network.load_state_dict(saved["network"])
+    return recipe, front_end.eval(), network.eval(), saved["temperature"]
