@@ -275,11 +275,11 @@ def test_a_long_recording_is_heard_from_its_file_and_shown_by_its_beginning(
 
     write_sound(tmp_path / "long.wav", 0.2, 9.0)
     monkeypatch.setattr("laennec.output.recordings.analyze", seen)
-    monkeypatch.setattr("laennec.audio.stream.LONG_S", 8.0)
+    monkeypatch.setattr("laennec.audio.stream.KEPT_SAMPLES", 0)
     monkeypatch.setattr("laennec.output.recordings.SHOWN_S", 4.0)
     out = tmp_path / "out"
     assert analyze_files([tmp_path / "long.wav"], model=model, out=out, format="json,html,png") == 0
-    assert sources == [tmp_path / "long.wav"]
+    assert [source.in_memory for source in sources] == [False]
     assert json.loads((out / "long.json").read_text())["recording"]["duration_s"] == 9.0
     assert "shown are the first 4 s of 9 s" in (out / "long.html").read_text()
     assert (out / "long.png").stat().st_size > 5_000

@@ -629,7 +629,7 @@ def test_what_cannot_be_read_twice_is_held(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_hours_of_sound_take_the_memory_of_a_block(tmp_path: Path) -> None:
     path = tmp_path / "hours.wav"
-    data_bytes = 3 * 3_600 * 4_000 * 2
+    data_bytes = 2 * 3_600 * 4_000 * 2
     with open(path, "wb") as file:
         file.write(wav(b"", rate=4_000, data_size=data_bytes))
         file.truncate(44 + data_bytes)

@@ -15,6 +15,7 @@ from laennec.score.calibration import (
     risk_at,
     risk_coverage,
 )
+from laennec.score.certainty import certainty_scores
 from laennec.score.confusion import (
     average_score,
     binary_precision,
@@ -33,6 +34,7 @@ from laennec.score.confusion import (
     specificity,
     total_score,
 )
+from laennec.score.predictions import Predictions
 from laennec.score.ranking import average_precision, roc_auc
 from laennec.score.summary import bootstrap_difference, evaluate
 
@@ -425,6 +427,29 @@ def test_risk_falls_with_coverage_where_confidence_means_something():
     assert curve.area < 0.8 * shuffled.area
     order = np.random.default_rng(1).permutation(2000)
     assert risk_coverage(rows.max(axis=1)[order], np.array(correct)[order]).area == curve.area
+
+
+def test_certainty_of_predictions():
+    labels, rows, subjects = made_up(400)
+    names = tuple(f"clip {k}" for k in range(400))
+    predictions = Predictions(names, tuple(subjects), tuple(labels), SPRSOUND_EVENTS, rows)
+    found = certainty_scores(predictions, draws=300)
+    assert found["ece"] == pytest.approx(expected_calibration_error(labels, rows, SPRSOUND_EVENTS), abs=1e-12)
+    assert found["brier"] == brier_score(labels, rows, SPRSOUND_EVENTS)
+    correct = [a == b for a, b in zip(labels, predicted_classes(rows, SPRSOUND_EVENTS), strict=True)]
+    assert found["risk"] == pytest.approx(1 - np.mean(correct))
+    assert found["risk_at_80"] == risk_at(rows.max(axis=1), correct, 0.8)
+    assert found["risk_curve"][-1] == [1.0, pytest.approx(found["risk"])]
+    assert sum(count for *_, count in found["reliability"]) == 400
+    json.dumps(found, allow_nan=False)
+    # The interval is that of resampled clips.
+    patients = np.unique(subjects)
+    values = []
+    for times in patient_draws(len(patients), 300).astype(int):
+        drawn = dict(zip(patients, times, strict=True))
+        clips = [k for k, subject in enumerate(subjects) for _ in range(drawn[subject])]
+        values.append(expected_calibration_error([labels[k] for k in clips], rows[clips], SPRSOUND_EVENTS))
+    np.testing.assert_allclose(found["ece_interval"], np.percentile(values, [2.5, 97.5]), atol=1e-12)
 
 
 @pytest.mark.parametrize(

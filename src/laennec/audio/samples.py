@@ -17,9 +17,7 @@ MAX_SAMPLE_RATE = 192_000  # Hz; the highest rate of common sound cards
 MAX_CHANNELS = 64  # multi-channel chest arrays have 14 to 60 microphones
 MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be repaired, a lost stretch of sound cannot
 MAX_MAGNITUDE = 2.0**31  # full scale of 32-bit integers kept as floats; beyond it a number is no sample
-BLOCK_LENGTH = (
-    2**16
-)  # samples of each channel that are looked at together: they stay in the processor's cache
+BLOCK_LENGTH = 2**16  # samples of a channel that are looked at together: they stay in the processor's cache
 
 
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
@@ -55,25 +53,6 @@ def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
 
     rows = [soxr.resample(row, from_rate, to_rate) for row in samples.reshape(-1, samples.shape[-1])]
     return np.stack(rows).reshape(*samples.shape[:-1], -1)
-
-
-class Resampler:
-    """Changes the sample rate of blocks that follow each other, with soxr's HQ setting, a channel each."""
-
-    def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
-        self._streams: list[Any] | None = None
-        if from_rate != to_rate:
-            import soxr
-
-            self._streams = [
-                soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32") for _ in range(channels)
-            ]
-
-    def __call__(self, block: Array, last: bool = False) -> list[Array]:
-        """What is ready of each channel after ``(channels, samples)`` more."""
-        if self._streams is None:
-            return list(block)
-        return [stream.resample_chunk(row, last) for stream, row in zip(self._streams, block, strict=True)]
 
 
 def no_samples_left(length: int, from_rate: int, to_rate: int) -> LaennecError:

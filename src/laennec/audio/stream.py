@@ -1,9 +1,8 @@
 """Decoding: a recording block by block, in constant memory; what is short is kept."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -12,19 +11,12 @@ from laennec.audio.containers import UNKNOWN_LENGTH, missing_audio, open_sound
 from laennec.audio.quality import Finding
 from laennec.audio.riff import read_riff
 from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
-from laennec.audio.source import Input, Origin, Source
+from laennec.audio.source import Input, Origin
 from laennec.audio.survey import Survey, survey_block_length
 from laennec.errors import LaennecError
 
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
-
-MAX_SAMPLES = (
-    2**30
-)  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to more than the memory
-KEPT_SAMPLES = (
-    2**25
-)  # 128 MiB as float32: ten minutes at 48 kHz, 70 at 8 kHz; longer recordings are decoded anew
+MAX_SAMPLES = 2**30  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to far too much
+KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
 
@@ -149,40 +141,3 @@ def decode(decoder: Decoder, survey: Survey) -> Array | None:
     if samples is not None and survey.length < samples.shape[1]:
         samples = samples[:, : survey.length].copy()
     return samples
-
-
-LONG_S = 600.0  # what follows goes when `analyze` reads `Recording.blocks`
-
-
-class Stream:
-    """A recording opened to be read block by block."""
-
-    def __init__(self, recording: "Recording") -> None:
-        self._recording = recording
-        self.name, self.repairs = recording.name, list(recording.repairs)
-        self.sample_rate, self.channels = recording.sample_rate, recording.channels
-        self.duration_s = recording.duration_s
-
-    def blocks(self, block_s: float = 10.0) -> Iterator[Array]:
-        return self._recording.blocks(block_s=block_s)
-
-    def warnings(self) -> tuple[Finding, ...]:
-        return self._recording.warnings
-
-
-@contextmanager
-def open_stream(source: Source, name: str | None = None) -> Iterator[Stream]:
-    from laennec.audio.recording import Recording
-
-    yield Stream(Recording.open(source, name))
-
-
-def is_long(source: Source) -> bool:
-    """Whether a file is longer than `LONG_S` by its header, so that it is better not read whole."""
-    if not isinstance(source, str | os.PathLike):
-        return False
-    try:
-        facts = soundfile.info(os.fsdecode(source))
-    except (soundfile.SoundFileError, OSError, ValueError, TypeError):
-        return False
-    return bool(facts.frames > LONG_S * facts.samplerate)

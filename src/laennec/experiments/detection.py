@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from laennec.analyze import analyze
 from laennec.audio.recording import Recording
 from laennec.datasets import splits, sprsound
+from laennec.experiments import run
 from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.load import load_model
@@ -112,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,14 +10,13 @@ from its JSON.
 import argparse
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
-from laennec.experiments import clip_tables, paper_tables, recording_tables
+from laennec.experiments import clip_tables, paper_tables, recording_tables, run
 from laennec.files import write_text
 
 MARKED = re.compile(r"<!-- figures: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -78,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

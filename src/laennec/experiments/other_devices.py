@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from laennec.audio.segment import windows
 from laennec.datasets import splits
 from laennec.errors import LaennecError
+from laennec.experiments import run
 from laennec.experiments.answers import probabilities_of, seeds_of
 from laennec.features.reading import cut_clips
 from laennec.files import write_json
@@ -168,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

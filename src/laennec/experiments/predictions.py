@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from laennec.errors import LaennecError
+from laennec.experiments import run
 from laennec.files import write_json, written_whole
 from laennec.score.evaluation import score, score_detections
 from laennec.score.events_table import read_events_table
@@ -127,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

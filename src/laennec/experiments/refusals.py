@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from laennec.analyze import analyze
 from laennec.audio.recording import Recording
+from laennec.errors import LaennecError
+from laennec.experiments import run
 from laennec.files import write_json
 from laennec.model.load import load_model
 from laennec.simulate.other import other_sound
@@ -40,7 +42,10 @@ def speech(index: int) -> Wave:
     variant = ("", "+f2", "+m3", "+f4", "+croak", "+whisper")[index // len(VOICES) % 6]
     text = TEXTS["en" if voice.startswith("en") else "other"] * 4
     command = ["espeak-ng", "-v", voice + variant, "-s", str(120 + 15 * (index % 5)), "--stdout", text]
-    sound = subprocess.run(command, capture_output=True, check=True).stdout
+    try:
+        sound = subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise LaennecError(f"speech is espeak-ng's, which does not run here: {error}") from error
     recording = Recording.read(io.BytesIO(sound)).resampled(RATE)
     return np.asarray(recording.samples[0][: round(SECONDS * RATE)])
 
@@ -130,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

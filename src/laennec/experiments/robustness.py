@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
 from laennec.audio.segment import cut
+from laennec.experiments import run
 from laennec.experiments.answers import probabilities_of, seeds_of
 from laennec.files import write_json
 from laennec.progress import track
@@ -132,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -13,7 +13,6 @@ from rich.console import Console
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
-from laennec.audio.stream import is_long
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_text
 from laennec.model.card import RECORDING
@@ -92,12 +91,10 @@ class Job:
 
     def analyze(self, path: Path) -> tuple[Analysis, Recording | None]:
         """Analyse a recording, and return it for page and picture; of a long one, its beginning."""
-        if not is_long(path):
-            recording = Recording.read(path)
-            return analyze(recording, model=self.model, **self.options), recording
-        analysis = analyze(path, model=self.model, **self.options)
+        recording = Recording.open(path)
+        analysis = analyze(recording, model=self.model, **self.options)
         shown = not WITH_SOUND.isdisjoint(self.formats)
-        return analysis, Recording.read(path, first_s=SHOWN_S) if shown else None
+        return analysis, recording.beginning(SHOWN_S) if shown else None
 
     def say(self, line: str) -> None:
         """Print a line where it does not end up in JSON."""

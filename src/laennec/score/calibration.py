@@ -33,12 +33,30 @@ def expected_calibration_error(
     The confidence is the highest probability of a clip; bins are open below and closed above. Guo et al.,
     "On calibration of modern neural networks", ICML 2017, eq. 3.
     """
+    gaps = calibration_gaps(labels, probabilities, classes, bins)
+    return float(error_of_gaps(gaps.sum(axis=0), len(gaps)))
+
+
+def calibration_gaps(
+    labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str], bins: int = ECE_BINS
+) -> Floats:
+    """Return what each clip adds to the gaps of :func:`expected_calibration_error`, ``(clips, bins)``.
+
+    Gaps add up over the clips of a patient, so that they can be resampled
+    (:func:`laennec.score.bootstrap.over_patients`).
+    """
     rows = np.asarray(probabilities, np.float64)
     confidence = rows.max(axis=1)
     correct = rows.argmax(axis=1) == class_indices(labels, classes)
     bin_of_clip = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(bin_of_clip, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(rows))
+    gaps = np.zeros((len(rows), bins))
+    gaps[np.arange(len(rows)), bin_of_clip] = correct - confidence
+    return gaps
+
+
+def error_of_gaps(gaps: Floats, clips: ArrayLike) -> Floats:
+    """Return the calibration error ``(...)`` of summed gaps ``(..., bins)`` of so many clips ``(...)``."""
+    return ratio(np.abs(gaps).sum(axis=-1), clips)
 
 
 @dataclass(frozen=True)
