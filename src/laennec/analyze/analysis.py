@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from laennec.audio.quality import Finding
 
-DISCLAIMER = "Research software, not a medical device."
-
 
 @dataclass(frozen=True)
 class Relevance:

@@ -12,9 +12,9 @@ from laennec.annotations import Boundary
 from laennec.audio.quality import SILENT_SHARE, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.samples import Array
-from laennec.audio.segment import cut, windows
+from laennec.audio.segment import CENTRE, cut, windows
 from laennec.errors import LaennecError
-from laennec.model.card import CENTRE, ClipCard
+from laennec.model.card import ClipCard
 from laennec.model.clips import LungModel
 from laennec.patient import Patient
 
@@ -23,13 +23,7 @@ Cell = tuple[float, float, list[float]]  # start, end, probabilities
 
 
 def window_and_hop(card: ClipCard, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
-    """The lengths that are asked for, or else those of the card.
-
-    Raises
-    ------
-    LaennecError
-        If the model takes no clip as long as the window.
-    """
+    """The lengths that are asked for, or else those of the card, whose clips are no shorter."""
     window_s = card.window_s if window_s is None else window_s
     hop_s = min(card.hop_s, window_s) if hop_s is None else hop_s
     if window_s > card.clip_s + SHORTEST_CELL_S:
@@ -48,22 +42,10 @@ def classify_clips(
     window: tuple[float, float] | None,
     remarks: Remarks,
 ) -> list[Channel]:
-    """Events of every channel by a model for clips.
+    """Events of every channel of a recording at the model's rate, by a model for clips.
 
-    Parameters
-    ----------
-    recording : Recording
-        At the model's rate.
-    channels : sequence of int
-    model : LungModel
-    patient : Patient
-        Handed on to the model.
-    boundaries : sequence of Boundary or None
-        Given events, each classified by itself.
-    window : (window_s, hop_s) or None
-        Windows to lay over the recording where no events are given.
-    remarks : Remarks
-        Gets what was not analysed.
+    Given `boundaries` are each classified by itself; else windows of (window_s, hop_s) are laid over the
+    recording. `remarks` gets what was not analysed.
     """
     if boundaries is not None:
         remarks.notes.extend(_notes_on(boundaries, model.card))
@@ -166,27 +148,12 @@ def merge_windows(
     labels: Sequence[str],
     channel: int = 0,
 ) -> list[Event]:
-    """Turn overlapping windows into events.
+    """Turn overlapping windows, starts and ends both ascending, into events in order.
 
-    The starts and ends of all windows cut time into cells. A cell's probabilities are the mean over the
-    windows that cover it, its label is the likeliest class, and neighbouring cells of one label become one
-    event, whose probabilities are the mean over its cells by their durations. So the events neither overlap
-    nor leave out anything that a window covers, normal breathing included.
-
-    Parameters
-    ----------
-    windows : sequence of (start_s, end_s)
-        Starts and ends both ascending.
-    probabilities : sequence
-        ``(windows, labels)``.
-    labels : sequence of str
-    channel : int
-        Handed on to the events.
-
-    Returns
-    -------
-    list of Event
-        In order.
+    The starts and ends of all windows cut time into cells. A cell's probabilities, ``(windows, labels)``, are
+    the mean over the windows that cover it, its label is the likeliest class, and neighbouring cells of one
+    label become one event, whose probabilities are the mean over its cells by their durations. So the events
+    neither overlap nor leave out anything that a window covers, normal breathing included.
     """
     starts_s, ends_s = [start_s for start_s, _ in windows], [end_s for _, end_s in windows]
     events = []

@@ -22,14 +22,7 @@ SUM_TOLERANCE = 1e-3  # of the probabilities of a clip, from 1
 
 @dataclass(frozen=True, eq=False)
 class LungModel:
-    """A model file for clips, ready to run. It can be pickled.
-
-    Attributes
-    ----------
-    card : ClipCard
-        What the file says of itself.
-    graph : Graph
-    """
+    """A model file for clips, ready to run. It can be pickled. `card` is what the file says."""
 
     card: ClipCard
     graph: Graph = field(repr=False)

@@ -81,14 +81,7 @@ ARRAYS = (*OUTPUTS, "extent", "level_db")
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A model file for recordings, ready to run. It can be pickled.
-
-    Attributes
-    ----------
-    card : RecordingCard
-        What the file says of itself.
-    graph : Graph
-    """
+    """A model file for recordings, ready to run. It can be pickled. `card` is what the file says."""
 
     card: RecordingCard
     graph: Graph = field(repr=False)
@@ -104,10 +97,11 @@ class Detector:
         return self.graph.source
 
     def frames(self, blocks: Iterable[Array], chunk_s: float = CHUNK_S) -> Iterator[tuple[Frames, ...]]:
-        """Outputs of every frame, chunk by chunk, in constant memory.
+        """Outputs of every frame, chunk by chunk, in constant memory: a `Frames` for each channel.
 
         No output depends on more than the card's `reach_frames` to either side, so a chunk is processed with
-        that much of its neighbours, and where chunks or blocks meet changes nothing.
+        that much of its neighbours, and where chunks or blocks meet changes nothing. The last frames are
+        marked; without a sample, there are none.
 
         Parameters
         ----------
@@ -115,17 +109,6 @@ class Detector:
             ``(channels, samples)`` float32 at the card's sample rate, of any lengths.
         chunk_s : float
             Seconds processed at a time.
-
-        Yields
-        ------
-        tuple of Frames
-            One for each channel, all of the same frames. The last ones are marked; without a sample, there
-            are none.
-
-        Raises
-        ------
-        LaennecError
-            As `run` does.
         """
         frame = self.card.frame_samples
         step = max(1, round(chunk_s / self.card.frame_s)) * frame
@@ -144,10 +127,7 @@ class Detector:
             yield self._chunk(held, first, done, None)
 
     def _chunk(self, piece: Array, first: int, start: int, end: int | None) -> tuple[Frames, ...]:
-        """The frames from sample `start` to `end` of a piece that begins with sample `first`.
-
-        Without an `end`, to the end of the sound.
-        """
+        """The frames from sample `start` to `end`, None for that of the sound, of a piece from `first` on."""
         frame = self.card.frame_samples
         length = (first + piece.shape[1] if end is None else end) / self.card.sample_rate
         chosen = slice((start - first) // frame, None if end is None else (end - first) // frame)
@@ -160,22 +140,10 @@ class Detector:
         return tuple(channels)
 
     def run(self, samples: Array) -> dict[str, Array]:
-        """The graph's outputs for one piece of sound.
+        """The graph's outputs, without its first axis, for ``(samples,)`` float32 at the card's sample rate.
 
-        Parameters
-        ----------
-        samples : numpy.ndarray
-            ``(samples,)`` float32 at the card's sample rate.
-
-        Returns
-        -------
-        dict
-            Each of `OUTPUTS` without the graph's first axis; time, in frames, is the last axis.
-
-        Raises
-        ------
-        LaennecError
-            If the graph fails, or gives other shapes than its card says or non-finite values.
+        Time, in frames, is the last axis. LaennecError if the graph fails, or gives other shapes than its
+        card says or non-finite values.
         """
         values = self.graph.run(OUTPUTS, {"waveform": samples[None]})
         outputs = dict(zip(OUTPUTS, values, strict=True))

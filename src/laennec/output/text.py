@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from laennec.analyze.analysis import DISCLAIMER, Analysis
+from laennec.analyze.analysis import Analysis
 from laennec.output.phrases import NUMERIC, answer, event_columns, facts, rate_in_words
+from laennec.version import DISCLAIMER
 
 if TYPE_CHECKING:
     from rich.console import Console

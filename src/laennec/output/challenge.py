@@ -112,22 +112,12 @@ def answers_of(probabilities: npt.NDArray[Any], labels: Sequence[str], normal: s
 
 
 def record_answer_of(probabilities: Mapping[str, float], task: int, shift: float = 0.0) -> str:
-    """Return the class of a whole recording.
+    """Return the class of a whole recording, for task 21 or 22; without probabilities it was refused.
 
-    Parameters
-    ----------
-    probabilities : mapping of str to float
-        Of each of SPRSound's record labels; empty for a recording that was refused.
-    task : int
-        21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. 22: the
-        likeliest of the five.
-    shift : float
-        Taken from the logarithm of the probability of Normal before, since the Score weighs classes otherwise
-        than their frequency does; measured on patients that the model never heard, and kept in its card.
-
-    Returns
-    -------
-    str
+    Task 21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. Task 22:
+    the likeliest of the five. `shift` is taken from the logarithm of the probability of Normal before, since
+    the Score weighs classes otherwise than their frequency does; it is measured on patients that the model
+    never heard, and kept in its card.
     """
     if not probabilities:
         return POOR_QUALITY
