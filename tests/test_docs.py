@@ -10,7 +10,7 @@ from laennec.cli import COMMANDS, parse
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 
 
 def commands() -> list[tuple[str, str]]:
@@ -18,7 +18,7 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
-            lines = (line.split("  #")[0].strip() for line in block.splitlines())
+            lines = (line.split("  #")[0].strip() for line in block.replace("\\\n", " ").splitlines())
             found += [(page.name, line) for line in lines if line.startswith("laennec ")]
     return found
 

@@ -98,8 +98,8 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     records, record_defects = read(Path(root), "record")
     known = {row["clip_id"] for row in rows}
     rows += [row for row in records if row["clip_id"] not in known]
-    found = checks.check_clips(clips_table(rows), progress=progress)
-    return list(dict.fromkeys([*defects, *record_defects, *found]))
+    others = checks.check_clips(clips_table(rows), progress=progress)
+    return list(dict.fromkeys([*defects, *record_defects, *others]))
 
 
 def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:

@@ -27,25 +27,31 @@ from laennec.train.crossval import (
 )
 from laennec.train.export import export
 from laennec.train.folds_figures import difference, measure, render_differences
+from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import Hardware, terminal, tuned_cpu
 from laennec.train.protocols import k_fold_protocol
-from laennec.train.recipe import Recipe
+from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.run import fit, prepare
-from laennec.train.tables import auxiliary_clips, load_clips, training_clips
+from laennec.train.tables import auxiliary_clips, load_clips, training_clips, with_auxiliary
 from laennec.train.weights import save_model
 
 
-def train_recipe(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    hardware: Hardware,
-    start: Path | None,
-    also: Path | None = None,
-) -> int:
-    """Train, export and score one run; only the first of several processes writes and speaks."""
-    make_folder(out)
-    clips = load_clips(recipe.dataset, data)
+def train(job: TrainJob) -> int:
+    """Train, export and score one run; only the first of several processes writes and prints."""
+    recipe = load_recipe(
+        job.recipe,
+        dataset=job.dataset,
+        split=job.split,
+        seed=job.seed,
+        split_seed=job.split_seed,
+        epochs=job.epochs,
+        batch_size=job.batch_size,
+        precision=job.precision,
+    )
+    hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
+    recipe, also = with_auxiliary(recipe, job.also)
+    out = make_folder(job.out)
+    clips = load_clips(recipe.dataset, job.data)
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
     auxiliary = auxiliary_clips(recipe, also)
@@ -53,7 +59,7 @@ def train_recipe(
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
-    fit(prepared, recipe, out, hardware, start)
+    fit(prepared, recipe, out, hardware, job.start)
     if not first:
         return 0
     fold = prepared.folds[0]
@@ -90,56 +96,49 @@ def _describe(recipe: Recipe, data: CrossValidationData) -> str:
     return text
 
 
-def crossvalidate_recipe(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    folds: int,
-    seeds: Sequence[int],
-    only: Sequence[int],
-    against: Path | None,
-    final: bool,
-    hardware: Hardware,
-    also: Path | None = None,
-) -> int:
+def crossvalidate(job: CrossValidationJob) -> int:
     """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export."""
-    if final and only:
+    if job.final and job.only:
         raise UsageError("--final needs all folds; leave out --only")
-    if not seeds or any(not 1 <= number <= folds for number in only):
-        raise UsageError(f"give a seed or more, and --only numbers from 1 to {folds}")
-    protocol = k_fold_protocol(recipe, folds)
-    make_folder(out)
-    clips = training_clips(load_clips(recipe.dataset, data))
+    if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
+        raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
+    recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
+    recipe, also = with_auxiliary(recipe, job.also)
+    hardware = Hardware(job.accelerator, threads=job.threads)
+    protocol = k_fold_protocol(recipe, job.folds)
+    out = make_folder(job.out)
+    clips = training_clips(load_clips(recipe.dataset, job.data))
     gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also))
 
     def report(seed: int, number: int) -> None:
-        print(f"seed {seed}, fold {number} of {folds}", file=sys.stderr, flush=True)
+        print(f"seed {seed}, fold {number} of {job.folds}", file=sys.stderr, flush=True)
 
     folders = cross_validate(
-        gathered, recipe, out, seeds, only, hardware, on_start=report, progress=terminal()
+        gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
     )
     # Some folds alone stay without a decision, which the others fit.
-    runs = [read_folds(own, "argmax" if only else recipe.decision) for own in folders]
-    for seed, predicted in zip(seeds, runs, strict=True):
+    runs = [read_folds(own, "argmax" if job.only else recipe.decision) for own in folders]
+    for seed, predicted in zip(job.seeds, runs, strict=True):
         write_predictions(out / f"seed{seed}" / "predictions.csv", predicted)
-    part = f", folds {', '.join(map(str, only))} only" if only else ""
+    part = f", folds {', '.join(map(str, job.only))} only" if job.only else ""
     provenance = {
         "model": recipe.name,
         "data": f"{recipe.dataset}, {len(runs[0].clip_ids)} events",
-        "split": f"{folds} folds by patient, seed {recipe.split_seed}{part}",
+        "split": f"{job.folds} folds by patient, seed {recipe.split_seed}{part}",
         "command": command(),
-        "seeds": list(seeds),
+        "seeds": list(job.seeds),
     }
     together = stacked(runs)
     scores = measure(together, gathered.clips, provenance)
-    if against is not None:
-        scores["difference"] = {"against": against.name, **difference(_other(against, only), together)}
+    if job.against is not None:
+        other = _other(job.against, job.only)
+        scores["difference"] = {"against": job.against.name, **difference(other, together)}
     write_json(out / "metrics.json", scores)
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
     write_text(out / "tables.txt", text)
     print(text)
-    if final:
-        print(f"model: {final_model(gathered, replace(recipe, seed=seeds[0]), out, hardware, scores)}")
+    if job.final:
+        print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
     return 0
 
 

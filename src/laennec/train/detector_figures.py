@@ -4,8 +4,9 @@ Whatever is chosen (thresholds, temperatures, shifts) is chosen for each fold on
 reported of that fold is made with it; the file that ships gets what all folds together choose.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,14 @@ from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated, sigmoid
-from laennec.score.calibration import brier_score, expected_calibration_error, reliability, risk_at
-from laennec.score.confusion import challenge_score
+from laennec.score import text
+from laennec.score.bootstrap import Patients, over_patients
+from laennec.score.calibration import brier_score, expected_calibration_error
+from laennec.score.certainty import COVERAGE, certainty_scores
+from laennec.score.confusion import challenge_score, sensitivity, specificity
 from laennec.score.events import EventScores, Span, event_scores, match_events
 from laennec.score.frames import frame_average_precision
+from laennec.score.predictions import Predictions
 from laennec.train.detector import Said
 
 Floats = NDArray[np.float64]
@@ -33,7 +38,6 @@ RULES = tuple(
 )
 FAMILY = families(SPRSOUND_EVENTS)
 SHIFTS = np.linspace(-0.5, 3.0, 36)
-COVERAGE = 0.8
 REFUSED = 0.03  # of the real recordings of each data set, at the threshold that is chosen
 TASKS = {"21": ((0,), (1, 2, 3), (4,)), "22": ((0,), (1,), (2,), (3,), (4,))}
 DRAWS = 1000
@@ -259,51 +263,21 @@ def _classes(
         own = items.folds == fold
         scaling = fit_scaling(items.logits[~own], items.labels[~own])
         probabilities[own] = calibrated(items.logits[own], *scaling)
-    confidence, correct = probabilities.max(1), probabilities.argmax(1) == items.labels
     names = [classes[label] for label in items.labels]
     raw = calibrated(items.logits, 1.0)
     told = {
-        "items": len(items.labels),
-        "ece": expected_calibration_error(names, probabilities, classes),
-        "ece_interval": _interval(items, lambda rows: _ece(names, probabilities, classes, rows)),
+        **certainty_scores(_predictions(items, probabilities, classes)),
         "ece_before": expected_calibration_error(names, raw, classes),
-        "brier": brier_score(names, probabilities, classes),
         "brier_before": brier_score(names, raw, classes),
-        "risk": float(1 - correct.mean()),
-        "risk_at_80": risk_at(confidence, correct, COVERAGE),
-        "risk_curve": [
-            [share, risk_at(confidence, correct, share)]
-            for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-        ],
-        "reliability": _reliability(names, probabilities, classes),
     }
     final = fit_scaling(items.logits, items.labels)
     certain = float(np.quantile(calibrated(items.logits, *final).max(1), 1 - COVERAGE))
     return told, final, round(certain, 4)
 
 
-def _ece(
-    names: Sequence[str], probabilities: Floats, classes: Sequence[str], rows: NDArray[np.int64]
-) -> float:
-    return float(expected_calibration_error([names[k] for k in rows], probabilities[rows], classes))
-
-
-def _reliability(names: Sequence[str], probabilities: Floats, classes: Sequence[str]) -> list[list[float]]:
-    """Mean confidence, accuracy and count of the bins that hold something."""
-    found = reliability(names, probabilities, classes)
-    rows = zip(found.confidence, found.accuracy, found.count, strict=True)
-    return [[float(sure), float(right), int(count)] for sure, right, count in rows if count]
-
-
-def _interval(items: _Labelled, score: Callable[[NDArray[np.int64]], float], draws: int = 200) -> list[float]:
-    """95 % percentile interval of a score over patients drawn again."""
-    patients = np.unique(items.subjects)
-    rows = {patient: np.flatnonzero(items.subjects == patient) for patient in patients}
-    rng = np.random.default_rng(0)
-    values = [
-        score(np.concatenate([rows[p] for p in rng.choice(patients, len(patients))])) for _ in range(draws)
-    ]
-    return [float(value) for value in np.quantile(values, (0.025, 0.975))]
+def _predictions(items: _Labelled, probabilities: Floats, classes: Sequence[str]) -> Predictions:
+    names, labels = (tuple(map(str, range(len(items.labels)))), tuple(classes[k] for k in items.labels))
+    return Predictions(names, tuple(items.subjects.tolist()), labels, tuple(classes), probabilities)
 
 
 # --- whole recordings ---------------------------------------------------------------------------------------
@@ -323,11 +297,20 @@ def shifted_answers(probabilities: Floats, shift: float) -> NDArray[np.int64]:
 
 def task_score(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> tuple[float, float, float]:
     """Sensitivity, specificity and Score of record tasks: Poor Quality, the last class, counts in neither."""
-    sick = (labels > 0) & (labels < classes - 1)
-    well = labels == NORMAL
-    se = float((answers[sick] == labels[sick]).mean()) if sick.any() else np.nan
-    sp = float((answers[well] == NORMAL).mean()) if well.any() else np.nan
-    return se, sp, float(challenge_score(se, sp))
+    scores = _scores_of(_confusions(labels, answers, classes).sum(0))
+    return float(scores["sensitivity"]), float(scores["specificity"]), float(scores["score"])
+
+
+def _confusions(labels: NDArray[Any], answers: NDArray[Any], classes: int) -> Floats:
+    """What each item adds to the confusion, ``(items, classes, classes)``."""
+    return np.asarray(np.eye(classes)[labels][:, :, None] * np.eye(classes)[answers][:, None, :])
+
+
+def _scores_of(confusion: Floats) -> dict[str, Floats]:
+    """Se, Sp and Score ``(...)`` of confusions ``(..., classes, classes)``."""
+    names = [str(k) for k in range(confusion.shape[-1])]
+    se, sp = (score(confusion, names, names[NORMAL], names[-1:]) for score in (sensitivity, specificity))
+    return {"sensitivity": se, "specificity": sp, "score": challenge_score(se, sp)}
 
 
 def _tasks(records: _Labelled, folds: Sequence[int]) -> tuple[dict[str, Any], dict[str, float]]:
@@ -351,25 +334,17 @@ def _tasks(records: _Labelled, folds: Sequence[int]) -> tuple[dict[str, Any], di
             answers[own] = shifted_answers(probabilities[own], shift)
             plain[own] = probabilities[own].argmax(1)
         shifts[task] = round(shift, 3)  # the last, of all folds
-        se, sp, score = task_score(labels, answers, len(groups))
+        patients, confusions = Patients.of(records.subjects), _confusions(labels, answers, len(groups))
+        measured = over_patients(patients.sums(confusions), _scores_of)
         told[task] = {
-            "sensitivity": se,
-            "specificity": sp,
-            "score": score,
-            "interval": _interval(records, _score_of(labels, answers, len(groups))),
+            "sensitivity": measured["sensitivity"].value,
+            "specificity": measured["specificity"].value,
+            "score": measured["score"].value,
+            "interval": measured["score"].interval,
             "without_shift": task_score(labels, plain, len(groups)),
-            "confusion": [
-                [int(((labels == a) & (answers == b)).sum()) for b in range(len(groups))]
-                for a in range(len(groups))
-            ],
+            "confusion": confusions.sum(0).astype(int).tolist(),
         }
     return told, shifts
-
-
-def _score_of(
-    labels: NDArray[Any], answers: NDArray[Any], classes: int
-) -> Callable[[NDArray[np.int64]], float]:
-    return lambda rows: task_score(labels[rows], answers[rows], classes)[2]
 
 
 def _refusals(said: Sequence[Said]) -> tuple[dict[str, Any], float]:
@@ -461,14 +436,7 @@ def settings_of(figures: Figures, examples: int, command: str, seeds: list[int])
 def render(told: dict[str, Any]) -> str:
     """The figures as Markdown."""
 
-    def number(value: Any) -> str:
-        return "-" if value is None else f"{value:.3f}"
-
-    def between(interval: Any) -> str:
-        if interval is None or None in interval:
-            return "-"
-        return f"{interval[0]:.3f} to {interval[1]:.3f}"
-
+    number, between = partial(text.number, missing="-"), partial(text.interval, missing="-")
     scores, intervals = told["detection"]["scores"], told["detection"]["intervals"]
     lines = ["| score | value | 95 % over patients | by seed |", "|---|---|---|---|"]
     names = (
