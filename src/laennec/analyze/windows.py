@@ -49,18 +49,16 @@ def classify_clips(
     """
     if boundaries is not None:
         remarks.notes.extend(_notes_on(boundaries, model.card))
-        return [
-            Channel(
-                number,
-                _by_boundaries(recording, number, model, patient, on_channel(boundaries, number), remarks),
-            )
-            for number in channels
-        ]
-    assert window is not None
-    return [
-        Channel(number, _by_windows(recording, number, model, patient, window, remarks))
-        for number in channels
-    ]
+    predicted = []
+    for number in channels:
+        if boundaries is not None:
+            given = on_channel(boundaries, number)
+            events = _by_boundaries(recording, number, model, patient, given, remarks)
+        else:
+            assert window is not None
+            events = _by_windows(recording, number, model, patient, window, remarks)
+        predicted.append(Channel(number, events))
+    return predicted
 
 
 def _by_windows(
@@ -78,10 +76,9 @@ def _by_windows(
         clip = cut(recording.samples[channel], rate, *span)
         if silent_share(clip, rate) < SILENT_SHARE:
             clips[span] = clip
-    probabilities = model.predict(
-        list(clips.values()), rate, patient.age_years, patient.sex, patient.position
-    )
-    events = merge_windows(list(clips), probabilities.tolist(), model.card.labels, channel)
+    sounds = list(clips.values())
+    rows = model.predict(sounds, rate, patient.age_years, patient.sex, patient.position).tolist()
+    events = merge_windows(list(clips), rows, model.card.labels, channel)
     remarks.notes.extend(
         f"not analysed: {start_s:.2f} to {end_s:.2f} s{_where(recording, channel)} is silent or mostly so"
         for start_s, end_s in _gaps(events, recording.duration_s)
@@ -110,20 +107,13 @@ def _by_boundaries(
         else:
             what = f"the event {boundary.start_s:g} to {boundary.end_s:g} s{_where(recording, channel)}"
             remarks.notes.append(f"not analysed: {what} is silent")
-    rows = model.predict(
-        [clip for _, clip in clips], rate, patient.age_years, patient.sex, patient.position
-    ).tolist()
-    return [
-        labelled_event(
-            max(0.0, boundary.start_s),
-            min(boundary.end_s, recording.duration_s),
-            row,
-            model.card.labels,
-            channel,
-            boundary.annotated,
-        )
-        for (boundary, _), row in zip(clips, rows, strict=True)
-    ]
+    sounds = [clip for _, clip in clips]
+    rows = model.predict(sounds, rate, patient.age_years, patient.sex, patient.position).tolist()
+    events = []
+    for (boundary, _), row in zip(clips, rows, strict=True):
+        start_s, end_s = max(0.0, boundary.start_s), min(boundary.end_s, recording.duration_s)
+        events.append(labelled_event(start_s, end_s, row, model.card.labels, channel, boundary.annotated))
+    return events
 
 
 def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
@@ -168,9 +158,7 @@ def merge_windows(
         weights = [end_s - start_s for start_s, end_s, _ in run]
         total = sum(weights)
         columns = zip(*(mean for _, _, mean in run), strict=True)
-        mean = [
-            sum(w * value for w, value in zip(weights, column, strict=True)) / total for column in columns
-        ]
+        mean = [sum(w * p for w, p in zip(weights, column, strict=True)) / total for column in columns]
         events.append(labelled_event(run[0][0], run[-1][1], mean, labels, channel))
     return events
 

@@ -252,13 +252,8 @@ class EventRule:
     continuous or of discontinuous adventitious sounds, it scores `class_weight` times the margin of that
     family's logits over the others, plus `class_presence` times the logit of presence, less `class_bias`:
     such sounds are annotated where they are audible, which may be a part of a breath. Every beginning and
-    every end scores `edge_weight` times the logit of onset or offset there, less `edge_cost`.
-
-    Attributes
-    ----------
-    bias, edge_weight, edge_cost, class_weight, class_presence, class_bias : float
-    shortest_s : float
-        Shorter events are dropped.
+    every end scores `edge_weight` times the logit of onset or offset there, less `edge_cost`. Events shorter
+    than `shortest_s` are dropped.
     """
 
     bias: float = entry(WEIGHT, default=0.0)

@@ -7,18 +7,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import audio_files
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_text
 from laennec.output.csv import to_csv, to_record_csv
 from laennec.output.json import write_json
 from laennec.output.labels import to_audacity, to_icbhi, to_sprsound
-
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
 
 # Label files lie in a folder of their own, under the recording's name: that is where their programs look for
 # them, and two formats share a suffix. SPRSound's folders of annotations end in "json".
@@ -108,7 +105,7 @@ def refuse_twice(out: Path, names: Mapping[Path, str], formats: Sequence[str]) -
 
 
 def write_outputs(
-    analysis: Analysis, recording: "Recording | None", out: Path, name: str, formats: Sequence[str]
+    analysis: Analysis, recording: Recording | None, out: Path, name: str, formats: Sequence[str]
 ) -> list[Path]:
     """Write an analysis in each format, and return the files; `out` and `name` are as for :func:`planned`.
 
@@ -142,7 +139,7 @@ def _labels_text(form: str, analysis: Analysis, channel: int) -> str:
     return to_audacity(analysis, channel) if form == "audacity" else to_icbhi(analysis, channel)
 
 
-def _write_shown(form: str, analysis: Analysis, recording: "Recording", path: Path) -> list[Path]:
+def _write_shown(form: str, analysis: Analysis, recording: Recording, path: Path) -> list[Path]:
     if form == "html":
         from laennec.output.page import write_report
 
@@ -163,9 +160,9 @@ def _parts(path: Path, channels: int) -> Iterator[tuple[int, Path]]:
 
 
 def beginning(analysis: Analysis, duration_s: float) -> Analysis:
-    """Return what an analysis says of the first `duration_s` seconds; itself where there is no more.
+    """Return what an analysis says of the first `duration_s` seconds; answers for the whole recording stay.
 
-    Answers for the whole recording stay, and a note says how long it is.
+    A note says how long it is. Where there is no more, it is the analysis itself.
     """
     if analysis.duration_s <= duration_s + 0.01:
         return analysis

@@ -5,12 +5,13 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Event
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.output.colours import analysis_colours, label_colours, legend_label, readable_on, short_label
@@ -18,9 +19,6 @@ from laennec.output.lanes import Strip, strips
 from laennec.output.phrases import answer, facts, plural
 from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram, top_level_db
 from laennec.version import DISCLAIMER
-
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
 
 PICTURES = (".png", ".svg", ".pdf")
 LABEL_FONT: dict[str, Any] = {
@@ -33,9 +31,7 @@ LABEL_FONT: dict[str, Any] = {
 LETTER_WIDTH = 0.62  # of the font size, on average and with some air
 
 
-def draw(
-    analysis: Analysis, recording: "Recording", path: str | os.PathLike[str], *, channel: int = 0
-) -> None:
+def draw(analysis: Analysis, recording: Recording, path: str | os.PathLike[str], *, channel: int = 0) -> None:
     """Draw one channel: its labels, its waveform, and its spectrogram from 20 Hz to 2 kHz, on one time axis.
 
     The suffix of `path` chooses the format. LaennecError if it is none of `PICTURES`, there is no such
