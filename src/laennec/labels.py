@@ -10,8 +10,9 @@ Physiological Measurement 40(3), 2019; Chen & Zhang, Table 1, for the order of t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 NORMAL, ADVENTITIOUS, POOR_QUALITY = "Normal", "Adventitious", "Poor Quality"
 SPRSOUND_EVENTS = (
@@ -136,3 +137,8 @@ def combined_cycle(labels: Iterable[str]) -> str:
 def age_group(age_years: float) -> str | None:
     """Return the group of `AGE_GROUPS` that an age belongs to, None where it is not known (NaN)."""
     return next((name for name, (low, high) in AGE_GROUPS.items() if low <= age_years < high), None)
+
+
+def vocabulary_index(value: Any, vocabulary: Sequence[str]) -> int:
+    """Return a value's place in a vocabulary, from 1, as models take it; 0 where it is none of its words."""
+    return vocabulary.index(value) + 1 if isinstance(value, str) and value in vocabulary else 0

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
 from laennec.errors import LaennecError
+from laennec.labels import vocabulary_index
 from laennec.model.card import OUTPUT, ClipCard
 from laennec.model.session import Graph
-from laennec.patient import check_age, check_position, check_sex, vocabulary_index
+from laennec.patient import check_age, check_position, check_sex
 
 Array = npt.NDArray[np.float32]
 BATCH_CLIPS = 8  # more are no faster on a processor, and memory grows with them

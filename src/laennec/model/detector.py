@@ -16,40 +16,18 @@ CHUNK_S = 60.0  # processed at a time; longer chunks are no faster and take more
 
 @dataclass(frozen=True)
 class Frames:
-    """Outputs for neighbouring frames of one channel; time is the last axis of each array.
+    """Outputs for neighbouring frames of one channel; time is the last axis of each array."""
 
-    Attributes
-    ----------
-    first : int
-        Number of the first frame, counted from the start of the recording.
-    end_s : float
-        Where the sound of the last frame ends, in seconds from there.
-    last : bool
-        Whether nothing follows.
-    presence : numpy.ndarray
-        ``(3, frames)`` logits of presence, onset and offset.
-    evidence, context : numpy.ndarray
-        ``(classes, rows, frames)`` and ``(classes, frames)``, which together are the logits of the classes.
-    record : numpy.ndarray
-        ``(2 records, frames)``: attention logits, then values.
-    kind : numpy.ndarray
-        ``(sound classes, frames)`` logits.
-    extent : numpy.ndarray
-        ``(frames,)``: from the lowest sample of the frame to the highest.
-    level_db : numpy.ndarray
-        ``(frames,)``: power of the frame's samples in dB of full scale.
-    """
-
-    first: int
-    end_s: float
-    last: bool
-    presence: Array
-    evidence: Array
-    context: Array
-    record: Array
-    kind: Array
-    extent: Array
-    level_db: Array
+    first: int  # number of the first frame, counted from the start of the recording
+    end_s: float  # where the sound of the last frame ends, from there
+    last: bool  # whether nothing follows
+    presence: Array  # (3, frames) logits of presence, onset and offset
+    evidence: Array  # (classes, rows, frames), logits of the classes together with the context
+    context: Array  # (classes, frames)
+    record: Array  # (2 records, frames): attention logits, then values
+    kind: Array  # (sound classes, frames) logits
+    extent: Array  # (frames,): from the lowest sample of the frame to the highest
+    level_db: Array  # (frames,): power of the frame's samples in dB of full scale
 
     @property
     def end(self) -> int:
