@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 
 from laennec.errors import LaennecError
-from laennec.labels import TO_ICBHI
+from laennec.labels import AGE_GROUPS, TO_ICBHI
 from laennec.score.confusion import ignored_classes, normal_class
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions
 from laennec.score.summary import ClipScores, bootstrap_difference, evaluate
 from laennec.score.tasks import merged
 from laennec.score.text import bracketed, with_interval
-
-# Years: SPRSound's children by the ages of paediatrics, infant to adolescent.
-AGES = {"under 1": (0, 1), "1 to 2": (1, 3), "3 to 5": (3, 6), "6 to 11": (6, 12), "12 to 18": (12, 19)}
 
 
 def pair(predictions: Predictions, sound: str) -> Predictions:
@@ -48,7 +45,7 @@ def groups(clips: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """Masks of clips by age, sex and position."""
     age = clips["age_years"].to_numpy(float)
     return {
-        "age": {name: (age >= low) & (age < high) for name, (low, high) in AGES.items()},
+        "age": {name: (age >= low) & (age < high) for name, (low, high) in AGE_GROUPS.items()},
         **{
             name: {
                 str(value): (clips[column] == value).to_numpy()
