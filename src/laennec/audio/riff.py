@@ -108,11 +108,12 @@ def read_riff(source: Input) -> Riff | None:
         return None
     if len(layout) < 16:
         return None
-    tag, *rest = struct.unpack(order + "HHIIHH", layout[:16])
+    tag, channels, sample_rate, byte_rate, block_align, bits = struct.unpack(order + "HHIIHH", layout[:16])
     if tag == 0xFFFE and len(layout) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the coding is in the sub-format
         (tag,) = struct.unpack(order + "H", layout[24:26])
     present, unread = _data_extent(source, position + 8, size)
-    return Riff(order == ">", tag, *rest, position + 8, size, present, unread)
+    sizes = (byte_rate, block_align, bits, position + 8, size, present, unread)
+    return Riff(order == ">", tag, channels, sample_rate, *sizes)
 
 
 def _next_chunk(source: Input, position: int, size: int) -> int:
