@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import LabelFile, read_labels
 from laennec.annotations.sprsound import parse_name, write
-from laennec.audio.suffixes import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
 from laennec.datasets.tiny import write_sound, write_text
