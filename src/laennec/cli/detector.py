@@ -43,9 +43,20 @@ class Command:
 
 def run(command: Command) -> int:
     """Train and measure the folds, train on all patients, export, and print the report."""
-    from laennec.train.card import command as typed
-    from laennec.train.detector import train_detector
+    from laennec.train.commands import crossvalidate
+    from laennec.train.jobs import CrossValidationJob
+    from laennec.train.recording_report import ReportFiles
 
-    options = dict(vars(command))
-    print(train_detector(icbhi_data=options.pop("icbhi"), **options, command=typed()))
-    return 0
+    job = CrossValidationJob(
+        recipe="recording",
+        data=command.data,
+        out=command.out,
+        also=None if command.icbhi is None else f"icbhi={command.icbhi}",
+        folds=command.folds,
+        seeds=command.seeds,
+        settings=() if command.epochs is None else (f"epochs={command.epochs}",),
+        final=True,
+        accelerator="cpu",
+        threads=command.threads,
+    )
+    return crossvalidate(job, ReportFiles("detector.json", "detector.md", "recording.onnx"))

@@ -99,7 +99,7 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
-    clips = datasets.dataset("sprsound").load(job.data)
+    clips = datasets.load("sprsound", job.data)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))
     if not seeds:

@@ -2,18 +2,20 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from laennec.errors import LaennecError, UsageError
+from laennec.features import build_front_end
 from laennec.files import make_folder, write_json, write_text
+from laennec.model.card import RECORDING
 from laennec.model.load import RUN_MODEL
-from laennec.score.evaluation import score_predictions
+from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.predictions import Predictions, read_runs, stacked, write_predictions
 from laennec.score.summary import ClipScores
-from laennec.score.text import render_tables
+from laennec.score.text import render_detection, render_tables
 from laennec.train.card import card, command, summary
 from laennec.train.crossval import (
     CrossValidationData,
@@ -31,9 +33,18 @@ from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import Hardware, terminal, tuned_cpu
 from laennec.train.protocols import k_fold_protocol
 from laennec.train.recipe import Recipe, load_recipe, with_settings
+from laennec.train.recording_report import ReportFiles, report_recordings
 from laennec.train.run import fit, prepare
-from laennec.train.tables import auxiliary_clips, load_clips, training_clips, with_auxiliary
+from laennec.train.tables import (
+    auxiliary_clips,
+    load_clips,
+    record_rows,
+    training_clips,
+    with_auxiliary,
+)
 from laennec.train.weights import save_model
+
+DEFAULT_FILES = ReportFiles()
 
 
 def train(job: TrainJob) -> int:
@@ -55,7 +66,8 @@ def train(job: TrainJob) -> int:
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
     auxiliary = auxiliary_clips(recipe, also)
-    prepared = prepare(clips, recipe, auxiliary)
+    records = record_rows(recipe.dataset, job.data) if takes_recordings(recipe) else None
+    prepared = prepare(clips, recipe, auxiliary, records)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
@@ -64,7 +76,9 @@ def train(job: TrainJob) -> int:
         return 0
     fold = prepared.folds[0]
     entries = card(recipe, prepared.clips[fold.train], auxiliary)
-    if recipe.split != "none":
+    if (out / "events.csv").exists():
+        print(render_detection(score_events(out / "events.csv", out, {"command": command()})))
+    if (out / "predictions.csv").exists():
         validation = prepared.clips[fold.test]
         scores = score_predictions(
             out / "predictions.csv",
@@ -96,8 +110,11 @@ def _describe(recipe: Recipe, data: CrossValidationData) -> str:
     return text
 
 
-def crossvalidate(job: CrossValidationJob) -> int:
-    """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export."""
+def crossvalidate(job: CrossValidationJob, files: ReportFiles = DEFAULT_FILES) -> int:
+    """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export.
+
+    `files` names what is written of a model for whole recordings.
+    """
     if job.final and job.only:
         raise UsageError("--final needs all folds; leave out --only")
     if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
@@ -106,9 +123,13 @@ def crossvalidate(job: CrossValidationJob) -> int:
     recipe, also = with_auxiliary(recipe, job.also)
     hardware = Hardware(job.accelerator, threads=job.threads)
     protocol = k_fold_protocol(recipe, job.folds)
+    whole = takes_recordings(recipe)
+    if whole and job.against is not None:
+        raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     out = make_folder(job.out)
     clips = training_clips(load_clips(recipe.dataset, job.data))
-    gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also))
+    records = record_rows(recipe.dataset, job.data) if whole else None
+    gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also), records)
 
     def report(seed: int, number: int) -> None:
         print(f"seed {seed}, fold {number} of {job.folds}", file=sys.stderr, flush=True)
@@ -116,10 +137,32 @@ def crossvalidate(job: CrossValidationJob) -> int:
     folders = cross_validate(
         gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
     )
+    of_seed = dict(zip(job.seeds, folders, strict=True))
+    if whole:
+        report_recordings(gathered, recipe, out, of_seed, hardware, job.final, files)
+        return 0
+    scores = report_clips(gathered, recipe, of_seed, job)
+    if job.final:
+        print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
+    return 0
+
+
+def takes_recordings(recipe: Recipe) -> bool:
+    """Whether a recipe is of a model for whole recordings."""
+    return build_front_end(recipe.front_end).task == RECORDING
+
+
+def report_clips(
+    data: CrossValidationData,
+    recipe: Recipe,
+    folders: Mapping[int, Sequence[Path]],
+    job: CrossValidationJob,
+) -> dict[str, Any]:
+    """Write and print what the folds of every seed show; return it."""
     # Some folds alone stay without a decision, which the others fit.
-    runs = [read_folds(own, "argmax" if job.only else recipe.decision) for own in folders]
-    for seed, predicted in zip(job.seeds, runs, strict=True):
-        write_predictions(out / f"seed{seed}" / "predictions.csv", predicted)
+    runs = [read_folds(own, "argmax" if job.only else recipe.decision) for own in folders.values()]
+    for seed, predicted in zip(folders, runs, strict=True):
+        write_predictions(job.out / f"seed{seed}" / "predictions.csv", predicted)
     part = f", folds {', '.join(map(str, job.only))} only" if job.only else ""
     provenance = {
         "model": recipe.name,
@@ -129,17 +172,15 @@ def crossvalidate(job: CrossValidationJob) -> int:
         "seeds": list(job.seeds),
     }
     together = stacked(runs)
-    scores = measure(together, gathered.clips, provenance)
+    scores = measure(together, data.clips, provenance)
     if job.against is not None:
         other = _other(job.against, job.only)
         scores["difference"] = {"against": job.against.name, **difference(other, together)}
-    write_json(out / "metrics.json", scores)
+    write_json(job.out / "metrics.json", scores)
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
-    write_text(out / "tables.txt", text)
+    write_text(job.out / "tables.txt", text)
     print(text)
-    if job.final:
-        print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
-    return 0
+    return scores
 
 
 def _other(against: Path, only: Sequence[int]) -> Predictions:
