@@ -17,7 +17,7 @@ from laennec.features.augment import Augmentation, uniform
 from laennec.features.base import Batch
 from laennec.features.recording import RecordingLogMel
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
-from laennec.models.tasks import among_allowed, challenge_scores, weighted_loss
+from laennec.models.tasks import among_allowed, challenge_scores, laid_out, weighted_loss
 from laennec.score.confusion import accuracy, confusion_matrix
 from laennec.score.ranking import average_precision
 
@@ -51,7 +51,7 @@ class RecordingTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         varied = self.front_end.augment(batch, self.augmentation)
-        output = {name: value.float() for name, value in network(varied["image"]).items()}
+        output = {name: value.float() for name, value in network(laid_out(varied["image"], network)).items()}
         frame_s = self.frame_s(network)
         order, share = varied["order"], float(varied["share"])
         total = output["presence"].new_zeros(())
