@@ -1,68 +1,76 @@
-"""`laennec detector` and `laennec evaluate` of what it makes, from data to files, on simulated patients."""
+"""A model for whole recordings, cross-validated and evaluated, from data to files, on simulated patients."""
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from laennec.cli import run
+from laennec.errors import LaennecError
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
 from laennec.score.events_table import read_events_table
-from laennec.train import detector as subject
-from laennec.train.detector import train_detector
-from laennec.train.recordings import Lesson
-
-
-def small_lesson(epochs: int) -> Lesson:
-    """A network that learns in seconds."""
-    network = {"channels": (4, 6, 8, 8, 8), "width": 16, "dilations": (1, 2)}
-    return Lesson(epochs=epochs, learning_rate=1e-2, batch_s=60.0, network=network)
+from laennec.score.predictions import read_predictions
+from laennec.train import crossval
+from laennec.train.recording_predictions import load_outputs
 
 
 @pytest.fixture(scope="module")
 def trained(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("detector") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "OTHERS", 1)
-        patch.setattr(subject, "Lesson", small_lesson)
-        train_detector(simulated, out, folds=2, epochs=15, threads=1, command="test")
+    assert run(line(simulated, out)) == 0
     return out
 
 
-def test_every_patient_is_heard_by_a_network_that_never_met_them(trained: Path) -> None:
-    subjects = []
-    for fold in range(2):
-        with np.load(trained / "seed0" / f"fold{fold}.npz") as held:
-            subjects.append(set(held["subject"]))
+def line(data: Path, out: Path) -> list[str]:
+    """A network that learns in seconds."""
+    settings = ["epochs=15", "learning_rate=1e-2", "recording.batch_s=60.0", "recording.other_sounds=1"]
+    settings += ["model.channels=[4, 6, 8, 8, 8]", "model.width=16", "model.dilations=[1, 2]"]
+    words = ["crossvalidate", "recording", "--data", str(data), "--out", str(out), "--folds", "2", "--final"]
+    return [*words, "--accelerator", "cpu", "--threads", "1", "--set", *settings]
+
+
+def test_every_patient_is_predicted_by_a_network_not_trained_on_them(trained: Path) -> None:
+    outputs = [load_outputs([trained / "seed0" / f"fold{number}"]) for number in (1, 2)]
+    subjects = [{own.subject for own in outputs_ if own.placed} for outputs_ in outputs]
     assert subjects[0]
     assert subjects[1]
     assert not subjects[0] & subjects[1]
 
 
+def test_events_and_record_labels_are_written_as_tables(trained: Path) -> None:
+    for folder in (trained / "seed0" / "fold1", trained / "seed0"):
+        events = read_events_table(folder / "events.csv")
+        predicted = read_predictions(folder / "predictions.csv")
+        assert {own.recording for own in events} <= set(predicted.clip_ids)
+    figures = json.loads((trained / "metrics.json").read_text())
+    detection = json.loads((trained / "seed0" / "detection.json").read_text())
+    assert detection["scores"]["agnostic_f1"] == figures["headline"]["event F, class-agnostic"]
+    assert len(predicted.clip_ids) == figures["recordings"]
+
+
 def test_what_is_reported_ships_in_the_card(trained: Path) -> None:
-    told = json.loads((trained / "detector.json").read_text())
-    card = load_model(trained / "recording.onnx").card
+    figures = json.loads((trained / "metrics.json").read_text())
+    card = load_model(trained / "model.onnx").card
     assert isinstance(card, RecordingCard)
     assert card.metrics["event F, with class"] == pytest.approx(
-        told["headline"]["event F, with class"], abs=1e-4
+        figures["headline"]["event F, with class"], abs=1e-4
     )
     assert 0 < card.lung_threshold < 1
     assert set(card.normal_shift) == {"21", "22"}
-    assert "| event F, with class |" in (trained / "detector.md").read_text()
-    assert (trained / "recording.md").exists()
+    assert "| event F, with class |" in (trained / "tables.txt").read_text()
+    assert "Research software" in (trained / "model.md").read_text()
 
 
 def test_the_same_command_trains_nothing_again(
     trained: Path, simulated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "OTHERS", 1)
-    monkeypatch.setattr(subject, "Lesson", small_lesson)
-    monkeypatch.setattr(subject, "train_network", None)
-    before = (trained / "seed0" / "fold0.npz").stat().st_mtime_ns
-    train_detector(simulated, trained, folds=2, epochs=15, threads=1, command="test")
-    assert (trained / "seed0" / "fold0.npz").stat().st_mtime_ns == before
+    monkeypatch.setattr(crossval, "train_and_choose", None)
+    before = (trained / "seed0" / "fold1" / "outputs.npz").stat().st_mtime_ns
+    assert run(line(simulated, trained)) == 0
+    assert (trained / "seed0" / "fold1" / "outputs.npz").stat().st_mtime_ns == before
+    with pytest.raises(LaennecError, match="other settings"):
+        run([*line(simulated, trained), "weight_decay=0.1"])
 
 
 def test_evaluate_scores_events_and_answers(

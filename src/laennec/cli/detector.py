@@ -43,9 +43,24 @@ class Command:
 
 def run(command: Command) -> int:
     """Train and measure the folds, train on all patients, export, and print the report."""
-    from laennec.train.card import command as typed
-    from laennec.train.detector import train_detector
+    from laennec.train.commands import crossvalidate_recipe
+    from laennec.train.loop import Hardware
+    from laennec.train.recipe import load_recipe
+    from laennec.train.recording_report import ReportFiles
+    from laennec.train.tables import with_auxiliary
 
-    options = dict(vars(command))
-    print(train_detector(icbhi_data=options.pop("icbhi"), **options, command=typed()))
-    return 0
+    also = None if command.icbhi is None else f"icbhi={command.icbhi}"
+    recipe, auxiliary = with_auxiliary(load_recipe("recording", epochs=command.epochs), also)
+    return crossvalidate_recipe(
+        recipe,
+        command.data,
+        command.out,
+        command.folds,
+        command.seeds,
+        (),
+        None,
+        True,
+        Hardware("cpu", threads=command.threads),
+        auxiliary,
+        ReportFiles("detector.json", "detector.md", "recording.onnx"),
+    )

@@ -12,7 +12,6 @@ trained on 70 % of the patients; the others are measured here.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,8 @@ from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.load import load_model
 from laennec.score.events import Span, event_scores
+from laennec.score.events_table import read_events_table
 from laennec.score.text import with_interval
-from laennec.train.detector import load_said
-from laennec.train.detector_figures import _detection, _named
 
 HEIGHTS = np.linspace(0.1, 0.9, 9)
 SCORES = ("agnostic_f1", "f1", "error_rate", "insertion_rate", "deletion_rate")
@@ -57,11 +55,8 @@ def energy_events(recording: Recording, height: float) -> list[Span]:
 
 
 def fold_events(run: Path) -> dict[str, list[Span]]:
-    """Out-of-fold events of `laennec detector`'s first seed, by recording."""
-    folds = json.loads((run / "plan.json").read_text(encoding="utf-8"))["folds"]
-    said = [each for each in load_said(run, 0, folds) if each.record >= 0]
-    _, spans, _, _ = _detection(said, sorted({each.fold for each in said}))
-    return {each.name: _named(each, own) for each, own in zip(said, spans, strict=True)}
+    """Out-of-fold events of the first seed of a cross-validated recording model, by recording."""
+    return {each.recording: list(each.estimated) for each in read_events_table(run / "seed0" / "events.csv")}
 
 
 def main() -> None:
@@ -94,7 +89,7 @@ def main() -> None:
     systems: dict[str, list[list[Span]]] = {
         f"energy ({best:.1f})": [energy_events(recordings[name], best) for name in names],
         "windows": [[(e.start_s, e.end_s, e.label) for e in analysis.events] for analysis in analyses],
-        "detector, its folds": [folds[name] for name in names],
+        "detector, its folds": [folds.get(name, []) for name in names],
     }
     figures = []
     for system, found in systems.items():

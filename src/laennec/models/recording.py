@@ -1,14 +1,15 @@
 """A network for whole recordings: where events are, what they are, and what the recording is.
 
-One trunk of two-dimensional convolutions hears the log-mel image; what it says of a class is kept row by row,
-as *evidence*, so that a class logit is a plain mean over time and frequency and its map is exact (class
-activation mapping: Zhou et al., "Learning deep features for discriminative localization", CVPR 2016). A stack
-of dilated convolutions (Bai, Kolter & Koltun, "An empirical evaluation of generic convolutional and recurrent
-networks for sequence modeling", arXiv:1803.01271, 2018) looks three seconds to either side and says where
+One trunk of two-dimensional convolutions takes the log-mel image; its class evidence is kept row by row, so
+that a class logit is a plain mean over time and frequency and its map is exact (class activation mapping:
+Zhou et al., "Learning deep features for discriminative localization", CVPR 2016). A stack of dilated
+convolutions (Bai, Kolter & Koltun, "An empirical evaluation of generic convolutional and recurrent networks
+for sequence modeling", arXiv:1803.01271, 2018) covers three seconds to either side and predicts where
 breaths begin and end. Nothing in it reaches further than `reach_frames`, so that a recording of any length
-can be heard in pieces without a trace of where they meet.
+can be processed in pieces without a trace of where they meet.
 """
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -17,8 +18,7 @@ from torch.nn import functional as F
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.models.resnet import ResidualBlock
 
-TIME_STRIDE = 4  # image frames a frame of the answer
-ROWS = 8  # of the evidence, over the bands
+STRIDES = ((2, 1), (2, 2), (2, 1), (1, 2), (1, 1))  # over bands and frames, of the stem and of each block
 PRESENCE = ("presence", "onset", "offset")
 
 
@@ -39,53 +39,57 @@ class DilatedBlock(nn.Module):
 
 
 class RecordingNet(nn.Module):
-    """From normalised log-mel images to what is said of every frame.
+    """From normalised log-mel images to predictions for every frame.
 
-    ``(batch, 1, bands, frames) ->`` a mapping of, with T = ceil(frames / `TIME_STRIDE`),
+    ``(batch, 1, bands, frames) ->`` a mapping of, with T = ceil(frames / `time_stride`),
 
     - ``presence``: ``(batch, 3, T)`` logits of `PRESENCE`;
-    - ``evidence``: ``(batch, classes, ROWS, T)``; its mean over rows and an event's frames, and over
+    - ``evidence``: ``(batch, classes, rows, T)``; its mean over rows and an event's frames, and over
       ``context``, are the event's logits;
     - ``context``: ``(batch, classes, T)``;
     - ``record``: ``(batch, 2 * records, T)``: attention logits, then values, see `pool`;
     - ``kind``: ``(batch, kinds, T)``, whose mean over time are the logits of the kind of sound.
     """
 
+    kind = "recording"
+
     def __init__(
         self,
-        bands: int = 64,
+        classes: int = len(SPRSOUND_EVENTS),
+        image: tuple[int, int, int] = (1, 64, 0),
         channels: Sequence[int] = (16, 24, 40, 64, 64),
         width: int = 96,
         dilations: Sequence[int] = (1, 2, 4, 8, 16, 32),
         dropout: float = 0.1,
-        classes: int = len(SPRSOUND_EVENTS),
         records: int = len(SPRSOUND_RECORDS),
         kinds: int = len(SOUND_KINDS),
     ) -> None:
         super().__init__()
-        if bands != 8 * ROWS:
-            raise ValueError(f"{bands} bands; the trunk makes {ROWS} rows of {8 * ROWS}")
+        over_bands = math.prod(stride[0] for stride in STRIDES)
+        self.rows, rest_of_bands = divmod(image[1], over_bands)
+        if rest_of_bands or not self.rows:
+            raise ValueError(f"{image[1]} bands; the trunk needs a multiple of {over_bands}")
+        self.time_stride = math.prod(stride[1] for stride in STRIDES)
         stem, *rest = channels
         self.stem = nn.Sequential(
-            nn.Conv2d(1, stem, 3, (2, 1), 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(True)
+            nn.Conv2d(image[0], stem, 3, STRIDES[0], 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(True)
         )
-        strides = ((2, 2), (2, 1), (1, 2), (1, 1))
         self.trunk = nn.Sequential(
             *(
                 ResidualBlock(channels_in, channels_out, stride)
-                for channels_in, channels_out, stride in zip(channels, rest, strides, strict=False)
+                for channels_in, channels_out, stride in zip(channels, rest, STRIDES[1:], strict=False)
             )
         )
         last = channels[-1]
         self.drop = nn.Dropout(dropout)
         self.evidence = nn.Conv2d(last, classes, 1)
         self.squeeze = nn.Sequential(
-            nn.Conv1d(last * ROWS, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU(True)
+            nn.Conv1d(last * self.rows, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU(True)
         )
         self.context = nn.Sequential(*(DilatedBlock(width, dilation, dropout) for dilation in dilations))
         self.sizes = (len(PRESENCE), classes, 2 * records, kinds)
         self.heads = nn.Conv1d(width, sum(self.sizes), 1)
-        # Frames of the answer to either side that one of them depends on: the trunk's convolutions reach 2 at
+        # Frames of the prediction to either side that one depends on: the trunk's convolutions reach 2 at
         # the strides before them, rounded up; then the dilated ones.
         self.reach_frames = 4 + sum(dilations)
 
@@ -102,13 +106,13 @@ class RecordingNet(nn.Module):
         }
 
 
-def class_logits(answer: dict[str, Tensor]) -> Tensor:
+def class_logits(output: dict[str, Tensor]) -> Tensor:
     """Logits of the classes of every frame, ``(batch, classes, T)``."""
-    return answer["evidence"].mean(2) + answer["context"]
+    return output["evidence"].mean(2) + output["context"]
 
 
 def pool(record: Tensor) -> Tensor:
-    """Record logits ``(batch, records)``: values averaged over time with the weights of a softmax, a class.
+    """Record logits ``(batch, records)``: values averaged over time with the weights of a softmax per class.
 
     Ilse, Tomczak & Welling, "Attention-based deep multiple instance learning", ICML 2018.
     """

@@ -121,7 +121,7 @@ def reproduce_chen2022(
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
     out = Path(out)
-    clips = datasets.dataset("sprsound").load(root)
+    clips = datasets.load("sprsound", root)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))
     if not seeds:

@@ -40,6 +40,39 @@ def render_card(metadata: Mapping[str, Any], sha256: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def render_recording_card(metadata: Mapping[str, Any], sha256: str) -> str:
+    """The card as a page of Markdown."""
+    data, metrics = metadata.get("data", {}), metadata.get("metrics", {})
+    frame_s = metadata["frame_samples"] / metadata["sample_rate"]
+    lines = [
+        f"# Model {metadata['name']}",
+        "",
+        "Research software, not a medical device.",
+        "",
+        "Finds respiratory events in recordings without annotation, classifies them "
+        f"({', '.join(metadata['labels'])}) and the whole ({', '.join(metadata['records'])}), and "
+        "refuses what does not sound like a lung.",
+        "",
+        f"- Version {metadata['version']}, SHA-256 `{sha256}`",
+        f"- Sample rate {metadata['sample_rate']} Hz, a prediction every "
+        f"{1000 * frame_s:g} ms, from {metadata['reach_frames'] * frame_s:g} s to either side",
+        "",
+        "## Data",
+        "",
+        *(f"- {key}: {value}" for key, value in data.items()),
+        "",
+        "## Measured",
+        "",
+        *(f"- {key}: {value}" for key, value in metrics.items()),
+        "",
+        "## Limits",
+        "",
+        str(metadata.get("limits", "")),
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def _data(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return []

@@ -2,18 +2,19 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from laennec.errors import LaennecError, UsageError
+from laennec.features import build_front_end
 from laennec.files import make_folder, write_json, write_text
 from laennec.model.load import RUN_MODEL
-from laennec.score.evaluation import score_predictions
+from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.predictions import Predictions, read_runs, stacked, write_predictions
 from laennec.score.summary import ClipScores
-from laennec.score.text import render_tables
+from laennec.score.text import render_detection, render_tables
 from laennec.train.card import card, command, summary
 from laennec.train.crossval import (
     CrossValidationData,
@@ -30,9 +31,12 @@ from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.loop import Hardware, terminal, tuned_cpu
 from laennec.train.protocols import k_fold_protocol
 from laennec.train.recipe import Recipe
+from laennec.train.recording_report import ReportFiles, report_recordings
 from laennec.train.run import fit, prepare
-from laennec.train.tables import auxiliary_clips, load_clips, training_clips
+from laennec.train.tables import auxiliary_clips, load_clips, record_rows, training_clips
 from laennec.train.weights import save_model
+
+DEFAULT_FILES = ReportFiles()
 
 
 def train_recipe(
@@ -49,7 +53,9 @@ def train_recipe(
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
     auxiliary = auxiliary_clips(recipe, also)
-    prepared = prepare(clips, recipe, auxiliary)
+    whole = build_front_end(recipe.front_end).task == "recording"
+    records = record_rows(recipe.dataset, data) if whole else None
+    prepared = prepare(clips, recipe, auxiliary, records)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
@@ -58,7 +64,13 @@ def train_recipe(
         return 0
     fold = prepared.folds[0]
     entries = card(recipe, prepared.clips[fold.train], auxiliary)
-    if recipe.split != "none":
+    if (out / "events.csv").exists():
+        print(
+            render_detection(
+                score_events(out / "events.csv", out, {"model": recipe.name, "command": command()})
+            )
+        )
+    if (out / "predictions.csv").exists():
         validation = prepared.clips[fold.test]
         scores = score_predictions(
             out / "predictions.csv",
@@ -101,8 +113,12 @@ def crossvalidate_recipe(
     final: bool,
     hardware: Hardware,
     also: Path | None = None,
+    files: ReportFiles = DEFAULT_FILES,
 ) -> int:
-    """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export."""
+    """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export.
+
+    `files` names what is written of a model for whole recordings.
+    """
     if final and only:
         raise UsageError("--final needs all folds; leave out --only")
     if not seeds or any(not 1 <= number <= folds for number in only):
@@ -110,7 +126,11 @@ def crossvalidate_recipe(
     protocol = k_fold_protocol(recipe, folds)
     make_folder(out)
     clips = training_clips(load_clips(recipe.dataset, data))
-    gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also))
+    whole = build_front_end(recipe.front_end).task == "recording"
+    if whole and against is not None:
+        raise UsageError("--against compares models for clips; compare the metrics.json of two others")
+    records = record_rows(recipe.dataset, data) if whole else None
+    gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also), records)
 
     def report(seed: int, number: int) -> None:
         print(f"seed {seed}, fold {number} of {folds}", file=sys.stderr, flush=True)
@@ -118,29 +138,46 @@ def crossvalidate_recipe(
     folders = cross_validate(
         gathered, recipe, out, seeds, only, hardware, on_start=report, progress=terminal()
     )
+    if whole:
+        own_folders = dict(zip(seeds, folders, strict=True))
+        report_recordings(gathered, recipe, out, own_folders, hardware, final, files)
+        return 0
+    scores = report_clips(gathered, recipe, out, dict(zip(seeds, folders, strict=True)), only, against)
+    if final:
+        print(f"model: {final_model(gathered, replace(recipe, seed=seeds[0]), out, hardware, scores)}")
+    return 0
+
+
+def report_clips(
+    data: CrossValidationData,
+    recipe: Recipe,
+    out: Path,
+    folders: Mapping[int, Sequence[Path]],
+    only: Sequence[int],
+    against: Path | None,
+) -> dict[str, Any]:
+    """Write and print what the folds of every seed show; return it."""
     # Some folds alone stay without a decision, which the others fit.
-    runs = [read_folds(own, "argmax" if only else recipe.decision) for own in folders]
-    for seed, predicted in zip(seeds, runs, strict=True):
+    runs = [read_folds(own, "argmax" if only else recipe.decision) for own in folders.values()]
+    for seed, predicted in zip(folders, runs, strict=True):
         write_predictions(out / f"seed{seed}" / "predictions.csv", predicted)
     part = f", folds {', '.join(map(str, only))} only" if only else ""
     provenance = {
         "model": recipe.name,
         "data": f"{recipe.dataset}, {len(runs[0].clip_ids)} events",
-        "split": f"{folds} folds by patient, seed {recipe.split_seed}{part}",
+        "split": f"{len(data.folds)} folds by patient, seed {recipe.split_seed}{part}",
         "command": command(),
-        "seeds": list(seeds),
+        "seeds": list(folders),
     }
     together = stacked(runs)
-    scores = measure(together, gathered.clips, provenance)
+    scores = measure(together, data.clips, provenance)
     if against is not None:
         scores["difference"] = {"against": against.name, **difference(_other(against, only), together)}
     write_json(out / "metrics.json", scores)
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
     write_text(out / "tables.txt", text)
     print(text)
-    if final:
-        print(f"model: {final_model(gathered, replace(recipe, seed=seeds[0]), out, hardware, scores)}")
-    return 0
+    return scores
 
 
 def _other(against: Path, only: Sequence[int]) -> Predictions:

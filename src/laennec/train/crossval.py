@@ -22,11 +22,12 @@ from laennec.features.base import FrontEnd
 from laennec.files import make_folder, write_json, written_whole
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts
-from laennec.train.data import ClipTensors, in_taxonomy, read_auxiliary, read_clips
+from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
 from laennec.train.loop import Hardware, KeepBest, machine, predict, train_network, tuned_cpu
 from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
+from laennec.train.recordings import read_pieces, read_recordings, recordings_of
 from laennec.train.weights import Start, save_model
 
 EPS = 1e-12  # added to probabilities before their logarithm
@@ -42,14 +43,15 @@ class CrossValidationData:
     clips: pd.DataFrame
     folds: Sequence[Fold]
     front_end: FrontEnd
-    examples: ClipTensors
+    examples: Any
+    """`ClipTensors` or `RecordingExamples`."""
     auxiliary: "CrossValidationData | None" = None
     """The same of the auxiliary data set, whose patients have folds of their own."""
 
-    def parts(self, fold: Fold, recipe: Recipe) -> tuple[ClipTensors, ClipTensors | None, ClipTensors]:
+    def parts(self, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Any]:
         """Training, validation and test clips of a fold, normalised by the training clips alone."""
         training = self.examples.subset(fold.train)
-        copies = self.examples.copies(fold.train, recipe, self.front_end)
+        copies = self.examples.additions(fold.train, recipe, self.front_end)
         if copies is not None:
             training = training.joined(copies)
         other = self.auxiliary
@@ -57,9 +59,11 @@ class CrossValidationData:
             own = other.fold(fold.name)
             splits.refuse_leakage(other.clips[own.train], other.clips[own.test])
             training = training.joined(other.examples.subset(own.train))
-        if training.image is not None:
-            self.front_end.fit_statistics(training.image)
-        test = self.examples.subset(fold.test).normalised(self.front_end)
+        training.fit_statistics(self.front_end)
+        test = self.examples.subset(fold.test)
+        if other is not None:
+            test = test.measured_with(other.examples.subset(own.test))
+        test = test.normalised(self.front_end)
         validation = None
         if fold.validation is not None:
             same = fold.validation is fold.test
@@ -83,9 +87,13 @@ class CrossValidationData:
 
 
 def gather(
-    clips: pd.DataFrame, recipe: Recipe, protocol: Protocol, auxiliary: pd.DataFrame | None = None
+    clips: pd.DataFrame,
+    recipe: Recipe,
+    protocol: Protocol,
+    auxiliary: pd.DataFrame | None = None,
+    records: pd.DataFrame | None = None,
 ) -> CrossValidationData:
-    """Read all clips and deal their patients into folds.
+    """Read all clips, or all recordings, and deal their patients into folds.
 
     Parameters
     ----------
@@ -93,21 +101,31 @@ def gather(
         Deals a clips table into folds.
     auxiliary
         Clips of the auxiliary data set (`Recipe.also`).
+    records
+        Record rows of the data set, where it has any; for a model for whole recordings.
 
     Raises
     ------
     LaennecError
         If the data has labels that the recipe has not.
     """
-    clips = in_taxonomy(clips, recipe)
     front_end = build_parts(recipe)[0]  # before the recordings are read, which takes longer
-    folds = protocol(clips)
-    second = None
+    whole = front_end.task == "recording"
+    table = recordings_of(clips, records) if whole else in_taxonomy(clips, recipe)
+    folds = protocol(table)
+    second: CrossValidationData | None = None
+    examples: Any
     if auxiliary is not None:
-        examples = read_auxiliary(auxiliary, recipe, front_end)
-        dealt = protocol(auxiliary) if len(folds) > 1 else []  # in a holdout, nothing is measured on it
-        second = CrossValidationData(auxiliary, dealt, front_end, examples)
-    return CrossValidationData(clips, folds, front_end, read_clips(clips, recipe, front_end), second)
+        if whole:
+            pieces, examples = read_pieces(auxiliary, recipe, front_end)
+        else:
+            pieces, examples = auxiliary, read_auxiliary(auxiliary, recipe, front_end)
+        dealt = protocol(pieces) if len(folds) > 1 else []  # in a holdout, nothing is measured on it
+        second = CrossValidationData(pieces, dealt, front_end, examples)
+    examples = (
+        read_recordings(clips, table, recipe, front_end) if whole else read_clips(table, recipe, front_end)
+    )
+    return CrossValidationData(table, folds, front_end, examples, second)
 
 
 # --- folds --------------------------------------------------------------------------------------------------
@@ -198,7 +216,7 @@ def run_fold(
         save_model(folder, data.front_end, network, Decision(), recipe)
     other = data.auxiliary
     trained = int(fold.train.sum()) + (0 if other is None else int(other.fold(fold.name).train.sum()))
-    clips = {"train": trained, "test": len(test)}
+    clips = {"train": trained, "test": int(fold.test.sum())}
     write_json(
         folder / "fold.json",
         {
@@ -216,8 +234,8 @@ def run_fold(
 
 
 def train_and_choose(
-    training: ClipTensors,
-    validation: ClipTensors | None,
+    training: Any,
+    validation: Any,
     recipe: Recipe,
     front_end: FrontEnd,
     hardware: Hardware,

@@ -78,6 +78,11 @@ class ClipTensors(Dataset[Batch]):
         both = {name: torch.cat([value, getattr(more, name)]) for name, value in own.tensors().items()}
         return _tensors(both)
 
+    def fit_statistics(self, front_end: FrontEnd) -> None:
+        """Let the front end learn what it normalises by."""
+        if self.image is not None:
+            front_end.fit_statistics(self.image)
+
     def normalised(self, front_end: FrontEnd) -> "ClipTensors":
         """The clips with their images normalised."""
         if self.image is None:
@@ -85,7 +90,7 @@ class ClipTensors(Dataset[Batch]):
         images = front_end.normalised(self.image).to(memory_format=torch.channels_last)
         return replace(self, image=images)
 
-    def copies(self, chosen: np.ndarray, recipe: Recipe, front_end: FrontEnd) -> "ClipTensors | None":
+    def additions(self, chosen: np.ndarray, recipe: Recipe, front_end: FrontEnd) -> "ClipTensors | None":
         """Augmented copies of the clips where `chosen` is True, as the recipe's seed draws them."""
         rows = np.flatnonzero(chosen)
         labels = [recipe.labels[int(self.label[row])] for row in rows]
@@ -110,6 +115,14 @@ class ClipTensors(Dataset[Batch]):
             recipe.label_smoothing,
         )
 
+    def undecided(self) -> Decision:
+        """Predictions as the network gives them."""
+        return Decision()
+
+    def measured_with(self, auxiliary: "ClipTensors") -> "ClipTensors":
+        """What is predicted in a fold: nothing is measured on the auxiliary data set."""
+        return self
+
     def decision(self, outputs: Sequence[Tensor], recipe: Recipe) -> Decision:
         """The decision that fits what a network predicted of these clips, which it was not trained on."""
         return fit_decision(torch.cat(list(outputs)).double().numpy(), self.label.numpy(), recipe.decision)
@@ -127,7 +140,9 @@ class ClipTensors(Dataset[Batch]):
         probabilities = logits.softmax(1).numpy() if decision is None else decision.applied(logits.numpy())
         write_predictions(folder / "predictions.csv", predictions(clips, recipe.labels, probabilities))
 
-    def training_loader(self, recipe: Recipe, world: int = 1, rank: int = 0) -> DataLoader[Batch]:
+    def training_loader(
+        self, recipe: Recipe, front_end: FrontEnd, world: int = 1, rank: int = 0
+    ) -> DataLoader[Batch]:
         """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
         sampler: DistributedSampler[Batch]
         if recipe.normal_share < 1:
@@ -183,17 +198,35 @@ def read_auxiliary(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> 
     """
     if front_end.task == "cycle":
         raise LaennecError(f"recipe {recipe.name} is one of cycles and takes no second data set (also)")
-    classes = [to_icbhi(label) for label in recipe.labels]
-    own = [to_icbhi(str(label)) for label in clips["label"]]
-    strange = {str(label) for label, kind in zip(clips["label"], own, strict=True) if kind not in classes}
+    allowed = torch.from_numpy(
+        allowed_classes(list(clips["label"]), recipe, recipe.also, exact=False)
+    ).float()
+    first = [recipe.labels[int(row)] for row in allowed.argmax(1)]
+    return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed, cycles=())
+
+
+def allowed_classes(labels: Sequence[object], recipe: Recipe, dataset: str, exact: bool = True) -> np.ndarray:
+    """The recipe's classes that each label may mean, ``(labels, classes)`` bool: all that ICBHI calls so.
+
+    With `exact`, a label that is the recipe's own means itself alone.
+
+    Raises
+    ------
+    LaennecError
+        If none of the recipe's classes stands for a label.
+    """
+    classes = np.array([to_icbhi(label) or label for label in recipe.labels])
+    rows = {}
+    for label in {str(label) for label in labels}:
+        own = np.array([label == name for name in recipe.labels])
+        rows[label] = own if exact and own.any() else classes == (to_icbhi(label) or label)
+    strange = sorted(label for label, row in rows.items() if not row.any())
     if strange:
         raise LaennecError(
-            f"{recipe.also} has labels that none of the recipe's classes stands for: "
-            f"{', '.join(sorted(strange))}"
+            f"{dataset} has labels that none of the recipe's classes stands for: {', '.join(strange)}"
         )
-    allowed = torch.tensor([[float(kind == one) for kind in classes] for one in own])
-    first = [recipe.labels[classes.index(one)] for one in own]
-    return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed, cycles=())
+    nothing = np.zeros((0, len(recipe.labels)), bool)
+    return np.array([rows[str(label)] for label in labels], bool) if len(labels) else nothing
 
 
 def label_indices(clips: pd.DataFrame, labels: Sequence[str]) -> Tensor:

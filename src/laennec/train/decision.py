@@ -30,6 +30,10 @@ class Decision:
     shift: float = 0.0
     temperature: float = 1.0
 
+    def entries(self) -> dict[str, Any]:
+        """Entries of the model file's card besides the temperature, which the graph holds."""
+        return {}
+
     def applied(self, logits: Floats) -> Floats:
         """Probabilities of logits ``(..., classes)``; logarithms of probabilities do as well."""
         moved = np.array(logits, np.float64)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laennec.datasets import splits, sprsound
+from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.features.reading import cut_clips
 from laennec.files import make_folder
@@ -23,7 +23,8 @@ from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.protocols import make_split
 from laennec.train.recipe import recipe_from_dict
-from laennec.train.tables import load_clips
+from laennec.train.recordings import recordings_of
+from laennec.train.tables import load_clips, record_rows
 
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:
@@ -32,13 +33,11 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
         export(model)
     lung_model = load_model(model)
     if isinstance(lung_model, Detector):
-        if dataset not in (None, "sprsound"):
-            raise UsageError(
-                "a model for recordings is measured on events that somebody placed, as in sprsound; "
-                f"{dataset} has cycles or clips"
-            )
-        records = select(sprsound.load(data, "record"), split, lung_model)
-        return evaluate_recordings(lung_model, data, records, split, out, command())
+        dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
+        events = load_clips(dataset, data)
+        recordings = recordings_of(events, record_rows(dataset, data, with_test=True))
+        recordings = select(recordings, split, lung_model)
+        return evaluate_recordings(lung_model, events, recordings, dataset, split, out, command())
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
     everything = load_clips(dataset, data)
     everything = for_model(everything, lung_model)

@@ -1,4 +1,4 @@
-"""What `laennec evaluate` does with a model for whole recordings: detection and record answers together."""
+"""What `laennec evaluate` does with a model for whole recordings: detection and record labels together."""
 
 import sys
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import pandas as pd
 
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
-from laennec.datasets import sprsound
 from laennec.errors import LaennecError
 from laennec.files import make_folder
+from laennec.labels import to_icbhi
 from laennec.model.detector import Detector
 from laennec.progress import track
 from laennec.score.evaluation import score_events, score_predictions
@@ -21,28 +21,35 @@ from laennec.score.page import evaluation_page
 from laennec.score.predictions import write_predictions
 from laennec.score.text import render_detection, render_tables
 from laennec.train.data import predictions
+from laennec.train.recordings import CYCLE_RECORDS
 
 POOR = "Poor Quality"
 
 
 def evaluate_recordings(
-    detector: Detector, data: Path, records: pd.DataFrame, split: str, out: Path, command: str
+    detector: Detector,
+    events: pd.DataFrame,
+    recordings: pd.DataFrame,
+    dataset: str,
+    split: str,
+    out: Path,
+    command: str,
 ) -> int:
-    """Score events and answers of SPRSound's recordings; write tables, predictions and a page.
+    """Score the events, and the record labels where there are any; write tables, predictions and a page.
 
     Parameters
     ----------
-    records
-        The record-level rows to score.
+    events
+        Annotated events of the data set.
+    recordings
+        One row per recording to score (`laennec.train.recordings.recordings_of`).
 
     Raises
     ------
     LaennecError
-        If the model names other classes than SPRSound.
+        If none of the model's classes stands for a label of an event.
     """
-    if set(records["label"]) - set(detector.card.records):
-        raise LaennecError(f"the model answers {', '.join(detector.card.records)}; the data has other labels")
-    learnt = not np.all([str(name).startswith("test") for name in records["split"]])
+    learnt = not np.all([str(name).startswith("test") for name in recordings["split"]])
     if learnt:
         print(
             "laennec: not all of these recordings are of a published test set; figures are too good where "
@@ -50,52 +57,83 @@ def evaluate_recordings(
             file=sys.stderr,
         )
     make_folder(out)
-    rows = list(records.itertuples())
-    found = [analyze(str(row.path), model=detector) for row in track(rows, "recordings", total=len(rows))]
-    events = detections(sprsound.load(data), records, found)
-    write_events(out / "events.csv", events)
-    predicted = predictions(records, detector.card.records, answers(found, detector.card.records))
-    write_predictions(out / "predictions.csv", predicted)
-    refused = sum(analysis.record is None or analysis.record.refused is not None for analysis in found)
+    analyses = [analyze(str(path), model=detector) for path in track(list(recordings["path"]), "recordings")]
+    detected = detections(events, recordings, analyses, detector.card.labels)
+    write_events(out / "events.csv", detected)
+    refused = sum(analysis.record is None or analysis.record.refused is not None for analysis in analyses)
     provenance = {
         "model": f"{detector.card.name}, sha256 {detector.sha256}",
-        "data": f"sprsound, {len(records)} recordings, {refused} of them refused and counted as {POOR}",
+        "data": f"{dataset}, {len(recordings)} recordings, {refused} of them refused and counted as {POOR}",
         "split": split + (", perhaps with patients that the model was trained on" if learnt else ""),
         "command": command,
         "seeds": detector.card.recipe.get("seeds"),
     }
     detection = score_events(out / "events.csv", out, provenance)
-    scored = score_predictions(out / "predictions.csv", out, provenance)
-    page = evaluation_page(out, records, predicted, scored, events, detection)
     print(render_detection(detection))
-    print(render_tables(scored))
-    print(f"page: {page}")
+    classes = detector.card.records
+    label = [CYCLE_RECORDS.get(str(name), str(name)) for name in recordings["label"]]
+    known = np.array([name in classes for name in label])
+    if known.any():
+        clips = recordings.assign(label=label)[known].reset_index(drop=True)
+        of_known = [analysis for analysis, chosen in zip(analyses, known, strict=True) if chosen]
+        predicted = predictions(clips, classes, record_probabilities(of_known, classes))
+        write_predictions(out / "predictions.csv", predicted)
+        scores = score_predictions(out / "predictions.csv", out, provenance)
+        print(render_tables(scores))
+        print(f"page: {evaluation_page(out, clips, predicted, scores, detected, detection)}")
     return 0
 
 
-def detections(annotated: pd.DataFrame, records: pd.DataFrame, found: Sequence[Analysis]) -> list[Detection]:
-    """Annotated and found events of every recording."""
-    spans: dict[str, list[Span]] = {}
-    for name, start_s, end_s, label in zip(
-        annotated["recording"], annotated["start_s"], annotated["end_s"], annotated["label"], strict=True
+def detections(
+    annotated: pd.DataFrame, recordings: pd.DataFrame, analyses: Sequence[Analysis], labels: Sequence[str]
+) -> list[Detection]:
+    """Annotated and found events of every recording, and of every channel that is a row of its own."""
+    spelled = {str(label): _as_the_model(str(label), labels) for label in annotated["label"].unique()}
+    spans: dict[tuple[str, int], list[Span]] = {}
+    for path, channel, start_s, end_s, label in zip(
+        annotated["path"],
+        annotated["channel"].fillna(0),
+        annotated["start_s"],
+        annotated["end_s"],
+        annotated["label"],
+        strict=True,
     ):
-        spans.setdefault(str(name), []).append((float(start_s), float(end_s), str(label)))
-    return [
-        Detection(
-            str(name),
-            "" if pd.isna(subject) else str(subject),
-            tuple(spans.get(str(name), ())),
-            tuple((event.start_s, event.end_s, event.label) for event in analysis.events),
-            tuple(event.probability for event in analysis.events),
+        own = spans.setdefault((str(path), int(channel)), [])
+        own.append((float(start_s), float(end_s), spelled[str(label)]))
+    rows = zip(
+        recordings["recording"], recordings["subject"], recordings["path"], recordings["channel"], analyses,
+        strict=True,
+    )  # fmt: skip
+    found = []
+    for name, subject, path, channel, analysis in rows:
+        one = None if pd.isna(channel) else int(channel)
+        events = [event for event in analysis.events if one is None or event.channel == one]
+        found.append(
+            Detection(
+                str(name) if one is None else f"{name}:{one}",
+                "" if pd.isna(subject) else str(subject),
+                tuple(spans.get((str(path), one or 0), ())),
+                tuple((event.start_s, event.end_s, event.label) for event in events),
+                tuple(event.probability for event in events),
+            )
         )
-        for name, subject, analysis in zip(records["recording"], records["subject"], found, strict=True)
-    ]
+    return found
 
 
-def answers(found: Sequence[Analysis], labels: Sequence[str]) -> np.ndarray:
+def _as_the_model(label: str, labels: Sequence[str]) -> str:
+    """The model's class for a label: its own name, or the first that ICBHI calls so."""
+    if label in labels:
+        return label
+    same = [name for name in labels if to_icbhi(name) is not None and to_icbhi(name) == to_icbhi(label)]
+    if not same:
+        raise LaennecError(f"none of the model's classes stands for {label!r}: {', '.join(labels)}")
+    return same[0]
+
+
+def record_probabilities(analyses: Sequence[Analysis], labels: Sequence[str]) -> np.ndarray:
     """Probabilities ``(recordings, labels)``; one that was refused is of poor quality."""
-    rows = np.zeros((len(found), len(labels)))
-    for row, analysis in zip(rows, found, strict=True):
+    rows = np.zeros((len(analyses), len(labels)))
+    for row, analysis in zip(rows, analyses, strict=True):
         if analysis.record is None or analysis.record.refused is not None:
             row[list(labels).index(POOR)] = 1.0
         else:

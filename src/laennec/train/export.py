@@ -17,13 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from laennec.errors import LaennecError
+from laennec.features.base import FrontEnd
 from laennec.files import write_text, written_whole
-from laennec.labels import POSITIONS, SEXES
-from laennec.model.card import FORMAT, INPUTS, METADATA_KEY, OUTPUT
+from laennec.labels import POSITIONS, SEXES, SOUND_KINDS
+from laennec.model.card import FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RECORDING
 from laennec.model.load import RUN_MODEL
-from laennec.train.card import render_card
-from laennec.train.recipe import recipe_to_dict
-from laennec.train.weights import read_run
+from laennec.models.recording_task import reach_frames, row_edges_hz
+from laennec.train.card import render_card, render_recording_card
+from laennec.train.recipe import Recipe, recipe_to_dict
+from laennec.train.recording_decision import RecordingDecision
+from laennec.train.weights import read_entries, read_run
 from laennec.version import __version__
 
 OPSET = 18
@@ -43,6 +46,18 @@ class DeployedModel(nn.Module):
         fitted = self.fit(waveform, length)
         image = self.front_end(*fitted) if isinstance(fitted, tuple) else self.front_end(fitted)
         return (self.network(image, age_years, sex, position) / self.temperature).softmax(1)
+
+
+class DeployedRecordingModel(nn.Module):
+    """Front end and network as one graph: ``(1, samples)`` to `OUTPUTS`."""
+
+    def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.front_end, self.network = front_end, network
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(self.front_end(waveform))
+        return tuple(output[name] for name in OUTPUTS)
 
 
 def deployed(run: str | os.PathLike[str]) -> DeployedModel:
@@ -74,21 +89,57 @@ def export(
     if temperature is not None and temperature <= 0:
         raise LaennecError(f"temperature is {temperature:g}; it divides the logits and must be above 0")
     recipe, front_end, network, fitted = read_run(run)
-    temperature = fitted if temperature is None else temperature
     out = Path(out) if out else Path(run) / RUN_MODEL
-    front_end.for_export()
-    module = DeployedModel(front_end.fitting(recipe.padding), front_end, network, temperature).eval()
-    window_s = front_end.clip_samples / front_end.sample_rate
-    told = Path(run) / "card.json"
-    if card is None and told.exists():
-        card = json.loads(told.read_text(encoding="utf-8"))
-    metadata = {
+    entries = {**read_entries(Path(run)), **_card_of(Path(run), card)}
+    common = {
         "format": FORMAT,
         "name": recipe.name,
         "task": front_end.task,
         "labels": list(recipe.labels),
         "normal": recipe.labels[0],
         "sample_rate": front_end.sample_rate,
+    }
+    front_end.for_export()
+    if front_end.task == RECORDING:
+        metadata = {**common, **_recording_entries(recipe, front_end, network), **entries}
+        module: nn.Module = DeployedRecordingModel(front_end, network).eval()
+        example = {"waveform": torch.randn(1, 5 * front_end.sample_rate) * 0.1}
+        shortest = metadata["frame_samples"]
+        shapes: Any = ({1: torch.export.Dim("samples", min=shortest)},)
+        write_model(module, example, OUTPUTS, shapes, metadata, out)
+        text = render_recording_card
+    else:
+        temperature = fitted if temperature is None else temperature
+        module = DeployedModel(front_end.fitting(recipe.padding), front_end, network, temperature).eval()
+        metadata = {**common, **_clip_entries(recipe, front_end, network, temperature), **entries}
+        _write_clip_model(module, front_end.clip_samples, metadata, out)
+        text = render_card
+    write_text(out.with_suffix(".md"), text(metadata, hashlib.sha256(out.read_bytes()).hexdigest()))
+    return out
+
+
+def _card_of(run: Path, card: dict[str, Any] | None) -> dict[str, Any]:
+    path = run / "card.json"
+    if card is None and path.exists():
+        entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return entries
+    return card or {}
+
+
+def _recipe_entry(recipe: Recipe) -> dict[str, Any]:
+    """The recipe, with files of its own by their names and not by the folders of a computer."""
+    table = recipe_to_dict(recipe)
+    for part in ("front_end", "model"):
+        place, colon, name = str(table[part]["kind"]).rpartition(":")
+        table[part] = {**table[part], "kind": f"{Path(place).name}{colon}{name}"}
+    return table
+
+
+def _clip_entries(
+    recipe: Recipe, front_end: FrontEnd, network: nn.Module, temperature: float
+) -> dict[str, Any]:
+    window_s = front_end.clip_samples / front_end.sample_rate
+    return {
         "clip_samples": front_end.clip_samples,
         "padding": front_end.placement or recipe.padding,
         "sexes": list(SEXES),
@@ -98,10 +149,24 @@ def export(
         "window_s": min(front_end.window_s, window_s),
         "hop_s": min(front_end.window_hop_s, window_s / 3),
         "version": __version__,
-        "recipe": recipe_to_dict(recipe),
-        **(card or {}),
+        "recipe": _recipe_entry(recipe),
     }
-    samples = front_end.clip_samples
+
+
+def _recording_entries(recipe: Recipe, front_end: Any, network: Any) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "records": list(recipe.records),
+        "kinds": list(SOUND_KINDS),
+        "frame_samples": front_end.hop_length * network.time_stride,
+        "reach_frames": reach_frames(front_end, network),
+        "edges_hz": row_edges_hz(front_end, network),
+        "recipe": _recipe_entry(recipe),
+        **RecordingDecision().entries(),
+    }
+
+
+def _write_clip_model(module: nn.Module, samples: int, metadata: Mapping[str, Any], out: Path) -> None:
     example = (
         torch.randn(2, samples // 2) * 0.1,
         torch.tensor([samples // 2, samples // 4]),
@@ -110,16 +175,8 @@ def export(
         torch.tensor([2, 0]),
     )
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("samples", min=1)
-    write_model(
-        module,
-        dict(zip(INPUTS, example, strict=True)),
-        [OUTPUT],
-        ({0: batch, 1: length}, {0: batch}, {0: batch}, {0: batch}, {0: batch}),
-        metadata,
-        out,
-    )
-    write_text(out.with_suffix(".md"), render_card(metadata, hashlib.sha256(out.read_bytes()).hexdigest()))
-    return out
+    shapes = ({0: batch, 1: length}, {0: batch}, {0: batch}, {0: batch}, {0: batch})
+    write_model(module, dict(zip(INPUTS, example, strict=True)), [OUTPUT], shapes, metadata, out)
 
 
 def strip(graph: onnx.GraphProto) -> None:

@@ -57,7 +57,9 @@ class Examples(Protocol):
         """What a network is trained for on them."""
         ...
 
-    def training_loader(self, recipe: Recipe, world: int = 1, rank: int = 0) -> DataLoader[Batch]:
+    def training_loader(
+        self, recipe: Recipe, front_end: FrontEnd, world: int = 1, rank: int = 0
+    ) -> DataLoader[Batch]:
         """Batches in an order that depends on seed and epoch alone."""
         ...
 
@@ -160,7 +162,7 @@ class Module(L.LightningModule):
             [group["lr"] for group in groups],
             total_steps=steps,
             pct_start=warmup,
-            div_factor=10,
+            div_factor=1 / recipe.initial_rate,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -261,7 +263,7 @@ def train_network(
     freeze_before(network, recipe.fine_tune_from)
     with quiet():
         trainer = make_trainer(recipe, hardware, out, callbacks, progress)
-        batches = training.training_loader(recipe, trainer.world_size, trainer.global_rank)
+        batches = training.training_loader(recipe, front_end, trainer.world_size, trainer.global_rank)
         module = Module(network, training.task(recipe, front_end), recipe, len(batches))
         last = None if out is None else out / "checkpoints" / "last.ckpt"
         trainer.fit(

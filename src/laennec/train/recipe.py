@@ -18,8 +18,24 @@ from typing import Any, Literal
 
 from laennec.errors import LaennecError, UsageError
 from laennec.features.augment import Augmentation
-from laennec.labels import SPRSOUND_EVENTS
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.score.confusion import NORMAL
+
+
+@dataclass(frozen=True)
+class RecordingSettings:
+    """What is particular to models for whole recordings."""
+
+    batch_s: float = 200.0
+    """Seconds of sound in a batch, whose recordings are of one length."""
+    loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5, 0.3)
+    """Of presence, onset and offset, event class, record label, kind of sound."""
+    other_sounds: int = 50
+    """Generated sounds of each kind that is no lung, to learn from what to refuse."""
+    piece_s: float = 9.216
+    """Recordings of the auxiliary data set are cut into pieces of this length, that of most of SPRSound's."""
+    shortest_s: float = 8.0
+    """A shorter recording is not trained on: it shows little and would need a batch of its own."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,8 @@ class Recipe:
     weight_decay: float = 0.01
     warmup: float = 0.2
     """Share of the steps in which the one-cycle schedule rises."""
+    initial_rate: float = 0.1
+    """Share of the learning rate at which the one-cycle schedule begins."""
     class_weights: Literal["balanced", "sqrt", "none"] = "sqrt"
     loss: Literal["cross-entropy", "focal"] = "cross-entropy"
     focal_gamma: float = 2.0
@@ -86,6 +104,9 @@ class Recipe:
     """Decay of the exponential average of the weights that is validated and shipped; 0 switches it off."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     augmentation: Augmentation = field(default_factory=Augmentation)
+    records: tuple[str, ...] = SPRSOUND_RECORDS
+    """Labels of whole recordings, for a model of those."""
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
     seed: int = 0
 
 
@@ -102,6 +123,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": (lambda x: x >= 2, "2 or more, since batch norm cannot learn from one clip"),
     "learning_rate": (lambda x: x > 0, "above 0"),
     "weight_decay": (lambda x: x >= 0, "0 or more"),
+    "initial_rate": (lambda x: 0 < x <= 1, "above 0 and up to 1"),
     "warmup": (lambda x: 0 <= x < 1, "from 0 to below 1"),
     "label_smoothing": (lambda x: 0 <= x < 1, "from 0 to below 1"),
     "averaging_decay": (lambda x: 0 <= x < 1, "from 0 to below 1"),
@@ -116,6 +138,9 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 def _available() -> dict[str, Path]:
     folder = Path(str(resources.files("laennec") / "recipes"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+ALIASES = {"floor": "baseline"}  # earlier names of recipes
 
 
 def recipe_names() -> list[str]:
@@ -136,6 +161,7 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         known = _available()
+        name_or_path = ALIASES.get(str(name_or_path), name_or_path)
         if str(name_or_path) not in known:
             raise UsageError(f"no recipe named {str(name_or_path)!r}; there are: {', '.join(known)}")
         path = known[str(name_or_path)]
@@ -146,6 +172,10 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LaennecError(f"{path} is not a TOML file: {error}") from None
     table.setdefault("name", path.stem)
+    for part in ("front_end", "model"):  # files beside the recipe are found from anywhere
+        place, colon, name = str(table.get(part, {}).get("kind", "")).rpartition(":")
+        if colon and place.endswith(".py"):
+            table[part]["kind"] = f"{(path.parent / place).resolve()}:{name}"
     table |= {key: value for key, value in overrides.items() if value is not None}
     return recipe_from_dict(table, str(path))
 
@@ -182,9 +212,8 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     """Make a recipe from plain values, naming any field or value that does not fit."""
     table = dict(table)
-    table["augmentation"] = _checked(
-        Augmentation, dict(table.get("augmentation", {})), f"{where} [augmentation]"
-    )
+    for name, kind in (("augmentation", Augmentation), ("recording", RecordingSettings)):
+        table[name] = _checked(kind, dict(table.get(name, {})), f"{where} [{name}]")
     if "name" not in table:
         raise LaennecError(f"{where} has no name")
     recipe = _checked(Recipe, table, where)

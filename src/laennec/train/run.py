@@ -23,8 +23,6 @@ import torch
 from laennec.errors import LaennecError
 from laennec.files import write_json
 from laennec.train.crossval import CrossValidationData, claim, gather, same_clips
-from laennec.train.data import ClipTensors
-from laennec.train.decision import Decision
 from laennec.train.loop import Hardware, Module, machine, predict, terminal, train_network, tuned_cpu
 from laennec.train.protocols import holdout
 from laennec.train.recipe import Recipe, parent_of
@@ -32,10 +30,13 @@ from laennec.train.weights import Start, save_model
 
 
 def prepare(
-    clips: pd.DataFrame, recipe: Recipe, auxiliary: pd.DataFrame | None = None
+    clips: pd.DataFrame,
+    recipe: Recipe,
+    auxiliary: pd.DataFrame | None = None,
+    records: pd.DataFrame | None = None,
 ) -> CrossValidationData:
-    """Read and cut all clips, and split them as the recipe says."""
-    return gather(clips, recipe, lambda own: [holdout(own, recipe)], auxiliary)
+    """Read all clips or recordings (`gather`), and split them as the recipe says."""
+    return gather(clips, recipe, lambda own: [holdout(own, recipe)], auxiliary, records)
 
 
 def chooses_epoch(recipe: Recipe) -> bool:
@@ -145,7 +146,7 @@ def finish_run(
     data: CrossValidationData,
     recipe: Recipe,
     module: Module,
-    validation: ClipTensors,
+    validation: Any,
     processes: int,
 ) -> None:
     """Write the run's figures, predictions and model, the last of them ``run.json``."""
@@ -153,7 +154,7 @@ def finish_run(
     chooses, measured = chooses_epoch(recipe), recipe.split != "none"
     if chooses:
         load_best(out, network)
-    decision = Decision()
+    decision = validation.undecided()
     if measured:
         # The decision is fitted on the validation set, which no weight was trained on. A model trained
         # on everything has no such set and takes that of the run that selected it (`export`).

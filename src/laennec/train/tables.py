@@ -7,7 +7,7 @@ import pandas as pd
 
 from laennec import datasets
 from laennec.datasets import splits
-from laennec.errors import UsageError
+from laennec.errors import LaennecError, UsageError
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 
 # Defects of a data set that cost no clip.
@@ -54,3 +54,12 @@ def with_auxiliary(recipe: Recipe, also: str | None) -> tuple[Recipe, Path | Non
 def auxiliary_clips(recipe: Recipe, folder: Path | None) -> pd.DataFrame | None:
     """Training clips of the auxiliary data set of a recipe, where it has one."""
     return None if folder is None else training_clips(load_clips(recipe.also, folder))
+
+
+def record_rows(dataset: str, root: Path, with_test: bool = False) -> pd.DataFrame | None:
+    """Record rows of a data set, without its test set unless asked for; None where it has none."""
+    try:
+        records = datasets.load(dataset, root, "record")
+    except LaennecError:  # a folder may have events only
+        return None
+    return records if with_test else training_clips(records)

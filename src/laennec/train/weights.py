@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.train.build import build_parts
 from laennec.train.decision import Decision, shift_head
 from laennec.train.recipe import FINE_TUNE_PATTERN, Recipe, recipe_from_dict, recipe_to_dict
+from laennec.train.recording_decision import RecordingDecision
 
 BRANCH = re.compile(r"branches\.\d+\.")
 
@@ -137,7 +139,11 @@ def onnx_weights(path: Path) -> dict[str, Tensor]:
 
 
 def save_model(
-    folder: Path, front_end: FrontEnd, network: nn.Module, decision: Decision, recipe: Recipe
+    folder: Path,
+    front_end: FrontEnd,
+    network: nn.Module,
+    decision: Decision | RecordingDecision,
+    recipe: Recipe,
 ) -> None:
     """Write ``model.pt``, which `read_run` reads, with the decision's shift in the network."""
     if decision.shift:
@@ -148,10 +154,18 @@ def save_model(
                 "front_end": front_end.state_dict(),
                 "network": network.state_dict(),
                 "temperature": decision.temperature,
+                "card": decision.entries(),
                 "recipe": recipe_to_dict(recipe),
             },
             temporary,
         )
+
+
+def read_entries(run: Path) -> dict[str, Any]:
+    """Entries of the card that were fitted with a finished run."""
+    saved = torch.load(run / "model.pt", map_location="cpu", weights_only=True)
+    entries: dict[str, Any] = saved.get("card", {})
+    return entries
 
 
 def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, FrontEnd, nn.Module, float]:
