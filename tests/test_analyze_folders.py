@@ -16,10 +16,9 @@ import soundfile
 
 from laennec import Analysis, LaennecError, analyze
 from laennec.cli import analyze as command_line
-from laennec.cli.analyze import find_recordings
 from laennec.errors import UsageError
 from laennec.output.batch import LEDGER
-from laennec.output.files import parse_formats
+from laennec.output.files import find_recordings, parse_formats
 from tiny_model import RATE, tiny_model
 
 

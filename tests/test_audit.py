@@ -14,7 +14,7 @@ from laennec.score.predictions import Predictions, write_predictions
 
 
 def answers(labels: np.ndarray, sure: float, classes: int = 3) -> np.ndarray:
-    """Probabilities that agree with the labels, as sure as told."""
+    """Probabilities that agree with the labels, as sure as given."""
     rows = np.full((len(labels), classes), (1 - sure) / (classes - 1))
     rows[np.arange(len(labels)), labels] = sure
     return rows
@@ -22,30 +22,30 @@ def answers(labels: np.ndarray, sure: float, classes: int = 3) -> np.ndarray:
 
 def test_flipped_labels_are_found_and_no_others() -> None:
     true = np.repeat([0, 1, 2], 40)
-    told = true.copy()
-    told[[3, 50, 99]] = [1, 2, 0]
-    doubts = confident_learning(told, answers(true, 0.9))
-    assert np.flatnonzero(doubts.doubted).tolist() == [3, 50, 99]
-    assert doubts.suggested[[3, 50, 99]].tolist() == [0, 1, 2]
-    assert doubts.margin[3] == pytest.approx(0.85)
-    assert (doubts.suggested[~doubts.doubted] == told[~doubts.doubted]).all()
+    annotated = true.copy()
+    annotated[[3, 50, 99]] = [1, 2, 0]
+    issues = confident_learning(annotated, answers(true, 0.9))
+    assert np.flatnonzero(issues.is_issue).tolist() == [3, 50, 99]
+    assert issues.suggested[[3, 50, 99]].tolist() == [0, 1, 2]
+    assert issues.margin[3] == pytest.approx(0.85)
+    assert (issues.suggested[~issues.is_issue] == annotated[~issues.is_issue]).all()
 
 
 def test_thresholds_are_the_mean_probability_that_a_class_gets() -> None:
     labels = np.repeat([0, 1], FEW)
     rows = np.column_stack([np.where(labels == 0, 0.9, 0.4), np.where(labels == 0, 0.1, 0.6)])
     rows[0] = [0.45, 0.55]  # the other class is likelier, and below what its own clips get
-    doubts = confident_learning(labels, rows)
-    assert doubts.thresholds == pytest.approx([(0.45 + 19 * 0.9) / 20, 0.6])
-    assert not doubts.doubted.any()
+    issues = confident_learning(labels, rows)
+    assert issues.thresholds == pytest.approx([(0.45 + 19 * 0.9) / 20, 0.6])
+    assert not issues.is_issue.any()
 
 
-def test_a_rare_class_is_neither_doubted_nor_suggested() -> None:
+def test_a_rare_class_is_neither_an_issue_nor_suggested() -> None:
     labels = np.array([0] * 40 + [1] * (FEW - 1))
     rows = answers(1 - labels, 0.9, 2)
-    doubts = confident_learning(labels, rows)
-    assert np.isnan(doubts.thresholds[1])
-    assert not doubts.doubted.any()
+    issues = confident_learning(labels, rows)
+    assert np.isnan(issues.thresholds[1])
+    assert not issues.is_issue.any()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def of(clips: pd.DataFrame, labels: list[str] | None = None) -> Predictions:
     )
 
 
-def test_the_table_has_the_place_of_every_doubt_and_the_worst_first(clips: pd.DataFrame) -> None:
+def test_the_table_has_the_place_of_every_issue_and_the_worst_first(clips: pd.DataFrame) -> None:
     believed = list(clips["label"])
     wrong = [k for k, label in enumerate(believed) if label == "Normal"][:2]
     for k in wrong:
@@ -114,7 +114,7 @@ def test_seeds_are_averaged_and_must_agree(clips: pd.DataFrame, tmp_path: Path) 
         cross_validated(tmp_path / "seed0" / "nothing")
 
 
-def test_the_command_lists_doubts_and_writes_them(
+def test_the_command_lists_issues_and_writes_them(
     clips: pd.DataFrame, simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     believed = [
@@ -122,8 +122,8 @@ def test_the_command_lists_doubts_and_writes_them(
         for k, label in enumerate(clips["label"])
     ]
     write_predictions(tmp_path / "predictions.csv", of(clips, believed))
-    out = tmp_path / "doubts.csv"
-    told = [
+    out = tmp_path / "issues.csv"
+    words = [
         "datasets",
         "audit",
         "sprsound",
@@ -131,9 +131,9 @@ def test_the_command_lists_doubts_and_writes_them(
         "--predictions",
         str(tmp_path / "predictions.csv"),
     ]
-    assert run([*told, "--out", str(out)]) == 0
+    assert run([*words, "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "annotations are doubted" in said
+    assert "annotations are likely label errors" in said
     assert "Nothing was changed" in said
     table = pd.read_csv(out)
     assert set(table["suggested"]) == {"Fine Crackle"}

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec.analyze import challenge
 from laennec.analyze.analysis import Analysis
-from laennec.analyze.challenge import answer_folder, answers_of, patient_of, record_answer_of
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
+from laennec.output import challenge
+from laennec.output.challenge import answer_folder, answers_of, patient_of, record_answer_of
 from laennec.patient import Patient
 from tiny_model import BIAS, RATE, tiny_model
 

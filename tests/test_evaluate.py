@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from laennec.analyze.challenge import answers_of
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, TASK_11, task_class
+from laennec.output.challenge import answers_of
 from laennec.score.confusion import confusion_matrix
 from laennec.score.evaluation import score, score_predictions
 from laennec.score.picture import draw

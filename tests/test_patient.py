@@ -21,8 +21,9 @@ from laennec.labels import (
     spelling,
     task_class,
     to_icbhi,
+    vocabulary_index,
 )
-from laennec.patient import Patient, check_age, check_position, check_sex, vocabulary_index
+from laennec.patient import Patient, check_age, check_position, check_sex
 
 
 def test_checks_of_metadata() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from laennec import Analysis, Event, RecordAnswer, Recording, analyze
-from laennec.analyze.analysis import DISCLAIMER, Relevance, RespiratoryRate
+from laennec.analyze.analysis import Relevance, RespiratoryRate
 from laennec.audio.quality import Finding
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
@@ -28,6 +28,7 @@ from laennec.output.spectrogram import log_spectrogram
 from laennec.output.summary import Summary
 from laennec.output.text import print_summary, print_table
 from laennec.simulate import demo_recordings
+from laennec.version import DISCLAIMER
 
 
 def event(start_s: float, end_s: float, label: str, channel: int = 0, annotated: str | None = None) -> Event:

@@ -20,6 +20,7 @@ from laennec.reproduce.chen2022 import (
     render,
     reproduce_chen2022,
 )
+from laennec.reproduce.jobs import ChenJob
 from laennec.score.predictions import Predictions, write_predictions
 from laennec.score.summary import evaluate
 
@@ -85,7 +86,7 @@ def test_a_patient_who_was_trained_on_is_counted(tmp_path: Path) -> None:
 
 def test_unknown_model() -> None:
     with pytest.raises(LaennecError, match="'lstm' is not in the ablation"):
-        reproduce_chen2022(".", "x", models=["lstm"])
+        reproduce_chen2022(ChenJob(Path("."), Path("x"), models=("lstm",)))
 
 
 @pytest.mark.slow
@@ -95,9 +96,9 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
     data = tmp_path / "data"
     shutil.copytree(simulated, data)
     out = tmp_path / "out"
-    models = ["chen2022-cnn", "chen2022-upsampling-cnn"]
+    models = ("chen2022-cnn", "chen2022-upsampling-cnn")
     lines: list[str] = []
-    result = reproduce_chen2022(data, out, quick=True, models=models, epochs=1, say=lines.append)
+    result = reproduce_chen2022(ChenJob(data, out, quick=True, models=models, epochs=1), lines.append)
     assert result["test_set"].startswith("missing")
     assert [row["table"] for row in result["rows"]] == [2, 2]
     assert len(lines) == 2
@@ -110,7 +111,7 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
         for path in sorted((data / "train_json").glob(f"{patient}*")):
             path.rename(data / "test_json" / "inter_test_json" / path.name)
     result = reproduce_chen2022(
-        data, tmp_path / "two", quick=True, models=models[:1], epochs=1, say=lines.append
+        ChenJob(data, tmp_path / "two", quick=True, models=models[:1], epochs=1), lines.append
     )
     assert [row["side"] for row in result["rows"]] == ["validation", "test", "test-inter"]
     assert [row["shared_patients"] for row in result["rows"]] == [0, 0, 0]
@@ -119,7 +120,7 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
     assert text == render(result)
     assert "0.4482 | 0.7604" in text
     again = reproduce_chen2022(
-        data, tmp_path / "two", quick=True, models=models[:1], epochs=1, say=lines.append
+        ChenJob(data, tmp_path / "two", quick=True, models=models[:1], epochs=1), lines.append
     )
     assert again["rows"] == result["rows"]
     assert lines[-1].endswith("done already")

@@ -11,9 +11,12 @@ import soundfile
 
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, record_label
-from laennec.simulate import dataset, sound
+from laennec.simulate import chest, dataset, ward
+from laennec.simulate import device as devices
+from laennec.simulate import patient as patients
+from laennec.simulate import recording as simulate
 
-QUIET = {"device": "flat", "noise": sound.SILENCE}
+QUIET = {"device": "flat", "noise": ward.SILENCE}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -49,7 +52,7 @@ def icbhi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_crackle_measures_as_asked(two_cycle_ms: float, deflection_ms: float) -> None:
     rate = 1_000_000
     times_s = np.arange(-0.005, 0.03, 1.0 / rate)
-    wave = sound.crackle_waveform(two_cycle_ms / 1000.0, deflection_ms / 1000.0, times_s)
+    wave = chest.crackle_waveform(two_cycle_ms / 1000.0, deflection_ms / 1000.0, times_s)
     sounding = np.flatnonzero(np.abs(wave) > 1e-9)
     crossings = np.flatnonzero(np.diff(np.sign(wave[sounding])))
     assert np.ptp(sounding) / rate * 1000.0 == pytest.approx(two_cycle_ms, abs=0.02)
@@ -62,19 +65,19 @@ def test_crackle_measures_as_asked(two_cycle_ms: float, deflection_ms: float) ->
 
 def test_fine_crackles_are_higher_and_shorter_than_coarse() -> None:
     times_s = np.arange(0, 0.064, 1 / 8000)
-    fine = sound.crackle_waveform(0.005, 0.0007, times_s)
-    coarse = sound.crackle_waveform(0.015, 0.00225, times_s)
+    fine = chest.crackle_waveform(0.005, 0.0007, times_s)
+    coarse = chest.crackle_waveform(0.015, 0.00225, times_s)
     # About 650 and 350 Hz (Bohadana 2014); two cycles in 5 or 15 ms peak within an octave or so of them.
     assert 325 < peak_hz(fine, 8000) < 1000
     assert 100 < peak_hz(coarse, 8000) < 350
 
 
-@pytest.mark.parametrize("kind", sound.TONES)
+@pytest.mark.parametrize("kind", patients.TONES)
 def test_tone_peaks_at_its_stated_pitch_and_level(kind: str) -> None:
-    drawn = sound.TONES[kind]
-    tone = sound.Tone(kind, 0.2, 1.2, drawn.pitch_hz[0], drawn.pitch_hz[0], drawn.harmonics_db, -6.0)
+    drawn = patients.TONES[kind]
+    tone = chest.Tone(kind, 0.2, 1.2, drawn.pitch_hz[0], drawn.pitch_hz[0], drawn.harmonics_db, -6.0)
     times_s = np.arange(0, 1.5, 1 / 8000)
-    wave = sound.tone_waveform(tone, times_s, 8000)
+    wave = chest.tone_waveform(tone, times_s, 8000)
     assert peak_hz(wave, 8000) == pytest.approx(tone.dominant_hz, abs=1.0)
     steady = wave[(times_s > 0.3) & (times_s < 1.1)]
     assert 20 * np.log10(steady.std()) == pytest.approx(-6.0, abs=0.1)
@@ -82,33 +85,33 @@ def test_tone_peaks_at_its_stated_pitch_and_level(kind: str) -> None:
 
 
 def test_tone_leaves_out_harmonics_beyond_the_sample_rate() -> None:
-    tone = sound.Tone("stridor", 0.0, 1.0, 440.0, 440.0, (-4.0, 0.0, -6.0), 0.0)
-    wave = sound.tone_waveform(tone, np.arange(0, 1.0, 1 / 2000), 2000)
+    tone = chest.Tone("stridor", 0.0, 1.0, 440.0, 440.0, (-4.0, 0.0, -6.0), 0.0)
+    wave = chest.tone_waveform(tone, np.arange(0, 1.0, 1 / 2000), 2000)
     assert peak_hz(wave, 2000) == pytest.approx(880.0, abs=1.0)
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(wave.size)))
     assert spectrum[680] < 1e-3 * spectrum[880]  # where the third harmonic would fold to
 
 
 def test_kinds_keep_to_their_definitions() -> None:
-    assert sound.TONES["wheeze"].pitch_hz[2] >= 100.0
-    assert sound.TONES["rhonchus"].pitch_hz[3] <= 200.0
-    assert 2 * sound.TONES["stridor"].pitch_hz[2] > 500.0
-    assert sound.TONES["stridor"].harmonics_db[1] == max(sound.TONES["stridor"].harmonics_db)
-    assert sound.CRACKLE_TWO_CYCLE_MS["fine"][3] < 10.0 < sound.CRACKLE_TWO_CYCLE_MS["coarse"][2]
+    assert patients.TONES["wheeze"].pitch_hz[2] >= 100.0
+    assert patients.TONES["rhonchus"].pitch_hz[3] <= 200.0
+    assert 2 * patients.TONES["stridor"].pitch_hz[2] > 500.0
+    assert patients.TONES["stridor"].harmonics_db[1] == max(patients.TONES["stridor"].harmonics_db)
+    assert patients.CRACKLE_TWO_CYCLE_MS["fine"][3] < 10.0 < patients.CRACKLE_TWO_CYCLE_MS["coarse"][2]
 
 
-@pytest.mark.parametrize("name", sound.DEVICES)
+@pytest.mark.parametrize("name", devices.DEVICES)
 def test_device_is_causal_and_as_steep_as_stated(name: str) -> None:
-    device = sound.DEVICES[name]
+    device = devices.DEVICES[name]
     rate, length = 16000, 16384
-    response = sound.device_response(device, np.fft.rfftfreq(length, 1 / rate))
+    response = devices.device_response(device, np.fft.rfftfreq(length, 1 / rate))
     impulse = np.fft.irfft(response, n=length)
     before = impulse[length // 2 :]
     if name != "flat":  # a flat response is an impulse at zero, whose circular tails are all truncation
         assert np.sum(before**2) < 0.02 * np.sum(impulse**2)
     plain = replace(device, resonances=())
     corners = np.array([device.lowpass_hz, 2 * device.lowpass_hz])
-    gain_db = 20 * np.log10(np.abs(sound.device_response(plain, corners)))
+    gain_db = 20 * np.log10(np.abs(devices.device_response(plain, corners)))
     assert gain_db[0] == pytest.approx(-3.0, abs=0.2)
     assert gain_db[0] - gain_db[1] == pytest.approx(6.0 * device.lowpass_order - 3.0, abs=1.5)
 
@@ -119,7 +122,9 @@ def test_device_is_causal_and_as_steep_as_stated(name: str) -> None:
 @pytest.mark.parametrize("label", SPRSOUND_EVENTS)
 def test_recording_holds_what_it_says(label: str) -> None:
     for seed in range(4):
-        made = sound.simulate_recording(np.random.default_rng(seed), label=label, age_years=0.1 + 4.0 * seed)
+        made = simulate.simulate_recording(
+            np.random.default_rng(seed), label=label, age_years=0.1 + 4.0 * seed
+        )
         assert made.samples.dtype == np.float32
         assert made.samples.shape == (120000,)
         assert 0.0 < np.abs(made.samples).max() < 1.0
@@ -143,7 +148,7 @@ def test_recording_holds_what_it_says(label: str) -> None:
 
 def test_same_state_gives_the_same_samples() -> None:
     first, second, other = (
-        sound.simulate_recording(np.random.default_rng(seed), label="Wheeze+Crackle") for seed in (3, 3, 4)
+        simulate.simulate_recording(np.random.default_rng(seed), label="Wheeze+Crackle") for seed in (3, 3, 4)
     )
     assert np.array_equal(first.samples, second.samples)
     assert first.tones == second.tones
@@ -151,7 +156,7 @@ def test_same_state_gives_the_same_samples() -> None:
 
 
 def test_inspiration_is_louder_than_expiration_and_the_pause_is_quiet() -> None:
-    made = sound.simulate_recording(np.random.default_rng(0), **QUIET)
+    made = simulate.simulate_recording(np.random.default_rng(0), **QUIET)
     spectrum = np.fft.rfft(made.samples)
     spectrum[np.fft.rfftfreq(made.samples.size, 1 / 8000) < 150] = 0  # heart sounds
     lung = np.fft.irfft(spectrum, made.samples.size)
@@ -167,26 +172,26 @@ def test_inspiration_is_louder_than_expiration_and_the_pause_is_quiet() -> None:
 
 
 def test_breath_noise_falls_with_frequency() -> None:
-    made = sound.simulate_recording(np.random.default_rng(1), **QUIET)
+    made = simulate.simulate_recording(np.random.default_rng(1), **QUIET)
     power = np.abs(np.fft.rfft(made.samples)) ** 2
     freqs_hz = np.fft.rfftfreq(made.samples.size, 1 / 8000)
     bands_db = [
         10 * np.log10(power[(freqs_hz >= f) & (freqs_hz < 1.2 * f)].mean()) for f in (150, 400, 800, 1600)
     ]
     assert bands_db == sorted(bands_db, reverse=True)
-    assert bands_db[2] - bands_db[3] == pytest.approx(sound.BREATH_SLOPE_DB_PER_OCTAVE, abs=2.0)
+    assert bands_db[2] - bands_db[3] == pytest.approx(chest.BREATH_SLOPE_DB_PER_OCTAVE, abs=2.0)
     # Most energy of normal lung sound lies below 400 Hz.
     assert power[(freqs_hz > 60) & (freqs_hz < 400)].sum() > 5 * power[freqs_hz >= 400].sum()
 
 
 def test_crackles_are_where_the_truth_says() -> None:
-    made = sound.simulate_recording(np.random.default_rng(2), label="Fine Crackle", **QUIET)
+    made = simulate.simulate_recording(np.random.default_rng(2), label="Fine Crackle", **QUIET)
     assert len(made.crackles) > 5
     wave = made.samples.astype(np.float64) / made.inspiration_rms
     for crackle in made.crackles:
         first = int(crackle.start_s * 8000) - 80
         times_s = np.arange(first, first + 240) / 8000
-        template = sound.crackle_waveform(
+        template = chest.crackle_waveform(
             crackle.two_cycle_ms / 1000, crackle.initial_deflection_ms / 1000, times_s - crackle.start_s
         )
         shifts = range(-40, 41)
@@ -196,7 +201,7 @@ def test_crackles_are_where_the_truth_says() -> None:
 
 
 def test_wheeze_is_heard_at_its_pitch_through_the_default_device() -> None:
-    made = sound.simulate_recording(np.random.default_rng(0), label="Wheeze", noise=sound.SILENCE)
+    made = simulate.simulate_recording(np.random.default_rng(0), label="Wheeze", noise=ward.SILENCE)
     heard = 0
     for tone in made.tones:
         if sum(other.start_s == tone.start_s for other in made.tones) > 1 or tone.dominant_hz > 520:
@@ -212,7 +217,7 @@ def test_levels_are_those_of_real_recordings() -> None:
     # Median RMS of the normal events of SPRSound 0.0028 (and -54 to -46 dBFS for half of them).
     levels = []
     for seed in range(8):
-        made = sound.simulate_recording(np.random.default_rng(seed))
+        made = simulate.simulate_recording(np.random.default_rng(seed))
         levels += [made.samples[int(8000 * s) : int(8000 * e)].std() for s, e, _ in made.events]
     assert 0.0014 < np.median(levels) < 0.0056
 
@@ -220,19 +225,19 @@ def test_levels_are_those_of_real_recordings() -> None:
 def test_poor_quality_buries_the_breath() -> None:
     def loudness(poor: bool) -> float:
         rng = np.random.default_rng(5)
-        made = sound.simulate_recording(rng, noise=sound.draw_noise(np.random.default_rng(6), poor=poor))
+        made = simulate.simulate_recording(rng, noise=ward.draw_noise(np.random.default_rng(6), poor=poor))
         return float(made.samples.std() / made.inspiration_rms)
 
     assert loudness(True) > 3 * loudness(False)
 
 
 def test_every_device_keeps_clear_of_full_scale() -> None:
-    for n, name in enumerate(sound.DEVICES):
-        made = sound.simulate_recording(
+    for n, name in enumerate(devices.DEVICES):
+        made = simulate.simulate_recording(
             np.random.default_rng(n),
             label="Stridor",
             device=name,
-            noise=sound.HospitalNoise(handling_peak=500.0),
+            noise=ward.HospitalNoise(handling_peak=500.0),
         )
         assert np.abs(made.samples).max() <= 0.951
 
@@ -242,7 +247,7 @@ def test_a_recording_takes_a_tenth_of_a_second() -> None:
     times_s = []
     for _ in range(5):
         start_s = time.process_time()
-        sound.simulate_recording(rng, label="Fine Crackle")
+        simulate.simulate_recording(rng, label="Fine Crackle")
         times_s.append(time.process_time() - start_s)
     assert min(times_s) < 0.1
 
@@ -263,25 +268,25 @@ def test_a_recording_takes_a_tenth_of_a_second() -> None:
 )
 def test_wrong_arguments_are_named(wrong: dict, message: str) -> None:
     with pytest.raises(LaennecError, match=message):
-        sound.simulate_recording(np.random.default_rng(0), **wrong)
+        simulate.simulate_recording(np.random.default_rng(0), **wrong)
 
 
 def test_shortest_duration_holds_a_whole_breath() -> None:
     for seed in range(40):
         age_years = (0.1, 3.0, 16.0, 60.0)[seed % 4]
-        duration_s = sound.shortest_duration_s(age_years)
-        made = sound.simulate_recording(
+        duration_s = patients.shortest_duration_s(age_years)
+        made = simulate.simulate_recording(
             np.random.default_rng(seed), label="Wheeze", age_years=age_years, duration_s=duration_s, **QUIET
         )
         assert "Wheeze" in {name for *_, name in made.events}
 
 
 def test_demo_recordings() -> None:
-    demo = sound.demo_recordings()
+    demo = simulate.demo_recordings()
     assert list(demo) == ["fine_crackles", "wheezes"]
     assert {crackle.kind for crackle in demo["fine_crackles"].crackles} == {"fine"}
     assert {tone.kind for tone in demo["wheezes"].tones} == {"wheeze"}
-    assert np.array_equal(demo["wheezes"].samples, sound.demo_recordings()["wheezes"].samples)
+    assert np.array_equal(demo["wheezes"].samples, simulate.demo_recordings()["wheezes"].samples)
 
 
 # --- data sets
@@ -459,7 +464,7 @@ def test_wrong_dataset_arguments_write_nothing(tmp_path: Path, wrong: dict, mess
 def test_demo_is_two_recordings_with_label_tracks(tmp_path: Path) -> None:
     paths = dataset.write_demo(tmp_path / "demo", seed=3)
     assert [path.name for path in paths] == ["fine_crackles.wav", "wheezes.wav"]
-    for path, recording in zip(paths, sound.demo_recordings(3).values(), strict=True):
+    for path, recording in zip(paths, simulate.demo_recordings(3).values(), strict=True):
         rows = [line.split("\t") for line in path.with_suffix(".txt").read_text().splitlines()]
         assert [label for *_, label in rows] == [label for *_, label in recording.events]
         times = [(float(start), float(end)) for start, end, _ in rows]

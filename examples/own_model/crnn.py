@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Crnn(nn.Module):
-    """``(batch, channels, bins, frames)`` and age, sex, position (not used) ``-> (batch, classes)`` logits."""
+    """``(batch, channels, bins, frames) -> (batch, classes)`` logits; age, sex and position are not used."""
 
     def __init__(
         self,

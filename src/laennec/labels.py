@@ -10,8 +10,9 @@ Physiological Measurement 40(3), 2019; Chen & Zhang, Table 1, for the order of t
 """
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
 
 NORMAL, ADVENTITIOUS, POOR_QUALITY = "Normal", "Adventitious", "Poor Quality"
 SPRSOUND_EVENTS = (
@@ -87,12 +88,13 @@ def spelling(label: str, vocabulary: Iterable[str]) -> str | None:
     Case, white space and the joining sign do not matter: annotation files write ``Wheeze+Crackle`` and
     ``CAS & DAS``, the challenge ``Wheeze & Crackle``, others ``fine crackle`` or ``FineCrackle``.
     """
-    return _spellings(tuple(vocabulary)).get(_bare(label))
+    return _spelling(label, tuple(vocabulary))
 
 
-@cache
-def _spellings(vocabulary: tuple[str, ...]) -> dict[str, str]:
-    return {_bare(label): label for label in vocabulary}
+@lru_cache(maxsize=4096)  # a data set has few labels and many events
+def _spelling(label: str, vocabulary: tuple[str, ...]) -> str | None:
+    bare = _bare(label)
+    return next((word for word in vocabulary if _bare(word) == bare), None)
 
 
 def _bare(label: str) -> str:
@@ -136,3 +138,8 @@ def combined_cycle(labels: Iterable[str]) -> str:
 def age_group(age_years: float) -> str | None:
     """Return the group of `AGE_GROUPS` that an age belongs to, None where it is not known (NaN)."""
     return next((name for name, (low, high) in AGE_GROUPS.items() if low <= age_years < high), None)
+
+
+def vocabulary_index(value: Any, vocabulary: Sequence[str]) -> int:
+    """Return a value's place in a vocabulary, from 1, as models take it; 0 where it is none of its words."""
+    return vocabulary.index(value) + 1 if isinstance(value, str) and value in vocabulary else 0

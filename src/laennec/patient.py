@@ -124,8 +124,3 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
             f"position is {position!r}; expected {', '.join(positions)} (p1 to p4), or nothing"
         )
     return known
-
-
-def vocabulary_index(value: Any, vocabulary: Sequence[str]) -> int:
-    """Return a value's place in a vocabulary, from 1, as models take it; 0 where it is none of its words."""
-    return vocabulary.index(value) + 1 if isinstance(value, str) and value in vocabulary else 0

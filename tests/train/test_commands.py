@@ -9,19 +9,16 @@ from laennec.errors import LaennecError, UsageError
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
 from laennec.train.card import command, limits
-from laennec.train.commands import train_recipe
+from laennec.train.commands import train
 from laennec.train.evaluate import evaluate_model, held_out, select, training_clip_ids
-from laennec.train.loop import Hardware
+from laennec.train.jobs import TrainJob
 from laennec.train.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
 def run(simulated: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
-    assert (
-        train_recipe(load_recipe(tiny_recipe, epochs=1), simulated, out, Hardware(accelerator="cpu"), None)
-        == 0
-    )
+    assert train(TrainJob(str(tiny_recipe), simulated, out, epochs=1, accelerator="cpu")) == 0
     return out
 
 

@@ -300,7 +300,7 @@ def test_groups_count_every_clip_once_where_it_is_told() -> None:
     assert sum(mask.astype(int) for mask in masks["age"].values()).tolist() == [1, 1, 1, 1, 1, 0]
     assert masks["age"]["under 1"][0]
     assert masks["age"]["6 to 11"][3]
-    assert masks["age"]["12 to 18"][4]
+    assert masks["age"]["12 to 17"][4]
     assert {name: int(mask.sum()) for name, mask in masks["sex"].items()} == {"female": 2, "male": 3}
     assert masks["position"]["left-lateral"].sum() == 5
 

@@ -13,7 +13,6 @@ import soundfile
 
 pd = pytest.importorskip("pandas")
 
-from laennec.analyze.analysis import DISCLAIMER
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.score.calibration import risk_at
@@ -24,6 +23,7 @@ from laennec.score.page import evaluation_page, render_evaluation, write_evaluat
 from laennec.score.page_clips import WORST
 from laennec.score.predictions import Predictions
 from laennec.score.ranking import roc_auc
+from laennec.version import DISCLAIMER
 
 VOID = {"meta", "link", "img", "br", "input", "path", "rect", "circle"}
 SECTIONS = (

@@ -119,19 +119,9 @@ def detect(
     """Events and segments of every channel, in one pass over the frames and in constant memory.
 
     Each stage takes a chunk of frames and gives what that settles, so all stages of all channels go in step
-    and none holds more frames than it needs itself.
-
-    Parameters
-    ----------
-    frames : iterator of tuple of Frames
-        From `Detector.frames`: one of each channel.
-    channels : sequence of int
-        Their numbers in the recording.
-    card : RecordingCard
-    boundaries : sequence of Boundary, optional
-        Given events. By default events are found, and those in refused segments are left out.
-    maps : bool
-        Keep each event's relevance.
+    and none holds more frames than it needs itself. `channels` are numbers in the recording. Without
+    `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
+    its relevance.
     """
     predicted = [Channel(number) for number in channels]
     stages = []

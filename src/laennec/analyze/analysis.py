@@ -5,12 +5,8 @@ Plain frozen dataclasses, so that a result can be compared, copied and written d
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from laennec.audio.quality import Finding
-
-DISCLAIMER = "Research software, not a medical device."
+from laennec.audio.quality import Finding
 
 
 @dataclass(frozen=True)
@@ -179,7 +175,7 @@ class Analysis:
     segmentation: str
     window_s: float | None
     hop_s: float | None
-    quality: "tuple[Finding, ...]"
+    quality: tuple[Finding, ...]
     repairs: tuple[str, ...]
     notes: tuple[str, ...]
     model_name: str

@@ -20,17 +20,9 @@ FAMILIES = {"Normal": 0, "CAS": 1, "DAS": 2, "CAS & DAS": 2}
 
 @dataclass(frozen=True)
 class Span:
-    """Where an event lies.
+    """Where an event lies: its first frame and the one after its last, and in seconds.
 
-    Attributes
-    ----------
-    first, end : int
-        Its first frame and the one after its last.
-    start_s, end_s : float
-    given : bool
-        Whether its boundaries were given.
-    annotated : str or None
-        What its annotation calls it.
+    `given` tells whether its boundaries were given, `annotated` what its annotation calls it.
     """
 
     first: int
@@ -47,16 +39,8 @@ Decoded = tuple[Frames, list[Span]]  # spans that are settled, and the frames th
 def decode(frames: Iterable[Frames], card: RecordingCard) -> Iterator[Decoded]:
     """Find the events of a channel, as soon as no frame to come can change them.
 
-    Parameters
-    ----------
-    frames : iterable of Frames
-        Of one channel, in order.
-    card : RecordingCard
-
-    Yields
-    ------
-    (Frames, list of Span)
-        Once for each of `frames`; what is undecided is held, never longer than an event and the pause to it.
+    Yields once for each of `frames`; what is undecided is held, never longer than an event and the pause to
+    it.
     """
     family = families(card.labels)
     held: Frames | None = None
@@ -79,15 +63,8 @@ def emission_scores(
 ) -> npt.NDArray[np.float64]:
     """Score of a frame inside an event of each family, ``(families, frames)``; see `EventRule`.
 
-    Parameters
-    ----------
-    presence : numpy.ndarray
-        ``(3, frames)`` logits of presence, onset and offset.
-    classes : numpy.ndarray
-        ``(classes, frames)`` logits.
-    family : sequence of int
-        Of each class, from `families`. One that no class has scores minus infinity.
-    rule : EventRule
+    `presence` has ``(3, frames)`` logits of presence, onset and offset; `classes`, ``(classes, frames)``
+    logits; `family` that of each class, from `families`. A family that no class has scores minus infinity.
     """
     here = presence[0].astype(np.float64)
     best = np.stack([classes[np.equal(family, k)].max(0, initial=-np.inf) for k in range(3)])

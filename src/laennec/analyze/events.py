@@ -15,22 +15,9 @@ from laennec.model.probability import calibrated, sigmoid
 def classify(
     spans: Iterable[Decoded], card: RecordingCard, channel: int = 0, maps: bool = True
 ) -> Iterator[list[Event]]:
-    """Classify the events of a channel, found or given.
+    """Classify the spans of a channel, found or given: a list of events for each item of `spans`.
 
-    Parameters
-    ----------
-    spans : iterable of (Frames, list of Span)
-        From `decode`, or from `place` where boundaries are given.
-    card : RecordingCard
-    channel : int
-        Handed on to the events.
-    maps : bool
-        Keep each event's relevance, 2 kB or more of it; a day has tens of thousands of events.
-
-    Yields
-    ------
-    list of Event
-        One list for each item of `spans`, in its order.
+    With `maps`, each event keeps its relevance, 2 kB or more of it; a day has tens of thousands of events.
     """
     for frames, settled in spans:
         yield [_classified(frames, span, card, channel, maps) for span in settled]

@@ -19,10 +19,7 @@ def boundaries_in(
 ) -> list[Boundary]:
     """Given events in order of time, without those that lie wholly outside the recording, which are noted.
 
-    Raises
-    ------
-    LaennecError
-        If they cannot be read, or all of them lie outside.
+    LaennecError if they cannot be read, or all of them lie outside.
     """
     boundaries = _read(events, os.path.abspath(recording.path) if recording.path else recording.name)
     duration_s = recording.duration_s
@@ -57,20 +54,9 @@ def on_channel(boundaries: Sequence[Boundary], channel: int) -> list[Boundary]:
 
 
 def place(frames: Iterable[Frames], boundaries: Sequence[Boundary], card: RecordingCard) -> Iterator[Decoded]:
-    """Lay given events over the frames of a channel, each as soon as all of its frames are there.
+    """Lay given events, by their starts, over the frames of a channel, each as soon as its frames are there.
 
-    Parameters
-    ----------
-    frames : iterable of Frames
-        Of one channel, in order.
-    boundaries : sequence of Boundary
-        By their starts.
-    card : RecordingCard
-
-    Yields
-    ------
-    (Frames, list of Span)
-        Once for each of `frames`, as :func:`laennec.analyze.decode.decode` does.
+    Yields once for each of `frames`, as :func:`laennec.analyze.decode.decode` does.
     """
     waiting = deque(boundaries)
     held: Frames | None = None

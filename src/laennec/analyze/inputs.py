@@ -29,13 +29,7 @@ def model_for(model: Any, clips: bool) -> Detector | LungModel:
 
 
 def recording_of(source: Any, sample_rate: int | None) -> Recording:
-    """The recording that a path, bytes, a file, an array or a recording is.
-
-    Raises
-    ------
-    LaennecError
-        If it cannot be read, or a sample rate is missing or too many.
-    """
+    """The recording that a path, bytes, a file, an array or a recording is; only an array needs a rate."""
     is_bytes = isinstance(source, str | os.PathLike | bytes | bytearray | memoryview)
     if isinstance(source, Recording) or is_bytes or hasattr(source, "read"):
         if sample_rate is not None:

@@ -14,21 +14,12 @@ LONGEST_INTERVALS = 1.7  # times the median: a longer interval holds a breath th
 
 
 def respiratory_rate(onsets_s: Sequence[float]) -> RespiratoryRate:
-    """Breaths a minute: sixty over the median interval between neighbouring onsets.
+    """Breaths a minute: sixty over the median interval between neighbouring onsets (s, of one channel).
 
     The median does not mind a breath that was missed or found twice. Intervals so long that a breath is
-    missing in them are left out, and so are pauses between segments.
-
-    Parameters
-    ----------
-    onsets_s : sequence of float
-        Seconds, of one channel, in any order.
-
-    Returns
-    -------
-    RespiratoryRate
-        ``good``: `ENOUGH_INTERVALS` or more that vary by at most `STEADY`; ``doubtful``: fewer, or unsteady;
-        ``none``: fewer than `FEWEST_INTERVALS`, or a rate that nobody breathes at.
+    missing in them are left out, and so are pauses between segments. The quality is ``good`` for
+    `ENOUGH_INTERVALS` or more that vary by at most `STEADY`; ``doubtful`` for fewer or unsteady ones;
+    ``none`` for fewer than `FEWEST_INTERVALS`, or a rate that nobody breathes at.
     """
     onsets = sorted(onsets_s)
     intervals = [later - earlier for earlier, later in pairwise(onsets)]

@@ -48,19 +48,7 @@ def summarise(
 ) -> Analysis:
     """Put together what was predicted for the channels, and what is needed to repeat it.
 
-    Parameters
-    ----------
-    recording : Recording
-        As it was stored.
-    channels : sequence of Channel
-        Those that were analysed.
-    model : Detector or LungModel
-    patient : Patient
-    remarks : Remarks
-        What was repaired and noted on the way.
-    segmentation : str
-        As in `Analysis`.
-    windows : (window_s, hop_s), optional
+    `recording` is as it was stored, `segmentation` as in `Analysis`, `windows` are window_s and hop_s.
     """
     card = model.card
     quality = list(recording.warnings)

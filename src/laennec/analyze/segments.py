@@ -18,19 +18,10 @@ LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest 
 
 @dataclass(frozen=True)
 class Segment:
-    """The prediction for about `SEGMENT_S` of a channel.
+    """The prediction for about `SEGMENT_S` of a channel; why there is none, where it was `refused`.
 
-    Attributes
-    ----------
-    start_s, end_s : float
-    probabilities : numpy.ndarray
-        Of the record labels.
-    sound_classes : numpy.ndarray
-        Probabilities of what it sounds like.
-    silent, loud : float
-        Share of its frames that are silent, and that are far louder than the rest.
-    refused : str or None
-        Why there is no prediction for it.
+    `probabilities` are of the record labels, `sound_classes` of what it sounds like. `silent` and `loud` are
+    the shares of frames that are silent, and that are far louder than the rest.
     """
 
     start_s: float
@@ -48,18 +39,9 @@ class Segment:
 
 
 def segments(frames: Iterable[Frames], card: RecordingCard) -> Iterator[list[Segment]]:
-    """Predict the segments of a channel, each as soon as its frames are there.
+    """Predict the segments of a channel, each as soon as its frames are there; a list for each of `frames`.
 
-    Parameters
-    ----------
-    frames : iterable of Frames
-        Of one channel, in order.
-    card : RecordingCard
-
-    Yields
-    ------
-    list of Segment
-        One list for each of `frames`. Together the segments cover the channel.
+    Together the segments cover the channel.
     """
     length, rest = (round(seconds / card.frame_s) for seconds in (SEGMENT_S, SHORTEST_SEGMENT_S))
     held: Frames | None = None

@@ -12,9 +12,9 @@ from laennec.annotations import Boundary
 from laennec.audio.quality import SILENT_SHARE, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.samples import Array
-from laennec.audio.segment import cut, windows
+from laennec.audio.segment import CENTRE, cut, windows
 from laennec.errors import LaennecError
-from laennec.model.card import CENTRE, ClipCard
+from laennec.model.card import ClipCard
 from laennec.model.clips import LungModel
 from laennec.patient import Patient
 
@@ -23,13 +23,7 @@ Cell = tuple[float, float, list[float]]  # start, end, probabilities
 
 
 def window_and_hop(card: ClipCard, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
-    """The lengths that are asked for, or else those of the card.
-
-    Raises
-    ------
-    LaennecError
-        If the model takes no clip as long as the window.
-    """
+    """The lengths that are asked for, or else those of the card, whose clips are no shorter."""
     window_s = card.window_s if window_s is None else window_s
     hop_s = min(card.hop_s, window_s) if hop_s is None else hop_s
     if window_s > card.clip_s + SHORTEST_CELL_S:
@@ -48,37 +42,23 @@ def classify_clips(
     window: tuple[float, float] | None,
     remarks: Remarks,
 ) -> list[Channel]:
-    """Events of every channel by a model for clips.
+    """Events of every channel of a recording at the model's rate, by a model for clips.
 
-    Parameters
-    ----------
-    recording : Recording
-        At the model's rate.
-    channels : sequence of int
-    model : LungModel
-    patient : Patient
-        Handed on to the model.
-    boundaries : sequence of Boundary or None
-        Given events, each classified by itself.
-    window : (window_s, hop_s) or None
-        Windows to lay over the recording where no events are given.
-    remarks : Remarks
-        Gets what was not analysed.
+    Given `boundaries` are each classified by itself; else windows of (window_s, hop_s) are laid over the
+    recording. `remarks` gets what was not analysed.
     """
     if boundaries is not None:
         remarks.notes.extend(_notes_on(boundaries, model.card))
-        return [
-            Channel(
-                number,
-                _by_boundaries(recording, number, model, patient, on_channel(boundaries, number), remarks),
-            )
-            for number in channels
-        ]
-    assert window is not None
-    return [
-        Channel(number, _by_windows(recording, number, model, patient, window, remarks))
-        for number in channels
-    ]
+    predicted = []
+    for number in channels:
+        if boundaries is not None:
+            given = on_channel(boundaries, number)
+            events = _by_boundaries(recording, number, model, patient, given, remarks)
+        else:
+            assert window is not None
+            events = _by_windows(recording, number, model, patient, window, remarks)
+        predicted.append(Channel(number, events))
+    return predicted
 
 
 def _by_windows(
@@ -96,10 +76,9 @@ def _by_windows(
         clip = cut(recording.samples[channel], rate, *span)
         if silent_share(clip, rate) < SILENT_SHARE:
             clips[span] = clip
-    probabilities = model.predict(
-        list(clips.values()), rate, patient.age_years, patient.sex, patient.position
-    )
-    events = merge_windows(list(clips), probabilities.tolist(), model.card.labels, channel)
+    sounds = list(clips.values())
+    rows = model.predict(sounds, rate, patient.age_years, patient.sex, patient.position).tolist()
+    events = merge_windows(list(clips), rows, model.card.labels, channel)
     remarks.notes.extend(
         f"not analysed: {start_s:.2f} to {end_s:.2f} s{_where(recording, channel)} is silent or mostly so"
         for start_s, end_s in _gaps(events, recording.duration_s)
@@ -128,20 +107,13 @@ def _by_boundaries(
         else:
             what = f"the event {boundary.start_s:g} to {boundary.end_s:g} s{_where(recording, channel)}"
             remarks.notes.append(f"not analysed: {what} is silent")
-    rows = model.predict(
-        [clip for _, clip in clips], rate, patient.age_years, patient.sex, patient.position
-    ).tolist()
-    return [
-        labelled_event(
-            max(0.0, boundary.start_s),
-            min(boundary.end_s, recording.duration_s),
-            row,
-            model.card.labels,
-            channel,
-            boundary.annotated,
-        )
-        for (boundary, _), row in zip(clips, rows, strict=True)
-    ]
+    sounds = [clip for _, clip in clips]
+    rows = model.predict(sounds, rate, patient.age_years, patient.sex, patient.position).tolist()
+    events = []
+    for (boundary, _), row in zip(clips, rows, strict=True):
+        start_s, end_s = max(0.0, boundary.start_s), min(boundary.end_s, recording.duration_s)
+        events.append(labelled_event(start_s, end_s, row, model.card.labels, channel, boundary.annotated))
+    return events
 
 
 def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
@@ -166,27 +138,12 @@ def merge_windows(
     labels: Sequence[str],
     channel: int = 0,
 ) -> list[Event]:
-    """Turn overlapping windows into events.
+    """Turn overlapping windows, starts and ends both ascending, into events in order.
 
-    The starts and ends of all windows cut time into cells. A cell's probabilities are the mean over the
-    windows that cover it, its label is the likeliest class, and neighbouring cells of one label become one
-    event, whose probabilities are the mean over its cells by their durations. So the events neither overlap
-    nor leave out anything that a window covers, normal breathing included.
-
-    Parameters
-    ----------
-    windows : sequence of (start_s, end_s)
-        Starts and ends both ascending.
-    probabilities : sequence
-        ``(windows, labels)``.
-    labels : sequence of str
-    channel : int
-        Handed on to the events.
-
-    Returns
-    -------
-    list of Event
-        In order.
+    The starts and ends of all windows cut time into cells. A cell's probabilities, ``(windows, labels)``, are
+    the mean over the windows that cover it, its label is the likeliest class, and neighbouring cells of one
+    label become one event, whose probabilities are the mean over its cells by their durations. So the events
+    neither overlap nor leave out anything that a window covers, normal breathing included.
     """
     starts_s, ends_s = [start_s for start_s, _ in windows], [end_s for _, end_s in windows]
     events = []
@@ -201,9 +158,7 @@ def merge_windows(
         weights = [end_s - start_s for start_s, end_s, _ in run]
         total = sum(weights)
         columns = zip(*(mean for _, _, mean in run), strict=True)
-        mean = [
-            sum(w * value for w, value in zip(weights, column, strict=True)) / total for column in columns
-        ]
+        mean = [sum(w * p for w, p in zip(weights, column, strict=True)) / total for column in columns]
         events.append(labelled_event(run[0][0], run[-1][1], mean, labels, channel))
     return events
 

@@ -1,8 +1,7 @@
 """Label files: one format a file, read and written together; which one a file has is told by its content.
 
-Whoever reads a label file reads it here: given events of an analysis and every data set. What a file holds is
-the same for all of them; what they make of it differs: an analysis takes events without a label and stops
-at the first part that is no event, a data set leaves such parts out and lists them.
+An analysis takes events without a label and stops at the first part that is no event; a data set leaves such
+parts out and lists them. Both read them here.
 """
 
 import os
@@ -26,11 +25,7 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     - lines of four numbers, the last two 0 or 1: ICBHI's cycles (start, end, crackles, wheezes);
     - else an Audacity label track (start, end, label with tabs between).
 
-    Parameters
-    ----------
-    path : path
-    recording : str, optional
-        Path or name of the recording, to choose among the rows of a table of several.
+    `recording`, a path or name, chooses among the rows of a table of several.
     """
     path = Path(path)
     try:
@@ -55,18 +50,10 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
 
 
 def read_events(path: str | os.PathLike[str], recording: str | None = None) -> list[Boundary]:
-    """Read given events of a recording.
+    """Read given events of a recording, as :func:`read_labels` does, by start.
 
-    Parameters
-    ----------
-    path, recording
-        As for :func:`read_labels`.
-
-    Returns
-    -------
-    list of Boundary
-        By start. Labels are kept as ``annotated``; they tell a model nothing. A JSON or text file may hold no
-        event, as SPRSound's of poor quality do.
+    Labels are kept as ``annotated``; they tell a model nothing. A JSON or text file may hold no event, as
+    SPRSound's of poor quality do.
 
     Raises
     ------

@@ -11,18 +11,10 @@ from laennec.labels import SPRSOUND_EVENTS, spelling
 
 @dataclass(frozen=True)
 class Boundary:
-    """A given event: where it is, and what its file calls it.
+    """A given event: where it is, in seconds (perhaps outside the recording), and what its file calls it.
 
-    Attributes
-    ----------
-    start_s, end_s : float
-        Seconds; finite, the end after the start. They may lie outside the recording.
-    annotated : str or None
-        Its label, in SPRSound's spelling where it is one of its events; None where there is none.
-    channel : int or None
-        Channel of the recording, from 0; None for all of them.
-    where : str
-        Its place in the file, such as ``line 3``.
+    `annotated` is in SPRSound's spelling where it is one of its events. `channel` is None for all of them;
+    `where` is its place in the file, such as ``line 3``.
     """
 
     start_s: float

@@ -49,12 +49,8 @@ def _cycle(line: str) -> tuple[float, float, int, int] | None:
 def write(events: Iterable[tuple[float, float, str]]) -> str:
     """Return a line for each event: start and end in seconds, label.
 
-    Rhonchi and stridor count as wheezes, see :func:`laennec.labels.to_icbhi`.
-
-    Raises
-    ------
-    LaennecError
-        If a label has no place in ICBHI's four classes.
+    Rhonchi and stridor count as wheezes, see :func:`laennec.labels.to_icbhi`. LaennecError if a label has no
+    place in ICBHI's four classes.
     """
     lines = []
     for start_s, end_s, label in events:

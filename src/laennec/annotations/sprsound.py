@@ -66,12 +66,8 @@ def _seconds(milliseconds: Any) -> Any:
 def write(events: Iterable[tuple[float, float, str]], record: str | None = None) -> dict[str, Any]:
     """Return an annotation of events (start and end in seconds, label), in JSON's types.
 
-    ``record_annotation`` is left out where there is none; times are whole milliseconds, as text.
-
-    Raises
-    ------
-    LaennecError
-        If an event's label is none of SPRSound's seven.
+    ``record_annotation`` is left out where there is none; times are whole milliseconds, as text. LaennecError
+    if an event's label is none of SPRSound's seven.
     """
     annotation: dict[str, Any] = {} if record is None else {RECORD: record}
     annotation[EVENTS] = []
@@ -87,16 +83,8 @@ def write(events: Iterable[tuple[float, float, str]], record: str | None = None)
 class RecordingName:
     """What a file name of SPRSound's form tells.
 
-    Attributes
-    ----------
-    subject : str or None
-        The patient's number; None where it is empty.
-    patient : Patient
-        Its position is None for p5 to p8, which are described nowhere.
-    place : str
-        ``p1`` to ``p8``.
-    rest : str
-        What follows the number: a cut event adds to its recording's name. Empty for a recording.
+    `subject` is the patient's number, None where it is empty. The patient's position is None for p5 to p8,
+    which are described nowhere. `rest` follows the number: a cut event adds to its recording's name.
     """
 
     subject: str | None

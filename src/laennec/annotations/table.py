@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from laennec.annotations.events import LabelFile, Problem, Row, collect
-from laennec.audio.suffixes import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES
 
 TIMES = ("start_s", "end_s")
 NUMBERS = (*TIMES, "inspiration_end_s", "age_years")
@@ -33,10 +33,7 @@ class Table(NamedTuple):
 def parse(text: str, needed: Sequence[str] = ()) -> Table:
     """Read a table; where no comma stands between cells, numbers may have a decimal comma.
 
-    Raises
-    ------
-    ValueError
-        If it is no table, lacks a column that is needed, or has one twice.
+    ValueError if it is no table, lacks a column that is needed, or has one twice.
     """
     text = text.removeprefix("\ufeff")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)

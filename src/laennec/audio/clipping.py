@@ -4,11 +4,7 @@ A limiter leaves runs of exactly equal samples at its level, be that full scale 
 coarse samples also leaves a run at the top, but there the curve is a parabola: going down m quantisation
 steps widens it at least sqrt(m + 1) times. So a stretch that stays within eight steps (at most a quarter) of
 the extreme is clipped if three or more of its samples, and more than half of them, are the extreme itself.
-
 Plateaus that are noisy or tilted, as left by clipping ahead of a filter or a lossy codec, are not detected.
-
-A channel is read block by block, once for its extremes; where one of them is reached three times, once more
-for the plateaus.
 """
 
 import math

@@ -1,10 +1,11 @@
-"""Which files of a folder are recordings, by their names."""
+"""Which files of a folder are recordings, by their endings; a file that is named itself may have any."""
 
 import os
 from pathlib import Path
 
-from laennec.audio.suffixes import AUDIO_SUFFIXES
 from laennec.errors import LaennecError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")  # lower case; the first is preferred
 
 
 def is_audio(name: str) -> bool:
@@ -16,16 +17,8 @@ def is_audio(name: str) -> bool:
 def audio_files(folder: Path, below: bool = True) -> list[Path]:
     """Return the files of a folder that are called audio, each folder's by name.
 
-    Parameters
-    ----------
-    folder : path
-    below : bool
-        Search the folders in it as well, but for hidden ones.
-
-    Raises
-    ------
-    LaennecError
-        If there is none, or a folder cannot be read.
+    With `below`, the folders in it are searched as well, but for hidden ones. LaennecError if there is no
+    such file, or a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:

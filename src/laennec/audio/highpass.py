@@ -29,10 +29,7 @@ def bessel_highpass_magnitude(
 ) -> npt.NDArray[np.float64]:
     """Gain of the filter at each frequency, 0 to 1, in the shape of `frequencies_hz`.
 
-    Raises
-    ------
-    LaennecError
-        If the cut-off is not between 0 and half the sample rate.
+    LaennecError if the cut-off is not between 0 and half the sample rate.
     """
     return np.abs(_digital_highpass(frequencies_hz, sample_rate, cutoff_hz))
 

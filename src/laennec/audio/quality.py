@@ -40,20 +40,9 @@ class Finding:
 
 
 def silent_share(samples: npt.NDArray[Any], sample_rate: int) -> float:
-    """Share of the 50 ms blocks of one channel that stay within two steps of 16 bits, whatever their offset.
+    """Share, in [0, 1], of the 50 ms blocks of ``(samples,)`` that stay within two steps of 16 bits.
 
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        ``(samples,)``, finite. What is left over after the last whole block counts for nothing, unless the
-        whole channel is shorter than a block.
-    sample_rate : int
-        Hz.
-
-    Returns
-    -------
-    float
-        In [0, 1].
+    Samples after the last whole block do not count, unless the whole channel is shorter than a block.
     """
     length = min(silent_block_length(sample_rate), samples.size)
     blocks = samples[: samples.size // length * length].reshape(-1, length)

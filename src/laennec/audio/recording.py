@@ -175,14 +175,9 @@ class Recording:
 
     @classmethod
     def read(cls, source: Source, name: str | None = None, first_s: float | None = None) -> "Recording":
-        """Open a recording and read it whole.
+        """Open a recording and read it whole, or only its `beginning`, the first `first_s` seconds.
 
-        Parameters
-        ----------
-        source, name
-            As for `open`.
-        first_s : float, optional
-            Read only its `beginning`; repairs and warnings are still those of the whole.
+        `source` and `name` are as for `open`. Repairs and warnings are those of the whole.
 
         Raises
         ------
@@ -255,13 +250,7 @@ class Recording:
         return replace(one, warnings=warnings, twins={}, silent_channels=silent)
 
     def beginning(self, duration_s: float) -> "Recording":
-        """Return the first seconds in memory, with the repairs and warnings of the whole.
-
-        Parameters
-        ----------
-        duration_s : float
-            Rounded to the nearest sample, at least one.
-        """
+        """Return the first seconds, at least one sample, in memory; repairs and warnings are of the whole."""
         wanted = min(max(1, round(duration_s * self.sample_rate)), self.length)
         begun = self if self.in_memory else replace(self, length=wanted)
         return self._holding(begun.samples[:, :wanted])

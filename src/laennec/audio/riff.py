@@ -24,9 +24,7 @@ class Riff:
     bits: int
     data_start: int
     data_bytes: int  # as the header says
-    data_present: (
-        int  # from data_start to the end of the file, at most data_bytes unless that is a placeholder
-    )
+    data_present: int  # bytes up to the file's end, at most data_bytes unless that is a placeholder
     unread: int  # bytes after the audio that are no chunk
 
     @property
@@ -114,19 +112,8 @@ def read_riff(source: Input) -> Riff | None:
     if tag == 0xFFFE and len(layout) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the coding is in the sub-format
         (tag,) = struct.unpack(order + "H", layout[24:26])
     present, unread = _data_extent(source, position + 8, size)
-    return Riff(
-        order == ">",
-        tag,
-        channels,
-        sample_rate,
-        byte_rate,
-        block_align,
-        bits,
-        position + 8,
-        size,
-        present,
-        unread,
-    )
+    sizes = (byte_rate, block_align, bits, position + 8, size, present, unread)
+    return Riff(order == ">", tag, channels, sample_rate, *sizes)
 
 
 def _next_chunk(source: Input, position: int, size: int) -> int:

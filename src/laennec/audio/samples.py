@@ -21,20 +21,10 @@ BLOCK_LENGTH = 2**16  # samples of a channel that are looked at together: they s
 
 
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
-    """Change the sample rate along the last axis with soxr's HQ setting (float32).
+    """Change the sample rate (Hz) along the last axis with soxr's HQ setting; equal rates change nothing.
 
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        ``(..., samples)``, floating point.
-    from_rate, to_rate : int
-        Hz. Equal rates return the samples as they are.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(..., floor(samples * to_rate / from_rate + 1/2))`` float32. A steep edge close to full scale may
-        overshoot 1 (Gibbs); it is not cut off.
+    Returns ``(..., floor(samples * to_rate / from_rate + 1/2))`` float32. A steep edge close to full scale
+    may overshoot 1 (Gibbs); it is not cut off.
 
     Raises
     ------
@@ -91,13 +81,7 @@ def set_non_finite_to_zero(samples: Array) -> npt.NDArray[np.int64]:
 
 
 def non_finite_repairs(counts: npt.NDArray[np.int64], length: int, name: str) -> list[str]:
-    """Describe how many samples of each channel were set to zero; refuse a channel that lost too many.
-
-    Raises
-    ------
-    LaennecError
-        If more than `MAX_NON_FINITE_SHARE` of the `length` samples of a channel were.
-    """
+    """Describe how many samples of each channel were set to zero; refuse a channel that lost too many."""
     count, worst = int(counts.sum()), float(counts.max()) / length
     if worst > MAX_NON_FINITE_SHARE:
         raise LaennecError(

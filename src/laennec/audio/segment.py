@@ -14,6 +14,7 @@ from laennec.errors import LaennecError
 
 # How `fit_length` fills up a short clip, and what NumPy calls it.
 PADDINGS = {"tile": "wrap", "zero": "constant", "sample": "symmetric"}
+CENTRE = "centre"  # a padding of models: silence on both sides of a clip; of one that is too long, its middle
 
 # Share of inspiration in a respiratory cycle: the five of Nguyen & Pernkopf, section III-A.1.
 PHASE_RATIOS = {"1:3": 1 / 3, "2:5": 2 / 5, "3:7": 3 / 7, "4:9": 4 / 9, "1:2": 1 / 2}
@@ -34,15 +35,10 @@ def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArr
     length : int
         Samples, 1 or more.
     how : {"tile", "zero", "sample"}
-        What follows the clip when it is too short:
-
-        - ``tile``: the clip again from its start, as often as needed;
-        - ``zero``: zeros;
-        - ``sample``: sample padding (Nguyen & Pernkopf, "Crackle detection in lung sounds using transfer
-          learning and multi-input convolutional neural networks", arXiv:2104.14921, section III-A.2): the
-          clip's own samples "in time-reversed order, i.e. using the last samples … for padding first", which
-          avoids an abrupt change. The paper stops there; when the reversed clip is used up, it goes on
-          forwards, then backwards again, since that alone has no jump either.
+        What follows a clip that is too short: ``tile``: the clip again; ``zero``: zeros; ``sample``: the clip
+        reversed, "in time-reversed order, i.e. using the last samples … for padding first" (Nguyen &
+        Pernkopf, arXiv:2104.14921, section III-A.2). The paper stops there; when the reversed clip is used
+        up, it goes on forwards, then backwards again, since that alone has no jump either.
 
     Returns
     -------
@@ -70,22 +66,10 @@ def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArr
 def place(
     samples: npt.NDArray[Any], first: int, last: int, length: int
 ) -> tuple[npt.NDArray[Any], tuple[int, int]]:
-    """Lay a window around the middle of an event.
+    """Lay a window of `length` samples around the middle of the event from sample `first` to before `last`.
 
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        ``(samples,)`` of the recording.
-    first, last : int
-        First sample of the event, and one past the last.
-    length : int
-        Of the window.
-
-    Returns
-    -------
-    tuple
-        ``(length,)`` samples, zeros beyond the recording's ends, and the event's bounds in it, which may lie
-        outside where the event is longer than the window.
+    Returns the window, zeros beyond the recording's ends, and the event's bounds in it. They lie outside
+    where the event is longer than the window.
     """
     begin = (first + last) // 2 - length // 2
     window = np.zeros(length, samples.dtype)
@@ -98,21 +82,16 @@ def place(
 def phases(
     cycle: npt.NDArray[Any], ratio: float, inspiration_length: int | None = None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Split respiratory cycles into inspiration and expiration (Nguyen & Pernkopf, section III-A.1).
+    """Split cycles ``(..., samples)`` into views of inspiration and expiration, one sample or more each.
 
     Parameters
     ----------
     cycle : numpy.ndarray
-        ``(..., samples)``, at least two samples, from the onset of inspiration.
+        At least two samples, from the onset of inspiration.
     ratio : float
-        Share of inspiration in the cycle, between 0 and 1; `PHASE_RATIOS` has the paper's five.
+        Share of inspiration, between 0 and 1; `PHASE_RATIOS` has the five of Nguyen & Pernkopf, III-A.1.
     inspiration_length : int, optional
         Samples of inspiration where an airflow signal tells; then the ratio is not used.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Views of inspiration and expiration, one sample or more each; together they are the cycle.
 
     Raises
     ------
@@ -135,9 +114,9 @@ def _half_up(value: float) -> int:
 
 
 def part_lengths(clip_samples: int, inputs: Sequence[str], ratio: float, window: int) -> tuple[int, ...]:
-    """Samples of each input: the cycle has `clip_samples`, the phases their shares of it by the ratio.
+    """Samples of each input, cut to whole windows, so that spectra of parts laid end to end do not mix them.
 
-    Each is cut to whole windows, so that spectra of the parts laid end to end do not mix them.
+    The cycle has `clip_samples`, the phases their shares of it by the ratio.
 
     Raises
     ------
@@ -163,23 +142,10 @@ def fit_parts(
     how: str = "sample",
     inspiration_length: int | None = None,
 ) -> npt.NDArray[Any]:
-    """Cycle and phases, each fitted to its length by `fit_length`, laid end to end on the last axis.
+    """Cycle ``(..., samples)`` and its phases, each fitted by `fit_length`, laid end to end on the last axis.
 
-    Parameters
-    ----------
-    cycle : numpy.ndarray
-        ``(..., samples)``, at least two samples.
-    inputs, lengths
-        Which parts, of `INPUTS`, and the samples of each, as `part_lengths` gives them.
-    ratio, inspiration_length
-        As for `phases`.
-    how
-        Padding, as for `fit_length`.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(..., sum of lengths)``.
+    `inputs` names the parts, of `INPUTS`; `lengths` are those of `part_lengths`; `ratio` and
+    `inspiration_length` are as for `phases`, `how` as for `fit_length`.
     """
     inspiration, expiration = phases(cycle, ratio, inspiration_length)
     parts = {"cycle": cycle, "inspiration": inspiration, "expiration": expiration}
@@ -188,27 +154,11 @@ def fit_parts(
 
 
 def windows(duration_s: float, window_s: float, hop_s: float) -> list[tuple[float, float]]:
-    """Cover a recording with windows, the last one aligned to its end.
+    """Cover a recording with windows ``(start_s, end_s)`` without a gap, the last one aligned to its end.
 
-    Parameters
-    ----------
-    duration_s : float
-        Length of the recording.
-    window_s : float
-        Length of every window; a recording that is not longer gives one window, the whole of it.
-    hop_s : float
-        From one start to the next, 1 ms to `window_s`. The last hop may be shorter.
-
-    Returns
-    -------
-    list of tuple of float
-        ``(start_s, end_s)`` in order; the first starts at 0, the last ends at `duration_s`, and there is no
-        gap between them.
-
-    Raises
-    ------
-    LaennecError
-        If a length is not positive and finite, or the hop would leave gaps.
+    A recording not longer than `window_s` gives one window, the whole of it. The hop, 1 ms to `window_s`, is
+    from one start to the next; the last may be shorter. LaennecError if a length is not positive and finite,
+    or the hop would leave gaps.
     """
     for what, value in (("recording", duration_s), ("window", window_s)):
         if not 0 < value < math.inf:
@@ -237,7 +187,7 @@ def cut(
     Parameters
     ----------
     samples : numpy.ndarray
-        ``(..., samples)``.
+        ``(..., samples)``; the clip is a view of it.
     sample_rate : int
         Hz.
     start_s, end_s : float
@@ -245,11 +195,6 @@ def cut(
     notes : list of str, optional
         Where to record that an event reaching outside the file was shortened to what is inside. Without it
         such an event is an error. Up to 1 ms, the rounding of labels, is neither.
-
-    Returns
-    -------
-    numpy.ndarray
-        A view, ``(..., clip samples)``.
 
     Raises
     ------

@@ -67,15 +67,7 @@ class Input:
 class Origin:
     """The bytes of a recording: a file on the disk, or what a pipe or an open file held.
 
-    Attributes
-    ----------
-    name : str
-        What to call it in messages.
-    path : str or None
-    content : bytes
-        Where there is no path.
-    size_and_time : tuple of int
-        Size in bytes and time of change in ns of the file at `path`, by which it is known again.
+    There is `content` where there is no path. A file is known again by its size and its time of change in ns.
     """
 
     name: str
@@ -98,13 +90,7 @@ class Origin:
 
 
 def locate(source: Source, name: str | None = None) -> Origin:
-    """Find the bytes of a recording; what cannot be read twice is read into memory.
-
-    Raises
-    ------
-    LaennecError
-        If there is no such file, or it cannot be read.
-    """
+    """Find the bytes of a recording; what cannot be read twice is read into memory."""
     if isinstance(source, bytes | bytearray | memoryview):
         return Origin(name or "recording", content=bytes(source))
     if not isinstance(source, str | os.PathLike):

@@ -23,18 +23,8 @@ _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises mo
 class Decoder:
     """One pass over a sound file, from its header to its end or its first error.
 
-    Attributes
-    ----------
-    name : str
-    sample_rate : int
-        Hz.
-    channels : int
-    claimed_length : int
-        Samples of each channel that the header promises; `UNKNOWN_LENGTH` or more if it does not say.
-    length : int
-        Samples of each channel decoded so far.
-    repairs : list of str
-        Of the header.
+    `length` is the samples of each channel decoded so far, `claimed_length` those that the header promises:
+    `UNKNOWN_LENGTH` or more if it does not say.
     """
 
     def __init__(self, stream: BinaryIO, name: str) -> None:

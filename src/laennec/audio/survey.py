@@ -29,12 +29,7 @@ def survey_block_length(sample_rate: int) -> int:
 class Survey:
     """Adds up what the blocks of a recording show.
 
-    Attributes
-    ----------
-    length : int
-        Samples of each channel so far.
-    non_finite : numpy.ndarray
-        ``(channels,)``, samples set to zero.
+    `length` is the samples of each channel so far; `non_finite`, ``(channels,)``, how many were set to zero.
     """
 
     def __init__(self, channels: int, sample_rate: int) -> None:
@@ -101,15 +96,7 @@ class Survey:
 
 
 def sound_findings(survey: Survey, blocks: Blocks) -> tuple[Finding, ...]:
-    """Name what is wrong with the sound itself: too short, silent, clipped.
-
-    Parameters
-    ----------
-    survey : Survey
-        Of the whole recording.
-    blocks : callable
-        Yields the recording once more.
-    """
+    """Name what is wrong with the sound itself: too short, silent, clipped. `blocks` yields it once more."""
     findings = []
     duration_s = survey.length / survey.sample_rate
     if duration_s < MIN_DURATION_S:

@@ -1,14 +1,11 @@
 """``laennec analyze``: events of recordings and of folders of them."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from laennec.audio.folder import audio_files
 from laennec.errors import UsageError
 
 
@@ -85,7 +82,7 @@ def run(command: Command) -> int:
     UsageError, LaennecError
         Before any work: the arguments contradict each other, or the model or the folder cannot be used.
     """
-    from laennec.output.files import parse_formats, refuse_twice
+    from laennec.output.files import find_recordings, parse_formats, refuse_twice
     from laennec.output.recordings import Job, analyze_many, analyze_one
 
     formats = parse_formats(command.format, command.out)
@@ -100,25 +97,3 @@ def run(command: Command) -> int:
     if several:
         return analyze_many(recordings, job, command.again)
     return analyze_one(*next(iter(recordings.items())), job)
-
-
-def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
-    """Return the recordings named or found in folders, each with the name of its results.
-
-    The name is the path below the folder, or that of a file alone, without suffix.
-
-    Raises
-    ------
-    UsageError
-        If nothing is named.
-    LaennecError
-        If a folder holds no audio or cannot be read.
-    """
-    if not files:
-        raise UsageError("name at least one recording or folder; see --help")
-    names: dict[str, tuple[Path, str]] = {}
-    for given in files:
-        for path in audio_files(given) if given.is_dir() else [given]:
-            name = path.relative_to(given) if given.is_dir() else Path(path.name)
-            names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
-    return dict(names.values())

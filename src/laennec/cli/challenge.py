@@ -36,7 +36,7 @@ class Command:
 
 def run(command: Command) -> int:
     """Answer a task for a folder of events, or of whole recordings."""
-    from laennec.analyze.challenge import answer_folder
+    from laennec.output.challenge import answer_folder
 
     answer_folder(command.task, command.wav, command.out, command.model)
     return 0

@@ -43,24 +43,20 @@ class Command:
 
 def run(command: Command) -> int:
     """Train and measure the folds, train on all patients, export, and print the report."""
-    from laennec.train.commands import crossvalidate_recipe
-    from laennec.train.loop import Hardware
-    from laennec.train.recipe import load_recipe
+    from laennec.train.commands import crossvalidate
+    from laennec.train.jobs import CrossValidationJob
     from laennec.train.recording_report import ReportFiles
-    from laennec.train.tables import with_auxiliary
 
-    also = None if command.icbhi is None else f"icbhi={command.icbhi}"
-    recipe, auxiliary = with_auxiliary(load_recipe("recording", epochs=command.epochs), also)
-    return crossvalidate_recipe(
-        recipe,
-        command.data,
-        command.out,
-        command.folds,
-        command.seeds,
-        (),
-        None,
-        True,
-        Hardware("cpu", threads=command.threads),
-        auxiliary,
-        ReportFiles("detector.json", "detector.md", "recording.onnx"),
+    job = CrossValidationJob(
+        recipe="recording",
+        data=command.data,
+        out=command.out,
+        also=None if command.icbhi is None else f"icbhi={command.icbhi}",
+        folds=command.folds,
+        seeds=command.seeds,
+        settings=() if command.epochs is None else (f"epochs={command.epochs}",),
+        final=True,
+        accelerator="cpu",
+        threads=command.threads,
     )
+    return crossvalidate(job, ReportFiles("detector.json", "detector.md", "recording.onnx"))

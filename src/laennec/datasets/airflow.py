@@ -83,10 +83,10 @@ def _onsets(flow: np.ndarray, threshold: float, shortest: int) -> list[tuple[int
     places = np.flatnonzero(state)
     changes = places[np.flatnonzero(np.diff(state[places])) + 1] if places.size else places
     onsets: list[tuple[int, float]] = []
-    for place in changes:
-        sign = int(state[place])
-        before = np.flatnonzero(flow[:place] * sign <= 0)
-        last = int(before[-1]) if before.size else int(place)
+    for change in changes:
+        sign = int(state[change])
+        before = np.flatnonzero(flow[:change] * sign <= 0)
+        last = int(before[-1]) if before.size else int(change)
         step = flow[last + 1] - flow[last] if last + 1 < flow.size else 0.0
         onsets.append((sign, last + (-flow[last] / step if step else 0.0)))
     # A phase that is too short is dropped with its end, so that signs still alternate.

@@ -1,9 +1,9 @@
-"""Annotations that a model doubts which never heard the patient: likely errors, listed and not removed.
+"""Likely label errors: annotations that out-of-fold predictions contradict, listed and not removed.
 
-Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: a
-clip is doubted where another class is the likeliest and reaches the threshold of that class, the mean
-probability that clips annotated so get; what is doubted is ordered by the margin between the two classes. The
-probabilities must come from models that were not trained on the clip or its patient.
+Northcutt, Jiang & Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021: the
+label of a clip is an issue where another class is the likeliest and reaches the threshold of that class, the
+mean probability of that class over the clips annotated so. Issues are ordered by the margin between the two
+classes. The probabilities must come from models that were not trained on the clip or its patient.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ FEW = 20  # of a class: fewer clips than this give no threshold that means anyth
 
 
 @dataclass(frozen=True)
-class Doubts:
-    """What confident learning says of every clip.
+class LabelIssues:
+    """Likely label errors among clips.
 
     Attributes
     ----------
     suggested
         ``(clips,)`` index of the class that is likelier than the annotated one, or of the annotated one.
     margin
-        ``(clips,)`` probability of the suggested class less that of the annotated one; 0 where not doubted.
+        ``(clips,)`` probability of the suggested class less that of the annotated one; 0 without an issue.
     thresholds
-        ``(classes,)``; NaN for a class of fewer than `FEW` clips, which is neither doubted nor suggested.
+        ``(classes,)``; NaN for a class of fewer than `FEW` clips, which is neither an issue nor suggested.
     """
 
     suggested: NDArray[np.int64]
@@ -47,12 +47,12 @@ class Doubts:
     thresholds: NDArray[np.float64]
 
     @property
-    def doubted(self) -> NDArray[np.bool_]:
-        """``(clips,)``."""
+    def is_issue(self) -> NDArray[np.bool_]:
+        """``(clips,)``, whether the label of a clip is likely wrong."""
         return self.margin > 0
 
 
-def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> Doubts:
+def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> LabelIssues:
     """Find the clips whose annotation is unlikely (Northcutt et al., section 3.1).
 
     Parameters
@@ -60,7 +60,7 @@ def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> Doubts:
     labels
         ``(clips,)`` class indices.
     probabilities
-        ``(clips, classes)`` of models that never heard the clip or its patient.
+        ``(clips, classes)`` out of fold: of models that were not trained on the clip or its patient.
     """
     label, rows = np.asarray(labels, int), np.asarray(probabilities, float)
     clips, classes = rows.shape
@@ -68,12 +68,12 @@ def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> Doubts:
     for k in range(classes):
         if (label == k).sum() >= FEW:
             thresholds[k] = rows[label == k, k].mean()
-    place, suggested = np.arange(clips), rows.argmax(1)
-    margin = rows[place, suggested] - rows[place, label]
+    clip, suggested = np.arange(clips), rows.argmax(1)
+    margin = rows[clip, suggested] - rows[clip, label]
     # A comparison with NaN is false: rare classes reach no threshold.
-    reached = rows[place, suggested] >= thresholds[suggested]
+    reached = rows[clip, suggested] >= thresholds[suggested]
     unsure = ~reached | (margin <= 0) | np.isnan(thresholds[label])
-    return Doubts(np.where(unsure, label, suggested), np.where(unsure, 0.0, margin), thresholds)
+    return LabelIssues(np.where(unsure, label, suggested), np.where(unsure, 0.0, margin), thresholds)
 
 
 def cross_validated(path: str | os.PathLike[str]) -> Predictions:
@@ -85,12 +85,12 @@ def cross_validated(path: str | os.PathLike[str]) -> Predictions:
         If there are none, or the seeds predict different clips.
     """
     path = Path(path)
-    found = read_runs([path] if path.is_file() else sorted(path.glob("seed*/predictions.csv")))
-    return replace(found, probabilities=found.probabilities.mean(0))
+    runs = read_runs([path] if path.is_file() else sorted(path.glob("seed*/predictions.csv")))
+    return replace(runs, probabilities=runs.probabilities.mean(0))
 
 
 def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    """Table of the doubted annotations, the most doubtful first.
+    """Table of the likely label errors, the largest margin first.
 
     Parameters
     ----------
@@ -114,29 +114,29 @@ def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     ordered = known.loc[list(predictions.clip_ids)].reset_index()
     moved = [
         clip
-        for clip, told, label in zip(
+        for clip, own, label in zip(
             predictions.clip_ids, ordered["label"].astype(str), predictions.labels, strict=True
         )
-        if told != label and told in predictions.classes
+        if own != label and own in predictions.classes
     ]
     if moved:
         raise LaennecError(f"{len(moved)} clips have another label in this data, first {moved[0]}")
     classes = np.array(predictions.classes)
     label = predictions.label_indices
-    doubts = confident_learning(label, predictions.probabilities)
-    rows = np.flatnonzero(doubts.doubted)
-    rows = rows[np.argsort(-doubts.margin[rows], kind="stable")]
+    issues = confident_learning(label, predictions.probabilities)
+    rows = np.flatnonzero(issues.is_issue)
+    rows = rows[np.argsort(-issues.margin[rows], kind="stable")]
     table = ordered.loc[rows, ["clip_id", "recording", "subject", "start_s", "end_s"]].copy()
     table["label"] = classes[label[rows]]
-    table["suggested"] = classes[doubts.suggested[rows]]
+    table["suggested"] = classes[issues.suggested[rows]]
     table["p_label"] = predictions.probabilities[rows, label[rows]].round(4)
-    table["p_suggested"] = predictions.probabilities[rows, doubts.suggested[rows]].round(4)
-    table["margin"] = doubts.margin[rows].round(4)
+    table["p_suggested"] = predictions.probabilities[rows, issues.suggested[rows]].round(4)
+    table["margin"] = issues.margin[rows].round(4)
     return table.reset_index(drop=True)
 
 
 def counts(table: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """How many annotations of each class are doubted for which other one, the most frequent first."""
+    """How many annotations of each class are likely another one, the most frequent first."""
     pairs = Counter(zip(table["label"].astype(str), table["suggested"].astype(str), strict=True))
     return [(label, other, count) for (label, other), count in pairs.most_common()]
 
@@ -148,15 +148,15 @@ def print_audit(
     out: str | os.PathLike[str] | None,
     shown: int = 20,
 ) -> int:
-    """Print what is doubted and what is known to be wrong, and write all of it as a table."""
+    """Print likely label errors and known defects, and write all of the former as a table."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     table = audit(clips, predictions)
     console.print(
-        f"{len(table)} of {len(predictions.labels)} annotations are doubted by models that never heard the "
-        "patient. A doubt is a reason to listen, not an error: the models are wrong more often than the "
+        f"{len(table)} of {len(predictions.labels)} annotations are likely label errors (confident learning, "
+        "out-of-fold predictions). Listen before you change one: the models are wrong more often than the "
         "annotators. Nothing was changed.",
         soft_wrap=True,
     )

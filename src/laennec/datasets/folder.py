@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import read_labels
-from laennec.audio.suffixes import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
     SPLITS,
@@ -98,8 +98,8 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     records, record_defects = read(Path(root), "record")
     known = {row["clip_id"] for row in rows}
     rows += [row for row in records if row["clip_id"] not in known]
-    found = checks.check_clips(clips_table(rows), progress=progress)
-    return list(dict.fromkeys([*defects, *record_defects, *found]))
+    others = checks.check_clips(clips_table(rows), progress=progress)
+    return list(dict.fromkeys([*defects, *record_defects, *others]))
 
 
 def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[Defect]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import read_labels
-from laennec.audio.suffixes import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
 from laennec.datasets.tiny import write_sound, write_text
@@ -139,9 +139,9 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
 def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     """Return everything that is wrong with a copy; every annotated recording is decoded once."""
     rows, defects = read(Path(root))
-    found = checks.check_clips(clips_table(rows), progress=progress)
+    others = checks.check_clips(clips_table(rows), progress=progress)
     # The official list tells of patients in both halves even where half of the recordings is not here.
-    return defects + [defect for defect in found if defect.kind != "patient in two splits"]
+    return defects + [defect for defect in others if defect.kind != "patient in two splits"]
 
 
 def _audio(root: Path) -> dict[str, Path]:
@@ -283,9 +283,9 @@ def verify(root: Path, progress: bool = False) -> list[Defect]:
         },
     }
     wrong += [
-        Defect("missing", what, f"{found} found, {published} published")
-        for what, (found, published) in counts.items()
-        if found != published
+        Defect("missing", what, f"{count} found, {published} published")
+        for what, (count, published) in counts.items()
+        if count != published
     ]
     _, unreadable = checks.read_audio({row["path"] for row in rows}, progress)
     return wrong + unreadable

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laennec.audio.suffixes import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.airflow import cycles_from_airflow
 from laennec.datasets.table import Defect, checked_level, clips_table, event_id, has_files, read_rows

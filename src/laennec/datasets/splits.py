@@ -313,7 +313,7 @@ def _cost(totals: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> np.nda
     """
     empty = np.count_nonzero(totals < 1e-9, axis=(-2, -1))
     error = np.abs(totals - wanted[:, None]) * weights
-    return EMPTY_COST * empty + error.sum(axis=(-2, -1))
+    return np.asarray(EMPTY_COST * empty + error.sum(axis=(-2, -1)))
 
 
 def _improved(

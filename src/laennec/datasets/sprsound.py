@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import LabelFile, read_labels
 from laennec.annotations.sprsound import parse_name, write
-from laennec.audio.suffixes import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
 from laennec.datasets.tiny import write_sound, write_text
@@ -264,19 +264,19 @@ def digests(root: Path, progress: bool = False) -> dict[str, tuple[str, str]]:
     defects: list[Defect] = []
     recordings = _recordings(root, defects)
     facts, _ = checks.read_audio([recording["path"] for recording, _, _ in recordings], progress)
-    found = {}
+    stored = {}
     for recording, path, annotation in recordings:
         clips = [*_record(path, annotation, defects), *_events(path, annotation, defects)]
-        said = sorted((clip["clip_id"], clip["label"]) for clip in clips)
+        labels = sorted((clip["clip_id"], clip["label"]) for clip in clips)
         audio = facts[recording["path"]].digest if recording["path"] in facts else ""
-        found[path.stem] = audio[:12], hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
-    return found
+        stored[path.stem] = audio[:12], hashlib.sha256(json.dumps(labels).encode()).hexdigest()[:12]
+    return stored
 
 
 def read_index() -> dict[str, tuple[str, str]]:
     """Return the published training set's digests (BioCAS 2022: 1,949 recordings), as :func:`digests`."""
     lines = files(__package__).joinpath(INDEX).read_text(encoding="utf-8").splitlines()
-    return {stem: (audio, said) for stem, audio, said in (line.split("\t") for line in lines)}
+    return {stem: (audio, labels) for stem, audio, labels in (line.split("\t") for line in lines)}
 
 
 def verify(root: Path, progress: bool = False) -> list[Defect]:
@@ -284,14 +284,14 @@ def verify(root: Path, progress: bool = False) -> list[Defect]:
 
     Test sets are not in the index; that they unpack whole is the archive's own checksums' to tell.
     """
-    found = digests(root, progress)
+    stored = digests(root, progress)
     defects = []
-    for stem, (audio, said) in read_index().items():
-        if stem not in found:
+    for stem, (audio, labels) in read_index().items():
+        if stem not in stored:
             defects.append(Defect("missing", stem, "the recording or its annotation is not in this copy"))
-        elif found[stem][0] != audio:
+        elif stored[stem][0] != audio:
             defects.append(Defect("unreadable", stem, "its samples are not those published"))
-        elif found[stem][1] != said:
+        elif stored[stem][1] != labels:
             defects.append(Defect("conflicting annotation", stem, "its annotation is not the one published"))
     return defects
 

@@ -108,10 +108,10 @@ def _splits(clips: pd.DataFrame) -> Counts:
 def _people(clips: pd.DataFrame, by: pd.Series, order: tuple[str, ...] = ()) -> Counts:
     """Count patients and recordings by a column, in the given order, then the rest by name, unknown last."""
     counts = clips.groupby(by)[["subject", "recording"]].nunique()
-    place = {name: index for index, name in enumerate(order)}
+    rank = {name: index for index, name in enumerate(order)}
 
     def key(name: str) -> tuple[bool, int, str]:
-        return name == UNKNOWN, place.get(name, len(place)), name
+        return name == UNKNOWN, rank.get(name, len(rank)), name
 
     return {
         str(name): {
@@ -170,11 +170,11 @@ def _print_defects(console: Console, defects: tuple[Defect, ...]) -> None:
     kinds: dict[str, list[Defect]] = {}
     for defect in defects:
         kinds.setdefault(defect.kind, []).append(defect)
-    for kind, found in kinds.items():
-        console.print(f"{escape(kind)}: {len(found)}", highlight=False)
-        for defect in found[:SHOWN_A_KIND]:
+    for kind, own in kinds.items():
+        console.print(f"{escape(kind)}: {len(own)}", highlight=False)
+        for defect in own[:SHOWN_A_KIND]:
             console.print(
                 f"  {escape(defect.path)}: {escape(defect.detail)}", highlight=False, soft_wrap=True
             )
-        if len(found) > SHOWN_A_KIND:
-            console.print(f"  and {len(found) - SHOWN_A_KIND} more", highlight=False)
+        if len(own) > SHOWN_A_KIND:
+            console.print(f"  and {len(own) - SHOWN_A_KIND} more", highlight=False)

@@ -22,7 +22,7 @@ sex      text    one of :data:`laennec.labels.SEXES`
 split    text    ``train``, ``test-inter``, ``test-intra``, ``test``, or missing where none is given
 dataset  text    the dataset's name
 inspiration_end_s
-         float   end of inspiration in the file, seconds, where an airflow signal or an annotator told it
+         float   end of inspiration in the file, seconds, where an airflow signal or an annotator gives it
 diagnosis
          text    of the patient
 ======== ======= ============================================================================
@@ -118,10 +118,10 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
     """
     import pandas as pd
 
-    def place(row: Mapping[str, Any]) -> tuple[str, float, str, str]:
+    def order(row: Mapping[str, Any]) -> tuple[str, float, str, str]:
         return row["recording"], row.get("start_s") or 0.0, row["clip_id"], row["label"]
 
-    rows = sorted(rows, key=place)
+    rows = sorted(rows, key=order)
     columns: dict[str, Any] = {}
     for name in COLUMNS:
         values = [row.get(name) for row in rows]
@@ -154,14 +154,14 @@ def overlapped(
     clips: pd.DataFrame, chosen: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Whether each of the chosen clips overlaps one of the others in its recording; masks of the rows."""
-    found = np.zeros(len(clips), bool)
+    covered = np.zeros(len(clips), bool)
     start_s, end_s = clips["start_s"].to_numpy(), clips["end_s"].fillna(np.inf).to_numpy()
     groups = clips.groupby(["recording", "path", "channel"], sort=False, dropna=False).indices
     for rows in map(np.asarray, groups.values()):
         theirs = rows[others[rows]]
         for row in rows[chosen[rows]]:
-            found[row] = bool(((start_s[theirs] < end_s[row]) & (end_s[theirs] > start_s[row])).any())
-    return found
+            covered[row] = bool(((start_s[theirs] < end_s[row]) & (end_s[theirs] > start_s[row])).any())
+    return covered
 
 
 def event_id(recording: str, start_s: float, end_s: float) -> str:
@@ -224,15 +224,15 @@ def read_rows(
         If it cannot be read, or lacks a column that is needed.
     """
     try:
-        found = table.parse(path.read_text(encoding="utf-8-sig"), needed)
+        parsed = table.parse(path.read_text(encoding="utf-8-sig"), needed)
     except UnicodeDecodeError as error:
         raise LaennecError(f"{path}: not UTF-8 text; save the table as CSV UTF-8") from error
     except OSError as error:
         raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise LaennecError(f"{path}: line 1: {error}") from error
-    for name in sorted(set(found.columns) - set(known)):
+    for name in sorted(set(parsed.columns) - set(known)):
         detail = f"line 1: {name!r} is not read; known are {', '.join(known)}"
         defects.append(Defect("unknown column", str(path), detail))
-    defects.extend(Defect("malformed annotation", str(path), str(problem)) for problem in found.problems)
-    yield from found.rows
+    defects.extend(Defect("malformed annotation", str(path), str(problem)) for problem in parsed.problems)
+    yield from parsed.rows

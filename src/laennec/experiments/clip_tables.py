@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from laennec.experiments.markdown import Load, bounded, change, numbers, table
-from laennec.score.text import interval, number
+from laennec.experiments.markdown import Load, change, numbers, table
+from laennec.score.text import bracketed, interval, number
 
 CONFIRMED = {
     "task 12 Score (seven classes)": ("task_12/challenge_score",),
@@ -46,8 +46,8 @@ def readme(load: Load) -> str:
         rows.append(
             [
                 title,
-                number(plain) + bounded(plain_bounds),
-                f"**{number(value)}**{bounded(bounds)}",
+                number(plain) + bracketed(plain_bounds),
+                f"**{number(value)}**{bracketed(bounds)}",
                 interval(printed, digits) if printed else "",
             ]
         )
@@ -64,7 +64,7 @@ def confirmed(load: Load) -> str:
         if len(keys) > 1:
             cells = [numbers(value for value, _ in each) for each in scores]
         else:
-            cells = [number(value) + bounded(bounds) for ((value, bounds),) in scores]
+            cells = [number(value) + bracketed(bounds) for ((value, bounds),) in scores]
             cells[-1] = f"**{cells[-1]}**"
         rows.append([title, *cells])
     return table(["", "floor", "floor, with the decision", "shipped recipe"], rows)
@@ -93,7 +93,7 @@ def by_class(load: Load) -> str:
                 str(own["subjects"]),
                 number(own["precision"]),
                 number(own["recall"]),
-                number(own["f1"]) + bounded(own["intervals"]["f1"]),
+                number(own["f1"]) + bracketed(own["intervals"]["f1"]),
                 number(own["roc_auc"]),
             ]
             for name, own in load("default-crossvalidation")["classes"].items()
@@ -146,7 +146,7 @@ def other_devices(load: Load) -> str:
                 sound,
                 f"{own['with']} of {own['cycles']}",
                 *(
-                    number(each[sound][device]["auc"]) + bounded(each[sound][device]["interval"])
+                    number(each[sound][device]["auc"]) + bracketed(each[sound][device]["interval"])
                     for each in (before, after)
                 ),
                 change(own["difference"]["difference"], own["difference"]["interval"]),
@@ -167,7 +167,7 @@ def trials(load: Load) -> str:
                 own["trial"],
                 own["what"],
                 own["against"] or "",
-                number(own["score"]) + bounded(own["interval"]),
+                number(own["score"]) + bracketed(own["interval"]),
                 number(own["task_11"]),
                 number(own["auc"], 4),
                 change(score["difference"], score["interval"]) if score else "",

@@ -15,11 +15,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
 
 
-def bounded(bounds: Sequence[float] | None, digits: int = 3) -> str:
-    """Return an interval in brackets after a space, nothing where there is none."""
-    return f" ({interval(bounds, digits)})" if bounds else ""
-
-
 def change(value: float, bounds: Sequence[float] | None, digits: int = 3) -> str:
     """Return a signed difference and its interval."""
     return f"{value:+.{digits}f}" + (f" ({interval(bounds, digits, sign='+')})" if bounds else "")

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from laennec.experiments.markdown import Load, bounded, change, table
-from laennec.score.text import interval, number
+from laennec.experiments.markdown import Load, change, table
+from laennec.score.text import bracketed, interval, number
 
 CHEN = ("se", "sp", "as", "hs", "ts")
 COMMANDS = {
@@ -25,7 +25,7 @@ def chen_readme(load: Load) -> str:
         disjoint = row["split"] == "patient"
         if disjoint or row["recipe"] == "chen2022":
             bold = "**" if disjoint else ""
-            ours = f"{bold}{number(row['ours']['ts'])}{bold}{bounded(row['ts_interval_95'], 2)}"
+            ours = f"{bold}{number(row['ours']['ts'])}{bold}{bracketed(row['ts_interval_95'], 2)}"
             where = "yes" if disjoint else "no, the paper's split"
             seeds = ", ".join(map(str, row["seeds"]))
             command = COMMANDS[row["split"]]
@@ -73,7 +73,7 @@ def nguyen_readme(load: Load) -> str:
     ):
         own, bold = rows[name], "**" if name == BEST else ""
         paper = number(own["paper"]["f"]) if own["paper"] else "–"
-        f = f"{bold}{number(own['f'])}{bold}{bounded(own['f_interval_95'], 2)}"
+        f = f"{bold}{number(own['f'])}{bold}{bracketed(own['f_interval_95'], 2)}"
         cells.append([title, paper, f, number(own["roc_auc"]), seeds, command])
     header = ["system (Nguyen & Pernkopf's names)", "F, paper's own cohort", "F, ours (95 % over patients)"]
     return table([*header, "AUC", "seeds", "command"], cells)
@@ -93,7 +93,7 @@ def nguyen(file: str, choose: Callable[[Sequence[Any]], Sequence[Any]], paper: b
                 *([number(row["paper"]["f"])] if paper else []),
                 number(row["se"]),
                 number(row["p"]),
-                f"**{number(row['f'])}**{bounded(row['f_interval_95'], 2)}",
+                f"**{number(row['f'])}**{bracketed(row['f_interval_95'], 2)}",
                 number(row["roc_auc"]),
                 less,
                 str(row["runs"]),

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from laennec.experiments.markdown import Load, bounded, numbers, table
-from laennec.score.text import interval, number
+from laennec.experiments.markdown import Load, numbers, table
+from laennec.score.text import bracketed, interval, number
 
 EVENTS = {
     "event F, class-agnostic": "agnostic_f1",
@@ -33,14 +33,14 @@ def readme(load: Load) -> str:
         ("events, error rate", "error_rate", "error rate", 2),
     )
     rows = [
-        [title, f"**{number(scores[key], n)}**{bounded(bounds[key], n)}", number(by_seed[name][1], n)]
+        [title, f"**{number(scores[key], n)}**{bracketed(bounds[key], n)}", number(by_seed[name][1], n)]
         for title, key, name, n in events
     ]
     rows += [
         [answers, ", ".join(f"**{number(task['without_shift'][2])}**" for task in tasks), ""],
         [
             "the same, as `challenge` answers",
-            ", ".join(number(task["score"]) + bounded(task["interval"]) for task in tasks),
+            ", ".join(number(task["score"]) + bracketed(task["interval"]) for task in tasks),
             of_seed(1, *task_names),
         ],
         [
@@ -124,7 +124,7 @@ def baselines(load: Load) -> str:
         [
             [
                 row["system"],
-                *(number(row[k]["value"]) + bounded([row[k]["low"], row[k]["high"]]) for k in keys),
+                *(number(row[k]["value"]) + bracketed([row[k]["low"], row[k]["high"]]) for k in keys),
             ]
             for row in load("detection-baselines")["rows"]
         ],
@@ -162,7 +162,7 @@ def _stranger(figure: dict[str, Any]) -> str:
     if ", of " in name:  # a share
         return f"{name}: {100 * value:.0f} %"
     bounds = None if figure["low"] is None else [figure["low"], figure["high"]]
-    return f"{name} {number(value, 3 if value < 1 else 2)}{bounded(bounds)}"
+    return f"{name} {number(value, 3 if value < 1 else 2)}{bracketed(bounds)}"
 
 
 def refusals(load: Load) -> str:

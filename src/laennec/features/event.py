@@ -10,12 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from laennec.audio.segment import place
+from laennec.audio.segment import CENTRE, place
 from laennec.features.augment import Augmentation, draw_tilt, uniform
 from laennec.features.base import Batch, ClipFeatures, FrontEnd, masked
 from laennec.features.reading import placed_clips
 from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above, mel_filters
-from laennec.model.card import CENTRE
 from laennec.simulate.other import ward_noise
 
 DEVIATION = 3.0  # of log power around an event's level, over SPRSound's events

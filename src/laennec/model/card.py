@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from laennec.audio.segment import CENTRE, PADDINGS
 from laennec.errors import LaennecError
 from laennec.labels import EVENT_FAMILY, POSITIONS
 
@@ -29,8 +30,6 @@ INPUTS = {  # of a model for clips
 }
 OUTPUT = "probabilities"  # of a model for clips
 OUTPUTS = ("presence", "evidence", "context", "record", "kind")  # of a model for whole recordings
-CENTRE = "centre"  # a padding: silence on both sides of a clip, and of one that is too long, its middle
-PADDINGS = ("tile", "zero", "sample", CENTRE)
 LONGEST_SAMPLES = 2**30  # a clip, a frame or a reach of more is a mistake
 LARGEST_WEIGHT = 1e6  # of the rule of events, of a bias or a shift
 SHORTEST_HOP_S = 0.001
@@ -215,7 +214,7 @@ class ClipCard(ModelCard):
     """
 
     clip_samples: int = entry(whole(1, LONGEST_SAMPLES))
-    padding: str = entry(one_of(*PADDINGS))
+    padding: str = entry(one_of(*PADDINGS, CENTRE))
     sexes: tuple[str, ...] = entry(words)
     positions: tuple[str, ...] = entry(words)
     temperature: float = entry(TEMPERATURE)
@@ -253,13 +252,8 @@ class EventRule:
     continuous or of discontinuous adventitious sounds, it scores `class_weight` times the margin of that
     family's logits over the others, plus `class_presence` times the logit of presence, less `class_bias`:
     such sounds are annotated where they are audible, which may be a part of a breath. Every beginning and
-    every end scores `edge_weight` times the logit of onset or offset there, less `edge_cost`.
-
-    Attributes
-    ----------
-    bias, edge_weight, edge_cost, class_weight, class_presence, class_bias : float
-    shortest_s : float
-        Shorter events are dropped.
+    every end scores `edge_weight` times the logit of onset or offset there, less `edge_cost`. Events shorter
+    than `shortest_s` are dropped.
     """
 
     bias: float = entry(WEIGHT, default=0.0)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
 from laennec.errors import LaennecError
+from laennec.labels import vocabulary_index
 from laennec.model.card import OUTPUT, ClipCard
 from laennec.model.session import Graph
 from laennec.patient import check_age, check_position, check_sex
@@ -22,14 +23,7 @@ SUM_TOLERANCE = 1e-3  # of the probabilities of a clip, from 1
 
 @dataclass(frozen=True, eq=False)
 class LungModel:
-    """A model file for clips, ready to run. It can be pickled.
-
-    Attributes
-    ----------
-    card : ClipCard
-        What the file says of itself.
-    graph : Graph
-    """
+    """A model file for clips, ready to run. It can be pickled. `card` is what the file says."""
 
     card: ClipCard
     graph: Graph = field(repr=False)
@@ -83,9 +77,11 @@ class LungModel:
         count = len(clips)
         metadata: dict[str, npt.NDArray[Any]] = {
             "age_years": np.array([check_age(v) for v in _each(age_years, count, "age_years")], np.float32),
-            "sex": np.array([self._sex_index(v) for v in _each(sex, count, "sex")], np.int64),
-            "position": np.array(
-                [self._position_index(v) for v in _each(position, count, "position")], np.int64
+            "sex": self._places([check_sex(v) for v in _each(sex, count, "sex")], self.card.sexes, "sex"),
+            "position": self._places(
+                [check_position(v, self.card.positions) for v in _each(position, count, "position")],
+                self.card.positions,
+                "position",
             ),
         }
         probabilities = np.empty((count, len(self.card.labels)), np.float32)
@@ -116,18 +112,14 @@ class LungModel:
             )
         return resample(samples, sample_rate, self.card.sample_rate)
 
-    def _sex_index(self, sex: str | None) -> int:
-        known = check_sex(sex)
-        return 0 if known is None else self._index(known, self.card.sexes, "sex")
-
-    def _position_index(self, position: str | None) -> int:
-        known = check_position(position, self.card.positions)
-        return 0 if known is None else self._index(known, self.card.positions, "position")
-
-    def _index(self, value: str, vocabulary: tuple[str, ...], what: str) -> int:
-        if value not in vocabulary:
-            raise LaennecError(f"{what} is {value!r}, which the model {self.card.name} does not know")
-        return vocabulary.index(value) + 1
+    def _places(
+        self, values: list[str | None], vocabulary: tuple[str, ...], what: str
+    ) -> npt.NDArray[np.int64]:
+        """Places of words in a vocabulary, from 1; 0 where a word is not known."""
+        for value in values:
+            if value is not None and value not in vocabulary:
+                raise LaennecError(f"{what} is {value!r}, which the model {self.card.name} does not know")
+        return np.array([vocabulary_index(value, vocabulary) for value in values], np.int64)
 
     def _run(self, inputs: dict[str, npt.NDArray[Any]]) -> Array:
         """Run one batch and check that what comes out is what the contract says."""

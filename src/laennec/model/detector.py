@@ -16,40 +16,18 @@ CHUNK_S = 60.0  # processed at a time; longer chunks are no faster and take more
 
 @dataclass(frozen=True)
 class Frames:
-    """Outputs for neighbouring frames of one channel; time is the last axis of each array.
+    """Outputs for neighbouring frames of one channel; time is the last axis of each array."""
 
-    Attributes
-    ----------
-    first : int
-        Number of the first frame, counted from the start of the recording.
-    end_s : float
-        Where the sound of the last frame ends, in seconds from there.
-    last : bool
-        Whether nothing follows.
-    presence : numpy.ndarray
-        ``(3, frames)`` logits of presence, onset and offset.
-    evidence, context : numpy.ndarray
-        ``(classes, rows, frames)`` and ``(classes, frames)``, which together are the logits of the classes.
-    record : numpy.ndarray
-        ``(2 records, frames)``: attention logits, then values.
-    kind : numpy.ndarray
-        ``(sound classes, frames)`` logits.
-    extent : numpy.ndarray
-        ``(frames,)``: from the lowest sample of the frame to the highest.
-    level_db : numpy.ndarray
-        ``(frames,)``: power of the frame's samples in dB of full scale.
-    """
-
-    first: int
-    end_s: float
-    last: bool
-    presence: Array
-    evidence: Array
-    context: Array
-    record: Array
-    kind: Array
-    extent: Array
-    level_db: Array
+    first: int  # number of the first frame, counted from the start of the recording
+    end_s: float  # where the sound of the last frame ends, from there
+    last: bool  # whether nothing follows
+    presence: Array  # (3, frames) logits of presence, onset and offset
+    evidence: Array  # (classes, rows, frames), logits of the classes together with the context
+    context: Array  # (classes, frames)
+    record: Array  # (2 records, frames): attention logits, then values
+    kind: Array  # (sound classes, frames) logits
+    extent: Array  # (frames,): from the lowest sample of the frame to the highest
+    level_db: Array  # (frames,): power of the frame's samples in dB of full scale
 
     @property
     def end(self) -> int:
@@ -81,14 +59,7 @@ ARRAYS = (*OUTPUTS, "extent", "level_db")
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A model file for recordings, ready to run. It can be pickled.
-
-    Attributes
-    ----------
-    card : RecordingCard
-        What the file says of itself.
-    graph : Graph
-    """
+    """A model file for recordings, ready to run. It can be pickled. `card` is what the file says."""
 
     card: RecordingCard
     graph: Graph = field(repr=False)
@@ -104,10 +75,11 @@ class Detector:
         return self.graph.source
 
     def frames(self, blocks: Iterable[Array], chunk_s: float = CHUNK_S) -> Iterator[tuple[Frames, ...]]:
-        """Outputs of every frame, chunk by chunk, in constant memory.
+        """Outputs of every frame, chunk by chunk, in constant memory: a `Frames` for each channel.
 
         No output depends on more than the card's `reach_frames` to either side, so a chunk is processed with
-        that much of its neighbours, and where chunks or blocks meet changes nothing.
+        that much of its neighbours, and where chunks or blocks meet changes nothing. The last frames are
+        marked; without a sample, there are none.
 
         Parameters
         ----------
@@ -115,17 +87,6 @@ class Detector:
             ``(channels, samples)`` float32 at the card's sample rate, of any lengths.
         chunk_s : float
             Seconds processed at a time.
-
-        Yields
-        ------
-        tuple of Frames
-            One for each channel, all of the same frames. The last ones are marked; without a sample, there
-            are none.
-
-        Raises
-        ------
-        LaennecError
-            As `run` does.
         """
         frame = self.card.frame_samples
         step = max(1, round(chunk_s / self.card.frame_s)) * frame
@@ -144,10 +105,7 @@ class Detector:
             yield self._chunk(held, first, done, None)
 
     def _chunk(self, piece: Array, first: int, start: int, end: int | None) -> tuple[Frames, ...]:
-        """The frames from sample `start` to `end` of a piece that begins with sample `first`.
-
-        Without an `end`, to the end of the sound.
-        """
+        """The frames from sample `start` to `end`, None for that of the sound, of a piece from `first` on."""
         frame = self.card.frame_samples
         length = (first + piece.shape[1] if end is None else end) / self.card.sample_rate
         chosen = slice((start - first) // frame, None if end is None else (end - first) // frame)
@@ -160,22 +118,10 @@ class Detector:
         return tuple(channels)
 
     def run(self, samples: Array) -> dict[str, Array]:
-        """The graph's outputs for one piece of sound.
+        """The graph's outputs, without its first axis, for ``(samples,)`` float32 at the card's sample rate.
 
-        Parameters
-        ----------
-        samples : numpy.ndarray
-            ``(samples,)`` float32 at the card's sample rate.
-
-        Returns
-        -------
-        dict
-            Each of `OUTPUTS` without the graph's first axis; time, in frames, is the last axis.
-
-        Raises
-        ------
-        LaennecError
-            If the graph fails, or gives other shapes than its card says or non-finite values.
+        Time, in frames, is the last axis. LaennecError if the graph fails, or gives other shapes than its
+        card says or non-finite values.
         """
         values = self.graph.run(OUTPUTS, {"waveform": samples[None]})
         outputs = dict(zip(OUTPUTS, values, strict=True))

@@ -15,14 +15,8 @@ from laennec.model.card import METADATA_KEY, ModelCard, Shape
 class Graph:
     """The graph of a model file, ready to run. A pickled one opens the same content again.
 
-    Attributes
-    ----------
-    sha256 : str
-        Of the file, 64 hexadecimal digits.
-    source : str
-        The file's path, for messages.
-    metadata : str or None
-        Laennec's part of the file's metadata.
+    It has the file's path as `source`, its SHA-256, and Laennec's part of its metadata, None where there is
+    none.
     """
 
     def __init__(self, content: bytes, source: str, threads: int = 1) -> None:
@@ -48,13 +42,7 @@ class Graph:
         return Graph, (self._content, self.source, self._threads)
 
     def check(self, card: ModelCard) -> None:
-        """Refuse a graph that does not take or give what its card says.
-
-        Raises
-        ------
-        LaennecError
-            Naming what it takes or gives instead.
-        """
+        """Refuse a graph that does not take or give what its card says."""
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         if inputs != card.inputs:
             raise LaennecError(
@@ -75,13 +63,7 @@ class Graph:
                 )
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[Any]:
-        """What the graph computes, an array for each of `outputs`.
-
-        Raises
-        ------
-        LaennecError
-            If it fails.
-        """
+        """What the graph computes, an array for each of `outputs`; LaennecError if it fails."""
         try:
             return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
         except _runtime_errors() as error:

@@ -21,12 +21,8 @@ SAVE_SHARE = 20  # of the time goes into saving, at most one part in so many
 class Ledger:
     """What of a folder of results is done, by which model and options, from which files.
 
-    Parameters
-    ----------
-    out : path
-        The folder of results; a ledger there that cannot be read counts as none.
-    options : mapping
-        Whatever the results depend on, in JSON's types; another value makes them out of date.
+    A ledger that cannot be read counts as none. Results depend on the options, in JSON's types: other ones
+    make them out of date.
     """
 
     def __init__(self, out: Path, options: Mapping[str, Any]) -> None:

@@ -2,21 +2,20 @@
 
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from laennec.analyze.analysis import Analysis
+from laennec.audio.folder import audio_files
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_text
 from laennec.output.csv import to_csv, to_record_csv
 from laennec.output.json import write_json
 from laennec.output.labels import to_audacity, to_icbhi, to_sprsound
-
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
 
 # Label files lie in a folder of their own, under the recording's name: that is where their programs look for
 # them, and two formats share a suffix. SPRSound's folders of annotations end in "json".
@@ -42,12 +41,8 @@ SUMMARY = "summary.csv"
 def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
     """Return the formats that a list with commas names, each once.
 
-    Raises
-    ------
-    UsageError
-        If one is unknown, or there is no folder to write into.
-    LaennecError
-        If Matplotlib, which draws pictures, is not installed.
+    UsageError if one is unknown, or there is no folder to write into; LaennecError if pictures are wanted and
+    Matplotlib is not installed.
     """
     if out is None:
         if listed is not None:
@@ -62,39 +57,37 @@ def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def planned(out: Path, name: str, form: str) -> Path:
-    """Return where a format of a recording goes.
+def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
+    """Return the recordings named or found in folders, each with the name of its results.
 
-    Parameters
-    ----------
-    out : path
-        Folder for all results.
-    name : str
-        The recording's path below it, without suffix.
-    form : str
-        One of `FORMATS`. Of several channels, label files and pictures have ``.ch0`` and so on before the
-        suffix; the answers for the whole recording stand beside a CSV of events, in ``name.record.csv``.
+    The name is the path below the folder, or that of a file alone, without suffix. UsageError if nothing is
+    named; LaennecError if a folder holds no audio or cannot be read.
+    """
+    if not files:
+        raise UsageError("name at least one recording or folder; see --help")
+    names: dict[str, tuple[Path, str]] = {}
+    for given in files:
+        for path in audio_files(given) if given.is_dir() else [given]:
+            name = path.relative_to(given) if given.is_dir() else Path(path.name)
+            names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
+    return dict(names.values())
+
+
+def planned(out: Path, name: str, form: str) -> Path:
+    """Return where a format of a recording goes, `name` being its path below `out`, without suffix.
+
+    Of several channels, label files and pictures have ``.ch0`` and so on before the suffix; the answers for
+    the whole recording stand beside a CSV of events, in ``name.record.csv``.
     """
     return out / FOLDERS.get(form, "") / f"{name}{SUFFIXES[form]}"
 
 
 def refuse_twice(out: Path, names: Mapping[Path, str], formats: Sequence[str]) -> None:
-    """Refuse recordings of which two would write the same file.
+    """Refuse recordings of which two would write the same file; the UsageError names both and the file.
 
     Capitals make no difference, since many file systems make none. How many channels a recording has is only
-    known once it is read, so ``a.ch0.wav`` beside ``a.wav`` is refused as well.
-
-    Parameters
-    ----------
-    out : path
-    names : mapping of path to str
-        Each recording's name, as for :func:`planned`.
-    formats : sequence of str
-
-    Raises
-    ------
-    UsageError
-        It names both and the file.
+    known once it is read, so ``a.ch0.wav`` beside ``a.wav`` is refused as well. `names` are as for
+    :func:`planned`.
     """
     taken: dict[str, Path] = {}
     claims = [(source, form, planned(out, name, form)) for source, name in names.items() for form in formats]
@@ -112,22 +105,12 @@ def refuse_twice(out: Path, names: Mapping[Path, str], formats: Sequence[str]) -
 
 
 def write_outputs(
-    analysis: Analysis, recording: "Recording | None", out: Path, name: str, formats: Sequence[str]
+    analysis: Analysis, recording: Recording | None, out: Path, name: str, formats: Sequence[str]
 ) -> list[Path]:
-    """Write an analysis in each format, and return the files.
+    """Write an analysis in each format, and return the files; `out` and `name` are as for :func:`planned`.
 
-    Parameters
-    ----------
-    analysis : Analysis
-    recording : Recording or None
-        What was analysed, or its beginning, which page and picture then show; None where neither is wanted.
-    out, name, formats
-        As for :func:`planned`.
-
-    Raises
-    ------
-    LaennecError
-        If a file cannot be written, or a label has no place in a format.
+    `recording` is what was analysed, or its beginning, which page and picture then show; None where neither
+    is wanted. LaennecError if a file cannot be written, or a label has no place in a format.
     """
     written = []
     for form in formats:
@@ -156,7 +139,7 @@ def _labels_text(form: str, analysis: Analysis, channel: int) -> str:
     return to_audacity(analysis, channel) if form == "audacity" else to_icbhi(analysis, channel)
 
 
-def _write_shown(form: str, analysis: Analysis, recording: "Recording", path: Path) -> list[Path]:
+def _write_shown(form: str, analysis: Analysis, recording: Recording, path: Path) -> list[Path]:
     if form == "html":
         from laennec.output.page import write_report
 
@@ -177,9 +160,9 @@ def _parts(path: Path, channels: int) -> Iterator[tuple[int, Path]]:
 
 
 def beginning(analysis: Analysis, duration_s: float) -> Analysis:
-    """Return what an analysis says of the first `duration_s` seconds; itself where there is no more.
+    """Return what an analysis says of the first `duration_s` seconds; answers for the whole recording stay.
 
-    Answers for the whole recording stay, and a note says how long it is.
+    A note says how long it is. Where there is no more, it is the analysis itself.
     """
     if analysis.duration_s <= duration_s + 0.01:
         return analysis

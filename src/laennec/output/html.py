@@ -27,22 +27,9 @@ _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  #
 def page(title: str, body: str, css: str = "", scripts: str = "") -> str:
     """Return one whole HTML page.
 
-    Parameters
-    ----------
-    title : str
-        Plain text; it is escaped here.
-    body : str
-        HTML, for inside ``<body>``: everything in it that is not the page's own went through :func:`text`.
-    css : str
-        After the shared ``page.css``, which has the colours (``--ink``, ``--paper``, ``--faint``, ``--line``,
-        ``--accent``), light, dark and on paper.
-    scripts : str
-        JavaScript, run when the body has been read. Data goes in by :func:`data_block`.
-
-    Returns
-    -------
-    str
-        HTML.
+    `title` is plain text and escaped here; everything in `body` that is not the page's own went through
+    :func:`text`. `css` follows the shared ``page.css``, which has the colours, light, dark and on paper.
+    `scripts` run when the body has been read; data goes in by :func:`data_block`.
     """
     scripts = f"\n{scripts}\n".replace("\r\n", "\n") if scripts else ""
     digest = base64.b64encode(hashlib.sha256(scripts.encode()).digest()).decode()
@@ -69,12 +56,7 @@ def text(value: object) -> str:
 def data_block(identifier: str, value: Any) -> str:
     """Return a ``<script type="application/json">`` element, which the page's script reads and nothing runs.
 
-    Parameters
-    ----------
-    identifier : str
-        Its id.
-    value : JSON's types
-        NaN is refused.
+    The value has JSON's types; NaN is refused.
     """
     written = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     for sign, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
@@ -101,18 +83,8 @@ def table(
 ) -> str:
     """Return a table that scrolls by itself where the page is narrow.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        Plain text.
-    rows : sequence
-        Cells as HTML; the first of each row is its header.
-    caption : str
-        Plain text.
-    numbers : sequence of str
-        The columns that hold numbers, set to the right.
-    attributes : sequence of str
-        HTML, one per row, for its ``<tr>``; none by default.
+    Cells are HTML, the first of each row its header; columns and caption are plain text. The columns
+    `numbers` are set to the right; `attributes` are HTML for the ``<tr>`` of each row.
     """
     classes = [' class="number"' if column in numbers else "" for column in columns]
     head = "".join(
@@ -141,17 +113,10 @@ def facts(pairs: Mapping[str, str]) -> str:
 
 
 def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return an image as a PNG file (PNG specification, third edition: one IDAT chunk, no row filter).
+    """Return pixels as a PNG file (PNG specification, third edition: one IDAT chunk, no row filter).
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        uint8, ``(rows, columns)`` grey or ``(rows, columns, 3 or 4)`` RGB or RGBA; the first row is on top.
-
-    Raises
-    ------
-    ValueError
-        If it has another type or shape, or no pixels.
+    They are uint8, ``(rows, columns)`` grey or ``(rows, columns, 3 or 4)`` RGB or RGBA, the first row on top;
+    ValueError for others.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1] if pixels.ndim == 3 else 0
     if pixels.dtype != np.uint8 or channels not in _PNG_COLOURS or pixels.size == 0:

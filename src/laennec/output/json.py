@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
-from laennec.analyze.analysis import DISCLAIMER, Analysis, Event, RecordAnswer
+from laennec.analyze.analysis import Analysis, Event, RecordAnswer
 from laennec.files import write_json as write_json_file
-from laennec.version import __version__
+from laennec.version import DISCLAIMER, __version__
 
 FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
 TIME_DIGITS, PROBABILITY_DIGITS = 4, 6

@@ -22,12 +22,8 @@ def to_audacity(analysis: Analysis, channel: int = 0) -> str:
 def to_sprsound(analysis: Analysis, channel: int = 0) -> dict[str, Any]:
     """Return one channel as an annotation of SPRSound, in JSON's types.
 
-    ``record_annotation`` is left out where there is no answer, as in some files of SPRSound.
-
-    Raises
-    ------
-    LaennecError
-        If an event's label is none of SPRSound's seven.
+    ``record_annotation`` is left out where there is no answer, as in some files of SPRSound. LaennecError if
+    an event's label is none of SPRSound's seven.
     """
     record = next((record for record in analysis.channel_records if record.channel == channel), None)
     if record is None and analysis.channels == 1:
@@ -38,12 +34,8 @@ def to_sprsound(analysis: Analysis, channel: int = 0) -> dict[str, Any]:
 def to_icbhi(analysis: Analysis, channel: int = 0) -> str:
     """Return one channel's events as ICBHI 2017 has its cycles.
 
-    Events are not cycles: what lies between two is in no line.
-
-    Raises
-    ------
-    LaennecError
-        If an event's label has no place in ICBHI's four classes.
+    Events are not cycles: what lies between two is in no line. LaennecError if a label has no place in
+    ICBHI's four classes.
     """
     return icbhi.write(_spans(analysis, channel))
 

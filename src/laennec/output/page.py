@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 
-from laennec.analyze.analysis import DISCLAIMER, Analysis, RecordAnswer, RespiratoryRate
+from laennec.analyze.analysis import Analysis, RecordAnswer, RespiratoryRate
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import write_text
@@ -14,7 +14,7 @@ from laennec.output.page_channel import channel_section
 from laennec.output.page_events import UNCERTAIN, event_table, label_css, page_events
 from laennec.output.page_sound import sounds_of
 from laennec.output.phrases import MEANINGS, boundaries, no_answer, patient, plural
-from laennec.version import __version__
+from laennec.version import DISCLAIMER, __version__
 
 
 def render_report(analysis: Analysis, recording: Recording, *, channel: int | None = None) -> str:
@@ -71,13 +71,7 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
 def write_report(
     analysis: Analysis, recording: Recording, path: str | os.PathLike[str], *, channel: int | None = None
 ) -> None:
-    """Write the page of :func:`render_report` to `path`, whole or not at all.
-
-    Raises
-    ------
-    LaennecError
-        As there, and if the file cannot be written.
-    """
+    """Write the page of :func:`render_report` to `path`, whole or not at all."""
     write_text(path, render_report(analysis, recording, channel=channel))
 
 

@@ -5,21 +5,20 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze.analysis import DISCLAIMER, Analysis, Event
+from laennec.analyze.analysis import Analysis, Event
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.output.colours import analysis_colours, label_colours, legend_label, readable_on, short_label
 from laennec.output.lanes import Strip, strips
 from laennec.output.phrases import answer, facts, plural
 from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram, top_level_db
-
-if TYPE_CHECKING:
-    from laennec.audio.recording import Recording
+from laennec.version import DISCLAIMER
 
 PICTURES = (".png", ".svg", ".pdf")
 LABEL_FONT: dict[str, Any] = {
@@ -32,25 +31,11 @@ LABEL_FONT: dict[str, Any] = {
 LETTER_WIDTH = 0.62  # of the font size, on average and with some air
 
 
-def draw(
-    analysis: Analysis, recording: "Recording", path: str | os.PathLike[str], *, channel: int = 0
-) -> None:
+def draw(analysis: Analysis, recording: Recording, path: str | os.PathLike[str], *, channel: int = 0) -> None:
     """Draw one channel: its labels, its waveform, and its spectrogram from 20 Hz to 2 kHz, on one time axis.
 
-    Parameters
-    ----------
-    analysis : Analysis
-    recording : Recording
-        The one that was analysed.
-    path : path
-        The picture; its suffix chooses the format (.png, .svg, .pdf).
-    channel : int
-        From 0.
-
-    Raises
-    ------
-    LaennecError
-        If the format is another, there is no such channel, or Matplotlib is not installed.
+    The suffix of `path` chooses the format. LaennecError if it is none of `PICTURES`, there is no such
+    channel, or Matplotlib is not installed.
     """
     if Path(path).suffix.lower() not in PICTURES:
         raise LaennecError(f"{path}: a picture's name ends in {', '.join(PICTURES)}")

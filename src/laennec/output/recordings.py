@@ -35,20 +35,7 @@ Show = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of every recording.
-
-    Attributes
-    ----------
-    model : Detector or LungModel
-    options : mapping
-        Further arguments of :func:`laennec.analyze.analyze`.
-    out : path or None
-        Folder for the results.
-    formats : tuple of str
-        Of the results, as in :mod:`laennec.output.files`.
-    as_json : bool
-        Print JSON instead of tables.
-    """
+    """What is asked of every recording; `options` are those of :func:`laennec.analyze.analyze`."""
 
     model: LungModel | Detector
     options: Mapping[str, Any]
@@ -68,12 +55,7 @@ class Job:
     ) -> "Job":
         """Check the patient, load the model that `analyze` would take, and make the folder, before the work.
 
-        Raises
-        ------
-        UsageError
-            If age, sex or position cannot be.
-        LaennecError
-            If the model cannot be loaded or nothing can be written into the folder.
+        UsageError if age, sex or position cannot be.
         """
         try:
             Patient(**metadata)
@@ -117,18 +99,8 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
 def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
     """Analyse recordings one after the other, and show a row of each; only summaries are kept of them.
 
-    Parameters
-    ----------
-    names : mapping of path to str
-        What each recording's results are called.
-    job : Job
-    again : bool
-        Analyse what was done before, too.
-
-    Returns
-    -------
-    int
-        1 if a recording failed, else 0.
+    `names` are what each recording's results are called. With `again`, what was done before is analysed too.
+    Returns 1 if a recording failed, else 0.
     """
     ledger = job.ledger()
     done: list[Summary] = []

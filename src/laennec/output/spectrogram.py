@@ -18,17 +18,10 @@ TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000)
 
 
 def log_spectrogram(samples: npt.NDArray[Any], sample_rate: int) -> tuple[Floats, float]:
-    """Power of the sound over time and log-spaced frequencies, for looking at.
+    """Power of ``(samples,)`` over time and log-spaced frequencies, for looking at.
 
     Frames of 64 ms under a Hann window. Each column is the mean power of at most eight frames spread over it,
     so a long recording is sampled; each row is interpolated between the transform's bins.
-
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        ``(samples,)``, full scale 1.
-    sample_rate : int
-        Hz.
 
     Returns
     -------

@@ -8,28 +8,11 @@ from laennec.analyze.analysis import Analysis, RecordAnswer
 
 @dataclass(frozen=True)
 class Summary:
-    """What is kept of a recording among many.
+    """What is kept of a recording among many, whose name is its path below the folder that was given.
 
-    Attributes
-    ----------
-    recording : str
-        Its name: the path below the folder that was given.
-    label : str or None
-    probability : float or None
-    uncertain : bool
-    refused : str or None
-    rate_per_min : float or None
-    rate_quality : str
-        Of the answer for the whole recording, where there is one.
-    duration_s : float or None
-    events : mapping of str to int
-        Number of events of each class of the model.
-    normal : str
-        The class of normal breathing.
-    quality : tuple of str
-        Kinds of what is wrong with the recording.
-    error : str or None
-        Why it could not be analysed, or its results not be written.
+    Label to rate are of the answer for the whole recording; `events` counts those of each class of the model,
+    of which `normal` is normal breathing; `quality` has the kinds of what is wrong with the recording;
+    `error` is why it could not be analysed, or its results not be written.
     """
 
     recording: str

@@ -1,28 +1,25 @@
 """A result on the console."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from laennec.analyze.analysis import DISCLAIMER, Analysis
+from laennec.analyze.analysis import Analysis
 from laennec.output.phrases import NUMERIC, answer, event_columns, facts, rate_in_words
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from laennec.output.summary import Summary
+from laennec.output.summary import Summary
+from laennec.version import DISCLAIMER
 
 
-def print_table(analyses: Analysis | Sequence[Analysis], console: "Console") -> None:
+def print_table(analyses: Analysis | Sequence[Analysis], console: Console) -> None:
     """Print each recording's events with what is to be known about them, and the disclaimer at the end."""
     for analysis in [analyses] if isinstance(analyses, Analysis) else analyses:
         _print_analysis(analysis, console)
     console.print(DISCLAIMER, style="italic", highlight=False)
 
 
-def _print_analysis(analysis: Analysis, console: "Console") -> None:
+def _print_analysis(analysis: Analysis, console: Console) -> None:
     console.print(f"[bold]{escape(analysis.name)}[/bold]  {escape(facts(analysis))}", highlight=False)
     _print_answers(analysis, console)
     if analysis.events:
@@ -55,7 +52,7 @@ def _event_table(analysis: Analysis) -> Table:
     return table
 
 
-def _print_answers(analysis: Analysis, console: "Console") -> None:
+def _print_answers(analysis: Analysis, console: Console) -> None:
     """Print the answer for the whole recording, its reasons and the rate; then those of several channels."""
     record = analysis.record
     if record is not None:
@@ -68,7 +65,7 @@ def _print_answers(analysis: Analysis, console: "Console") -> None:
         console.print(f"channel {each.channel}: {escape(answer(each))}", highlight=False)
 
 
-def print_summary(summaries: "Sequence[Summary]", console: "Console") -> None:
+def print_summary(summaries: Sequence[Summary], console: Console) -> None:
     """Print one row per recording: answer, adventitious events and rate, or why there is none of it."""
     table = Table(box=None, pad_edge=False)
     for column in ("recording", "answer", "probability", "events", "rate", "remarks"):
@@ -91,7 +88,7 @@ def print_summary(summaries: "Sequence[Summary]", console: "Console") -> None:
     console.print(DISCLAIMER, style="italic", highlight=False)
 
 
-def _event_counts(row: "Summary") -> str:
+def _event_counts(row: Summary) -> str:
     """Count the adventitious events, by class."""
     counts = [f"{count} {label}" for label, count in row.events.items() if count and label != row.normal]
     normal = row.events.get(row.normal, 0)

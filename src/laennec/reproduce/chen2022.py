@@ -6,7 +6,6 @@ interrupted and kept when it is finished; tables are made from those folders alo
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from laennec.datasets import splits
 from laennec.errors import UsageError
 from laennec.files import write_json, write_text
 from laennec.models.tasks import challenge_scores
+from laennec.reproduce.jobs import ChenJob
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
     confusion_by_group,
@@ -31,6 +31,7 @@ from laennec.score.confusion import (
     total_score,
 )
 from laennec.score.predictions import Predictions, read_predictions, write_predictions
+from laennec.train.card import command
 from laennec.train.data import predictions, read_clips
 from laennec.train.loop import Hardware, predict
 from laennec.train.recipe import load_recipe
@@ -87,64 +88,39 @@ class Cell:
     patients: int
 
 
-def reproduce_chen2022(
-    root: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    quick: bool = False,
-    seeds: Sequence[int] = (0, 1, 2),
-    models: Sequence[str] = tuple(MODELS),
-    split: str = "patient",
-    epochs: int | None = None,
-    threads: int = 0,
-    typed: str = "",
-    say: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Train the ablation's four models and write ``tables.md`` and ``tables.json`` below `out`.
-
-    Parameters
-    ----------
-    quick
-        One seed, two epochs, and one event in eight: shows that everything runs; its figures mean nothing.
-    split
-        ``patient`` (no patient on both sides) or ``random`` (the paper's, which leaks).
-    epochs
-        In place of the recipes' own.
-    typed
-        The command line, for the tables.
+def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Train the ablation's models and write ``tables.md`` and ``tables.json`` below ``job.out``.
 
     Returns
     -------
-    What ``tables.json`` holds: every finished run below `out`, of either split.
+    What ``tables.json`` holds: every finished run below the folder, of either split.
     """
+    models, out, seeds, epochs = job.models or tuple(MODELS), job.out, job.seeds, job.epochs
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
-    out = Path(out)
-    clips = datasets.load("sprsound", root)
+    clips = datasets.load("sprsound", job.data)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))
     if not seeds:
         raise UsageError("name at least one seed")
-    if quick:
+    if job.quick:
         # Apart from real runs, which it must neither stand in for nor get in the way of.
         out = out / "quick"
         training, test = training.iloc[::8].reset_index(drop=True), test.iloc[::8].reset_index(drop=True)
-        seeds, epochs = tuple(seeds)[:1], epochs or 2
-    recipes = [load_recipe(name, split=split, epochs=epochs) for name in with_ancestors(models)]
+        seeds, epochs = seeds[:1], epochs or 2
+    recipes = [load_recipe(name, split=job.split, epochs=epochs) for name in with_ancestors(models)]
     data = prepare(training, recipes[0])
     total = len(recipes) * len(seeds)
     for number, (recipe, seed) in enumerate([(r, s) for s in seeds for r in recipes], start=1):
-        run = run_folder(out, split, recipe.name, seed)
+        run = run_folder(out, job.split, recipe.name, seed)
         done = (run / "run.json").exists()
         say(f"[{number}/{total}] {recipe.title}, seed {seed}{': done already' if done else ''}")
-        start = run_folder(out, split, recipe.start_from, seed) if recipe.start_from else None
-        fit(data, replace(recipe, seed=seed), run, Hardware(threads=threads), start)
+        start = run_folder(out, job.split, recipe.start_from, seed) if recipe.start_from else None
+        fit(data, replace(recipe, seed=seed), run, Hardware(threads=job.threads), start)
         if len(test) and not (run / "predictions-test.csv").exists():
             _predict_test(run, test)
-    return write_tables(
-        out, typed or f"reproduce_chen2022(quick={quick}, seeds={list(seeds)})", bool(len(test))
-    )
+    return write_tables(out, command(), bool(len(test)))
 
 
 def with_ancestors(models: Sequence[str]) -> list[str]:
@@ -198,7 +174,8 @@ def collect(out: Path) -> list[Cell]:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return facts
 
 
 def _cell(model: str, side: str, split: str, predictions: dict[Path, Predictions]) -> Cell:

@@ -8,7 +8,6 @@ convolutional neural networks". `laennec.reproduce.nguyen2022_rows` has the rows
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,18 @@ from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import make_folder, write_json
+from laennec.reproduce.jobs import NguyenJob
 from laennec.reproduce.nguyen2022_rows import (
-    PAPER,
     TARGET,
     Row,
+    expand_groups,
     parse_row,
     row_recipe,
     source_name,
     source_recipe,
 )
 from laennec.reproduce.nguyen2022_tables import write_tables
+from laennec.train.card import command
 from laennec.train.cohort import Cohort, FoldProgress, describe, make_cohort, refuse_shared_patients
 from laennec.train.crossval import cross_validate
 from laennec.train.data import ClipTensors, in_taxonomy
@@ -41,7 +42,6 @@ from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, source_weights
 
 LABELS = ("normal", "crackle")
-RUNS, EPOCHS, FOLDS = 5, 150, 7  # section IV-A
 
 
 def draw_patients(clips: pd.DataFrame, healthy: int, sick: int, seed: int) -> pd.DataFrame:
@@ -77,40 +77,10 @@ def load_target(root: Path, dataset: str, patients: tuple[int, int] | None, seed
     return draw_patients(clips, *patients, seed) if patients else clips
 
 
-@dataclass(frozen=True)
-class Config:
-    """What is to be run, and where from and to."""
+def reproduce_nguyen2022(job: NguyenJob, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Run the rows of a job, write ``tables.md`` and ``tables.json`` below ``job.out``.
 
-    source: Path | None
-    target: Path
-    out: Path
-    rows: tuple[str, ...] = tuple(PAPER)
-    runs: int = RUNS
-    epochs: int = EPOCHS
-    source_epochs: int = EPOCHS
-    folds: int = FOLDS
-    patients: tuple[int, int] | None = None
-    """How many patients without and with crackles to draw from the target; all otherwise."""
-    every: int = 1
-    """Take one cycle in so many of the target, drawn by the seed."""
-    length_s: float = 0.0
-    """Seconds that every cycle is brought to; 0: the longest cycle's, at most the paper's."""
-    seed: int = 0
-    threads: int = 0
-    source_dataset: str = ""
-    target_dataset: str = ""
-    command: str = ""
-
-
-def reproduce_nguyen2022(
-    config: Config, say: Callable[[str], None] = print, estimate: bool = False
-) -> dict[str, Any]:
-    """Run the rows that are asked for and write ``tables.md`` and ``tables.json`` below ``config.out``.
-
-    Parameters
-    ----------
-    estimate
-        Measure what a step costs here, say what the whole would take, and run nothing.
+    With ``job.estimate``, measure what a step costs here, say what the whole would take, and run nothing.
 
     Returns
     -------
@@ -121,36 +91,36 @@ def reproduce_nguyen2022(
     LaennecError
         If the data cannot be used, source and target share patients, or the folder holds another target.
     """
-    rows = [parse_row(name) for name in config.rows]
-    if config.runs < 1 or config.epochs < 1 or config.every < 1:
+    rows = [parse_row(name) for name in expand_groups(job.rows)]
+    if job.runs < 1 or job.epochs < 1 or job.every < 1:
         raise UsageError("runs, epochs and every are 1 or more")
     starting = [row for row in rows if row.start]
-    if starting and config.source is None:
+    if starting and job.source is None:
         raise UsageError(
             f"{starting[0].name} starts from a source model; name the source's folder with --source"
         )
-    target_dataset = config.target_dataset or datasets.guess(config.target)
-    source_dataset = config.source_dataset or (datasets.guess(config.source) if config.source else "")
-    clips = load_target(config.target, target_dataset, config.patients, config.seed)
-    clips = subsample(clips, config.every, config.seed)
+    target_dataset = job.target_dataset or datasets.guess(job.target)
+    source_dataset = job.source_dataset or (datasets.guess(job.source) if job.source else "")
+    clips = load_target(job.target, target_dataset, job.patients, job.seed)
+    clips = subsample(clips, job.every, job.seed)
     rate = build_front_end(load_recipe(TARGET).front_end).sample_rate
-    cohort = make_cohort(clips, LABELS, rate, config.folds, config.seed, config.length_s)
+    cohort = make_cohort(clips, LABELS, rate, job.folds, job.seed, job.length_s or 0.0)
     say(describe(cohort, target_dataset))
-    if estimate:
-        return {"seconds": _estimate(config, rows, cohort, say)}
-    make_folder(config.out)
-    _claim(config, cohort, target_dataset, source_dataset)
-    hardware = Hardware(threads=config.threads)
-    progress = FoldProgress(len(rows) * config.runs * cohort.folds)
+    if job.estimate:
+        return {"seconds": _estimate(job, rows, cohort, say)}
+    make_folder(job.out)
+    _claim(job, cohort, target_dataset, source_dataset)
+    hardware = Hardware(threads=job.threads)
+    progress = FoldProgress(len(rows) * job.runs * cohort.folds)
     images: Any = None
     # Rows with the same images one after the other, so that they are computed once.
     order = sorted(rows, key=lambda row: (row.options, row.padding, row.inputs, row.ratio))
     for number, row in enumerate(order, start=1):
         start = None
         if row.start:
-            start = _source(config, row, source_dataset, cohort, hardware, say)
-        recipe = row_recipe(row, cohort.clip_samples, config.epochs)
-        folds = f"{config.runs} runs of {cohort.folds} folds, {config.epochs} epochs"
+            start = _source(job, row, source_dataset, cohort, hardware, say)
+        recipe = row_recipe(row, cohort.clip_samples, job.epochs)
+        folds = f"{job.runs} runs of {cohort.folds} folds, {job.epochs} epochs"
         say(f"[{number}/{len(order)}] {row.name}: {folds}")
         if images != (recipe.front_end, recipe.padding, recipe.known_phases):
             images = (recipe.front_end, recipe.padding, recipe.known_phases)
@@ -159,15 +129,15 @@ def reproduce_nguyen2022(
             cross_validate(
                 data,
                 recipe,
-                config.out / "rows" / row.name,
-                range(config.runs),
+                job.out / "rows" / row.name,
+                range(job.runs),
                 hardware=hardware,
                 start=start,
                 folder_of=run_folder,
                 on_done=progress.fold_done,
             )
-        write_tables(config.out)
-    return write_tables(config.out)
+        write_tables(job.out)
+    return write_tables(job.out)
 
 
 def run_folder(out: Path, seed: int, number: int) -> Path:
@@ -176,14 +146,14 @@ def run_folder(out: Path, seed: int, number: int) -> Path:
 
 
 def _source(
-    config: Config, row: Row, dataset: str, cohort: Cohort, hardware: Hardware, say: Callable[[str], None]
+    job: NguyenJob, row: Row, dataset: str, cohort: Cohort, hardware: Hardware, say: Callable[[str], None]
 ) -> Start:
     """The trained source model of a row, trained now if need be."""
-    assert config.source is not None
-    folder = config.out / "source" / source_name(row)
-    recipe = source_recipe(row, dataset, cohort.clip_samples, config.source_epochs)
+    assert job.source is not None
+    folder = job.out / "source" / source_name(row)
+    recipe = source_recipe(row, dataset, cohort.clip_samples, job.source_epochs or job.epochs)
     if not (folder / "run.json").exists():
-        clips = training_clips(load_clips(dataset, config.source))
+        clips = training_clips(load_clips(dataset, job.source))
         refuse_shared_patients(clips, cohort.clips)
         say(f"source model {source_name(row)} on {dataset}: {len(clips)} clips, {recipe.epochs} epochs")
         fit(prepare(clips, recipe), recipe, folder, hardware)
@@ -195,7 +165,7 @@ def _source(
     return Start(source_weights(folder)[1], str(Path("source") / source_name(row)))
 
 
-def _claim(config: Config, cohort: Cohort, target_dataset: str, source_dataset: str) -> None:
+def _claim(job: NguyenJob, cohort: Cohort, target_dataset: str, source_dataset: str) -> None:
     """Write what the folder is of; refuse one that is of something else."""
     clips = cohort.clips
     groups = splits.subject_groups(clips)
@@ -207,42 +177,42 @@ def _claim(config: Config, cohort: Cohort, target_dataset: str, source_dataset: 
         "patients": {"with crackles": len(sick), "all": len(set(groups))},
         "folds": cohort.folds,
         "clip_samples": cohort.clip_samples,
-        "epochs": config.epochs,
-        "source_epochs": config.source_epochs,
-        "seed": config.seed,
+        "epochs": job.epochs,
+        "source_epochs": job.source_epochs or job.epochs,
+        "seed": job.seed,
     }
-    path = config.out / "protocol.json"
+    path = job.out / "protocol.json"
     if path.exists():
         earlier = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(name for name in protocol if earlier.get(name) != protocol[name])
         if changed:
             raise LaennecError(
-                f"{config.out} holds rows of another protocol ({', '.join(changed)}); name another"
+                f"{job.out} holds rows of another protocol ({', '.join(changed)}); name another"
             )
-        protocol["command"] = earlier.get("command", config.command)
-    write_json(path, {**protocol, "command": protocol.get("command", config.command)})
+        protocol["command"] = earlier.get("command", command())
+    write_json(path, {**protocol, "command": protocol.get("command", command())})
 
 
-def _estimate(config: Config, rows: Sequence[Row], cohort: Cohort, say: Callable[[str], None]) -> float:
+def _estimate(job: NguyenJob, rows: Sequence[Row], cohort: Cohort, say: Callable[[str], None]) -> float:
     """Time a few steps of each kind of network that the rows have, and say what all of them would take."""
     share = (cohort.folds - 2) / cohort.folds
     labels = cohort.clips["label"].to_numpy()
     total, measured = 0.0, {}
     sources: dict[str, float] = {}
     for row in rows:
-        recipe = row_recipe(row, cohort.clip_samples, config.epochs)
+        recipe = row_recipe(row, cohort.clip_samples, job.epochs)
         kind = json.dumps([recipe.front_end, recipe.model], default=list)
         if kind not in measured:
-            measured[kind] = _seconds_per_clip(recipe, config.threads)
+            measured[kind] = _seconds_per_clip(recipe, job.threads)
         copies = recipe.augmentation.vtlp_copies * np.isin(labels, recipe.augmentation.vtlp_labels).sum()
-        seconds = measured[kind] * (len(labels) + copies) * share * config.epochs * cohort.folds * config.runs
+        seconds = measured[kind] * (len(labels) + copies) * share * job.epochs * cohort.folds * job.runs
         total += seconds
         say(f"{row.name}: {_time(seconds)}")
         if row.start and source_name(row) not in sources:
-            source = source_recipe(row, "icbhi", cohort.clip_samples, config.source_epochs)
+            source = source_recipe(row, "icbhi", cohort.clip_samples, job.source_epochs or job.epochs)
             # Stretching and VTLP make a little over twice as many of the clips that are trained on.
-            count = _count(config) * (1 - source.validation_fraction) * 2.2
-            sources[source_name(row)] = _seconds_per_clip(source, config.threads) * count * source.epochs
+            count = _count(job) * (1 - source.validation_fraction) * 2.2
+            sources[source_name(row)] = _seconds_per_clip(source, job.threads) * count * source.epochs
     for name, seconds in sources.items():
         total += seconds
         say(f"source model {name}: {_time(seconds)}")
@@ -267,11 +237,9 @@ def _seconds_per_clip(recipe: Recipe, threads: int) -> float:
     return seconds_per_item(noise, recipe, front_end, threads)
 
 
-def _count(config: Config) -> int:
-    assert config.source is not None
-    return len(
-        training_clips(load_clips(config.source_dataset or datasets.guess(config.source), config.source))
-    )
+def _count(job: NguyenJob) -> int:
+    assert job.source is not None
+    return len(training_clips(load_clips(job.source_dataset or datasets.guess(job.source), job.source)))
 
 
 def _time(seconds: float) -> str:

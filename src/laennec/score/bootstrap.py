@@ -68,7 +68,7 @@ class Patients:
     """(items,) index of each item's patient."""
 
     @classmethod
-    def of(cls, subjects: Sequence[str]) -> "Patients":
+    def of(cls, subjects: Sequence[str] | NDArray[Any]) -> "Patients":
         """Group items by patient; "" where unknown."""
         names, of_item = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
         return cls(names, of_item)

@@ -6,7 +6,14 @@ from typing import TypedDict
 import numpy as np
 
 from laennec.score.bootstrap import DRAWS, Interval, Patients, over_patients
-from laennec.score.calibration import brier_score, calibration_gaps, error_of_gaps, reliability, risk_at
+from laennec.score.calibration import (
+    brier_score,
+    calibration_gaps,
+    error_of_gaps,
+    expected_calibration_error,
+    reliability,
+    risk_at,
+)
 from laennec.score.confusion import Floats, class_indices
 from laennec.score.predictions import Predictions
 
@@ -53,14 +60,14 @@ def certainty_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0
     bins = reliability(labels, probabilities, classes)
     return {
         "items": len(labels),
-        "ece": ece.value or 0.0,
+        "ece": expected_calibration_error(labels, probabilities, classes),
         "ece_interval": ece.interval,
         "brier": brier_score(labels, probabilities, classes),
         "risk": float(1 - correct.mean()),
         "risk_at_80": risk_at(confidence, correct, COVERAGE),
         "risk_curve": [[k / 10, risk_at(confidence, correct, k / 10)] for k in range(1, 11)],
         "reliability": [
-            [float(sure), float(right), float(count)]
+            [float(sure), float(right), int(count)]
             for sure, right, count in zip(bins.confidence, bins.accuracy, bins.count, strict=True)
             if count
         ],

@@ -220,8 +220,8 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Key, Fl
         "adventitious_": (adventitious, reference[:, sound].sum(axis=1), estimated[:, sound].sum(axis=1)),
     }
     scores: dict[Key, Floats] = {}
-    for name, (matched, of, found) in pairs.items():
-        scores |= {f"{name}{key}": value for key, value in _precision_recall_f1(matched, of, found).items()}
+    for name, counted in pairs.items():
+        scores |= {f"{name}{key}": value for key, value in _precision_recall_f1(*counted).items()}
     by_class = _precision_recall_f1(correct, reference, estimated)
     present = reference > 0
     f1_sum = np.where(present, np.nan_to_num(by_class["f1"]), 0).sum(axis=1)

@@ -47,13 +47,14 @@ def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for each in detections:
-            told = [repr(float(p)) for p in each.probabilities] or [""] * len(each.estimated)
-            if len(told) != len(each.estimated):
+            certainty = [repr(float(p)) for p in each.probabilities] or [""] * len(each.estimated)
+            if len(certainty) != len(each.estimated):
                 raise LaennecError(
-                    f"{path}: {each.recording} has {len(told)} probabilities for {len(each.estimated)} events"
+                    f"{path}: {each.recording} has {len(certainty)} probabilities for "
+                    f"{len(each.estimated)} events"
                 )
             rows = [("reference", span, "") for span in each.reference]
-            rows += [("estimated", span, p) for span, p in zip(each.estimated, told, strict=True)]
+            rows += [("estimated", span, p) for span, p in zip(each.estimated, certainty, strict=True)]
             for kind, (start_s, end_s, label), sure in rows:
                 times = (repr(float(start_s)), repr(float(end_s)))
                 writer.writerow([each.recording, each.subject, kind, *times, label, sure])
@@ -103,18 +104,18 @@ def _read_row(
         raise LaennecError(f"{path}: event {number} is of kind {kind!r}; expected {' or '.join(KINDS)}")
     try:
         span = (float(start_s), float(end_s), label)
-        told = float(probability) if probability else None
+        value = float(probability) if probability else None
     except ValueError as error:
         raise LaennecError(f"{path}: event {number} has a field that is no number ({error})") from error
-    if told is not None and not 0 <= told <= 1:
+    if value is not None and not 0 <= value <= 1:
         raise LaennecError(f"{path}: event {number} has a probability outside [0, 1]")
-    return recording, kind, (span, told)
+    return recording, kind, (span, value)
 
 
 def _probabilities(
-    path: str | os.PathLike[str], recording: str, told: Sequence[float | None]
+    path: str | os.PathLike[str], recording: str, values: Sequence[float | None]
 ) -> tuple[float, ...]:
-    known = tuple(p for p in told if p is not None)
-    if known and len(known) < len(told):
+    known = tuple(p for p in values if p is not None)
+    if known and len(known) < len(values):
         raise LaennecError(f"{path}: {recording} has a probability for some of its estimated events only")
     return known

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from laennec.analyze.analysis import DISCLAIMER
 from laennec.errors import LaennecError
 from laennec.files import write_text
 from laennec.output.html import asset, facts, page, text
@@ -27,6 +26,7 @@ from laennec.score.page_tables import (
 )
 from laennec.score.predictions import Predictions
 from laennec.score.text import interval, level_of, listed, number, plural
+from laennec.version import DISCLAIMER
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -57,7 +57,12 @@ def interval(
 
 def with_interval(value: float | None, bounds: Sequence[float] | None, digits: int = 3) -> str:
     """Return a score and its interval in brackets, such as ``0.846 (0.816 to 0.868)``."""
-    return number(value, digits) + (f" ({interval(bounds, digits)})" if bounds else "")
+    return number(value, digits) + bracketed(bounds, digits)
+
+
+def bracketed(bounds: Sequence[float] | None, digits: int = 3) -> str:
+    """Return an interval in brackets after a space, nothing where there is none."""
+    return f" ({interval(bounds, digits)})" if bounds else ""
 
 
 def plural(count: int, noun: str) -> str:

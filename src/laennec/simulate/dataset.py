@@ -13,14 +13,13 @@ from laennec.annotations import audacity, icbhi, sprsound
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
-from laennec.simulate.sound import (
-    HospitalNoise,
+from laennec.simulate.recording import (
     SimulatedRecording,
     check_recording,
     demo_recordings,
-    draw_noise,
     simulate_recording,
 )
+from laennec.simulate.ward import HospitalNoise, draw_noise
 
 
 @dataclass(frozen=True)
@@ -373,7 +372,7 @@ def _truth(recording: SimulatedRecording, item: _Planned) -> dict[str, Any]:
         else value
         for name, value in fields.items()
     }
-    return rounded({"age_years": item.age_years, "poor_quality": item.poor, **plain})
+    return dict(rounded({"age_years": item.age_years, "poor_quality": item.poor, **plain}))
 
 
 def rounded(value: Any) -> Any:

@@ -5,7 +5,7 @@ the posterior chest at 16 kHz, a Bessel high-pass at 80 Hz, 3 to 8 respiratory c
 rates, 4405 cycles without and 1791 with crackles; fine crackles from mid to late inspiration, none under
 some sensors at the top. A cycle on a channel counts once. What is drawn is returned in ``ground_truth.json``.
 
-The sensors' response is none of the stethoscopes' of `laennec.simulate.sound`. Everything without a source
+The sensors' response is none of the stethoscopes' of `laennec.simulate.device`. Everything without a source
 is ours.
 """
 
@@ -20,22 +20,21 @@ import numpy as np
 from laennec.annotations import table
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
-from laennec.simulate.dataset import SIMULATION_FILE, SIMULATION_MARK, claim_folder, rounded
-from laennec.simulate.sound import (
+from laennec.simulate.chest import (
     EXPIRATION_DB,
     FLOW_EXPONENT,
     Breath,
     Crackle,
-    Device,
     Wave,
     breath_spectrum,
     coloured_noise,
     crackle_waveform,
-    draw_crackles,
     flow_shape,
     span,
-    through_device,
 )
+from laennec.simulate.dataset import SIMULATION_FILE, SIMULATION_MARK, claim_folder, rounded
+from laennec.simulate.device import Device, through_device
+from laennec.simulate.patient import draw_crackles
 
 SAMPLE_RATE = 16_000  # Hz, section II-B
 DURATION_S = 30.0  # s, section II-B

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.labels import SOUND_KINDS
-from laennec.simulate.sound import _render_heart, coloured_noise
+from laennec.simulate.chest import coloured_noise, render_heart
 
 Wave = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def other_sound(kind: str, rng: np.random.Generator, duration_s: float, sample_r
     wave = _through_something(rng, wave / max(1e-9, float(np.abs(wave).max())), sample_rate)
     noise = coloured_noise(rng, _slope(length, sample_rate, rng.uniform(0.0, 1.0)), length)
     wave = wave + noise * 10.0 ** rng.uniform(-4.5, -1.5)
-    return wave / np.abs(wave).max() * 10.0 ** rng.uniform(-2.0, -0.05)
+    return np.asarray(wave / np.abs(wave).max() * 10.0 ** rng.uniform(-2.0, -0.05))
 
 
 def ward_noise(rng: np.random.Generator, duration_s: float, sample_rate: int) -> Wave:
@@ -59,12 +59,12 @@ def ward_noise(rng: np.random.Generator, duration_s: float, sample_rate: int) ->
         knocks = (rng.random(length) < rng.uniform(1, 6) / sample_rate) * rng.standard_normal(length)
         ring = np.exp(-np.arange(sample_rate // 10) / (0.01 * sample_rate))
         out = out + 10.0 ** rng.uniform(0.0, 0.7) * np.convolve(knocks, ring)[:length]
-    return out / (out.std() + 1e-9)
+    return np.asarray(out / (out.std() + 1e-9))
 
 
 def _slope(length: int, sample_rate: int, exponent: float) -> Wave:
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
-    return np.maximum(freqs_hz, 30.0) ** -exponent
+    return np.asarray(np.maximum(freqs_hz, 30.0) ** -exponent)
 
 
 def _through_something(rng: np.random.Generator, wave: Wave, sample_rate: int) -> Wave:
@@ -119,7 +119,7 @@ def _speech(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
         at += lasts + (rng.uniform(0.3, 1.2) if rng.random() < 0.12 else rng.uniform(0.0, 0.08))
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
     breathy = coloured_noise(rng, np.clip((freqs_hz - 1200.0) / 1500.0, 0.0, 1.0), length)
-    return out / (out.std() + 1e-9) * envelope + 0.5 * breathy * hiss
+    return np.asarray(out / (out.std() + 1e-9) * envelope + 0.5 * breathy * hiss)
 
 
 def _music(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
@@ -187,7 +187,7 @@ def _noise(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
 def _heart(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     """Heart sounds alone, some with a murmur between them, at an infant's to an adult's rate."""
     beats_per_minute = rng.uniform(50.0, 170.0)
-    out, beats_s = _render_heart(rng, beats_per_minute, length, sample_rate)
+    out, beats_s = render_heart(rng, beats_per_minute, length, sample_rate)
     if rng.random() < 0.4:
         freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
         centre_hz = rng.uniform(80.0, 350.0)

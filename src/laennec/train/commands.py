@@ -10,6 +10,7 @@ from typing import Any, cast
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import make_folder, write_json, write_text
+from laennec.model.card import RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.predictions import Predictions, read_runs, stacked, write_predictions
@@ -28,48 +29,55 @@ from laennec.train.crossval import (
 )
 from laennec.train.export import export
 from laennec.train.folds_figures import difference, measure, render_differences
+from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import Hardware, terminal, tuned_cpu
 from laennec.train.protocols import k_fold_protocol
-from laennec.train.recipe import Recipe
+from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.recording_report import ReportFiles, report_recordings
 from laennec.train.run import fit, prepare
-from laennec.train.tables import auxiliary_clips, load_clips, record_rows, training_clips
+from laennec.train.tables import (
+    auxiliary_clips,
+    load_clips,
+    record_rows,
+    training_clips,
+    with_auxiliary,
+)
 from laennec.train.weights import save_model
 
 DEFAULT_FILES = ReportFiles()
 
 
-def train_recipe(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    hardware: Hardware,
-    start: Path | None,
-    also: Path | None = None,
-) -> int:
-    """Train, export and score one run; only the first of several processes writes and speaks."""
-    make_folder(out)
-    clips = load_clips(recipe.dataset, data)
+def train(job: TrainJob) -> int:
+    """Train, export and score one run; only the first of several processes writes and prints."""
+    recipe = load_recipe(
+        job.recipe,
+        dataset=job.dataset,
+        split=job.split,
+        seed=job.seed,
+        split_seed=job.split_seed,
+        epochs=job.epochs,
+        batch_size=job.batch_size,
+        precision=job.precision,
+    )
+    hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
+    recipe, also = with_auxiliary(recipe, job.also)
+    out = make_folder(job.out)
+    clips = load_clips(recipe.dataset, job.data)
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
     auxiliary = auxiliary_clips(recipe, also)
-    whole = build_front_end(recipe.front_end).task == "recording"
-    records = record_rows(recipe.dataset, data) if whole else None
+    records = record_rows(recipe.dataset, job.data) if takes_recordings(recipe) else None
     prepared = prepare(clips, recipe, auxiliary, records)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
-    fit(prepared, recipe, out, hardware, start)
+    fit(prepared, recipe, out, hardware, job.start)
     if not first:
         return 0
     fold = prepared.folds[0]
     entries = card(recipe, prepared.clips[fold.train], auxiliary)
     if (out / "events.csv").exists():
-        print(
-            render_detection(
-                score_events(out / "events.csv", out, {"model": recipe.name, "command": command()})
-            )
-        )
+        print(render_detection(score_events(out / "events.csv", out, {"command": command()})))
     if (out / "predictions.csv").exists():
         validation = prepared.clips[fold.test]
         scores = score_predictions(
@@ -102,80 +110,75 @@ def _describe(recipe: Recipe, data: CrossValidationData) -> str:
     return text
 
 
-def crossvalidate_recipe(
-    recipe: Recipe,
-    data: Path,
-    out: Path,
-    folds: int,
-    seeds: Sequence[int],
-    only: Sequence[int],
-    against: Path | None,
-    final: bool,
-    hardware: Hardware,
-    also: Path | None = None,
-    files: ReportFiles = DEFAULT_FILES,
-) -> int:
+def crossvalidate(job: CrossValidationJob, files: ReportFiles = DEFAULT_FILES) -> int:
     """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export.
 
     `files` names what is written of a model for whole recordings.
     """
-    if final and only:
+    if job.final and job.only:
         raise UsageError("--final needs all folds; leave out --only")
-    if not seeds or any(not 1 <= number <= folds for number in only):
-        raise UsageError(f"give a seed or more, and --only numbers from 1 to {folds}")
-    protocol = k_fold_protocol(recipe, folds)
-    make_folder(out)
-    clips = training_clips(load_clips(recipe.dataset, data))
-    whole = build_front_end(recipe.front_end).task == "recording"
-    if whole and against is not None:
+    if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
+        raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
+    recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
+    recipe, also = with_auxiliary(recipe, job.also)
+    hardware = Hardware(job.accelerator, threads=job.threads)
+    protocol = k_fold_protocol(recipe, job.folds)
+    whole = takes_recordings(recipe)
+    if whole and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
-    records = record_rows(recipe.dataset, data) if whole else None
+    out = make_folder(job.out)
+    clips = training_clips(load_clips(recipe.dataset, job.data))
+    records = record_rows(recipe.dataset, job.data) if whole else None
     gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also), records)
 
     def report(seed: int, number: int) -> None:
-        print(f"seed {seed}, fold {number} of {folds}", file=sys.stderr, flush=True)
+        print(f"seed {seed}, fold {number} of {job.folds}", file=sys.stderr, flush=True)
 
     folders = cross_validate(
-        gathered, recipe, out, seeds, only, hardware, on_start=report, progress=terminal()
+        gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
     )
+    of_seed = dict(zip(job.seeds, folders, strict=True))
     if whole:
-        own_folders = dict(zip(seeds, folders, strict=True))
-        report_recordings(gathered, recipe, out, own_folders, hardware, final, files)
+        report_recordings(gathered, recipe, out, of_seed, hardware, job.final, files)
         return 0
-    scores = report_clips(gathered, recipe, out, dict(zip(seeds, folders, strict=True)), only, against)
-    if final:
-        print(f"model: {final_model(gathered, replace(recipe, seed=seeds[0]), out, hardware, scores)}")
+    scores = report_clips(gathered, recipe, of_seed, job)
+    if job.final:
+        print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
     return 0
+
+
+def takes_recordings(recipe: Recipe) -> bool:
+    """Whether a recipe is of a model for whole recordings."""
+    return build_front_end(recipe.front_end).task == RECORDING
 
 
 def report_clips(
     data: CrossValidationData,
     recipe: Recipe,
-    out: Path,
     folders: Mapping[int, Sequence[Path]],
-    only: Sequence[int],
-    against: Path | None,
+    job: CrossValidationJob,
 ) -> dict[str, Any]:
     """Write and print what the folds of every seed show; return it."""
     # Some folds alone stay without a decision, which the others fit.
-    runs = [read_folds(own, "argmax" if only else recipe.decision) for own in folders.values()]
+    runs = [read_folds(own, "argmax" if job.only else recipe.decision) for own in folders.values()]
     for seed, predicted in zip(folders, runs, strict=True):
-        write_predictions(out / f"seed{seed}" / "predictions.csv", predicted)
-    part = f", folds {', '.join(map(str, only))} only" if only else ""
+        write_predictions(job.out / f"seed{seed}" / "predictions.csv", predicted)
+    part = f", folds {', '.join(map(str, job.only))} only" if job.only else ""
     provenance = {
         "model": recipe.name,
         "data": f"{recipe.dataset}, {len(runs[0].clip_ids)} events",
-        "split": f"{len(data.folds)} folds by patient, seed {recipe.split_seed}{part}",
+        "split": f"{job.folds} folds by patient, seed {recipe.split_seed}{part}",
         "command": command(),
-        "seeds": list(folders),
+        "seeds": list(job.seeds),
     }
     together = stacked(runs)
     scores = measure(together, data.clips, provenance)
-    if against is not None:
-        scores["difference"] = {"against": against.name, **difference(_other(against, only), together)}
-    write_json(out / "metrics.json", scores)
+    if job.against is not None:
+        other = _other(job.against, job.only)
+        scores["difference"] = {"against": job.against.name, **difference(other, together)}
+    write_json(job.out / "metrics.json", scores)
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
-    write_text(out / "tables.txt", text)
+    write_text(job.out / "tables.txt", text)
     print(text)
     return scores
 

@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from laennec.errors import LaennecError
 from laennec.features.augment import draw_copies
 from laennec.features.base import Batch, Cycle, FrontEnd
-from laennec.labels import POSITIONS, SEXES, spelling, to_icbhi
+from laennec.labels import POSITIONS, SEXES, spelling, to_icbhi, vocabulary_index
 from laennec.models.tasks import ClipTask, class_weights
-from laennec.patient import vocabulary_index
 from laennec.score.predictions import Predictions, write_predictions
 from laennec.train.decision import Decision, fit_decision
 from laennec.train.recipe import Recipe

@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 
 from laennec.errors import LaennecError
-from laennec.labels import TO_ICBHI
+from laennec.labels import AGE_GROUPS, TO_ICBHI
 from laennec.score.confusion import ignored_classes, normal_class
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions
 from laennec.score.summary import ClipScores, bootstrap_difference, evaluate
 from laennec.score.tasks import merged
-
-# Years: SPRSound's children by the ages of paediatrics, infant to adolescent.
-AGES = {"under 1": (0, 1), "1 to 2": (1, 3), "3 to 5": (3, 6), "6 to 11": (6, 12), "12 to 18": (12, 19)}
+from laennec.score.text import bracketed, with_interval
 
 
 def pair(predictions: Predictions, sound: str) -> Predictions:
@@ -47,7 +45,7 @@ def groups(clips: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """Masks of clips by age, sex and position."""
     age = clips["age_years"].to_numpy(float)
     return {
-        "age": {name: (age >= low) & (age < high) for name, (low, high) in AGES.items()},
+        "age": {name: (age >= low) & (age < high) for name, (low, high) in AGE_GROUPS.items()},
         **{
             name: {
                 str(value): (clips[column] == value).to_numpy()
@@ -153,7 +151,7 @@ def render_differences(told: Mapping[str, Any]) -> str:
         if f"normal_{sound}" in told:
             one = told[f"normal_{sound}"]
             parts = [
-                f"{title} {one['scores'][name]:.3f}{_spelled(one['intervals'][name])}"
+                f"{title} {with_interval(one['scores'][name], one['intervals'][name])}"
                 for name, title in (("binary_f1", "F"), ("binary_roc_auc", "AUC"))
             ]
             lines.append(f"Normal against {sound}: {', '.join(parts)}; {one['clips']} events")
@@ -163,10 +161,6 @@ def render_differences(told: Mapping[str, Any]) -> str:
                 one = scores["challenge_score"]
                 lines.append(
                     f"Score of {task.replace('_', ' ')} less that of {told['difference']['against']}: "
-                    f"{one['difference']:+.4f}{_spelled(one['interval'])}"
+                    f"{one['difference']:+.4f}{bracketed(one['interval'])}"
                 )
     return "".join(f"{line}\n" for line in lines)
-
-
-def _spelled(interval: Sequence[float] | None) -> str:
-    return f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""

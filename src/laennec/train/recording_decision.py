@@ -12,6 +12,7 @@ from laennec.analyze.decode import families
 from laennec.errors import LaennecError
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
+from laennec.score.certainty import COVERAGE
 from laennec.score.confusion import challenge_score
 from laennec.score.events import Span, match_events
 from laennec.train.decision import fit_scaling
@@ -27,7 +28,6 @@ RULES = tuple(
     for bias in (0.4, 0.7, 1.0)
 )
 SHIFTS = np.linspace(-0.5, 3.0, 36)
-COVERAGE = 0.8
 REFUSED = 0.03  # of the real recordings of each data set, at the threshold that is chosen
 TASKS = {"21": ((0,), (1, 2, 3), (4,)), "22": ((0,), (1,), (2,), (3,), (4,))}
 NORMAL = 0

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from laennec.analyze.rate import respiratory_rate
 from laennec.model.probability import calibrated, sigmoid
-from laennec.score.certainty import CertaintyScores, certainty_scores
+from laennec.score.certainty import COVERAGE, CertaintyScores, certainty_scores
 from laennec.score.events import event_scores
 from laennec.score.frames import frame_average_precision
 from laennec.score.predictions import Predictions
 from laennec.score.tasks import shifted, task_scores
 from laennec.train.recipe import Recipe
 from laennec.train.recording_decision import (
-    COVERAGE,
     TASKS,
     Labelled,
     RecordingDecision,

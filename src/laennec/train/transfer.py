@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from laennec.train.cohort import (
 from laennec.train.crossval import CrossValidationData, claim, cross_validate, read_folds, train_and_choose
 from laennec.train.decision import Decision, fit_temperature, shift_head
 from laennec.train.export import export
+from laennec.train.jobs import TransferJob
 from laennec.train.loop import Hardware, machine, terminal, tuned_cpu
 from laennec.train.recipe import (
     Recipe,
@@ -48,25 +49,7 @@ from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, save_model, source_weights
 
 
-@dataclass(frozen=True)
-class Request:
-    """What ``laennec transfer`` was asked for."""
-
-    source: str
-    """A run folder, a model file, the name of one that ships, or a recipe to train first."""
-    data: Path
-    target_class: str
-    out: Path
-    source_data: Path | None = None
-    recipe: str = "transfer"
-    dataset: str = ""
-    runs: int = 1
-    epochs: int | None = None
-    folds: int = 7
-    threads: int = 0
-
-
-def transfer(request: Request) -> int:
+def transfer(job: TransferJob) -> int:
     """Cross-validate on the cohort, then train on all of it and export.
 
     Raises
@@ -75,34 +58,34 @@ def transfer(request: Request) -> int:
         If the labels are not there, a class has too few patients, a cycle is too short, source and target
         share patients, or the source model cannot be carried over.
     """
-    dataset, clips, labels = target_of(request)
-    load_recipe(request.recipe)  # what is wrong with the request is said before anything is trained
-    check_cohort(clips, labels, request.folds)
-    hardware = Hardware(threads=request.threads)
-    source, start = find_source(request, clips, hardware)
-    recipe = target_recipe(request, dataset, labels, source)
+    dataset, clips, labels = target_of(job)
+    load_recipe(job.recipe)  # what is wrong with the request is said before anything is trained
+    check_cohort(clips, labels, job.folds)
+    hardware = Hardware(threads=job.threads)
+    source, start = find_source(job, clips, hardware)
+    recipe = target_recipe(job, dataset, labels, source)
     rate = build_front_end(source.front_end).sample_rate
-    cohort = make_cohort(clips, labels, rate, request.folds, recipe.split_seed)
+    cohort = make_cohort(clips, labels, rate, job.folds, recipe.split_seed)
     recipe = with_length(recipe, cohort.clip_samples)
     print(describe(cohort, dataset), file=sys.stderr)
-    make_folder(request.out)
+    make_folder(job.out)
     data = cohort.data(recipe)
-    progress = FoldProgress(request.runs * cohort.folds)
+    progress = FoldProgress(job.runs * cohort.folds)
     with progress.shown("cross-validation"):
         folders = cross_validate(
             data,
             recipe,
-            request.out / "folds",
-            range(recipe.seed, recipe.seed + request.runs),
+            job.out / "folds",
+            range(recipe.seed, recipe.seed + job.runs),
             hardware=hardware,
             start=start,
             folder_of=lambda out, seed, number: out / f"run-{seed - recipe.seed + 1}" / f"fold-{number}",
             on_done=progress.fold_done,
         )
     runs = [read_folds(own) for own in folders]
-    scores = report(runs, cohort, recipe, request, dataset)
+    scores = report(runs, cohort, recipe, job, dataset)
     print("training on all patients", file=sys.stderr)
-    run = final_run(data, recipe, start, request.out, runs, hardware)
+    run = final_run(data, recipe, start, job.out, runs, hardware)
     entries = card(replace(recipe, dataset=dataset), clips)
     entries["data"]["source"] = source_card(source, start)
     entries["metrics"] = {
@@ -110,17 +93,17 @@ def transfer(request: Request) -> int:
         "split": f"{cohort.folds}-fold cross-validation by patient; the file is trained on all of them",
     }
     write_json(run / "card.json", entries)
-    model = export(run, request.out / RUN_MODEL)
+    model = export(run, job.out / RUN_MODEL)
     print(f"model: {model}")
     return 0
 
 
-def target_of(request: Request) -> tuple[str, pd.DataFrame, tuple[str, str]]:
+def target_of(job: TransferJob) -> tuple[str, pd.DataFrame, tuple[str, str]]:
     """Data set, clips and labels of the target, without its published test set."""
-    if request.runs < 1:
-        raise UsageError(f"--runs is {request.runs}; expected 1 or more")
-    dataset = request.dataset or datasets.guess(request.data)
-    clips, labels = target_clips(load_clips(dataset, request.data), request.target_class)
+    if job.runs < 1:
+        raise UsageError(f"--runs is {job.runs}; expected 1 or more")
+    dataset = job.dataset or datasets.guess(job.data)
+    clips, labels = target_clips(load_clips(dataset, job.data), job.target_class)
     whole, clips = len(clips), training_clips(clips)
     if len(clips) < whole:
         print(f"left out, being of a published test set: {whole - len(clips)} clips", file=sys.stderr)
@@ -164,21 +147,21 @@ def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, 
     return clips[chosen].reset_index(drop=True), ("normal", target)
 
 
-def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tuple[Recipe, Start]:
+def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tuple[Recipe, Start]:
     """The source model's recipe and weights; a recipe is trained first, on ``source_data``."""
-    recipe_named = request.source in recipe_names() and request.source not in shipped_models()
-    if recipe_named or request.source.endswith(".toml"):
-        recipe = load_recipe(request.source)
-        if request.source_data is None:
-            raise UsageError(f"--from {request.source} is a recipe; --source-data names what to train it on")
-        dataset = datasets.guess(request.source_data)
+    recipe_named = job.source in recipe_names() and job.source not in shipped_models()
+    if recipe_named or job.source.endswith(".toml"):
+        recipe = load_recipe(job.source)
+        if job.source_data is None:
+            raise UsageError(f"--from {job.source} is a recipe; --source-data names what to train it on")
+        dataset = datasets.guess(job.source_data)
         recipe = replace(recipe, dataset=dataset)
         if build_front_end(recipe.front_end).task != "cycle":
             raise LaennecError(
                 f"recipe {recipe.name} takes no cycles; take nguyen2022-source or transfer-source"
             )
-        folder = request.out / "source"
-        source_clips = training_clips(load_clips(dataset, request.source_data))
+        folder = job.out / "source"
+        source_clips = training_clips(load_clips(dataset, job.source_data))
         refuse_shared_patients(source_clips, clips)
         if not (folder / "run.json").exists():
             make_folder(folder)
@@ -188,8 +171,8 @@ def find_source(request: Request, clips: pd.DataFrame, hardware: Hardware) -> tu
         if recipe_to_dict(other) != recipe_to_dict(recipe):
             raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
         return recipe, Start(weights, recipe.name)
-    recipe, weights = source_weights(request.source)
-    refuse_known_patients(request.source, recipe, clips)
+    recipe, weights = source_weights(job.source)
+    refuse_known_patients(job.source, recipe, clips)
     return recipe, Start(weights, recipe.name)
 
 
@@ -218,9 +201,9 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
         )
 
 
-def target_recipe(request: Request, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
+def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
     """The recipe for the cohort: the source's image, with the parts of a cycle that the recipe names."""
-    own = recipe_to_dict(load_recipe(request.recipe))
+    own = recipe_to_dict(load_recipe(job.recipe))
     inputs = {
         name: own["front_end"][name]
         for name in ("inputs", "ratio", "highpass_hz")
@@ -238,13 +221,13 @@ def target_recipe(request: Request, dataset: str, labels: Sequence[str], source:
         "model": source.model,
         "taxonomy": "icbhi" if labels[1] in set(TO_ICBHI.values()) else "own",
     }
-    if request.epochs:
-        change["epochs"] = request.epochs
+    if job.epochs:
+        change["epochs"] = job.epochs
     if own["augmentation"]["vtlp_labels"]:
         change["augmentation"] = {"vtlp_labels": [labels[1]]}
     table = deep_update(own, change)
     table["front_end"] = {**source.front_end, **inputs}
-    return recipe_from_dict(table, request.recipe)
+    return recipe_from_dict(table, job.recipe)
 
 
 def with_length(recipe: Recipe, clip_samples: int) -> Recipe:
@@ -253,16 +236,14 @@ def with_length(recipe: Recipe, clip_samples: int) -> Recipe:
 
 
 def report(
-    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, request: Request, dataset: str
+    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, job: TransferJob, dataset: str
 ) -> Metrics:
     """Write and print the cross-validated figures, of the first run in full and of all in a line."""
     for number, run in enumerate(runs, start=1):
-        write_predictions(
-            request.out / ("predictions.csv" if number == 1 else f"predictions-{number}.csv"), run
-        )
+        write_predictions(job.out / ("predictions.csv" if number == 1 else f"predictions-{number}.csv"), run)
     scores = score_predictions(
-        request.out / "predictions.csv",
-        request.out,
+        job.out / "predictions.csv",
+        job.out,
         {
             "model": recipe.name,
             "data": f"{dataset}, {len(cohort.clips)} cycles",
@@ -274,7 +255,7 @@ def report(
     print(render_tables(scores))
     patients = sorted(set(runs[0].subjects))
     se, precision, f = row_scores(by_patient(runs, patients).sum(0))
-    print(f"{request.target_class}, mean of {len(runs)} run(s): Se {se:.4f}, P+ {precision:.4f}, F {f:.4f}")
+    print(f"{job.target_class}, mean of {len(runs)} run(s): Se {se:.4f}, P+ {precision:.4f}, F {f:.4f}")
     return scores
 
 

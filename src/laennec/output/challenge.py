@@ -1,10 +1,10 @@
-"""Answers to the four tasks of the BioCAS 2022 and 2023 challenge.
+"""Answers to the four tasks of the BioCAS 2022 and 2023 challenge: file name to class name, in a JSON object.
 
-The answers for a folder are one JSON object, file name to class name
-(Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022). For tasks 11 and 12
-every file in the folder is an event already cut: Normal or Adventitious, and all seven classes, where
-"Wheeze & Crackle" is spelt so. For tasks 21 and 22 every file is a whole recording: Normal, Adventitious or
-Poor Quality, and Normal, CAS, DAS, CAS & DAS or Poor Quality.
+For tasks 11 and 12 every file in a folder is an event already cut: Normal or Adventitious, and all seven
+classes, where "Wheeze & Crackle" is spelt so. For tasks 21 and 22 every file is a whole recording: Normal,
+Adventitious or Poor Quality, and Normal, CAS, DAS, CAS & DAS or Poor Quality.
+
+Source: Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022.
 """
 
 import math
@@ -50,17 +50,20 @@ EVENTS_AT_ONCE = 64  # held in memory together
 def answer_folder(
     task: int, folder: str | os.PathLike[str], out: str | os.PathLike[str], model: Model = None
 ) -> None:
-    """Answer a task of the challenge for a folder of files.
+    """Answer a task of the challenge, 11, 12, 21 or 22, for a folder of cut events or whole recordings.
+
+    Files that are not called audio (.wav, .flac, .ogg, .mp3, .aif) are passed over, and so are hidden ones
+    (``._a.wav``); folders in it are not entered. Age, sex and position are taken from names of SPRSound's
+    form; other names leave them unknown. An event's channels are averaged.
+
+    Task 12 answers the likeliest class. Task 11 answers Adventitious where the six adventitious classes
+    together are likelier than Normal; the likeliest of seven would call normal what is most likely not. Tasks
+    21 and 22 are answered by :func:`record_answer_of`. A recording that is refused, silent or too short is of
+    Poor Quality, the class for what cannot be heard. An event shorter than 0.1 s is answered too, since the
+    contract wants a class for every file; a line on stderr names it.
 
     Parameters
     ----------
-    task : int
-        11, 12, 21 or 22.
-    folder : path
-        The folder of cut events (11, 12) or whole recordings (21, 22). Files that are not called audio
-        (.wav, .flac, .ogg, .mp3, .aif) are passed over, and so are hidden ones (``._a.wav``); folders in it
-        are not entered. Age, sex and position are taken from names of SPRSound's form; other names leave
-        them unknown. An event's channels are averaged.
     out : path
         The answer, ``{"<file name>": "<class>"}``, by file name.
     model : path, str, LungModel or Detector, optional
@@ -71,17 +74,6 @@ def answer_folder(
     LaennecError
         If the task is another, the folder holds no audio, or the model does not answer it. If a file
         cannot be read, the answers for all others are written first; an answer for it would be made up.
-
-    Notes
-    -----
-    Task 12 answers the likeliest class. Task 11 answers Adventitious where the six adventitious classes
-    together are likelier than Normal; the likeliest of seven would call normal what is most likely not.
-
-    A file shorter than 0.1 s, too short to hold a respiratory sound, is answered too, since the contract
-    wants a class for every file; a line on stderr names it.
-
-    Tasks 21 and 22 are answered by :func:`record_answer_of`. A recording that is refused, silent or too short
-    is of Poor Quality, the class for what cannot be heard.
     """
     if task not in CHALLENGE_TASKS:
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
@@ -112,22 +104,12 @@ def answers_of(probabilities: npt.NDArray[Any], labels: Sequence[str], normal: s
 
 
 def record_answer_of(probabilities: Mapping[str, float], task: int, shift: float = 0.0) -> str:
-    """Return the class of a whole recording.
+    """Return the class of a whole recording, for task 21 or 22; without probabilities it was refused.
 
-    Parameters
-    ----------
-    probabilities : mapping of str to float
-        Of each of SPRSound's record labels; empty for a recording that was refused.
-    task : int
-        21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. 22: the
-        likeliest of the five.
-    shift : float
-        Taken from the logarithm of the probability of Normal before, since the Score weighs classes otherwise
-        than their frequency does; measured on patients that the model never heard, and kept in its card.
-
-    Returns
-    -------
-    str
+    Task 21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. Task 22:
+    the likeliest of the five. `shift` is taken from the logarithm of the probability of Normal before, since
+    the Score weighs classes otherwise than their frequency does; it is measured on patients that the model
+    never heard, and kept in its card.
     """
     if not probabilities:
         return POOR_QUALITY

@@ -1,0 +1,168 @@
+"""One simulated recording, from breaths to samples, with everything that is in it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from laennec.errors import LaennecError
+from laennec.labels import SPRSOUND_EVENTS
+from laennec.simulate.chest import Breath, Crackle, Tone, add_adventitious, render_breaths, render_heart
+from laennec.simulate.device import DEVICES, record_with
+from laennec.simulate.patient import (
+    RATE_SPREAD,
+    annotated_event,
+    draw_adventitious,
+    draw_breaths,
+    rates,
+    shortest_duration_s,
+)
+from laennec.simulate.ward import (
+    Disturbance,
+    HospitalNoise,
+    draw_disturbances,
+    draw_noise,
+    render_noise,
+)
+
+
+@dataclass(frozen=True)
+class SimulatedRecording:
+    """Samples with what is in them.
+
+    Attributes
+    ----------
+    samples : float32, shape (samples,), in [-1, 1]
+    sample_rate : int, Hz
+    events : tuple of (start_s, end_s, label), ordered by start, within the recording
+        Labels are `laennec.labels.SPRSOUND_EVENTS`; one event for each whole breath.
+    breaths, crackles, tones, disturbances : what was put where, times in seconds
+    heart_beats_s : onset of each first heart sound
+    inspiration_rms : RMS of breath noise at full inspiratory flow, re full scale: the unit of all levels
+    device : name in `DEVICES`
+    noise : the hospital noise
+    """
+
+    samples: npt.NDArray[np.float32]
+    sample_rate: int
+    events: tuple[tuple[float, float, str], ...]
+    breaths: tuple[Breath, ...]
+    crackles: tuple[Crackle, ...]
+    tones: tuple[Tone, ...]
+    disturbances: tuple[Disturbance, ...]
+    heart_beats_s: tuple[float, ...]
+    inspiration_rms: float
+    device: str
+    noise: HospitalNoise
+
+
+def simulate_recording(
+    rng: np.random.Generator,
+    *,
+    duration_s: float = 15.0,
+    sample_rate: int = 8000,
+    label: str | Sequence[str] = "Normal",
+    adventitious_share: float = 0.6,
+    age_years: float = 6.0,
+    device: str = "paediatric stethoscope",
+    noise: HospitalNoise | None = None,
+) -> SimulatedRecording:
+    """Simulate one recording.
+
+    Parameters
+    ----------
+    rng : the only source of chance; the same state and arguments give the same samples
+    duration_s : s, at least `shortest_duration_s(age_years)`, at most 600
+    sample_rate : Hz, 2000 to 96000
+    label : one of `laennec.labels.SPRSOUND_EVENTS`, or several of them
+        The adventitious sounds that occur; each does if there are breaths enough. "Normal" alone: none.
+    adventitious_share : share of the whole breaths that are not normal, 0 to 1 (one breath at least)
+    age_years : sets the breathing and heart rates
+    device : name in `DEVICES`
+    noise : None draws one; `SILENCE` for none
+
+    Returns
+    -------
+    SimulatedRecording
+        Ground-truth times and durations are those at the chest wall; a device delays a sound by 1 to 4 ms and
+        lengthens a crackle, as its response says.
+
+    Raises
+    ------
+    LaennecError
+        When an argument is out of range or no such label or device exists.
+    """
+    labels = [label] if isinstance(label, str) else list(label)
+    check_recording(duration_s, sample_rate, labels, adventitious_share, age_years, device)
+    length = round(duration_s * sample_rate)
+    noise = draw_noise(rng) if noise is None else noise
+    breaths_per_minute, beats_per_minute = (
+        median * rng.uniform(1.0 - RATE_SPREAD, 1.0 + RATE_SPREAD) for median in rates(age_years)
+    )
+    adventitious = [name for name in labels if name != "Normal"]
+    breaths = draw_breaths(rng, duration_s, 60.0 / breaths_per_minute, adventitious, adventitious_share)
+    crackles: list[Crackle] = []
+    tones: list[Tone] = []
+    events = []
+    for breath in breaths:
+        if breath.whole:
+            own_crackles, own_tones = draw_adventitious(rng, breath)
+            events.append(annotated_event(breath, own_crackles, own_tones))
+            crackles += own_crackles
+            tones += own_tones
+    disturbances = draw_disturbances(rng, noise, duration_s)
+
+    wave = render_breaths(rng, breaths, length, sample_rate)
+    add_adventitious(wave, sample_rate, crackles, tones)
+    heart, beats_s = render_heart(rng, beats_per_minute, length, sample_rate)
+    wave += DEVICES[device].heart * rng.uniform(0.3, 1.3) * heart
+    wave += render_noise(rng, noise, disturbances, length, sample_rate)
+
+    samples, gain = record_with(rng, DEVICES[device], wave, sample_rate)
+    return SimulatedRecording(
+        samples,
+        sample_rate,
+        tuple(sorted(events)),
+        tuple(breaths),
+        tuple(crackles),
+        tuple(tones),
+        tuple(disturbances),
+        tuple(beats_s),
+        gain,
+        device,
+        noise,
+    )
+
+
+def check_recording(
+    duration_s: float, sample_rate: int, labels: list[str], share: float, age_years: float, device: str
+) -> None:
+    if not 0.0 <= age_years <= 120.0:
+        raise LaennecError(f"age_years is {age_years}; give 0 to 120.")
+    shortest_s = shortest_duration_s(age_years)
+    if not shortest_s <= duration_s <= 600.0:
+        least_s = math.ceil(10 * shortest_s) / 10
+        raise LaennecError(
+            f"duration_s is {duration_s}; at {age_years:g} years a recording that holds a whole breath lasts "
+            f"{least_s} to 600 s."
+        )
+    if not 2000 <= sample_rate <= 96000:
+        raise LaennecError(f"sample_rate is {sample_rate}; give 2000 to 96000 Hz.")
+    unknown = [name for name in labels if name not in SPRSOUND_EVENTS]
+    if unknown or not labels:
+        raise LaennecError(f"label is {unknown or labels}; choose from {', '.join(SPRSOUND_EVENTS)}.")
+    if not 0.0 <= share <= 1.0:
+        raise LaennecError(f"adventitious_share is {share}; give 0 to 1.")
+    if device not in DEVICES:
+        raise LaennecError(f"device is {device!r}; choose from {', '.join(DEVICES)}.")
+
+
+def demo_recordings(seed: int = 0) -> dict[str, SimulatedRecording]:
+    """Two recordings of 15 s at 8 kHz for a demonstration: ``fine_crackles`` and ``wheezes``."""
+    chosen = {"fine_crackles": ("Fine Crackle", 5.0), "wheezes": ("Wheeze", 7.0)}
+    return {
+        name: simulate_recording(np.random.default_rng([seed, n]), label=label, age_years=age_years)
+        for n, (name, (label, age_years)) in enumerate(chosen.items())
+    }

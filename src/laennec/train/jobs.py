@@ -1,0 +1,191 @@
+"""What the training layer can be asked for: the fields are a command's arguments, the docstring its help.
+
+Nothing is imported here that needs PyTorch, so that the help works without it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train a model by a recipe; the same command goes on after an interruption.
+
+    OUT receives the checkpoints, logs for TensorBoard and as CSV, predictions, figures and model.onnx.
+
+    Example:  laennec train default --data ~/data/SPRSound --out runs/first
+
+    Attributes
+    ----------
+    recipe
+        A recipe's name (default, chen2022, chen2022-cnn, …) or a TOML file.
+    data
+        The data set's folder.
+    out
+        Run folder.
+    dataset
+        {datasets}; the recipe says which otherwise.
+    also
+        A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's.
+    start
+        Finished run of the recipe that this one starts from; trained on the way otherwise.
+    split
+        patient: no patient in both sets; random: by event, which leaks; official: the data set's own,
+        nothing is chosen on its test part; official-disjoint: without test clips of trained patients;
+        none: train on everything.
+    seed
+        Seed of weights, order and augmentation.
+    split_seed
+        Seed of the split.
+    epochs
+        In place of the recipe's.
+    batch_size
+        In place of the recipe's.
+    precision
+        In place of the recipe's.
+    accelerator
+        auto, cpu or gpu.
+    devices
+        Processes or GPUs on each machine.
+    nodes
+        Machines; start the same command on each, as Lightning describes.
+    strategy
+        Lightning's strategy for several devices, for example ddp.
+    threads
+        CPU threads a process; 0 shares the cores out.
+    """
+
+    recipe: Positional[str]
+    data: Path
+    out: Path
+    dataset: str | None = None
+    also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None
+    start: Path | None = None
+    split: Literal["patient", "random", "official", "official-disjoint", "none"] | None = None
+    seed: int | None = None
+    split_seed: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    precision: Literal["bf16-mixed", "32-true"] | None = None
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class CrossValidationJob:
+    """Measure a recipe by cross-validation over patients.
+
+    Every patient is predicted by the fold that did not train on that patient. The same command goes on after
+    an interruption.
+
+    OUT receives each fold's model and predictions, and of all of them predictions.csv (one per seed),
+    metrics.json and tables.txt: scores with 95 % intervals over patients, averaged over the seeds. Nothing is
+    chosen on a fold; its model is that of the last epoch. With --final, a model of all patients besides, as
+    model.onnx, whose card holds these figures.
+
+    Example:  laennec crossvalidate default --data ~/data/SPRSound --out runs/cv --seeds 0 1 2
+
+    Example:  laennec crossvalidate default --data ~/data/SPRSound --out runs/no-mixup --only 1 --set
+    augmentation.mixup=0 --against runs/cv
+
+    Attributes
+    ----------
+    recipe
+        A recipe's name or a TOML file.
+    data
+        The data set's folder.
+    out
+        Folder for the results.
+    dataset
+        {datasets}; the recipe says which otherwise.
+    also
+        A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's, and its
+        patients have folds of their own.
+    folds
+        As many parts, dealt by patient, that keep rare classes apart as well as they can.
+    seeds
+        Of weights, order and augmentation; the folds stay the same.
+    only
+        Numbers of the folds to run, from 1; all otherwise.
+    settings
+        Settings in place of the recipe's, such as epochs=30 or augmentation.mixup=0.3.
+    against
+        Another cross-validation's folder with the same folds: differences, with paired intervals.
+    final
+        Train on all patients when the folds are done, with the first seed, and export.
+    accelerator
+        auto, cpu or gpu.
+    threads
+        CPU threads; 0 uses all cores.
+    """
+
+    recipe: Positional[str]
+    data: Path
+    out: Path
+    dataset: str | None = None
+    also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None
+    folds: int = 5
+    seeds: tuple[int, ...] = (0,)
+    only: tuple[int, ...] = ()
+    settings: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = ()
+    against: Path | None = None
+    final: bool = False
+    accelerator: str = "auto"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class TransferJob:
+    """Carry a model over to your own small cohort, with figures by cross-validation.
+
+    Patients are dealt into folds, so that no patient is trained on and measured on; OUT receives predictions,
+    metrics.json, tables.txt and confusion.png of that, and model.onnx, trained on all patients. The same
+    command goes on after an interruption.
+
+    Example:  laennec transfer --data my-cohort --target-class crackle --out runs/mine
+
+    Example:  laennec transfer --from transfer-source --source-data ~/data/ICBHI --data my-cohort
+
+    Attributes
+    ----------
+    data
+        Your recordings: a CSV, a folder with label files, a multichannel cohort, or a copy of a data set.
+    target_class
+        The class to find: crackle, wheeze or both in any spelling, or a label of yours.
+    source
+        Where to start: a model that ships, a run folder, an .onnx file, or a recipe to train first.
+    source_data
+        What a recipe given with --from is trained on.
+    out
+        Folder for the results.
+    recipe
+        How to fine-tune: transfer (what worked best), nguyen2022 (the paper's best) or a TOML file.
+    dataset
+        {datasets}; recognised by the files otherwise.
+    runs
+        Independent cross-validations with the same folds.
+    epochs
+        In place of the recipe's.
+    folds
+        Fewer where fewer patients have the class.
+    threads
+        CPU threads; 0 uses all cores.
+    """
+
+    data: Path
+    target_class: str = "crackle"
+    source: Annotated[str, arg(name="from", metavar="MODEL|RECIPE")] = "source"
+    source_data: Path | None = None
+    out: Path = Path("runs/transfer")
+    recipe: str = "transfer"
+    dataset: str = ""
+    runs: int = 1
+    epochs: int | None = None
+    folds: int = 7
+    threads: int = 0
