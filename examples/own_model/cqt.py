@@ -32,7 +32,7 @@ class ConstantQ(FrontEnd):
     ) -> None:
         super().__init__()
         self.sample_rate, self.clip_samples, self.hop_length = sample_rate, clip_samples, hop_length
-        self.bands, self.frames = bins, 1 + clip_samples // hop_length
+        self.bands, self.frames = bins, 1 + (clip_samples - 1) // hop_length
         quality = 1 / (2 ** (1 / bins_per_octave) - 1)
         centre_hz = fmin_hz * 2.0 ** (np.arange(bins) / bins_per_octave)
         if centre_hz[-1] >= sample_rate / 2:

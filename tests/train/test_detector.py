@@ -7,10 +7,12 @@ import pytest
 
 from laennec.cli import run
 from laennec.errors import LaennecError
+from laennec.labels import SPRSOUND_RECORDS
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
 from laennec.score.events_table import read_events_table
 from laennec.score.predictions import read_predictions
+from laennec.simulate import simulate_dataset
 from laennec.train import crossval
 from laennec.train.recording_predictions import load_outputs
 
@@ -87,3 +89,25 @@ def test_evaluate_scores_events_and_answers(
     assert json.loads((tmp_path / "detection.json").read_text())["scores"]["agnostic_f1"] > 0.3
     assert "task_22" in json.loads((tmp_path / "metrics.json").read_text())
     assert "<html" in (tmp_path / "index.html").read_text()
+
+
+def test_any_data_set_trains_and_measures_a_recording_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "icbhi", tmp_path / "run"
+    simulate_dataset(data, subjects=6, seed=2, layout="icbhi", recordings_per_subject=2)
+    recipe = tmp_path / "small.toml"
+    shipped = Path(crossval.__file__).parents[1] / "recipes" / "recording.toml"
+    text = shipped.read_text().replace("epochs = 10", "epochs = 20").replace("3e-3", "1e-2")
+    small = 'kind = "recording"\nchannels = [4, 6, 8, 8, 8]\nwidth = 16\ndilations = [1, 2]'
+    more = "\n[recording]\nbatch_s = 60.0\nother_sounds = 1\n"
+    recipe.write_text(text.replace('kind = "recording"\n', small + "\n") + more)
+    words = ["train", str(recipe), "--data", str(data), "--dataset", "icbhi", "--out", str(out)]
+    assert run([*words, "--accelerator", "cpu", "--threads", "1"]) == 0
+    assert read_events_table(out / "events.csv")
+    assert set(read_predictions(out / "predictions.csv").classes) == set(SPRSOUND_RECORDS)
+    words = ["evaluate", str(out), "--data", str(data), "--split", "all", "--out", str(tmp_path / "scores")]
+    assert run(words) == 0
+    detection = json.loads((tmp_path / "scores" / "detection.json").read_text())
+    assert detection["recordings"] >= 10
+    assert "task 21" in capsys.readouterr().out.lower()

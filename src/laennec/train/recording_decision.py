@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from laennec.analyze.decode import families
-from laennec.errors import LaennecError
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
 from laennec.score.certainty import COVERAGE
@@ -115,14 +114,10 @@ def _counts(reference: Sequence[Span], estimated: Sequence[Span], labels: Sequen
     return counts
 
 
-def matched_events(recordings: Sequence[RecordingOutput], spans: Sequence[Sequence[FloatSpan]]) -> Labelled:
-    """Decoded events that match an annotated one, whatever its class.
-
-    Raises
-    ------
-    LaennecError
-        If there are next to none.
-    """
+def matched_events(
+    recordings: Sequence[RecordingOutput], spans: Sequence[Sequence[FloatSpan]]
+) -> Labelled | None:
+    """Decoded events that match an annotated one, whatever its class; None where a fold has none."""
     rows: list[tuple[NDArray[Any], int, str, str]] = []
     for recording, own in zip(recordings, spans, strict=True):
         estimated = [(a, b, "event") for a, b in own]
@@ -131,9 +126,7 @@ def matched_events(recordings: Sequence[RecordingOutput], spans: Sequence[Sequen
             logits = recording.event_logits(*own[found])
             rows.append((logits, int(recording.labels[which]), recording.subject, recording.fold))
     if len({row[3] for row in rows}) < len({own.fold for own in recordings}):
-        raise LaennecError(
-            "next to no event was found where one is annotated; train longer, or on more patients"
-        )
+        return None
     logits, labels, subjects, folds = zip(*rows, strict=True)
     return Labelled(np.stack(logits), np.array(labels), np.array(subjects), np.array(folds))
 
@@ -217,12 +210,13 @@ def fit_recording_decision(recordings: Sequence[RecordingOutput], labels: Sequen
 
 
 def decision_with(
-    recordings: Sequence[RecordingOutput], rule: EventRule, events: Labelled
+    recordings: Sequence[RecordingOutput], rule: EventRule, events: Labelled | None
 ) -> RecordingDecision:
-    """What fits these recordings with a rule, and the events that were matched."""
-    event_scaling = scaling_of(events)
+    """What fits these recordings with a rule, and the events that were matched, where there are any."""
+    nothing: tuple[float, list[float]] = (1.0, [])
+    event_scaling = nothing if events is None else scaling_of(events)
     records = labelled_records([own for own in recordings if own.placed])
-    record_scaling: tuple[float, list[float]] = (1.0, [])
+    record_scaling = nothing
     shifts: dict[str, float] = {}
     if records is not None:
         record_scaling = scaling_of(records)
@@ -241,7 +235,7 @@ def decision_with(
         rule,
         *event_scaling,
         *record_scaling,
-        certain_of(events, event_scaling),
+        0.0 if events is None else certain_of(events, event_scaling),
         0.0 if records is None else certain_of(records, record_scaling),
         round(lung_threshold(*lung_shares(recordings)), 4),
         shifts,

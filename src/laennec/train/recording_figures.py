@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.analyze.rate import respiratory_rate
+from laennec.errors import LaennecError
 from laennec.model.probability import calibrated, sigmoid
 from laennec.score.certainty import COVERAGE, CertaintyScores, certainty_scores
 from laennec.score.events import event_scores
@@ -84,6 +85,10 @@ def _measure(outputs: Sequence[RecordingOutput], recipe: Recipe, folder: Path) -
         [own.annotated(labels) for own in annotated], named, labels, subjects=subjects, draws=DRAWS
     )
     events = matched_events(annotated, spans)
+    if events is None:
+        raise LaennecError(
+            "next to no event was found where one is annotated; train longer, or on more patients"
+        )
     decision = decision_with(outputs, search.rules[search.best(np.ones(len(annotated), bool))], events)
     scalings = {fold: scaling_of(events, events.folds != fold) for fold in folds}
     event_predictions = _scaled(events, labels, scalings)
