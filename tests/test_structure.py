@@ -25,7 +25,6 @@ FLOORS = (
     ("features", "models"),
     ("train",),
     ("experiments", "reproduce"),
-    ("web",),
     ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`
 )

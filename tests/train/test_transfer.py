@@ -15,9 +15,9 @@ from laennec.features.base import Cycle
 from laennec.features.cycle import CycleLogMel
 from laennec.model.load import load_model
 from laennec.models.nguyen2022 import NguyenNet, StochasticNorm
-from laennec.reproduce import nguyen2022, nguyen2022_rows, nguyen2022_tables
+from laennec.reproduce import nguyen2022, nguyen2022_rows
 from laennec.reproduce.nguyen2022_rows import PAPER, parse_row
-from laennec.score.bootstrap import patient_draws, percentile_interval
+from laennec.score.bootstrap import patient_draws, percentile_interval, resampled_counts
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.simulate import simulate_cohort, simulate_dataset
 from laennec.train.build import build_parts
@@ -549,8 +549,8 @@ def test_intervals_are_over_patients_and_differences_paired(tmp_path: Path) -> N
     patients = sorted(set(subjects))
     good, same = [said(2.0), said(2.0)], [said(0.0)]
     drawn = patient_draws(len(patients), 400, 0)
-    one = nguyen2022_tables._f_of_draws(drawn, by_patient(good, patients))
-    two = nguyen2022_tables._f_of_draws(drawn, by_patient(same, patients))
+    one = row_scores(resampled_counts(drawn, by_patient(good, patients)))[2]
+    two = row_scores(resampled_counts(drawn, by_patient(same, patients)))[2]
     low, high = percentile_interval(one - two)  # type: ignore[misc]
     assert 0.1 < low < high
     k = 7  # a draw by hand
