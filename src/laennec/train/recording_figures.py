@@ -111,20 +111,31 @@ def _measure(outputs: Sequence[RecordingOutput], recipe: Recipe, folder: Path) -
     probabilities = np.zeros((len(annotated), len(recipe.records)))
     records = labelled_records(annotated)
     if records is not None:
-        record_scalings = {fold: scaling_of(records, records.folds != fold) for fold in folds}
-        predictions = _scaled(records, recipe.records, record_scalings)
-        probabilities[[row for row, own in enumerate(annotated) if own.record >= 0]] = (
-            predictions.probabilities
-        )
-        figures["record_calibration"] = _certainty(records, predictions)
-        figures["tasks"] = _tasks(records, predictions, record_scalings)
-        headline["ECE of recordings"] = figures["record_calibration"]["ece"]
-        headline |= {f"task {task} Score": own["score"] for task, own in figures["tasks"].items()}
+        predictions = _record_figures(records, recipe, folds, figures, headline)
+        known = [row for row, own in enumerate(annotated) if own.record >= 0]
+        probabilities[known] = predictions.probabilities
     sure = [
         own.event_certainty(found, *scalings[own.fold]) for own, found in zip(annotated, spans, strict=True)
     ]
     write_tables(folder, annotated, probabilities, named, sure, recipe.records, labels)
     return SeedFigures({**figures, "headline": headline}, decision)
+
+
+def _record_figures(
+    records: Labelled,
+    recipe: Recipe,
+    folds: Sequence[str],
+    figures: dict[str, Any],
+    headline: dict[str, Any],
+) -> Predictions:
+    """Add the figures of the record labels; return their predictions, scaled as the other folds choose."""
+    scalings = {fold: scaling_of(records, records.folds != fold) for fold in folds}
+    predictions = _scaled(records, recipe.records, scalings)
+    figures["record_calibration"] = _certainty(records, predictions)
+    figures["tasks"] = _tasks(records, predictions, scalings)
+    headline["ECE of recordings"] = figures["record_calibration"]["ece"]
+    headline |= {f"task {task} Score": own["score"] for task, own in figures["tasks"].items()}
+    return predictions
 
 
 def _scaled(
