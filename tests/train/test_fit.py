@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
 from laennec.features.reading import cut_clips
-from laennec.models.tasks import challenge_scores, class_weights, weighted_loss
+from laennec.models.resnet import ResidualNet
+from laennec.models.tasks import challenge_scores, class_weights, laid_out, memory_format, weighted_loss
 from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
 from laennec.train.crossval import CrossValidationData
@@ -338,3 +339,49 @@ def test_a_run_of_five_steps_trains(clips: pd.DataFrame, tiny_recipe: Path, tmp_
     assert (
         fit(prepare(clips, recipe), recipe, tmp_path / "x", Hardware(accelerator="cpu")) / "run.json"
     ).exists()
+
+
+STEPS = """
+import sys, torch
+from dataclasses import replace
+from pathlib import Path
+from laennec.features.augment import Augmentation
+from laennec.train.build import build_parts
+from laennec.train.data import ClipTensors
+from laennec.train.loop import Module
+from laennec.train.recipe import load_recipe
+
+torch.set_num_threads(1)
+# Augmentation would lay the images out anew.
+recipe = replace(load_recipe(Path(sys.argv[1])), augmentation=Augmentation())
+front_end, network = build_parts(recipe)
+image = torch.randn(16, front_end.channels, front_end.bands, front_end.frames)
+none = torch.zeros(16).long()
+clips = ClipTensors(image, torch.arange(16) % 7, torch.full((16,), torch.nan), none, none)
+clips = clips.normalised(front_end)
+task = clips.task(recipe, front_end)
+module = Module(network, task, recipe, 1)
+for _ in range(60):
+    task.loss(module.network, clips.__getitems__(range(16))).backward()
+print("trained")
+"""
+
+
+def test_few_channels_are_trained_within_memory(tiny_recipe: Path) -> None:
+    # In a process of its own, which a write beyond a buffer ends: always with one thread.
+    arguments = [sys.executable, "-c", STEPS, str(tiny_recipe)]
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout) == (0, "trained\n"), result.stderr
+
+
+@pytest.mark.parametrize("channels", [(4, 8), (8, 16), (16, 20), (24, 48)])
+def test_channels_are_last_where_that_is_safe(channels: tuple[int, int]) -> None:
+    network = ResidualNet(7, (1, 16, 30), channels)
+    last = channels[0] >= 16
+    assert memory_format(network) is (torch.channels_last if last else torch.contiguous_format)
+    image = torch.randn(2, 1, 16, 30).to(memory_format=torch.channels_last)
+    made = laid_out(image, network)
+    assert torch.equal(made, image)
+    network = network.to(memory_format=memory_format(network))
+    maps = network.stages(made)
+    assert maps.is_contiguous(memory_format=torch.channels_last) is last

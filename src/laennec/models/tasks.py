@@ -84,7 +84,7 @@ class ClipTask:
         batch["age_years"] = batch["age_years"].masked_fill(hidden[0], torch.nan)
         batch["sex"] = batch["sex"].masked_fill(hidden[1], 0)
         batch["position"] = batch["position"].masked_fill(hidden[2], 0)
-        logits = self._logits(network, image.contiguous(memory_format=memory_format(network)), batch)
+        logits = self._logits(network, laid_out(image, network), batch)
         if allowed is not None:
             target = among_allowed(logits, allowed)
         gamma = self.focal_gamma if self.loss_kind == "focal" else 0.0
@@ -165,11 +165,30 @@ def class_weights(label: Tensor, classes: int, rule: str) -> Tensor:
 def memory_format(network: nn.Module) -> torch.memory_format:
     """Channels last, which is faster, where it is safe.
 
-    PyTorch 2.13 without AVX-512 writes beyond its buffers in the gradient of a convolution of float32 whose
-    channels are last and not a multiple of eight, and the process dies sooner or later.
+    oneDNN 3.12, which convolves for PyTorch 2.13, gathers the pixels of a strided 1 x 1 convolution for the
+    gradient of its weights. With channels last it spaces them by blocks of 8 channels (AVX2) or 16 (AVX-512)
+    in a workspace for as many as there are: with fewer it writes beyond, and the process dies, hangs or
+    learns from wrong gradients (https://github.com/uxlfoundation/oneDNN/issues/6035).
     """
-    odd = any(isinstance(part, nn.Conv2d) and part.out_channels % 8 for part in network.modules())
-    return torch.contiguous_format if odd else torch.channels_last
+    unsafe = any(
+        isinstance(part, nn.Conv2d)
+        and part.kernel_size == (1, 1)
+        and part.stride != (1, 1)
+        and part.in_channels < 16
+        for part in network.modules()
+    )
+    return torch.contiguous_format if unsafe else torch.channels_last
+
+
+def laid_out(image: Tensor, network: nn.Module) -> Tensor:
+    """Images ``(batch, channels, bins, frames)`` in the memory format of the network that learns from them.
+
+    Images of one channel count as contiguous in either format, but convolutions choose by the strides; `view`
+    makes these anew.
+    """
+    layout = memory_format(network)
+    image = image.contiguous(memory_format=layout)
+    return image.view(image.shape) if layout is torch.contiguous_format else image
 
 
 def challenge_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
