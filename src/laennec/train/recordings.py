@@ -1,7 +1,8 @@
 """Whole recordings as examples: their images, events, record labels, and batches of one length.
 
 Learns from a data set's event and record annotations at once; from an auxiliary data set, if there is one,
-that lungs sound like that too; and from generated sounds that are no lung what to refuse.
+that lungs sound like that too; and from generated sounds that are no lung what to refuse. A front end here is
+one whose task is ``recording``: besides the contract it has `frame_s`, the seconds between image frames.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
-from laennec.features.base import Batch, FrontEnd
-from laennec.features.recording import RecordingLogMel
+from laennec.features.base import Batch
 from laennec.labels import SOUND_KINDS
 from laennec.model.probability import calibrated
 from laennec.models.recording_task import UNKNOWN, RecordingTask
@@ -85,21 +85,19 @@ class RecordingExamples(Dataset[Batch]):
         """These recordings and more of them."""
         return RecordingExamples([*self.examples, *more.examples])
 
-    def fit_statistics(self, front_end: FrontEnd) -> None:
+    def fit_statistics(self, front_end: Any) -> None:
         """Nothing to learn: each recording normalises itself."""
 
-    def normalised(self, front_end: FrontEnd) -> "RecordingExamples":
+    def normalised(self, front_end: Any) -> "RecordingExamples":
         """The same: images are normalised when they are read."""
         return self
 
-    def additions(self, chosen: np.ndarray, recipe: Recipe, front_end: FrontEnd) -> "RecordingExamples":
+    def additions(self, chosen: np.ndarray, recipe: Recipe, front_end: Any) -> "RecordingExamples":
         """Generated sounds that are no lung, to train on besides."""
-        assert isinstance(front_end, RecordingLogMel)
         return RecordingExamples(other_examples(recipe, front_end))
 
-    def task(self, recipe: Recipe, front_end: FrontEnd) -> RecordingTask:
+    def task(self, recipe: Recipe, front_end: Any) -> RecordingTask:
         """What a network is trained for on these recordings."""
-        assert isinstance(front_end, RecordingLogMel)
         usable = [self.examples[row] for row in self.usable(recipe, front_end)]
         classes = [torch.zeros(0, dtype=torch.long)]
         classes += [torch.from_numpy(np.nonzero(example.classes)[1]) for example in usable if example.placed]
@@ -113,17 +111,16 @@ class RecordingExamples(Dataset[Batch]):
             recipe.augmentation,
         )
 
-    def usable(self, recipe: Recipe, front_end: RecordingLogMel) -> list[int]:
+    def usable(self, recipe: Recipe, front_end: Any) -> list[int]:
         """Rows of the recordings that are long enough to train on."""
         shortest = recipe.recording.shortest_s
         frames = [example.image.shape[-1] for example in self.examples]
         return [row for row, count in enumerate(frames) if count * front_end.frame_s >= shortest]
 
     def training_loader(
-        self, recipe: Recipe, front_end: FrontEnd, world: int = 1, rank: int = 0
+        self, recipe: Recipe, front_end: Any, world: int = 1, rank: int = 0
     ) -> DataLoader[Batch]:
         """Batches of about `batch_s` seconds of sound each."""
-        assert isinstance(front_end, RecordingLogMel)
         rows = self.usable(recipe, front_end)
         if not rows:
             raise LaennecError(f"no recording lasts {recipe.recording.shortest_s:g} s, which training needs")
@@ -251,7 +248,7 @@ def _names(clips: pd.DataFrame) -> list[str]:
 
 
 def read_recordings(
-    events: pd.DataFrame, recordings: pd.DataFrame, recipe: Recipe, front_end: FrontEnd
+    events: pd.DataFrame, recordings: pd.DataFrame, recipe: Recipe, front_end: Any
 ) -> RecordingExamples:
     """One example for each row of `recordings` (`recordings_of`), with the events of the clips table.
 
@@ -260,7 +257,6 @@ def read_recordings(
     LaennecError
         If an event has a label that none of the recipe's classes stands for.
     """
-    assert isinstance(front_end, RecordingLogMel)
     allowed = allowed_classes(list(events["label"]), recipe, recipe.dataset)
     spans = events[["start_s", "end_s"]].to_numpy(float)
     rows_of = events.assign(channel=events["channel"].fillna(0)).groupby(["path", "channel"]).indices
@@ -286,14 +282,13 @@ def read_recordings(
 
 
 def read_pieces(
-    clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd
+    clips: pd.DataFrame, recipe: Recipe, front_end: Any
 ) -> tuple[pd.DataFrame, RecordingExamples]:
     """Pieces of an auxiliary data set's recordings, lungs through other devices: their table, and examples.
 
     Where in a cycle a breath is audible is not annotated, and what ICBHI's cycles are labelled made events of
     SPRSound worse (docs/detection.md), so neither is learnt from.
     """
-    assert isinstance(front_end, RecordingLogMel)
     length = round(recipe.recording.piece_s * front_end.sample_rate)
     tables, examples = [], []
     recordings = clips.drop_duplicates(["path", "channel"]).reset_index(drop=True)
@@ -322,7 +317,7 @@ def _no_events(recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((0, 2)), np.zeros((0, len(recipe.labels)), bool)
 
 
-def other_examples(recipe: Recipe, front_end: RecordingLogMel, seed: int = 0) -> list[Example]:
+def other_examples(recipe: Recipe, front_end: Any, seed: int = 0) -> list[Example]:
     """Sounds of each kind that is no lung, as many as the recipe wants."""
     examples = []
     for number, kind in enumerate(SOUND_KINDS[1:], start=1):
@@ -341,6 +336,7 @@ def read(path: Any, sample_rate: int, channel: int = 0) -> np.ndarray:
 
 
 @torch.inference_mode()
-def image_of(samples: np.ndarray, front_end: RecordingLogMel) -> Tensor:
+def image_of(samples: np.ndarray, front_end: Any) -> Tensor:
     """``(1, bands, frames)`` float16 of samples ``(samples,)``."""
-    return front_end(torch.from_numpy(np.ascontiguousarray(samples))[None])[0].half().clone()
+    image: Tensor = front_end(torch.from_numpy(np.ascontiguousarray(samples))[None])[0]
+    return image.half().clone()
