@@ -102,6 +102,7 @@ def test_an_installed_package_adds_a_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], copy: Path
 ) -> None:
     from laennec.cli import train
+    from laennec.train import jobs
     from laennec.datasets.discovery import data_sets
 
     shutil.copy(HF_LUNG, tmp_path / "lungs_of_others.py")
@@ -121,10 +122,12 @@ def test_an_installed_package_adds_a_data_set(
         assert "HF_Lung_V1: adults' lung sounds" in shown.out
         assert "data set broken cannot be used" in shown.err
         assert datasets.guess(copy) == "hf_lung"
+        importlib.reload(jobs)
         importlib.reload(train)  # whose help was written when there was no such package
         with pytest.raises(SystemExit):
             run(["train", "--help"])
         assert "hf_lung" in capsys.readouterr().out
     finally:
         data_sets.cache_clear()
+        importlib.reload(jobs)
         importlib.reload(train)
