@@ -102,8 +102,8 @@ def test_an_installed_package_adds_a_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], copy: Path
 ) -> None:
     from laennec.cli import train
-    from laennec.train import jobs
     from laennec.datasets.discovery import data_sets
+    from laennec.train import jobs
 
     shutil.copy(HF_LUNG, tmp_path / "lungs_of_others.py")
     points = {"hf_lung": "lungs_of_others", "broken": "not_installed"}
