@@ -103,7 +103,8 @@ def reference(run: Path, clips: list[np.ndarray]) -> np.ndarray:
         return model(waveform, length, age, torch.tensor([1, 0, 2, 0]), torch.tensor([2, 0, 0, 1])).numpy()
 
 
-@pytest.mark.parametrize("name", recipe_names())
+# The graph of a model for whole recordings has other outputs: test_recordings.py compares those.
+@pytest.mark.parametrize("name", [name for name in recipe_names() if not load_recipe(name).records])
 def test_every_recipe_exports_and_onnx_runtime_agrees(
     name: str, exported: Callable[[str], tuple[Path, Path]]
 ) -> None:

@@ -203,7 +203,7 @@ def test_temperature_undoes_overconfidence() -> None:
 
 
 def test_every_epoch_has_its_own_order_and_each_clip_once(data: CrossValidationData) -> None:
-    loader = data.examples.training_loader(Recipe("x", batch_size=8, seed=3))
+    loader = data.examples.training_loader(Recipe("x", batch_size=8, seed=3), data.front_end)
     orders = []
     for epoch in (0, 1, 0):
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]

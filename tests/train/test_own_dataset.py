@@ -103,6 +103,7 @@ def test_an_installed_package_adds_a_data_set(
 ) -> None:
     from laennec.cli import train
     from laennec.datasets.discovery import data_sets
+    from laennec.train import jobs
 
     shutil.copy(HF_LUNG, tmp_path / "lungs_of_others.py")
     points = {"hf_lung": "lungs_of_others", "broken": "not_installed"}
@@ -121,10 +122,12 @@ def test_an_installed_package_adds_a_data_set(
         assert "HF_Lung_V1: adults' lung sounds" in shown.out
         assert "data set broken cannot be used" in shown.err
         assert datasets.guess(copy) == "hf_lung"
+        importlib.reload(jobs)
         importlib.reload(train)  # whose help was written when there was no such package
         with pytest.raises(SystemExit):
             run(["train", "--help"])
         assert "hf_lung" in capsys.readouterr().out
     finally:
         data_sets.cache_clear()
+        importlib.reload(jobs)
         importlib.reload(train)
