@@ -69,8 +69,6 @@ FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )
 MATCHES = has_files(SPLIT_FILE, "ICBHI_final_database/", "[0-9]*_*_[A-Z][a-z]_[sm]c_*.txt")
-# What else lies in the folder as distributed.
-OTHER_FILES = {"filename_differences", "filename_format"}
 
 
 @dataclass

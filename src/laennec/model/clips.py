@@ -1,7 +1,7 @@
 """A clip model, ready to run: waveforms in, probabilities out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
 from laennec.errors import LaennecError
 from laennec.labels import vocabulary_index
 from laennec.model.card import OUTPUT, ClipCard
-from laennec.model.session import Graph
+from laennec.model.session import Model
 from laennec.patient import check_age, check_position, check_sex
 
 Array = npt.NDArray[np.float32]
@@ -22,21 +22,10 @@ SUM_TOLERANCE = 1e-3  # of the probabilities of a clip, from 1
 
 
 @dataclass(frozen=True, eq=False)
-class LungModel:
+class LungModel(Model):
     """A model file for clips, ready to run. It can be pickled. `card` is what the file says."""
 
     card: ClipCard
-    graph: Graph = field(repr=False)
-
-    @property
-    def sha256(self) -> str:
-        """Of the file, 64 hexadecimal digits: names the model in every result."""
-        return self.graph.sha256
-
-    @property
-    def source(self) -> str:
-        """The file's path, for messages."""
-        return self.graph.source
 
     def predict(
         self,

@@ -1,7 +1,7 @@
 """A model for whole recordings, ready to run: sound in, the outputs of every frame out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from laennec.errors import LaennecError
 from laennec.model.card import OUTPUTS, RecordingCard
 from laennec.model.probability import Array
-from laennec.model.session import Graph, fits
+from laennec.model.session import Model, fits
 
 CHUNK_S = 60.0  # processed at a time; longer chunks are no faster and take more memory
 
@@ -58,21 +58,10 @@ ARRAYS = (*OUTPUTS, "extent", "level_db")
 
 
 @dataclass(frozen=True, eq=False)
-class Detector:
+class Detector(Model):
     """A model file for recordings, ready to run. It can be pickled. `card` is what the file says."""
 
     card: RecordingCard
-    graph: Graph = field(repr=False)
-
-    @property
-    def sha256(self) -> str:
-        """Of the file, 64 hexadecimal digits: names the model in every result."""
-        return self.graph.sha256
-
-    @property
-    def source(self) -> str:
-        """The file's path, for messages."""
-        return self.graph.source
 
     def frames(self, blocks: Iterable[Array], chunk_s: float = CHUNK_S) -> Iterator[tuple[Frames, ...]]:
         """Outputs of every frame, chunk by chunk, in constant memory: a `Frames` for each channel.

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,24 @@ class Graph:
             return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
         except _runtime_errors() as error:
             raise LaennecError(f"{self.source}: the model failed ({_first_line(error)})") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model file, ready to run. It can be pickled. `card` is what the file says."""
+
+    card: ModelCard
+    graph: Graph = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, 64 hexadecimal digits: names the model in every result."""
+        return self.graph.sha256
+
+    @property
+    def source(self) -> str:
+        """The file's path, for messages."""
+        return self.graph.source
 
 
 def fits(shape: Shape, expected: Shape) -> bool:

@@ -270,14 +270,28 @@ def accuracy(confusion: ArrayLike) -> Floats:
     return ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
+def _binary_counts(
+    confusion: ArrayLike, classes: Sequence[str], normal: str, ignored: Sequence[str]
+) -> tuple[Floats, Floats, Floats]:
+    """Counts of adventitious against normal.
+
+    Adventitious clips that were given any adventitious class; adventitious or normal clips that were given
+    one; all adventitious clips.
+    """
+    confusion = np.asarray(confusion, np.float64)
+    rows = adventitious_classes(classes, normal, ignored)
+    columns = confusion[..., :, rows].sum(axis=-1)
+    correct = columns[..., rows].sum(axis=-1)
+    predicted = correct + columns[..., list(classes).index(normal)]
+    return correct, predicted, confusion[..., rows, :].sum(axis=(-2, -1))
+
+
 def binary_sensitivity(
     confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
 ) -> Floats:
     """Adventitious clips given any adventitious class / all adventitious clips (2-class tables)."""
-    confusion = np.asarray(confusion, np.float64)
-    rows = adventitious_classes(classes, normal, ignored)
-    correct = confusion[..., rows, :][..., rows].sum(axis=(-2, -1))
-    return ratio(correct, confusion[..., rows, :].sum(axis=(-2, -1)))
+    correct, _, annotated = _binary_counts(confusion, classes, normal, ignored)
+    return ratio(correct, annotated)
 
 
 def binary_specificity(
@@ -291,23 +305,16 @@ def binary_precision(
     confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
 ) -> Floats:
     """Adventitious clips given any adventitious class / normal or adventitious clips given one."""
-    confusion = np.asarray(confusion, np.float64)
-    rows = adventitious_classes(classes, normal, ignored)
-    columns = confusion[..., :, rows].sum(axis=-1)
-    correct = columns[..., rows].sum(axis=-1)
-    return ratio(correct, correct + columns[..., list(classes).index(normal)])
+    correct, predicted, _ = _binary_counts(confusion, classes, normal, ignored)
+    return ratio(correct, predicted)
 
 
 def binary_f1(
     confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
 ) -> Floats:
     """F1 of adventitious against normal: 2 TP / (2 TP + FP + FN), any adventitious class being right."""
-    confusion = np.asarray(confusion, np.float64)
-    rows = adventitious_classes(classes, normal, ignored)
-    columns = confusion[..., :, rows].sum(axis=-1)
-    correct = columns[..., rows].sum(axis=-1)
-    predicted = correct + columns[..., list(classes).index(normal)]
-    return ratio(2 * correct, predicted + confusion[..., rows, :].sum(axis=(-2, -1)))
+    correct, predicted, annotated = _binary_counts(confusion, classes, normal, ignored)
+    return ratio(2 * correct, predicted + annotated)
 
 
 def confusion_scores(

@@ -127,9 +127,7 @@ def bootstrap_difference(
     patients = Patients.of(subjects)
     models = []
     for runs in (as_runs(first), as_runs(second)):
-        for run in runs:
-            validate(labels, run, subjects, classes, normal, ignored)
-        samples = [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
+        samples = _samples(labels, runs, patients, subjects, classes, normal, ignored)
         # Ranking class by class is most of the work and not asked for here.
         models.append([replace(run, rankings={None: run.rankings[None]}) for run in samples])
     reason = patients.settings()["no_interval"]
@@ -180,9 +178,7 @@ def evaluate(
         From :func:`validate`.
     """
     runs, patients = as_runs(probabilities), Patients.of(subjects)
-    for run in runs:
-        validate(labels, run, subjects, classes, normal, ignored)
-    samples = [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
+    samples = _samples(labels, runs, patients, subjects, classes, normal, ignored)
     settings = patients.settings(draws, seed, level)
     scores = over_patients(
         len(patients), lambda times: _mean_scores(samples, times), settings["draws"], seed, level
@@ -218,6 +214,21 @@ class _Sample:
     confusions: Floats  # (patients, classes, classes)
     brier: Floats  # (patients,) sums over their clips
     rankings: dict[str | None, Ranking]  # each class against the rest; None: adventitious against normal
+
+
+def _samples(
+    labels: Sequence[str],
+    runs: Floats,
+    patients: Patients,
+    subjects: Sequence[str],
+    classes: Sequence[str],
+    normal: str,
+    ignored: Sequence[str],
+) -> list[_Sample]:
+    """The test set as each run predicted it; ValueError where a run cannot be scored."""
+    for run in runs:
+        validate(labels, run, subjects, classes, normal, ignored)
+    return [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
 
 
 def _sample(

@@ -94,10 +94,6 @@ def render_tables(scores: ClipScores) -> str:
     scores : from :func:`laennec.score.evaluation.score`
     """
     confusion, level = scores["confusion"], level_of(scores)
-    overall = [
-        [title, _number(scores["scores"][key]), _interval(scores["intervals"][key])]
-        for key, title in SCORE_NAMES.items()
-    ]
     per_class = [
         [
             name,
@@ -112,14 +108,7 @@ def render_tables(scores: ClipScores) -> str:
     class_header = ["class", "clips", "patients", "predicted", *CLASS_SCORES.values(), f"recall {level}"]
     return "\n".join(
         [
-            *_provenance(scores),
-            "",
-            size_of(scores),
-            "",
-            columns(["score", "value", f"{level} interval"], overall),
-            "",
-            interval_note(scores["bootstrap"]),
-            "",
+            *_overall(scores, size_of(scores), SCORE_NAMES),
             *_task_lines(scores),
             columns(class_header, per_class),
             "",
@@ -153,10 +142,6 @@ def render_detection(scores: EventScores) -> str:
     scores : from :func:`laennec.score.evaluation.score_detections`
     """
     level = level_of(scores)
-    overall = [
-        [title, _number(scores["scores"][key]), _interval(scores["intervals"][key])]
-        for key, title in EVENT_SCORE_NAMES.items()
-    ]
     header = ["class", "annotated", "found", "correct", "precision", "recall", "F1", f"F1 {level}"]
     classes = [
         [
@@ -168,19 +153,26 @@ def render_detection(scores: EventScores) -> str:
         for label, own in scores["classes"].items()
     ]
     return "\n".join(
-        [
-            *_provenance(scores),
-            "",
-            describe_matching(scores),
-            "",
-            columns(["score", "value", f"{level} interval"], overall),
-            "",
-            interval_note(scores["bootstrap"]),
-            "",
-            columns(header, classes),
-            "",
-        ]
+        [*_overall(scores, describe_matching(scores), EVENT_SCORE_NAMES), columns(header, classes), ""]
     )
+
+
+def _overall(scores: ClipScores | EventScores, size: str, names: Mapping[str, str]) -> list[str]:
+    """Return what was scored and its overall scores, as lines that end with an empty one."""
+    rows = [
+        [title, _number(scores["scores"][key]), _interval(scores["intervals"][key])]
+        for key, title in names.items()
+    ]
+    return [
+        *_provenance(scores),
+        "",
+        size,
+        "",
+        columns(["score", "value", f"{level_of(scores)} interval"], rows),
+        "",
+        interval_note(scores["bootstrap"]),
+        "",
+    ]
 
 
 def describe_matching(scores: EventScores) -> str:

@@ -7,13 +7,14 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from laennec import datasets
+from laennec.score.text import interval, number
 from laennec.train.recipe import Recipe
 
 
@@ -115,13 +116,11 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         "|---|---|---|",
     ]
     for name, value in metrics["scores"].items():
-        told = _between(metrics["intervals_95"].get(name))
+        told = interval(metrics["intervals_95"].get(name), missing="")
         lines.append(f"| {name.replace('_', ' ')} | {'–' if value is None else f'{value:.4f}'} | {told} |")
     lines += ["", "| class | events | patients | precision | recall | F1 |", "|---|---|---|---|---|---|"]
     for label, found in metrics["classes"].items():
-        scores = (
-            "–" if found[name] is None else f"{found[name]:.3f}" for name in ("precision", "recall", "f1")
-        )
+        scores = (number(found[name]) for name in ("precision", "recall", "f1"))
         lines.append(f"| {label} | {found['clips']} | {found['subjects']} | {' | '.join(scores)} |")
     for name, members in metrics.get("groups", {}).items():
         lines += [
@@ -131,15 +130,11 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         ]
         for member, found in members.items():
             if found["clips"]:
-                scores = (found["scores"][key] for key in ("sensitivity", "specificity", "challenge_score"))
-                written = " | ".join("–" if value is None else f"{value:.3f}" for value in scores)
-                between = _between(found["intervals"]["challenge_score"])
+                values = (found["scores"][key] for key in ("sensitivity", "specificity", "challenge_score"))
+                written = " | ".join(number(value) for value in values)
+                between = interval(found["intervals"]["challenge_score"], missing="")
                 lines.append(f"| {member} | {found['clips']} | {found['patients']} | {written} | {between} |")
     return [*lines, ""]
-
-
-def _between(interval: Sequence[float] | None) -> str:
-    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
 
 
 def card(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None = None) -> dict[str, Any]:

@@ -32,14 +32,12 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
         export(model)
     lung_model = load_model(model)
-    if isinstance(lung_model, Detector):
-        dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
-        events = load_clips(dataset, data)
-        recordings = recordings_of(events, record_rows(dataset, data, with_test=True))
-        recordings = select(recordings, split, lung_model)
-        return evaluate_recordings(lung_model, events, recordings, dataset, split, out, command())
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
     everything = load_clips(dataset, data)
+    if isinstance(lung_model, Detector):
+        recordings = recordings_of(everything, record_rows(dataset, data, with_test=True))
+        recordings = select(recordings, split, lung_model)
+        return evaluate_recordings(lung_model, everything, recordings, dataset, split, out, command())
     everything = for_model(everything, lung_model)
     clips = select(everything, split, lung_model)
     note = ""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from laennec.analyze.decode import families
+from laennec.labels import CHALLENGE_TASKS, RECORD_TASKS, SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
 from laennec.score.certainty import COVERAGE
@@ -28,7 +29,11 @@ RULES = tuple(
 )
 SHIFTS = np.linspace(-0.5, 3.0, 36)
 REFUSED = 0.03  # of the real recordings of each data set, at the threshold that is chosen
-TASKS = {"21": ((0,), (1, 2, 3), (4,)), "22": ((0,), (1,), (2,), (3,), (4,))}
+# Of each task, which record labels a class of it is.
+TASKS = {
+    str(task): tuple(tuple(map(SPRSOUND_RECORDS.index, group)) for group in CHALLENGE_TASKS[task].values())
+    for task in RECORD_TASKS
+}
 NORMAL = 0
 
 

@@ -20,6 +20,7 @@ from laennec.score.events import event_scores
 from laennec.score.frames import frame_average_precision
 from laennec.score.predictions import Predictions
 from laennec.score.tasks import shifted, task_scores
+from laennec.score.text import interval, number
 from laennec.train.recipe import Recipe
 from laennec.train.recording_decision import (
     TASKS,
@@ -305,8 +306,8 @@ def _class_lines(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return number(value, missing="-")
 
 
-def _between(interval: Sequence[float] | None) -> str:
-    return "-" if interval is None or None in interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
+def _between(bounds: Sequence[float] | None) -> str:
+    return interval(bounds, missing="-")
