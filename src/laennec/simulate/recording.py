@@ -9,7 +9,16 @@ import numpy.typing as npt
 
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.simulate.chest import Breath, Crackle, Tone, add_adventitious, render_breaths, render_heart
+from laennec.simulate.chest import (
+    Breath,
+    Crackle,
+    Tone,
+    add_crackle,
+    render_breaths,
+    render_heart,
+    span,
+    tone_waveform,
+)
 from laennec.simulate.device import DEVICES, record_with
 from laennec.simulate.patient import (
     RATE_SPREAD,
@@ -19,13 +28,7 @@ from laennec.simulate.patient import (
     rates,
     shortest_duration_s,
 )
-from laennec.simulate.ward import (
-    Disturbance,
-    HospitalNoise,
-    draw_disturbances,
-    draw_noise,
-    render_noise,
-)
+from laennec.simulate.ward import Disturbance, HospitalNoise, draw_disturbances, draw_noise, render_noise
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,10 @@ def simulate_recording(
     device: str = "paediatric stethoscope",
     noise: HospitalNoise | None = None,
 ) -> SimulatedRecording:
-    """Simulate one recording.
+    """Simulate one recording; LaennecError if an argument is out of range, or for no such label or device.
+
+    Times and durations in the ground truth are those at the chest wall; a device delays a sound by 1 to 4 ms
+    and lengthens a crackle, as its response says.
 
     Parameters
     ----------
@@ -82,17 +88,6 @@ def simulate_recording(
     age_years : sets the breathing and heart rates
     device : name in `DEVICES`
     noise : None draws one; `SILENCE` for none
-
-    Returns
-    -------
-    SimulatedRecording
-        Ground-truth times and durations are those at the chest wall; a device delays a sound by 1 to 4 ms and
-        lengthens a crackle, as its response says.
-
-    Raises
-    ------
-    LaennecError
-        When an argument is out of range or no such label or device exists.
     """
     labels = [label] if isinstance(label, str) else list(label)
     check_recording(duration_s, sample_rate, labels, adventitious_share, age_years, device)
@@ -115,11 +110,14 @@ def simulate_recording(
     disturbances = draw_disturbances(rng, noise, duration_s)
 
     wave = render_breaths(rng, breaths, length, sample_rate)
-    add_adventitious(wave, sample_rate, crackles, tones)
+    for crackle in crackles:
+        add_crackle(wave, sample_rate, crackle, crackle.peak)
+    for tone in tones:
+        view, times_s = span(wave, sample_rate, tone.start_s, tone.end_s)
+        view += tone_waveform(tone, times_s, sample_rate)
     heart, beats_s = render_heart(rng, beats_per_minute, length, sample_rate)
     wave += DEVICES[device].heart * rng.uniform(0.3, 1.3) * heart
     wave += render_noise(rng, noise, disturbances, length, sample_rate)
-
     samples, gain = record_with(rng, DEVICES[device], wave, sample_rate)
     return SimulatedRecording(
         samples,
