@@ -167,6 +167,11 @@ def add_crackle(wave: Wave, sample_rate: int, crackle: Crackle, peak: float) -> 
     view += peak * crackle_waveform(two_cycle_s, deflection_s, times_s - crackle.start_s)
 
 
+def add_tone(wave: Wave, sample_rate: int, tone: Tone) -> None:
+    view, times_s = span(wave, sample_rate, tone.start_s, tone.end_s)
+    view += tone_waveform(tone, times_s, sample_rate)
+
+
 def render_heart(
     rng: np.random.Generator, beats_per_minute: float, length: int, sample_rate: int
 ) -> tuple[Wave, list[float]]:
