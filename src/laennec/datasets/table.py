@@ -134,7 +134,9 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
             columns[name] = pd.Series(values, dtype="object")
     clips = pd.DataFrame(columns)
     repeat = clips.groupby("clip_id").cumcount() if len(clips) else pd.Series(dtype="int64")
-    clips.loc[repeat > 0, "clip_id"] += "-" + (repeat[repeat > 0] + 1).astype(str)
+    # Not pandas' string arithmetic: with pyarrow installed, some versions cannot add its strings to objects.
+    again = repeat[repeat > 0]
+    clips.loc[again.index, "clip_id"] = [f"{clips.at[row, 'clip_id']}-{n + 1}" for row, n in again.items()]
     clips.attrs["defects"] = [str(defect) for defect in defects]
     return clips
 
