@@ -57,7 +57,9 @@ def readme(load: Load) -> str:
 
 def confirmed(load: Load) -> str:
     """Baseline, baseline with the decision, shipped recipe."""
-    systems = [load(name) for name in ("baseline-crossvalidation", "baseline-decision", "default-crossvalidation")]
+    systems = [
+        load(name) for name in ("baseline-crossvalidation", "baseline-decision", "default-crossvalidation")
+    ]
     rows = []
     for title, keys in CONFIRMED.items():
         scores = [[of(system, key) for key in keys] for system in systems]
