@@ -17,9 +17,8 @@ import pytest
 import soundfile
 
 from laennec import analyze
-from laennec.audio import stream, survey
-from laennec.audio.clipping import Clipping
-from laennec.audio.quality import silent_share
+from laennec.audio import quality, stream
+from laennec.audio.quality import Clipping, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
 from laennec.errors import LaennecError
@@ -147,7 +146,7 @@ def test_long_files_are_read_across_blocks(monkeypatch: pytest.MonkeyPatch) -> N
         k: Recording.read(encoded(x, kind=k, subtype=None)).samples for k in ("WAV", "FLAC", "OGG", "MP3")
     }
     monkeypatch.setattr(stream, "BLOCK_LENGTH", 777)
-    monkeypatch.setattr(survey, "BLOCK_LENGTH", 777)
+    monkeypatch.setattr(quality, "BLOCK_LENGTH", 777)
     monkeypatch.setattr(stream, "_SAMPLES_A_BYTE", 0)  # the array has to grow, too
     for kind, samples in whole.items():
         np.testing.assert_array_equal(
@@ -577,7 +576,7 @@ def test_where_blocks_meet_makes_no_difference(block_length: int, monkeypatch: p
     x[2, 30_011:85_000] = 0.1  # silent for a while
     x[3] = np.where(np.arange(100_000) % 1_200 < 1_199, 0.1 + 0.01 * x[3], 0.8)
     whole = Recording.from_array(x, RATE)
-    monkeypatch.setattr(survey, "BLOCK_LENGTH", block_length)
+    monkeypatch.setattr(quality, "BLOCK_LENGTH", block_length)
     assert Recording.from_array(x, RATE).warnings == whole.warnings
     assert len(whole.warnings) == 3
     assert [long(encoded(x, subtype="FLOAT"), monkeypatch).warnings] == [whole.warnings]

@@ -128,7 +128,7 @@ def test_the_whole_cohort_has_about_the_papers_cycles() -> None:
             for number in range(RECORDINGS_EACH[group]):
                 key = [0, {"healthy": 1, "ipf": 2}[group], index]
                 rng, person = np.random.default_rng([*key, number]), np.random.default_rng(key)
-                drawn = _draw(rng, person, group, index, number, "x", 30.0, 16)
+                drawn = _draw(rng, person, "x", group, number, 30.0, 16)
                 cycles = sum(breath.whole for breath in drawn.breaths)
                 assert 3 <= cycles <= 8  # section II-B
                 low, high = CYCLES_AT_FLOW[drawn.flow_rate]

@@ -11,9 +11,9 @@ import torch
 from laennec.audio.segment import INPUTS, PHASE_RATIOS, fit_length, fit_parts, phases
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
+from laennec.features.base import PadOrTrim
 from laennec.features.cepstral import CepstralImage
 from laennec.features.cycle import CycleLogMel, FitParts
-from laennec.features.pad_or_trim import PadOrTrim
 from laennec.model.load import load_model
 from laennec.train.build import build_parts
 from laennec.train.export import deployed, export

@@ -1,17 +1,144 @@
-"""Files and their headers: what libsndfile opens, what a header promises, and what is missing of it."""
+"""Files and their headers: what libsndfile opens, and what a WAV header says before it does."""
 
+import math
 import struct
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import soundfile
 
-from laennec.audio.quality import Finding
-from laennec.audio.riff import Riff
+from laennec.audio.samples import counted
 from laennec.audio.source import Input
 from laennec.errors import LaennecError
 
-UNKNOWN_LENGTH = 2**62  # libsndfile's frame count of a stream of unknown length is 2**63 - 1
 _MP3_BIT_RATES = 40  # 320 over 8 kbit/s, the highest and the lowest
+_STREAMED_BYTES = 0x7FFFF000  # arecord, sox and ffmpeg write sizes from here up when they cannot seek back
+_MAGIC = {
+    "WAV": (b"RIFF", b"RIFX", b"RF64"),
+    "FLAC": (b"fLaC",),
+    "Ogg": (b"OggS",),
+    "MP3": (b"ID3\x02", b"ID3\x03", b"ID3\x04"),
+    "AIFF": (b"FORM",),
+    "CAF": (b"caff",),
+    "W64": (b"riff",),
+    "AU": (b".snd",),
+}
+_SUBTYPES = {  # by tag and bits: the plain codings
+    (1, 8): "PCM_U8",
+    (1, 16): "PCM_16",
+    (1, 24): "PCM_24",
+    (1, 32): "PCM_32",
+    (3, 32): "FLOAT",
+    (3, 64): "DOUBLE",
+    (6, 8): "ALAW",
+    (7, 8): "ULAW",
+}
+
+
+@dataclass(frozen=True)
+class Riff:
+    """What a WAV header says; sizes and offsets in bytes."""
+
+    big_endian: bool
+    tag: int  # 1 PCM, 3 IEEE float, 6 A-law, 7 mu-law
+    channels: int
+    sample_rate: int
+    byte_rate: int
+    block_align: int
+    bits: int
+    data_start: int
+    data_bytes: int  # as the header says
+    data_present: int  # bytes up to the file's end, at most data_bytes unless that is a placeholder
+    unread: int  # bytes after the audio that are no chunk
+
+    @property
+    def streamed_from_zero(self) -> bool:
+        return self.data_bytes == 0 and self.data_present > 0
+
+    @property
+    def streamed(self) -> bool:
+        cut_short = self.data_bytes > self.data_present
+        return self.streamed_from_zero or (cut_short and self.data_bytes >= _STREAMED_BYTES)
+
+    @property
+    def missing(self) -> int:
+        return 0 if self.streamed else max(0, self.data_bytes - self.data_present)
+
+    def repairs(self) -> list[str]:
+        """Name the header fields that contradict each other or the file; libsndfile passes over them."""
+        repairs = []
+        if self.tag in (1, 3) and self.bits and self.channels:
+            layout = f"{self.bits} bit × {counted(self.channels, 'channel')}"
+            frame = self.channels * math.ceil(self.bits / 8)
+            if self.block_align != frame:
+                repairs.append(f"RIFF header says block align {self.block_align}; {layout} make {frame}")
+            if self.byte_rate != self.sample_rate * frame:
+                expected = f"{self.sample_rate} Hz × {frame} bytes make {self.sample_rate * frame}"
+                repairs.append(f"RIFF header says {self.byte_rate} bytes per second; {expected}")
+            if not self.streamed and not self.missing and self.data_bytes % frame:
+                left = counted(self.data_bytes % frame, "byte")
+                repairs.append(f"{left} at the end of the audio make no whole sample of {frame}: left out")
+        if self.streamed:
+            repairs.append(
+                f"RIFF header says {self.data_bytes:#x} bytes of audio, as streams do: read to the end"
+            )
+        return repairs
+
+    def raw_format(self) -> dict[str, Any] | None:
+        """Arguments for reading the data chunk without the header, where the coding is a plain one."""
+        subtype = _SUBTYPES.get((self.tag, self.bits))
+        if subtype is None or not 0 < self.sample_rate < 2**31 or not 0 < self.channels <= 1024:
+            return None
+        endian = "BIG" if self.big_endian else "LITTLE"
+        raw = {"format": "RAW", "subtype": subtype, "endian": endian}
+        return {"samplerate": self.sample_rate, "channels": self.channels, **raw}
+
+
+def read_riff(source: Input) -> Riff | None:
+    """Walk the chunks of a WAV file as far as its data chunk; None if it is no WAV file or lacks a chunk."""
+    head = source.peek(0, 12)
+    if head[:4] not in (b"RIFF", b"RIFX") or head[8:12] != b"WAVE":
+        return None
+    order = ">" if head[:4] == b"RIFX" else "<"
+    position, layout = 12, b""
+    for _ in range(1_000):  # a real file has a handful of chunks
+        chunk = source.peek(position, 8)
+        if len(chunk) < 8:
+            return None
+        (size,) = struct.unpack(order + "I", chunk[4:])
+        if chunk[:4] == b"fmt ":
+            layout = source.peek(position + 8, min(size, 40))
+        if chunk[:4] == b"data":
+            break
+        # Chunks start at even offsets, but some writers leave out the pad byte after an odd one.
+        position += 8 + size
+        if size % 2 and source.peek(position, 4) not in (b"data", b"fmt ", b"fact", b"LIST"):
+            position += 1
+    else:
+        return None
+    if len(layout) < 16:
+        return None
+    tag, channels, sample_rate, byte_rate, block_align, bits = struct.unpack(order + "HHIIHH", layout[:16])
+    if tag == 0xFFFE and len(layout) >= 26:  # WAVE_FORMAT_EXTENSIBLE: the coding is in the sub-format
+        (tag,) = struct.unpack(order + "H", layout[24:26])
+    sizes = (byte_rate, block_align, bits, position + 8, size, *_data_extent(source, position + 8, size))
+    return Riff(order == ">", tag, channels, sample_rate, *sizes)
+
+
+def _data_extent(source: Input, start: int, size: int) -> tuple[int, int]:
+    """Bytes of audio in the file, and bytes after it that belong to no chunk.
+
+    A data chunk of size 0 is that of an interrupted or streamed recording if no chunk follows it.
+    """
+    rest = max(0, source.size - start)
+    after = start + size + size % 2
+    following = (source.peek(after, 4), source.peek(after - size % 2, 4))
+    is_chunk = any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in following)
+    if rest <= size + size % 2 or is_chunk:
+        return min(rest, size), 0
+    if size == 0:
+        return rest, 0
+    return size, source.size - after if any(source.peek(after, 4096)) else 0  # zeros are padding
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -26,104 +153,54 @@ class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
 
 def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) -> soundfile.SoundFile:
     """Open by libsndfile's reading of the header, or by ours where its own finds no samples in a WAV file."""
-    by_our_reading = riff.raw_format() if riff else None
-    if riff and by_our_reading and riff.streamed_from_zero:
-        return _ForwardSoundFile(Input(source.stream, riff.data_start, source.errors), **by_our_reading)
+    raw = riff.raw_format() if riff else None
     try:
-        sound = _reopened(source)
-        if sound.format == "MP3" and not _mp3_counts_frames(source):
-            # libsndfile then guesses the length from the file size and the first bit rate, and stops there
-            sound.close()
-            source.stated_size = source.size * _MP3_BIT_RATES
-            sound = _reopened(source)
-        return sound
+        if not (riff and raw and riff.streamed_from_zero):
+            try:
+                return _by_libsndfile(source)
+            except soundfile.SoundFileError as error:
+                if not (riff and raw and riff.data_present > 0):
+                    raise
+                broken = f"the RIFF structure is broken ({error_reason(error)})"
+                repairs.append(f"{broken}: samples read from byte {riff.data_start} on")
+        return _ForwardSoundFile(Input(source.stream, riff.data_start, source.errors), **raw)
     except soundfile.SoundFileError as error:
-        reason = error_reason(error)
-        if not (riff and by_our_reading and riff.data_present > 0):
-            raise LaennecError(f"{name}: {_refusal(source, reason)}") from error
-    repairs.append(f"the RIFF structure is broken ({reason}): samples read from byte {riff.data_start} on")
-    try:
-        return _ForwardSoundFile(Input(source.stream, riff.data_start, source.errors), **by_our_reading)
-    except soundfile.SoundFileError as error:
-        raise LaennecError(f"{name}: {_refusal(source, error_reason(error))}") from error
+        magic = source.peek(0, 4)
+        kind = next((kind for kind, magics in _MAGIC.items() if magic in magics), None)
+        reason = f"begins as {kind} but is truncated, damaged or of an unknown coding ({error_reason(error)})"
+        if kind is None:
+            reason = "not audio that can be read (WAV, FLAC, OGG, MP3, AIFF and the like can)"
+        raise LaennecError(f"{name}: {reason}") from error
 
 
-def _reopened(source: Input) -> soundfile.SoundFile:
+def _by_libsndfile(source: Input) -> soundfile.SoundFile:
     source.seek(0)
-    return _ForwardSoundFile(source)
-
-
-def missing_audio(
-    source: Input,
-    riff: Riff | None,
-    frames: int,
-    claimed: int,
-    sample_rate: int,
-    failure: soundfile.SoundFileError | None,
-) -> Finding | None:
-    """Name what the file promises and does not hold."""
-    if riff and riff.missing:
-        held = f"the header promises {riff.data_bytes:,} bytes of audio, the file holds {riff.data_present:,}"
-        return Finding("truncated", f"truncated: {held}", riff.missing / riff.data_bytes)
-    lasts_s = frames / sample_rate
-    known = claimed < UNKNOWN_LENGTH
-    if failure is not None or (known and frames < claimed):
-        promised = f" of {claimed / sample_rate:.3f} s promised" if known else ""
-        why = f" ({error_reason(failure)})" if failure else ""
-        share = 1 - frames / claimed if known and claimed else None
-        return Finding("truncated", f"truncated or damaged: decoded {lasts_s:.3f} s{promised}{why}", share)
-    declared = _declared_size(source)
-    if declared > source.size + 1:  # a missing pad byte is no loss
-        held = f"the header promises {declared:,} bytes, the file holds {source.size:,}"
-        return Finding("truncated", f"truncated: {held}", 1 - source.size / declared)
-    if _ogg_lacks_end(source):
-        return Finding("truncated", f"truncated: the Ogg stream breaks off after {lasts_s:.3f} s")
-    return None
+    sound = _ForwardSoundFile(source)
+    if sound.format == "MP3" and source.stated_size == source.size and not _mp3_counts_frames(source):
+        # libsndfile then guesses the length from the file size and the first bit rate, and stops there
+        sound.close()
+        source.stated_size = source.size * _MP3_BIT_RATES
+        return _by_libsndfile(source)
+    return sound
 
 
 def error_reason(error: soundfile.SoundFileError) -> str:
-    return (
-        str(getattr(error, "error_string", error)).strip().rstrip(".").removeprefix("Error : ")
-        or "no reason given"
-    )
+    reason = str(getattr(error, "error_string", error)).strip().rstrip(".").removeprefix("Error : ")
+    return reason or "no reason given"
 
 
-_MAGIC = {
-    b"RIFF": "WAV",
-    b"RIFX": "WAV",
-    b"RF64": "WAV",
-    b"fLaC": "FLAC",
-    b"OggS": "Ogg",
-    b"ID3\x02": "MP3",
-    b"ID3\x03": "MP3",
-    b"ID3\x04": "MP3",
-    b"FORM": "AIFF",
-    b"caff": "CAF",
-    b"riff": "W64",
-    b".snd": "AU",
-}
-
-
-def _refusal(source: Input, reason: str) -> str:
-    """Say why libsndfile refused the file: damaged audio, or not audio at all."""
-    kind = _MAGIC.get(source.peek(0, 4))
-    if kind:
-        return f"begins as {kind} but is truncated, damaged or of an unknown coding ({reason})"
-    return "not audio that can be read (WAV, FLAC, OGG, MP3, AIFF and the like can)"
-
-
-def _declared_size(source: Input) -> int:
+def declared_size(source: Input) -> int:
     """File size in bytes that the header of AIFF, AU, RF64 or W64 promises; 0 where it promises none."""
     head = source.peek(0, 28)
     if len(head) < 28:
         return 0
-    sizes: dict[bytes, Callable[[], int]] = {
-        b"FORM": lambda: 8 + struct.unpack(">I", head[4:8])[0],
-        b".snd": lambda: sum(struct.unpack(">II", head[4:12])),
-        b"RF64": lambda: 8 + struct.unpack("<Q", head[20:28])[0],
-        b"riff": lambda: struct.unpack("<Q", head[16:24])[0],
+    sizes = {
+        b"FORM": 8 + struct.unpack(">I", head[4:8])[0],
+        b".snd": sum(struct.unpack(">II", head[4:12])),
+        b"RF64": 8 + struct.unpack("<Q", head[20:28])[0],
+        b"riff": struct.unpack("<Q", head[16:24])[0],
     }
-    declared = sizes.get(head[:4], lambda: 0)()
+    declared = sizes.get(head[:4], 0)
     unknown = 0xFFFFFFFF if head[:4] in (b"FORM", b".snd") else 2**62
     return 0 if declared >= unknown else declared
 
@@ -138,14 +215,12 @@ def _mp3_counts_frames(source: Input) -> bool:
     return b"Xing" in frame or b"Info" in frame
 
 
-def _ogg_lacks_end(source: Input) -> bool:
+def ogg_lacks_end(source: Input) -> bool:
     """True if the last page of an Ogg file is incomplete or not marked as the end (RFC 3533, section 6)."""
     if source.peek(0, 4) != b"OggS":
         return False
-    tail_start = max(0, source.size - 2**17)  # a page has at most 65,307 bytes
-    tail = source.peek(tail_start, 2**17)
+    tail = source.peek(max(0, source.size - 2**17), 2**17)  # a page has at most 65,307 bytes
     page = tail[max(0, tail.rfind(b"OggS")) :]
     if len(page) < 27 or len(page) < 27 + page[26]:
         return True
-    is_last = bool(page[5] & 4)
-    return not is_last or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return not page[5] & 4 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])

@@ -27,10 +27,7 @@ def analogue_highpass(s: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def bessel_highpass_magnitude(
     frequencies_hz: npt.ArrayLike, sample_rate: int, cutoff_hz: float = CUTOFF_HZ
 ) -> npt.NDArray[np.float64]:
-    """Gain of the filter at each frequency, 0 to 1, in the shape of `frequencies_hz`.
-
-    LaennecError if the cut-off is not between 0 and half the sample rate.
-    """
+    """Gain, 0 to 1, at each frequency; LaennecError if the cut-off is not between 0 and half the rate."""
     return np.abs(_digital_highpass(frequencies_hz, sample_rate, cutoff_hz))
 
 

@@ -1,33 +1,39 @@
-"""What is wrong with a recording and was left alone, in words; and silence."""
+"""What is wrong with the sound of a recording: one pass over its blocks, in constant memory.
 
+A limiter leaves runs of exactly equal samples at its level, be that full scale or less. A natural peak in
+coarse samples also leaves a run at the top, but there the curve is a parabola: going down m quantisation
+steps widens it at least sqrt(m + 1) times. So a stretch that stays within eight steps (at most a quarter) of
+the extreme is clipped if three or more of its samples, and more than half of them, are the extreme itself.
+Plateaus that are noisy or tilted, as left by clipping ahead of a filter or a lossy codec, are not detected.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from laennec.audio.samples import BLOCK_LENGTH, MAX_MAGNITUDE, Array, set_non_finite_to_zero
+
 MIN_DURATION_S = 0.1  # a wheeze lasts 0.1 s or more (Sovijärvi et al., Eur. Respir. Rev. 10(77), 2000)
 SILENT_RANGE = 2.0**-14  # peak to peak, two steps of 16 bits: what dither leaves of silence
 SILENT_BLOCK_S = 0.05  # a block this long holds several periods of any lung sound (60 Hz and up)
 SILENT_SHARE = 0.5  # of the blocks of a channel, from which it is called silent
 CLIPPED_SHARE = 1e-4  # of the samples of a channel, from which it is called clipped: one sample in 10,000
+_PLATEAU = 3  # samples at least
+Blocks = Callable[[], Iterator[Array]]  # the samples once more, from the start
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a recording that was left as it is.
+    """Something wrong with a recording that was left as it is; as text, its message.
 
-    Attributes
-    ----------
-    kind : str
-        ``truncated``, ``unread``, ``silent``, ``clipped``, ``too_short``; ``contact_noise`` comes from an
-        analysis.
-    message : str
-        The finding in words.
-    share : float or None
-        Share in [0, 1] of the samples concerned (``truncated``: of those promised), where known.
-    channel : int or None
-        The channel concerned, from 0; None for the whole recording.
+    `kind` is ``truncated``, ``unread``, ``silent``, ``clipped`` or ``too_short``; ``contact_noise`` comes
+    from an analysis. `share`, in [0, 1], is of the samples concerned (``truncated``: of those promised),
+    where known. `channel` counts from 0; None for the whole recording.
     """
 
     kind: str
@@ -44,11 +50,192 @@ def silent_share(samples: npt.NDArray[Any], sample_rate: int) -> float:
 
     Samples after the last whole block do not count, unless the whole channel is shorter than a block.
     """
-    length = min(silent_block_length(sample_rate), samples.size)
+    length = min(_silent_block_length(sample_rate), samples.size)
     blocks = samples[: samples.size // length * length].reshape(-1, length)
     return float(np.mean(blocks.max(axis=1) - blocks.min(axis=1) <= SILENT_RANGE))
 
 
-def silent_block_length(sample_rate: int) -> int:
-    """Samples of the blocks that are silent or not."""
+def _silent_block_length(sample_rate: int) -> int:
     return max(1, round(SILENT_BLOCK_S * sample_rate))
+
+
+def survey_block_length(sample_rate: int) -> int:
+    """Samples of each channel to hand to `Survey.add` at a time: whole blocks of silence."""
+    silent = _silent_block_length(sample_rate)
+    return max(1, BLOCK_LENGTH // silent) * silent
+
+
+class Clipping:
+    """Counts the clipped samples of one channel: every block to `add`, then, if `suspect`, to `count`.
+
+    None are counted in silence and at peaks below 16 quantisation steps, which do not show it.
+    """
+
+    def __init__(self) -> None:
+        self._sides = _Side(1), _Side(-1)
+        self._finest = math.inf  # smallest change between neighbours
+        self._last: float | None = None
+
+    def add(self, samples: npt.NDArray[Any], highest: float, lowest: float) -> None:
+        """Take in finite samples, of which these are the highest and the lowest value."""
+        for side, extreme in zip(self._sides, (highest, -lowest), strict=True):
+            side.add(samples, extreme)
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """Highest value, and the lowest with its sign changed."""
+        return self._sides[0].top, self._sides[1].top
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the channel may be clipped, so that its plateaus have to be counted."""
+        return any(side.suspect for side in self._sides)
+
+    def count(self, samples: npt.NDArray[Any]) -> None:
+        """Take in the blocks once more, in their order."""
+        steps = np.abs(np.diff(samples) if self._last is None else np.diff(samples, prepend=self._last))
+        steps[steps == 0] = np.inf
+        self._finest = min(self._finest, float(steps.min(initial=np.inf)))
+        self._last = samples[-1]
+        for side in self._sides:
+            if side.suspect:
+                side.count(samples)
+
+    @property
+    def clipped(self) -> int:
+        """Number of clipped samples."""
+        return sum(side.clipped for side in self._sides if side.suspect and side.top >= 16 * self._finest)
+
+
+class _Side:
+    """One extreme of a channel; the lowest value is the highest of the mirrored samples."""
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self.top, self._second, self._reached = -math.inf, -math.inf, 0
+        self._counted = 0
+        self._hits = self._length = 0  # of the stretch that the last block ended in
+
+    def add(self, samples: npt.NDArray[Any], highest: float) -> None:
+        if highest < self.top:
+            self._second = max(self._second, highest)
+            return
+        values = self._sign * samples
+        at_top = values == highest
+        values[at_top] = -np.inf
+        if highest > self.top:
+            self.top, self._second, self._reached = highest, self.top, 0
+        self._second = max(self._second, float(values.max()))
+        self._reached += int(np.count_nonzero(at_top))
+
+    @property
+    def suspect(self) -> bool:
+        return self._reached >= _PLATEAU and self.top > 0
+
+    def count(self, samples: npt.NDArray[Any]) -> None:
+        values = self._sign * samples
+        step = min(self.top - self._second, self.top / 16)
+        near = values >= self.top - min(8 * step, self.top / 4)
+        edges = np.flatnonzero(np.diff(near, prepend=False, append=False))
+        starts, ends = edges[::2], edges[1::2]
+        hits = np.diff(np.searchsorted(np.flatnonzero(values == self.top), edges))[::2]
+        lengths = ends - starts
+        if near[0]:
+            hits[0] += self._hits
+            lengths[0] += self._length
+        else:
+            self._counted = self.clipped
+        self._hits = self._length = 0
+        if near[-1]:
+            self._hits, self._length = int(hits[-1]), int(lengths[-1])
+            hits, lengths = hits[:-1], lengths[:-1]
+        self._counted += int(hits[(hits >= _PLATEAU) & (2 * hits > lengths)].sum())
+
+    @property
+    def clipped(self) -> int:
+        """Samples on plateaus so far, the stretch that may go on included."""
+        on_plateau = self._hits >= _PLATEAU and 2 * self._hits > self._length
+        return self._counted + (self._hits if on_plateau else 0)
+
+
+class Survey:
+    """Adds up what the blocks of a recording show.
+
+    `length` is the samples of each channel so far; `non_finite`, ``(channels,)``, how many were set to zero.
+    """
+
+    def __init__(self, channels: int, sample_rate: int) -> None:
+        self.channels, self.sample_rate, self.length = channels, sample_rate, 0
+        self.non_finite = np.zeros(channels, np.int64)
+        self._clipping = [Clipping() for _ in range(channels)]
+        self._part = _silent_block_length(sample_rate)
+        self._parts, self._silent_parts = 0, np.zeros(channels, np.int64)
+        self._equal = list(itertools.combinations(range(channels), 2))  # pairs that were equal so far
+
+    def add(self, block: Array) -> None:
+        """Take in ``(channels, samples)`` and set what is not finite to zero in it.
+
+        All blocks but the last have `survey_block_length` samples.
+        """
+        highest, lowest, silent = self._ranges(block)
+        if not (highest.max() <= MAX_MAGNITUDE and lowest.min() >= -MAX_MAGNITUDE):  # NaN compares false
+            self.non_finite += set_non_finite_to_zero(block)
+            highest, lowest, silent = self._ranges(block)
+        for clipping, samples, high, low in zip(self._clipping, block, highest, lowest, strict=True):
+            clipping.add(samples, float(high), float(low))
+        self._silent_parts += silent
+        self._parts += block.shape[1] // self._part
+        self._equal = [(i, k) for i, k in self._equal if np.array_equal(block[i], block[k])]
+        self.length += block.shape[1]
+
+    def _ranges(self, block: Array) -> tuple[Array, Array, npt.NDArray[np.int64]]:
+        """Highest and lowest value of each channel, and how many of its whole 50 ms parts are silent."""
+        whole = block.shape[1] // self._part * self._part
+        parts = block[:, :whole].reshape(self.channels, -1, self._part)
+        tops, bottoms = parts.max(axis=2), parts.min(axis=2)
+        with np.errstate(invalid="ignore"):  # what is not finite is repaired next
+            silent = np.count_nonzero(tops - bottoms <= SILENT_RANGE, axis=1)
+        if whole < block.shape[1]:
+            tops = np.column_stack([tops, block[:, whole:].max(axis=1)])
+            bottoms = np.column_stack([bottoms, block[:, whole:].min(axis=1)])
+        return tops.max(axis=1), bottoms.min(axis=1), silent
+
+    @property
+    def peak(self) -> float:
+        """Largest magnitude."""
+        return max(max(clipping.extremes) for clipping in self._clipping)
+
+    @property
+    def twins(self) -> dict[int, int]:
+        """Each channel that equals an earlier one, and that one."""
+        return {later: earlier for earlier, later in reversed(self._equal)}
+
+    def silent_shares(self) -> list[float]:
+        """Share of each channel's 50 ms parts that are silent; a shorter recording is one part."""
+        if self._parts:
+            return [float(count / self._parts) for count in self._silent_parts]
+        ranges = [sum(map(np.float32, clipping.extremes)) for clipping in self._clipping]
+        return [float(extent <= SILENT_RANGE) for extent in ranges]
+
+    def findings(self, blocks: Blocks) -> tuple[Finding, ...]:
+        """Name what is wrong with the sound; `blocks` are read again where any channel may be clipped."""
+        findings = []
+        duration_s = self.length / self.sample_rate
+        if duration_s < MIN_DURATION_S:
+            too_short = f"too short: {duration_s:.3f} s, shorter than a wheeze ({MIN_DURATION_S} s)"
+            findings.append(Finding("too_short", too_short))
+        if any(clipping.suspect for clipping in self._clipping):
+            for block in blocks():
+                for clipping, samples in zip(self._clipping, block, strict=True):
+                    if clipping.suspect:
+                        clipping.count(samples)
+        for index, silent in enumerate(self.silent_shares()):
+            clipped = self._clipping[index].clipped / self.length
+            where = f"channel {index} " if self.channels > 1 else ""
+            if silent >= SILENT_SHARE:
+                findings.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))
+            if clipped >= CLIPPED_SHARE:
+                findings.append(
+                    Finding("clipped", f"{where}clipped: {clipped:.2%} of samples", clipped, index)
+                )
+        return tuple(findings)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.audio import stream
-from laennec.audio.quality import Finding
+from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import (
     Array,
     as_float32,
@@ -22,7 +22,6 @@ from laennec.audio.samples import (
     set_non_finite_to_zero,
 )
 from laennec.audio.source import Origin, Source, locate
-from laennec.audio.survey import Survey, sound_findings, survey_block_length
 from laennec.errors import LaennecError
 
 
@@ -35,12 +34,8 @@ class Recording:
 
     Attributes
     ----------
-    sample_rate : int
-        Hz, 4,000 to 192,000.
-    channels : int
-        1 to 64.
-    length : int
-        Samples of each channel.
+    sample_rate, channels, length : int
+        Hz, 4,000 to 192,000; 1 to 64; samples of each channel.
     name : str
         File name without folder, or what the caller called it.
     repairs : tuple of str
@@ -82,11 +77,8 @@ class Recording:
     def samples(self) -> Array:
         """``(channels, samples)`` float32 in [-1, 1]; a resampled recording may overshoot a little.
 
-        Raises
-        ------
-        LaennecError
-            If a long recording has more than 2**30 samples, or more than the memory can hold, or its file
-            has changed since it was opened.
+        LaennecError if a long recording has more than 2**30 samples, or more than the memory can hold, or its
+        file has changed since it was opened.
         """
         if self._kept is not None:
             return self._kept
@@ -104,34 +96,21 @@ class Recording:
         return samples
 
     def blocks(self, sample_rate: int | None = None, block_s: float = 10.0) -> Iterator[Array]:
-        """Yield the sound from its beginning, each time it is asked for.
+        """Yield the sound from its beginning, each time it is asked for, as ``(channels, samples)`` float32.
 
-        Parameters
-        ----------
-        sample_rate : int, optional
-            Hz; the recording's own if not given.
-        block_s : float
-            Seconds decoded at a time; blocks at another sample rate may be a little longer or shorter.
-
-        Yields
-        ------
-        numpy.ndarray
-            ``(channels, samples)`` float32, not to be written to. Laid end to end they are ``samples``, or
-            ``resampled(sample_rate).samples``.
-
-        Raises
-        ------
-        LaennecError
-            If nothing is left at that sample rate, or the file has changed since the recording was opened.
+        The blocks are not to be written to. Laid end to end they are ``samples``, or
+        ``resampled(sample_rate).samples``. `sample_rate` (Hz) is the recording's own if not given; `block_s`
+        seconds are decoded at a time, so blocks at another rate may be a little longer or shorter.
+        LaennecError if nothing is left at that rate, or the file has changed since the recording was opened.
         """
         wanted = self.sample_rate if sample_rate is None else sample_rate
         if self.length * wanted / self.sample_rate < 0.5:
             raise no_samples_left(self.length, self.sample_rate, wanted)
-        block_length = max(1, round(block_s * self.sample_rate))
-        if self._kept is not None:
-            own = _slices(self._kept, block_length)
+        length, kept = max(1, round(block_s * self.sample_rate)), self._kept
+        if kept is None:
+            own = self._decoded_again(length)
         else:
-            own = self._decoded_again(block_length)
+            own = (kept[:, start : start + length] for start in range(0, kept.shape[1], length))
         return resample_blocks(own, self.sample_rate, wanted)
 
     def _decoded_again(self, block_length: int) -> Iterator[Array]:
@@ -166,10 +145,19 @@ class Recording:
         origin = locate(source, name)
         try:
             with stream.decoding(origin) as decoder:
-                survey = Survey(decoder.channels, decoder.sample_rate)
-                kept = stream.decode(decoder, survey)
-                warnings, repairs = decoder.warnings(), decoder.repairs
-            return _judged(survey, origin.name, kept, origin, repairs, warnings)
+                survey, kept = decoder.survey()
+                warnings = tuple(decoder.warnings())
+            return cls(
+                decoder.sample_rate,
+                decoder.channels,
+                decoder.length,
+                origin.name,
+                tuple(decoder.repairs),
+                warnings,
+                path=origin.path,
+                _kept=kept,
+                _origin=origin if kept is None else None,
+            )._judged(survey)
         except MemoryError as error:
             raise _too_long(origin.name) from error
 
@@ -177,17 +165,11 @@ class Recording:
     def read(cls, source: Source, name: str | None = None, first_s: float | None = None) -> "Recording":
         """Open a recording and read it whole, or only its `beginning`, the first `first_s` seconds.
 
-        `source` and `name` are as for `open`. Repairs and warnings are those of the whole.
-
-        Raises
-        ------
-        LaennecError
-            As `open`, and if it is longer than 2**30 samples or the memory.
+        `source` and `name` are as for `open`. Repairs and warnings are those of the whole. LaennecError as
+        for `open`, and if it is longer than 2**30 samples or the memory.
         """
         recording = cls.open(source, name)
-        if first_s is not None:
-            return recording.beginning(first_s)
-        return recording._holding(recording.samples)
+        return recording._holding(recording.samples) if first_s is None else recording.beginning(first_s)
 
     @classmethod
     def from_array(cls, samples: npt.ArrayLike, sample_rate: int, name: str = "recording") -> "Recording":
@@ -220,10 +202,35 @@ class Recording:
         if array.size == 0:
             raise LaennecError(f"{name}: empty, it holds no samples")
         kept = np.atleast_2d(as_float32(array, name))
-        survey = Survey(len(kept), sample_rate)
-        for block in _slices(kept, survey_block_length(sample_rate)):
+        recording = cls(sample_rate, len(kept), kept.shape[1], name, _kept=kept)
+        return recording._judged(recording._surveyed())
+
+    def _survey_blocks(self) -> Iterator[Array]:
+        return self.blocks(block_s=survey_block_length(self.sample_rate) / self.sample_rate)
+
+    def _surveyed(self) -> Survey:
+        survey = Survey(self.channels, self.sample_rate)
+        for block in self._survey_blocks():
             survey.add(block)
-        return _judged(survey, name, kept, None, [], [])
+        return survey
+
+    def _judged(self, survey: Survey) -> "Recording":
+        """Add what the survey shows; a recording above full scale is scaled and surveyed again."""
+        recording = self
+        repairs = [*self.repairs, *non_finite_repairs(survey.non_finite, survey.length, self.name)]
+        if survey.peak > 1:
+            repairs.append(f"peak {survey.peak:.6g} is above full scale: all samples divided by it")
+            if self._kept is not None:
+                divide_by_peak(self._kept, survey.peak)
+            recording = replace(self, _divisor=survey.peak)
+            survey = recording._surveyed()
+        return replace(
+            recording,
+            repairs=tuple(repairs),
+            warnings=(*self.warnings, *survey.findings(recording._survey_blocks)),
+            twins=survey.twins,
+            silent_channels=tuple(i for i, share in enumerate(survey.silent_shares()) if share == 1),
+        )
 
     def resampled(self, sample_rate: int) -> "Recording":
         """Return the recording at another sample rate (Hz), in memory; itself if the rate is already that."""
@@ -259,50 +266,6 @@ class Recording:
         """Return the recording with other samples, which are in memory."""
         channels, length = samples.shape
         return replace(self, _kept=samples, _origin=None, _divisor=1.0, channels=channels, length=length)
-
-
-def _judged(
-    survey: Survey,
-    name: str,
-    kept: Array | None,
-    origin: Origin | None,
-    repairs: list[str],
-    warnings: list[Finding],
-) -> Recording:
-    """Make the recording that was surveyed; one above full scale is scaled and surveyed again."""
-    repairs = repairs + non_finite_repairs(survey.non_finite, survey.length, name)
-    peak = survey.peak
-    recording = Recording(
-        survey.sample_rate,
-        survey.channels,
-        survey.length,
-        name,
-        path=None if origin is None else origin.path,
-        _kept=kept,
-        _origin=None if kept is not None else origin,
-        _divisor=max(1.0, peak),
-    )
-    block_s = survey_block_length(survey.sample_rate) / survey.sample_rate
-    if peak > 1:
-        repairs.append(f"peak {peak:.6g} is above full scale: all samples divided by it")
-        if kept is not None:
-            divide_by_peak(kept, peak)
-        survey = Survey(survey.channels, survey.sample_rate)
-        for block in recording.blocks(block_s=block_s):
-            survey.add(block)
-    findings = sound_findings(survey, lambda: recording.blocks(block_s=block_s))
-    silent = tuple(index for index, share in enumerate(survey.silent_shares()) if share == 1)
-    return replace(
-        recording,
-        repairs=tuple(repairs),
-        warnings=(*warnings, *findings),
-        twins=survey.twins,
-        silent_channels=silent,
-    )
-
-
-def _slices(samples: Array, length: int) -> Iterator[Array]:
-    return (samples[:, start : start + length] for start in range(0, samples.shape[1], length))
 
 
 def _too_long(name: str) -> LaennecError:

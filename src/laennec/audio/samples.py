@@ -24,12 +24,7 @@ def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> Array:
     """Change the sample rate (Hz) along the last axis with soxr's HQ setting; equal rates change nothing.
 
     Returns ``(..., floor(samples * to_rate / from_rate + 1/2))`` float32. A steep edge close to full scale
-    may overshoot 1 (Gibbs); it is not cut off.
-
-    Raises
-    ------
-    LaennecError
-        If a rate is not positive, or no sample would be left.
+    may overshoot 1 (Gibbs); it is not cut off. LaennecError if a rate is not positive, or no sample is left.
     """
     if from_rate <= 0 or to_rate <= 0:
         raise LaennecError(f"sample rates must be positive, got {from_rate} and {to_rate} Hz")

@@ -28,27 +28,12 @@ LABEL_RESOLUTION_S = 0.001  # labels are rounded to milliseconds, so one may end
 def fit_length(x: npt.NDArray[Any], length: int, how: str = "tile") -> npt.NDArray[Any]:
     """Bring the last axis to `length` samples: a longer clip keeps its start, a shorter one is filled up.
 
-    Parameters
-    ----------
-    x : numpy.ndarray
-        ``(..., samples)``, at least one sample. It stays the beginning of the result, untouched.
-    length : int
-        Samples, 1 or more.
-    how : {"tile", "zero", "sample"}
-        What follows a clip that is too short: ``tile``: the clip again; ``zero``: zeros; ``sample``: the clip
-        reversed, "in time-reversed order, i.e. using the last samples … for padding first" (Nguyen &
-        Pernkopf, arXiv:2104.14921, section III-A.2). The paper stops there; when the reversed clip is used
-        up, it goes on forwards, then backwards again, since that alone has no jump either.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(..., length)``, same dtype, fresh memory.
-
-    Raises
-    ------
-    LaennecError
-        If the clip is empty, the length is not positive, or `how` is none of the three.
+    ``(..., samples) -> (..., length)``, same dtype, fresh memory. `how` is what follows a clip that is too
+    short: ``tile``: the clip again; ``zero``: zeros; ``sample``: the clip reversed, "in time-reversed order,
+    i.e. using the last samples … for padding first" (Nguyen & Pernkopf, arXiv:2104.14921, section III-A.2).
+    The paper stops there; when the reversed clip is used up, it goes on forwards, then backwards again, since
+    that alone has no jump either. LaennecError if the clip is empty, the length is not positive, or `how` is
+    none of the three.
     """
     if how not in PADDINGS:
         raise LaennecError(f"unknown padding {how!r}; expected one of {', '.join(PADDINGS)}")
@@ -84,27 +69,17 @@ def phases(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Split cycles ``(..., samples)`` into views of inspiration and expiration, one sample or more each.
 
-    Parameters
-    ----------
-    cycle : numpy.ndarray
-        At least two samples, from the onset of inspiration.
-    ratio : float
-        Share of inspiration, between 0 and 1; `PHASE_RATIOS` has the five of Nguyen & Pernkopf, III-A.1.
-    inspiration_length : int, optional
-        Samples of inspiration where an airflow signal tells; then the ratio is not used.
-
-    Raises
-    ------
-    LaennecError
-        If the cycle has fewer than two samples or the ratio is not between 0 and 1.
+    A cycle starts with the onset of inspiration. `ratio` is the share of inspiration, such as those of
+    `PHASE_RATIOS`; it is not used where an airflow signal gives the samples of inspiration. LaennecError if
+    the cycle has fewer than two samples or the ratio is not between 0 and 1.
     """
     samples = cycle.shape[-1] if cycle.ndim else 0
     if samples < 2:
         raise LaennecError(f"a cycle of {samples} samples cannot be split into two phases")
     if not 0 < ratio < 1:
         raise LaennecError(f"the ratio of inspiration to cycle must be between 0 and 1, got {ratio:g}")
-    wanted = _half_up(samples * ratio) if inspiration_length is None else inspiration_length
-    boundary = min(max(wanted, 1), samples - 1)
+    boundary = _half_up(samples * ratio) if inspiration_length is None else inspiration_length
+    boundary = min(max(boundary, 1), samples - 1)
     return cycle[..., :boundary], cycle[..., boundary:]
 
 
@@ -116,12 +91,8 @@ def _half_up(value: float) -> int:
 def part_lengths(clip_samples: int, inputs: Sequence[str], ratio: float, window: int) -> tuple[int, ...]:
     """Samples of each input, cut to whole windows, so that spectra of parts laid end to end do not mix them.
 
-    The cycle has `clip_samples`, the phases their shares of it by the ratio.
-
-    Raises
-    ------
-    LaennecError
-        If an input is unknown or named twice, or is shorter than a window.
+    The cycle has `clip_samples`, the phases their shares of it by the ratio. LaennecError if an input is
+    unknown or named twice, or is shorter than a window.
     """
     unknown = [name for name in inputs if name not in INPUTS]
     if unknown or not inputs or len(set(inputs)) < len(inputs):
@@ -182,24 +153,11 @@ def cut(
     end_s: float,
     notes: list[str] | None = None,
 ) -> npt.NDArray[Any]:
-    """Cut the clip from `start_s` to `end_s` out of the last axis.
+    """Cut the clip from `start_s` to `end_s` out of the last axis, as a view of one sample or more.
 
-    Parameters
-    ----------
-    samples : numpy.ndarray
-        ``(..., samples)``; the clip is a view of it.
-    sample_rate : int
-        Hz.
-    start_s, end_s : float
-        Seconds, rounded to the nearest sample. At least one sample is returned.
-    notes : list of str, optional
-        Where to record that an event reaching outside the file was shortened to what is inside. Without it
-        such an event is an error. Up to 1 ms, the rounding of labels, is neither.
-
-    Raises
-    ------
-    LaennecError
-        If the event does not end after its start, lies wholly outside the file, or partly so without `notes`.
+    Times are rounded to the nearest sample. An event that reaches outside the file is shortened to what is
+    inside, and `notes` records it; without `notes` it is an error. Up to 1 ms, the rounding of labels, is
+    neither. LaennecError also if the event does not end after its start, or lies wholly outside the file.
     """
     duration_s = samples.shape[-1] / sample_rate
     event = f"event {start_s:g} to {end_s:g} s"

@@ -7,16 +7,15 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from laennec.audio.containers import UNKNOWN_LENGTH, missing_audio, open_sound
-from laennec.audio.quality import Finding
-from laennec.audio.riff import read_riff
+from laennec.audio.containers import declared_size, error_reason, ogg_lacks_end, open_sound, read_riff
+from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
 from laennec.audio.source import Input, Origin
-from laennec.audio.survey import Survey, survey_block_length
 from laennec.errors import LaennecError
 
 MAX_SAMPLES = 2**30  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to far too much
 KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
+UNKNOWN_LENGTH = 2**62  # libsndfile's frame count of a stream of unknown length is 2**63 - 1
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
 
@@ -40,12 +39,6 @@ class Decoder:
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
         check_layout(self.sample_rate, self.channels, name)
-
-    @property
-    def likely_length(self) -> int:
-        """Samples of each channel to expect, at most as many as a file of this size may hold."""
-        believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
-        return min(self.claimed_length, believable)
 
     def blocks(self, block_length: int, most: int | None = None) -> Iterator[Array]:
         """Yield ``(channels, block_length)`` float32, the last one shorter; `most` samples in all."""
@@ -84,9 +77,7 @@ class Decoder:
 
     def warnings(self) -> list[Finding]:
         """Name what the file promises and does not hold, and what was not read; after the last block."""
-        truncated = missing_audio(
-            self._source, self._riff, self.length, self.claimed_length, self.sample_rate, self._failure
-        )
+        truncated = self._truncation()
         if self.length == 0:
             why = f" ({truncated})" if truncated else ""
             raise LaennecError(f"{self.name}: empty, it holds no samples{why}")
@@ -96,8 +87,51 @@ class Decoder:
             warnings.append(Finding("unread", unread))
         return warnings
 
-    def close(self) -> None:
-        self._sound.close()
+    def _truncation(self) -> Finding | None:
+        """Name what the file promises and does not hold."""
+        riff, claimed, held_bytes = self._riff, self.claimed_length, self._source.size
+        if riff and riff.missing:
+            promised = f"the header promises {riff.data_bytes:,} bytes of audio"
+            message = f"truncated: {promised}, the file holds {riff.data_present:,}"
+            return Finding("truncated", message, riff.missing / riff.data_bytes)
+        lasts = f"{self.length / self.sample_rate:.3f} s"
+        known = claimed < UNKNOWN_LENGTH
+        if self._failure is not None or (known and self.length < claimed):
+            promised = f" of {claimed / self.sample_rate:.3f} s promised" if known else ""
+            why = f" ({error_reason(self._failure)})" if self._failure else ""
+            share = 1 - self.length / claimed if known and claimed else None
+            return Finding("truncated", f"truncated or damaged: decoded {lasts}{promised}{why}", share)
+        declared = declared_size(self._source)
+        if declared > held_bytes + 1:  # a missing pad byte is no loss
+            held = f"the header promises {declared:,} bytes, the file holds {held_bytes:,}"
+            return Finding("truncated", f"truncated: {held}", 1 - held_bytes / declared)
+        if ogg_lacks_end(self._source):
+            return Finding("truncated", f"truncated: the Ogg stream breaks off after {lasts}")
+        return None
+
+    def survey(self) -> tuple[Survey, Array | None]:
+        """Decode to the end; return what was seen, and the samples if they are few enough to be kept."""
+        survey = Survey(self.channels, self.sample_rate)
+        keepable = min(KEPT_SAMPLES, MAX_SAMPLES) // self.channels
+        # At most as many samples as a file of this size may hold.
+        believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
+        expected = min(self.claimed_length, believable)
+        surely_long = expected > keepable and self.claimed_length < UNKNOWN_LENGTH
+        samples = None if surely_long else np.empty((self.channels, min(expected, keepable)), np.float32)
+        for block in self.blocks(survey_block_length(self.sample_rate)):
+            if samples is not None and self.length > keepable:
+                samples = None
+            if samples is not None:
+                if self.length > samples.shape[1]:
+                    more = min(samples.shape[1], keepable - samples.shape[1])
+                    samples = np.concatenate([samples, np.empty((self.channels, more), np.float32)], axis=1)
+                kept = samples[:, survey.length : self.length]
+                kept[:] = block
+                block = kept
+            survey.add(block)
+        if samples is not None and survey.length < samples.shape[1]:
+            samples = samples[:, : survey.length].copy()
+        return survey, samples
 
 
 @contextmanager
@@ -105,29 +139,5 @@ def decoding(origin: Origin) -> Iterator[Decoder]:
     """Open a sound file for one pass over it."""
     with origin.opened() as stream:
         decoder = Decoder(stream, origin.name)
-        try:
+        with decoder._sound:
             yield decoder
-        finally:
-            decoder.close()
-
-
-def decode(decoder: Decoder, survey: Survey) -> Array | None:
-    """Decode and survey a recording to its end; return its samples if they are few enough to be kept."""
-    channels, keepable = decoder.channels, min(KEPT_SAMPLES, MAX_SAMPLES) // decoder.channels
-    expected = decoder.likely_length
-    surely_long = expected > keepable and decoder.claimed_length < UNKNOWN_LENGTH
-    samples = None if surely_long else np.empty((channels, min(expected, keepable)), np.float32)
-    for block in decoder.blocks(survey_block_length(decoder.sample_rate)):
-        if samples is not None and decoder.length > keepable:
-            samples = None
-        if samples is not None:
-            if decoder.length > samples.shape[1]:
-                more = min(samples.shape[1], keepable - samples.shape[1])
-                samples = np.concatenate([samples, np.empty((channels, more), np.float32)], axis=1)
-            kept = samples[:, survey.length : decoder.length]
-            kept[:] = block
-            block = kept
-        survey.add(block)
-    if samples is not None and survey.length < samples.shape[1]:
-        samples = samples[:, : survey.length].copy()
-    return samples

@@ -10,15 +10,8 @@ from laennec.features.base import FrontEnd
 def build_front_end(settings: Mapping[str, Any]) -> FrontEnd:
     """Make the front end that a recipe's ``[front_end]`` table names.
 
-    Parameters
-    ----------
-    settings
-        ``kind`` (a name, ``my_module:MyFrontEnd`` or ``path/to/file.py:MyFrontEnd``) and its own arguments.
-
-    Raises
-    ------
-    LaennecError
-        If there is none of that kind.
+    `settings` are its ``kind`` (a name, ``my_module:MyFrontEnd`` or ``path/to/file.py:MyFrontEnd``) and its
+    own arguments. LaennecError if there is none of that kind.
     """
     arguments = dict(settings)
     front_end: FrontEnd = load_class(arguments.pop("kind"), __name__, FrontEnd)(**arguments)

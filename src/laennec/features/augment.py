@@ -75,14 +75,11 @@ def draw_tilt(batch: int, bands: int, largest: float, generator: torch.Generator
 
 @dataclass(frozen=True)
 class ImageVariation:
-    """Parameters drawn for a batch of images."""
+    """Parameters drawn for a batch of images: frames to roll by, and True where a mask lies."""
 
-    shift_frames: Tensor
-    """``(batch,)`` frames to roll by."""
-    hidden_rows: Tensor
-    """``(batch, bins)`` True where a frequency mask lies."""
-    hidden_frames: Tensor
-    """``(batch, frames)`` True where a time mask lies."""
+    shift_frames: Tensor  # (batch,)
+    hidden_rows: Tensor  # (batch, bins)
+    hidden_frames: Tensor  # (batch, frames)
 
 
 def _draw_masks(
@@ -115,21 +112,18 @@ def draw_image_variation(
 def vary_images(images: Tensor, variation: ImageVariation) -> Tensor:
     """Shift and mask normalised images ``(batch, channels, bins, frames)``; masks set to zero, their mean."""
     frames = images.shape[-1]
-    device = images.device
-    index = (torch.arange(frames)[None] - variation.shift_frames[:, None]) % frames
-    index = index[:, None, None].to(device).expand(*images.shape)
+    index = (torch.arange(frames) - variation.shift_frames[:, None]) % frames
+    index = index[:, None, None].to(images.device).expand(*images.shape)
     hidden = variation.hidden_rows[:, None, :, None] | variation.hidden_frames[:, None, None, :]
-    return images.gather(3, index).masked_fill(hidden.to(device), 0.0)
+    return images.gather(3, index).masked_fill(hidden.to(images.device), 0.0)
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Parameters of mixup for a batch."""
+    """Parameters of mixup, each ``(batch,)``: an item's own share, 0.5 to 1, and which item is mixed in."""
 
     weight: Tensor
-    """``(batch,)`` share of the item itself, 0.5 to 1."""
     partner: Tensor
-    """``(batch,)`` index of the item mixed in."""
 
 
 def draw_mixing(batch: int, alpha: float, generator: torch.Generator | None = None) -> Mixing:
@@ -157,28 +151,18 @@ def draw_hidden_metadata(batch: int, chance: float, generator: torch.Generator |
 
 @dataclass(frozen=True)
 class Copy:
-    """One augmented copy of a clip: what was drawn for it."""
+    """One augmented copy of the clip `row`: rate of time stretching and warp of VTLP, 1 for none."""
 
     row: int
-    """Of the clip it is a copy of."""
     stretch: float = 1.0
-    """Rate of time stretching, 1 for none."""
     warp: float = 1.0
-    """Warp of vocal tract length perturbation, 1 for none."""
 
 
 def draw_copies(labels: Sequence[str], settings: Augmentation, seed: int) -> list[Copy]:
-    """Draw the copies of a training set.
+    """Draw the copies of a training set, given the class of each clip; a seed gives the same again.
 
     Nguyen & Pernkopf, section III-B: stretching doubles some classes; VTLP then enlarges "the original
     training set and the time stretched data".
-
-    Parameters
-    ----------
-    labels
-        Class of each training clip.
-    seed
-        The same labels, settings and seed give the same copies.
     """
     rng = np.random.default_rng(seed)
     stretched = [
@@ -200,19 +184,8 @@ def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
 
     Flanagan & Golden, "Phase vocoder", Bell System Technical Journal 45, 1966: magnitudes are read from the
     spectrum at `rate` times the speed, phases advance by what neighbouring frames tell. `librosa` does the
-    same with other windows.
-
-    Parameters
-    ----------
-    samples
-        ``(samples,)`` float32 at 16 kHz.
-    rate
-        Above 1 is faster; 0.25 to 4.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(round(samples / rate),)`` float32.
+    same with other windows. ``(samples,)`` float32 at 16 kHz ``-> (round(samples / rate),)``; a `rate`, 0.25
+    to 4, above 1 is faster.
     """
     if not 0.25 <= rate <= 4:
         raise LaennecError(f"the rate of time stretching is {rate:g}; expected 0.25 to 4")
@@ -225,8 +198,7 @@ def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
     spectrum = torch.stft(
         padded, STRETCH_N_FFT, STRETCH_HOP, window=window, return_complex=True, pad_mode="constant"
     )
-    frames = spectrum.shape[1]
-    steps = torch.from_numpy(np.arange(0, frames, rate))
+    steps = torch.from_numpy(np.arange(0, spectrum.shape[1], rate))
     before, share = steps.long(), (steps % 1).float()
     spectrum = F.pad(spectrum, (0, 2))
     first, second = spectrum[:, before], spectrum[:, before + 1]

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from laennec.errors import LaennecError
 from laennec.features.augment import Augmentation, Copy, draw_image_variation, vary_images
-from laennec.features.pad_or_trim import PadOrTrim
 from laennec.features.reading import read_waveforms
 from laennec.features.spectrum import PowerSpectrum
 
@@ -26,26 +25,52 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Cycle:
-    """Samples of one clip, as cut from its recording."""
+    """Samples ``(samples,)`` float32 of one clip, and how many are inspiration, where that is known."""
 
     samples: np.ndarray
-    """``(samples,)`` float32."""
     inspiration_length: int | None = None
-    """Samples of inspiration, where an airflow signal or an annotator gives its end."""
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What a front end keeps of clips before anything is fitted: images, or what they are computed from."""
+    """What a front end keeps of clips before anything is fitted: images, or what they are computed from.
+
+    `image` is ``(clips, channels, bands, frames)``, without statistics of a training set. Where images are
+    computed batch by batch, there are instead `waveform` ``(clips, samples)`` and `bounds` ``(clips, 2)``:
+    first sample of the event, and one past its last. `cycles`, one per clip, are there where augmented copies
+    are made of them.
+    """
 
     image: Tensor | None = None
-    """``(clips, channels, bins, frames)`` without statistics of a training set."""
     waveform: Tensor | None = None
-    """``(clips, samples)``, where images are computed batch by batch."""
     bounds: Tensor | None = None
-    """``(clips, 2)`` samples: first of the event in `waveform`, and one past its last."""
     cycles: Sequence[Cycle] = ()
-    """One per clip, where augmented copies are made of them."""
+
+
+class PadOrTrim(nn.Module):
+    """Bring clips to one length inside the graph, as `laennec.audio.segment.fit_length` does outside.
+
+    ``(batch, samples)``, ``(batch,)`` valid samples and the first of them ``-> (batch, clip_samples)``.
+    """
+
+    index: Tensor
+
+    def __init__(self, clip_samples: int, padding: str) -> None:
+        super().__init__()
+        self.padding = padding
+        self.register_buffer("index", torch.arange(clip_samples)[None], persistent=False)
+
+    def forward(self, waveform: Tensor, length: Tensor, first: Tensor | None = None) -> Tensor:
+        count = length[:, None]
+        offset = 0 if first is None else first[:, None]
+        if self.padding == "tile":
+            return waveform.gather(1, self.index % count + offset)
+        if self.padding == "sample":
+            # Backwards from the last sample, then forwards again: a triangle of period 2n.
+            position = self.index % (2 * count)
+            return waveform.gather(1, torch.minimum(position, 2 * count - 1 - position) + offset)
+        inside = self.index < count
+        return waveform.gather(1, torch.minimum(self.index, count - 1) + offset) * inside.to(waveform.dtype)
 
 
 class FrontEnd(nn.Module):
@@ -64,10 +89,8 @@ class FrontEnd(nn.Module):
         1.3 s on average; a longer window would hold several.
     placement : str
         How a clip is brought to length outside the graph, where it is not the recipe's padding.
-    sample_rate, clip_samples : int
-        Hz, and samples of a clip.
-    channels, bands, frames : int
-        Of an image.
+    sample_rate, clip_samples, channels, bands, frames : int
+        Hz, and samples of a clip; sizes of an image.
     """
 
     kind: ClassVar[str] = ""
@@ -94,13 +117,7 @@ class FrontEnd(nn.Module):
     def copies(
         self, cycles: Sequence[Cycle], copies: Sequence[Copy], padding: str, known_phases: bool = False
     ) -> Tensor:
-        """Images of augmented copies of clips, as `read` has them; `Copy.row` is of `cycles`.
-
-        Raises
-        ------
-        LaennecError
-            If the front end makes none.
-        """
+        """Images of augmented copies of clips, as `read` has them; LaennecError if none are made."""
         raise LaennecError(
             f"the front end {self.kind or type(self).__name__} makes no stretched or warped copies; leave "
             "out stretch_labels and vtlp_labels"
@@ -150,22 +167,12 @@ def masked(images: Tensor, settings: Augmentation) -> Tensor:
 
 @torch.inference_mode()
 def extract(front_end: FrontEnd, waveforms: Tensor, chunk: int = 16) -> Tensor:
-    """Unnormalised images of many clips of one length.
+    """Unnormalised images of many clips of one length; `waveforms` ``(clips, clip_samples)`` float32.
 
     Chunks of 16 clips stay in a core's cache, which is several times faster than one large batch.
-
-    Parameters
-    ----------
-    waveforms
-        ``(clips, clip_samples)`` float32.
-
-    Returns
-    -------
-    ``(clips, channels, bands, frames)`` float32.
     """
-    unnormalised = front_end.unnormalised
-    first = unnormalised(waveforms[:1])
+    first = front_end.unnormalised(waveforms[:1])
     images = first.new_empty((len(waveforms), *first.shape[1:]))
     for start in range(0, len(waveforms), chunk):
-        images[start : start + chunk] = unnormalised(waveforms[start : start + chunk])
+        images[start : start + chunk] = front_end.unnormalised(waveforms[start : start + chunk])
     return images

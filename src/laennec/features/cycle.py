@@ -11,17 +11,9 @@ from torch import Tensor, nn
 from laennec.audio.highpass import bessel_highpass_magnitude
 from laennec.audio.segment import PHASE_RATIOS, fit_parts, part_lengths
 from laennec.features.augment import Copy, time_stretch
-from laennec.features.base import ClipFeatures, Cycle, FrontEnd
-from laennec.features.pad_or_trim import PadOrTrim
+from laennec.features.base import ClipFeatures, Cycle, FrontEnd, PadOrTrim
 from laennec.features.reading import cut_clips
-from laennec.features.spectrum import (
-    PowerSpectrum,
-    hz_to_mel,
-    mel_to_hz,
-    standardised,
-    triangular_filters,
-    unit_rms,
-)
+from laennec.features.spectrum import PowerSpectrum, mel_edges_hz, standardised, triangular_filters, unit_rms
 
 # Added to mel magnitudes: 60 dB under the mean magnitude of a bin of unit-RMS noise in a window of 512, so
 # that bands above what a device records do not decide the deviation of the image.
@@ -102,17 +94,14 @@ class CycleLogMel(FrontEnd):
 
     def warped_filters(self, warp: float) -> Tensor:
         """Filters ``(n_fft // 2 + 1, bands)`` whose edges are moved by `vtlp_warp`."""
-        edges = mel_to_hz(
-            np.linspace(float(hz_to_mel(self.fmin_hz)), float(hz_to_mel(self.fmax_hz)), self.bands + 2)
-        )
+        edges = mel_edges_hz(self.bands, self.fmin_hz, self.fmax_hz)
         if warp != 1.0:
             edges = vtlp_warp(edges, warp, self.sample_rate)
         filters = triangular_filters(edges, self.n_fft, self.sample_rate).T
         if self.highpass_hz:
             bins_hz = np.arange(self.n_fft // 2 + 1) * self.sample_rate / self.n_fft
-            filters = (
-                filters * bessel_highpass_magnitude(bins_hz, self.sample_rate, self.highpass_hz)[:, None]
-            )
+            gains = bessel_highpass_magnitude(bins_hz, self.sample_rate, self.highpass_hz)
+            filters = filters * gains[:, None]
         return torch.tensor(filters, dtype=torch.float32)
 
     def standardised_parts(self, images: Tensor) -> Tensor:
@@ -125,16 +114,16 @@ class CycleLogMel(FrontEnd):
     def network_settings(self) -> Mapping[str, Any]:
         return {"part_frames": self.part_frames}
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode, whose tensors cannot be trained on
     def read(self, clips: pd.DataFrame, padding: str, known_phases: bool = False) -> ClipFeatures:
         cycles = read_cycles(clips, self.sample_rate)
         images = torch.empty(len(cycles), 1, self.bands, self.frames)
         for start in range(0, len(cycles), CHUNK):
             chunk = [self.fitted(cycle, padding, known_phases) for cycle in cycles[start : start + CHUNK]]
             images[start : start + CHUNK] = self.unnormalised(torch.stack(chunk))
-        return ClipFeatures(images.clone(), cycles=cycles)  # those of inference mode cannot be trained on
+        return ClipFeatures(images, cycles=cycles)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def copies(
         self, cycles: Sequence[Cycle], copies: Sequence[Copy], padding: str, known_phases: bool = False
     ) -> Tensor:
@@ -142,7 +131,7 @@ class CycleLogMel(FrontEnd):
         for index, copy in enumerate(copies):  # each has filters of its own
             waveform = self.fitted(stretched(cycles[copy.row], copy.stretch), padding, known_phases)
             images[index] = self.unnormalised(waveform[None], copy.warp)[0]
-        return images.clone()
+        return images
 
     def fitted(self, cycle: Cycle, padding: str, known_phases: bool) -> Tensor:
         """The parts of a cycle end to end; `known_phases`: split where its airflow turned, if known."""
@@ -164,9 +153,8 @@ def vtlp_warp(frequency_hz: np.ndarray, alpha: float, sample_rate: int) -> np.nd
     nyquist_hz = sample_rate / 2
     boundary_hz = VTLP_BOUNDARY * sample_rate * min(alpha, 1.0)
     frequency_hz = np.asarray(frequency_hz, dtype=np.float64)
-    above = nyquist_hz - (nyquist_hz - boundary_hz) / (nyquist_hz - boundary_hz / alpha) * (
-        nyquist_hz - frequency_hz
-    )
+    slope = (nyquist_hz - boundary_hz) / (nyquist_hz - boundary_hz / alpha)
+    above = nyquist_hz - slope * (nyquist_hz - frequency_hz)
     return np.where(frequency_hz <= boundary_hz / alpha, frequency_hz * alpha, above)
 
 
@@ -194,23 +182,18 @@ class FitParts(nn.Module):
             "inspiration": (torch.zeros_like(length), torch.minimum(inspiration, length)),
             "expiration": (torch.minimum(inspiration, length - 1), (length - inspiration).clamp_min(1)),
         }
-        return torch.cat(
-            [
-                fit(waveform, bounds[name][1], bounds[name][0])
-                for name, fit in zip(self.inputs, self.parts, strict=True)
-            ],
-            dim=1,
-        )
+        named = zip(self.inputs, self.parts, strict=True)
+        return torch.cat([fit(waveform, bounds[name][1], bounds[name][0]) for name, fit in named], dim=1)
 
 
 def read_cycles(clips: pd.DataFrame, sample_rate: int) -> list[Cycle]:
     """Cut all clips, each recording decoded once; a cycle of less than two samples is doubled."""
-    cycles: list[Cycle | None] = [None] * len(clips)
+    cycles = {}
     end_s = clips["inspiration_end_s"].to_numpy(float) - clips["start_s"].to_numpy(float)
     for row, samples in cut_clips(clips, sample_rate):
         known = None if np.isnan(end_s[row]) else round(end_s[row] * sample_rate)
         cycles[row] = Cycle(samples if len(samples) > 1 else np.repeat(samples, 2), known)
-    return [cycle for cycle in cycles if cycle is not None]
+    return [cycles[row] for row in range(len(clips))]
 
 
 def stretched(cycle: Cycle, rate: float) -> Cycle:

@@ -80,33 +80,29 @@ class EventLogMel(FrontEnd):
 
     def read(self, clips: pd.DataFrame, padding: str, known_phases: bool = False) -> ClipFeatures:
         """Windows around events, with what is beside the events, for the margin's sake."""
-        length = self.training_samples
-        waveforms, bounds = torch.zeros(len(clips), length), torch.zeros(len(clips), 2, dtype=torch.long)
+        waveforms = torch.zeros(len(clips), self.training_samples)
+        bounds = torch.zeros(len(clips), 2, dtype=torch.long)
         for row, samples, first, last in placed_clips(clips, self.sample_rate):
-            window, where = place(samples, first, last, length)
+            window, where = place(samples, first, last, self.training_samples)
             waveforms[row] = torch.from_numpy(window)
             bounds[row] = torch.tensor(where)
         return ClipFeatures(waveform=waveforms, bounds=bounds)
 
     def network_input(self, batch: Batch) -> Tensor:
-        waveform = batch["waveform"]
         margin = self.margin_samples
-        return self.to(waveform.device)(
-            waveform[:, margin : margin + self.clip_samples], batch["bounds"] - margin
-        )
+        waveform = batch["waveform"][:, margin : margin + self.clip_samples]
+        return self.to(waveform.device)(waveform, batch["bounds"] - margin)
 
     def augment(self, batch: Batch, settings: Augmentation) -> Batch:
         batch = dict(batch)
         waveform, bounds = batch.pop("waveform"), batch.pop("bounds")
-        device = waveform.device
-        noises = None
+        device, noises, pieces = waveform.device, None, 0
         if settings.noise > 0:
             noises = ward_noises(self.clip_samples / self.sample_rate, self.sample_rate).to(device)
-        pieces = 0 if noises is None else len(noises)
+            pieces = len(noises)
         drawn = draw_event_variation(len(waveform), self, settings, pieces).to(device)
-        clip, bounds = vary_events(
-            waveform, bounds, drawn, self.clip_samples, noises, round(SHORTEST_S * self.sample_rate)
-        )
+        shortest = round(SHORTEST_S * self.sample_rate)
+        clip, bounds = vary_events(waveform, bounds, drawn, self.clip_samples, noises, shortest)
         image = self.to(device)(clip, bounds)
         # Where the event is must not be hidden by what follows, and is put back after it.
         sound, mark = image[:, :-1], image[:, -1:]
@@ -118,18 +114,10 @@ class EventLogMel(FrontEnd):
         return PlaceEvent(self.clip_samples)
 
     def forward(self, waveform: Tensor, bounds: Tensor) -> Tensor:  # type: ignore[override]
-        """Images of events.
-
-        Parameters
-        ----------
-        waveform
-            ``(batch, clip_samples)``; what is outside the bounds is left out.
-        bounds
-            ``(batch, 2)`` samples: first of the event, and one past its last.
-        """
+        """Images of events; what is outside the bounds is left out."""
         first, last = bounds[:, :1], bounds[:, 1:]
-        place = torch.arange(waveform.shape[1], device=waveform.device)
-        waveform = waveform * ((place >= first) & (place < last)).to(waveform.dtype)
+        index = torch.arange(waveform.shape[1], device=waveform.device)
+        waveform = waveform * ((index >= first) & (index < last)).to(waveform.dtype)
         middle = torch.arange(self.frames, device=waveform.device) * self.hop_length
         half = self.hop_length // 2  # so that the shortest event has a frame
         inside = ((middle >= first - half) & (middle < last + half)).to(waveform.dtype)
@@ -151,15 +139,16 @@ class PlaceEvent(nn.Module):
     ``(batch, samples)``, ``(batch,)`` valid samples ``-> (batch, clip_samples)`` and ``(batch, 2)`` bounds.
     """
 
+    index: Tensor
+
     def __init__(self, clip_samples: int) -> None:
         super().__init__()
         self.clip_samples = clip_samples
         self.register_buffer("index", torch.arange(clip_samples)[None], persistent=False)
 
     def forward(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        index: Tensor = self.index  # type: ignore[assignment]
         begin = torch.div(length, 2, rounding_mode="floor") - self.clip_samples // 2
-        position = (index + begin[:, None]).clamp_min(0)
+        position = (self.index + begin[:, None]).clamp_min(0)
         window = waveform.gather(1, torch.minimum(position, length[:, None] - 1))
         return window, torch.stack([-begin, length - begin], dim=1)
 
@@ -168,18 +157,12 @@ class PlaceEvent(nn.Module):
 class EventVariation:
     """Parameters drawn for a batch of events."""
 
-    shift: Tensor
-    """``(batch,)`` samples by which the window is moved."""
-    moved: Tensor
-    """``(batch, 2)`` samples by which start and end of the event are moved."""
-    speed: Tensor
-    """``(batch,)`` of playing, 1 for none: tempo and pitch together."""
-    noise_gain: Tensor
-    """``(batch,)`` level of the added noise over that of the event; 0 for none."""
-    noise: Tensor
-    """``(batch,)`` which piece of noise."""
-    tilt: Tensor
-    """``(batch, bins)`` added to the logarithm of power."""
+    shift: Tensor  # (batch,) samples by which the window is moved
+    moved: Tensor  # (batch, 2) samples by which start and end of the event are moved
+    speed: Tensor  # (batch,) of playing, 1 for none: tempo and pitch together
+    noise_gain: Tensor  # (batch,) level of the added noise over that of the event; 0 for none
+    noise: Tensor  # (batch,) which piece of noise
+    tilt: Tensor  # (batch, bins) added to the logarithm of power
 
     def to(self, device: torch.device) -> "EventVariation":
         """The same parameters on a device."""
@@ -219,30 +202,18 @@ def vary_events(
 ) -> tuple[Tensor, Tensor]:
     """Vary events and cut their windows out of what training keeps of them.
 
-    Parameters
-    ----------
-    waveforms, bounds
-        ``(batch, training samples)`` and ``(batch, 2)`` samples.
-    noises
-        ``(pieces, clip_samples or more)`` of unit deviation.
-    shortest
-        Samples that are left of an event at least.
-
-    Returns
-    -------
-    tuple of Tensor
-        ``(batch, clip_samples)`` and ``(batch, 2)``, as `EventLogMel` takes them.
+    `waveforms` are ``(batch, training samples)``, `bounds` ``(batch, 2)`` samples, `noises` ``(pieces,
+    clip_samples or more)`` of unit deviation; `shortest` samples are left of an event at least. Windows
+    ``(batch, clip_samples)`` and their bounds are as `EventLogMel` takes them.
     """
     kept = waveforms.shape[1]
     middle = kept / 2
     # Faster and slower around the middle, so that the window keeps the event.
-    device = waveforms.device
+    index = torch.arange(clip_samples, device=waveforms.device)
     first = (kept - clip_samples) // 2 + variation.shift[:, None]
-    place = torch.arange(clip_samples, device=device)[None] + first
-    position = ((place - middle) * variation.speed[:, None] + middle).clamp(0, kept - 1.001)
-    below = position.floor()
+    position = ((index + first - middle) * variation.speed[:, None] + middle).clamp(0, kept - 1.001)
+    below = position.long()
     share = (position - below).to(waveforms.dtype)
-    below = below.long()
     samples = waveforms.gather(1, below) * (1 - share) + waveforms.gather(1, below + 1) * share
     played = ((bounds - middle) / variation.speed[:, None] + middle).round().long()
     bounds = played - first + variation.moved
@@ -251,7 +222,6 @@ def vary_events(
     start = bounds[:, 0].clamp(max=clip_samples - shortest)
     end = torch.maximum(bounds[:, 1], torch.maximum(start, torch.zeros_like(start)) + shortest)
     if noises is not None:
-        index = torch.arange(clip_samples, device=device)[None]
         inside = (index >= start[:, None]) & (index < end[:, None])
         level = ((samples.square() * inside).sum(1) / inside.sum(1).clamp_min(1)).sqrt()
         gain = (variation.noise_gain * level)[:, None]

@@ -34,12 +34,10 @@ def cut_clips(
         yield row, samples
 
 
-def placed_clips(
-    clips: pd.DataFrame, sample_rate: int, what: str = "reading recordings"
-) -> Iterator[tuple[int, np.ndarray, int, int]]:
+def placed_clips(clips: pd.DataFrame, sample_rate: int) -> Iterator[tuple[int, np.ndarray, int, int]]:
     """Row number of each clip, the samples of its whole recording, its first sample and one past its last."""
     start_s, end_s = (clips[name].to_numpy(float) for name in ("start_s", "end_s"))
-    for row, samples in _channels(clips, sample_rate, what):
+    for row, samples in _channels(clips, sample_rate, "reading recordings"):
         if np.isnan(start_s[row]):
             yield row, samples, 0, samples.size
         else:

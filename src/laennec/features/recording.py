@@ -4,7 +4,6 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,7 +17,7 @@ from laennec.features.augment import (
     vary_images,
 )
 from laennec.features.base import Batch, FrontEnd
-from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, hz_to_mel, log_above, mel_filters, mel_to_hz
+from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above, mel_edges_hz, triangular_filters
 
 DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
 NOISE_LEVELS = (-1.4, -0.2)  # of steady noise that is added, in deviations
@@ -56,8 +55,8 @@ class RecordingLogMel(FrontEnd):
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
         self.level_frames = round(level_reach_s * sample_rate / hop_length)
         self.power = PowerSpectrum(n_fft, hop_length)
-        matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
-        self.edges_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), bands + 2))
+        self.edges_hz = mel_edges_hz(bands, fmin_hz, fmax_hz)
+        matrix = triangular_filters(self.edges_hz, n_fft, sample_rate)
         self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
@@ -67,10 +66,9 @@ class RecordingLogMel(FrontEnd):
 
     def normalised(self, images: Tensor) -> Tensor:
         """Take the level of the neighbourhood out, and bring what is left to about unit deviation."""
-        level = images.mean(2)
-        width = 2 * self.level_frames + 1
+        reach = self.level_frames
         # What lies beyond the ends does not count.
-        level = F.avg_pool1d(level, width, 1, self.level_frames, count_include_pad=False)
+        level = F.avg_pool1d(images.mean(2), 2 * reach + 1, 1, reach, count_include_pad=False)
         return ((images - level[:, :, None]) / DEVIATION).clamp(-4.0, 4.0)
 
     @property
@@ -94,17 +92,12 @@ class RecordingLogMel(FrontEnd):
 class RecordingVariation:
     """How a batch is varied; drawn once, applied to images and annotations alike."""
 
-    tempo: float
-    """Duration of the varied batch over the given one."""
-    tilt: Tensor
-    """``(batch, 1, bands, 1)``, added: the response of another stethoscope."""
-    noise: Tensor
-    """``(batch, 1, bands, 1)``: level of steady noise to add, -inf for none."""
+    tempo: float  # duration of the varied batch over the given one
+    tilt: Tensor  # (batch, 1, bands, 1), added: the response of another stethoscope
+    noise: Tensor  # (batch, 1, bands, 1): level of steady noise to add, -inf for none
     masks: ImageVariation
-    order: Tensor
-    """``(batch,)`` whom each recording is blended with."""
-    share: float
-    """How much of a blend is its own."""
+    order: Tensor  # (batch,) whom each recording is blended with
+    share: float  # how much of a blend is its own
 
 
 def draw_recording_variation(

@@ -29,16 +29,9 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 def triangular_filters(edges_hz: np.ndarray, n_fft: int, sample_rate: int) -> np.ndarray:
-    """Triangular filters of unit peak between neighbouring edges.
+    """Triangular filters of unit peak, ``(bands, n_fft // 2 + 1)`` float64.
 
-    Parameters
-    ----------
-    edges_hz
-        ``bands + 2`` rising frequencies: filter *k* rises from edge *k* to *k+1* and falls to *k+2*.
-
-    Returns
-    -------
-    ``(bands, n_fft // 2 + 1)`` float64.
+    Of the ``bands + 2`` rising edges, filter *k* rises from edge *k* to *k+1* and falls to *k+2*.
     """
     bins_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     width_hz = np.diff(edges_hz)
@@ -48,10 +41,14 @@ def triangular_filters(edges_hz: np.ndarray, n_fft: int, sample_rate: int) -> np
     return np.maximum(0.0, np.minimum(rising, falling))
 
 
+def mel_edges_hz(bands: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:
+    """Edges ``(bands + 2,)`` of filters spaced evenly in mel."""
+    return mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), bands + 2))
+
+
 def mel_filters(bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:
     """Filters spaced evenly in mel; ``(bands, n_fft // 2 + 1)``. Equals librosa's with ``htk, norm=None``."""
-    edges = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), bands + 2))
-    return triangular_filters(edges, n_fft, sample_rate)
+    return triangular_filters(mel_edges_hz(bands, fmin_hz, fmax_hz), n_fft, sample_rate)
 
 
 def linear_filters(bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:

@@ -122,6 +122,11 @@ def coloured_noise(rng: np.random.Generator, amplitude: Wave, length: int) -> Wa
     return np.asarray(wave / np.sqrt(np.mean(wave**2)))
 
 
+def bell(freqs_hz: Wave, centre_hz: float, width: float = 1.0) -> Wave:
+    """Amplitude spectrum of a band, bell-shaped over the logarithm of frequency."""
+    return np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / centre_hz) / width) ** 2))
+
+
 def flow_shape(u: Wave, phase: str) -> Wave:
     """Relative flow over a phase (`u` from 0 to 1), peak 1: a half sine in, an early peak and a decay out."""
     inside = (u > 0.0) & (u < 1.0)
@@ -143,7 +148,7 @@ def render_breaths(
     """Breath noise of every breath; unit RMS at the peak of inspiration."""
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
     out = np.zeros(length)
-    for phase in ("inspiration", "expiration"):
+    for phase, gain in (("inspiration", 1.0), ("expiration", 10.0 ** (EXPIRATION_DB / 20.0))):
         envelope = np.zeros(length)
         for breath in breaths:
             start_s, end_s = breath.start_s, breath.inspiration_end_s
@@ -151,21 +156,20 @@ def render_breaths(
                 start_s, end_s = end_s, breath.expiration_end_s
             view, times_s = span(envelope, sample_rate, start_s, end_s)
             view += flow_shape((times_s - start_s) / (end_s - start_s), phase) ** FLOW_EXPONENT
-        gain = 1.0 if phase == "inspiration" else 10.0 ** (EXPIRATION_DB / 20.0)
         out += gain * envelope * coloured_noise(rng, breath_spectrum(freqs_hz, phase), length)
     return out
 
 
-def add_adventitious(
-    wave: Wave, sample_rate: int, crackles: Sequence[Crackle], tones: Sequence[Tone]
-) -> None:
-    for crackle in crackles:
-        two_cycle_s, deflection_s = crackle.two_cycle_ms / 1000.0, crackle.initial_deflection_ms / 1000.0
-        view, times_s = span(wave, sample_rate, crackle.start_s, crackle.start_s + two_cycle_s)
-        view += crackle.peak * crackle_waveform(two_cycle_s, deflection_s, times_s - crackle.start_s)
-    for tone in tones:
-        view, times_s = span(wave, sample_rate, tone.start_s, tone.end_s)
-        view += tone_waveform(tone, times_s, sample_rate)
+def add_crackle(wave: Wave, sample_rate: int, crackle: Crackle, peak: float) -> None:
+    """Add a crackle to the sound, at a peak that may differ from the one drawn."""
+    two_cycle_s, deflection_s = crackle.two_cycle_ms / 1000.0, crackle.initial_deflection_ms / 1000.0
+    view, times_s = span(wave, sample_rate, crackle.start_s, crackle.start_s + two_cycle_s)
+    view += peak * crackle_waveform(two_cycle_s, deflection_s, times_s - crackle.start_s)
+
+
+def add_tone(wave: Wave, sample_rate: int, tone: Tone) -> None:
+    view, times_s = span(wave, sample_rate, tone.start_s, tone.end_s)
+    view += tone_waveform(tone, times_s, sample_rate)
 
 
 def render_heart(

@@ -1,5 +1,6 @@
 """Simulated patients and recordings in the layouts of SPRSound and ICBHI 2017, with their ground truth."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,13 +14,14 @@ from laennec.annotations import audacity, icbhi, sprsound
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
+from laennec.simulate.chest import Wave
 from laennec.simulate.recording import (
     SimulatedRecording,
     check_recording,
     demo_recordings,
     simulate_recording,
 )
-from laennec.simulate.ward import HospitalNoise, draw_noise
+from laennec.simulate.ward import draw_noise
 
 
 @dataclass(frozen=True)
@@ -58,26 +60,18 @@ ICBHI_RECORDINGS = (  # device, acquisition mode, sample rate in Hz: those of th
     ("Meditron", "sc", 10000),
 )
 ICBHI_LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
+FILES = {  # of a recording: sound, annotation
+    "sprsound": ("train_wav/{}.wav", "train_json/{}.json"),
+    "icbhi": ("ICBHI_final_database/{}.wav", "ICBHI_final_database/{}.txt"),
+}
 SIMULATION_FILE = "ground_truth.json"
 SIMULATION_MARK = "laennec simulate"
 
 
 @dataclass(frozen=True)
-class _Planned:
-    """One recording to be made; `subject` and `number` seed it."""
-
-    subject: int
-    number: int
-    stem: str
-    age_years: float
-    poor: bool
-    device: str
-    sample_rate: int
-    duration_s: float
-
-
-@dataclass(frozen=True)
 class _Subject:
+    """One person; `index` seeds what is drawn for each."""
+
     index: int
     age_years: float
     sex: int
@@ -87,23 +81,37 @@ class _Subject:
     def profile(self) -> Profile:
         return PROFILES[self.index % len(PROFILES)]
 
+    @property
+    def icbhi_number(self) -> int:
+        return 901 + self.index  # ICBHI's patients are 101 to 226
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One recording to be made; its subject's index and `number` seed it."""
+
+    subject: _Subject
+    number: int
+    stem: str
+    poor: bool
+    device: str
+    sample_rate: int
+    duration_s: float
+
 
 def _rng(seed: int, subject: int, number: int) -> np.random.Generator:
     """Chance of one recording (`number` from 1) or of the subject (0), whatever else is simulated."""
     return np.random.default_rng([seed, subject, number])
 
 
-def _draw_subject(seed: int, index: int, layout: str) -> _Subject:
+def _plan(seed: int, index: int, layout: str, count: int, duration_s: float | None) -> list[_Planned]:
+    """A subject's recordings; their file names are known before anything is written."""
     rng = _rng(seed, index, 0)
     low, high = (0.2, 16.0) if layout == "sprsound" else PROFILES[index % len(PROFILES)].age_years
     age_years = round(rng.uniform(low, high), 1)
-    return _Subject(index, age_years, int(rng.integers(2)), round(rng.uniform(19.0, 33.0), 1))
-
-
-def _plan(subject: _Subject, seed: int, layout: str, count: int, duration_s: float | None) -> list[_Planned]:
-    """A subject's recordings; their file names are known before anything is written."""
-    rng = _rng(seed, subject.index, 0).spawn(1)[0]
-    plan = {"sprsound": _plan_sprsound, "icbhi": _plan_icbhi}[layout]
+    subject = _Subject(index, age_years, int(rng.integers(2)), round(rng.uniform(19.0, 33.0), 1))
+    rng = _rng(seed, index, 0).spawn(1)[0]
+    plan = _plan_sprsound if layout == "sprsound" else _plan_icbhi
     planned = [plan(rng, subject, number, count) for number in range(1, count + 1)]
     return planned if duration_s is None else [replace(item, duration_s=duration_s) for item in planned]
 
@@ -115,24 +123,15 @@ def _plan_sprsound(rng: np.random.Generator, subject: _Subject, number: int, cou
     poor = number > 1 and rng.random() < POOR_QUALITY_SHARE
     poor = poor or (subject.index % len(PROFILES), number) == POOR_FOR_SURE
     duration_s = float(rng.choice(SPRSOUND_DURATIONS_S))
-    return _Planned(
-        subject.index, number, stem, subject.age_years, poor, "paediatric stethoscope", 8000, duration_s
-    )
+    return _Planned(subject, number, stem, poor, "paediatric stethoscope", 8000, duration_s)
 
 
 def _plan_icbhi(rng: np.random.Generator, subject: _Subject, number: int, count: int) -> _Planned:
     device, mode, sample_rate = ICBHI_RECORDINGS[subject.index % len(ICBHI_RECORDINGS)]
     location = ICBHI_LOCATIONS[(subject.index + number - 1) % len(ICBHI_LOCATIONS)]
-    stem = f"{_icbhi_patient(subject)}_{number}b1_{location}_{mode}_{device}"
+    stem = f"{subject.icbhi_number}_{number}b1_{location}_{mode}_{device}"
     # ICBHI 2017 has no label for poor quality.
-    return _Planned(
-        subject.index, number, stem, subject.age_years, False, device, sample_rate, ICBHI_DURATION_S
-    )
-
-
-def _icbhi_patient(subject: _Subject) -> int:
-    """ICBHI's patients are 101 to 226."""
-    return 901 + subject.index
+    return _Planned(subject, number, stem, False, device, sample_rate, ICBHI_DURATION_S)
 
 
 def simulate_dataset(
@@ -150,6 +149,10 @@ def simulate_dataset(
     The same arguments give the same bytes, and a larger `subjects` leaves the recordings of the earlier
     subjects as they were. Subject i has `PROFILES[i % 12]`; twelve subjects hold every event class.
 
+    Returns the audio files, in order of subject and recording. ``ground_truth.json`` in `out` holds breaths,
+    crackles, tones, heart beats and disturbances of each, by the stem of its file. LaennecError if an
+    argument is out of range or the folder is refused.
+
     Parameters
     ----------
     out : folder, made if need be
@@ -163,88 +166,51 @@ def simulate_dataset(
     recordings_per_subject : 1 to 100
     duration_s : s of each recording; None for that of the data set (9.2 or 15.4; 20)
     progress : called as ``progress(done, total)`` after each recording
-
-    Returns
-    -------
-    list of Path
-        The audio files, in order of subject and recording. ``ground_truth.json`` in `out` holds breaths,
-        crackles, tones, heart beats and disturbances of each, by the stem of its file.
-
-    Raises
-    ------
-    LaennecError
-        When an argument is out of range or the folder is refused.
     """
     out = Path(out)
     _check_dataset(subjects, seed, layout, recordings_per_subject)
-    people = [_draw_subject(seed, index, layout) for index in range(subjects)]
-    planned = [
-        item for person in people for item in _plan(person, seed, layout, recordings_per_subject, duration_s)
-    ]
+    plans = [_plan(seed, index, layout, recordings_per_subject, duration_s) for index in range(subjects)]
+    planned = list(itertools.chain.from_iterable(plans))
     for item in planned:  # before the first file is written
-        check_recording(item.duration_s, item.sample_rate, ["Normal"], 0.0, item.age_years, item.device)
-    tables = {} if layout == "sprsound" else _icbhi_tables(people, planned)
-    audio = {item.stem: Path(AUDIO_FOLDER[layout], f"{item.stem}.wav") for item in planned}
-    notes = {item.stem: Path(NOTES_FOLDER[layout], f"{item.stem}{NOTES_SUFFIX[layout]}") for item in planned}
-    names = sorted(path.as_posix() for path in [*audio.values(), *notes.values(), *map(Path, tables)])
-    claim_folder(out, [*names, SIMULATION_FILE], seed)
-
-    head = {
-        "generator": SIMULATION_MARK,
-        "layout": layout,
-        "seed": seed,
-        "subjects": subjects,
-        "files": names,
-    }
-    # Written first, so that a run cut short leaves a folder that the next run knows for its own.
-    write_json(out / SIMULATION_FILE, head | {"recordings": {}})
+        age_years = item.subject.age_years
+        check_recording(item.duration_s, item.sample_rate, ["Normal"], 0.0, age_years, item.device)
+    tables = _icbhi_tables([plan[0].subject for plan in plans], planned) if layout == "icbhi" else {}
+    audio, notes = ([pattern.format(item.stem) for item in planned] for pattern in FILES[layout])
+    head = claim_folder(out, [*audio, *notes, *tables], layout, seed, subjects=subjects)
     truth = {}
-    for done, item in enumerate(planned, 1):
+    for item, sound, note in zip(planned, audio, notes, strict=True):
         recording = _simulate_planned(item, seed)
-        _write_wav(out / audio[item.stem], recording)
-        note = _sprsound_note(recording, item.poor) if layout == "sprsound" else _icbhi_note(recording)
-        write_text(out / notes[item.stem], note)
-        truth[item.stem] = _truth(recording, item)
+        write_wav(out / sound, recording.samples, recording.sample_rate)
+        text = _sprsound_note(recording, item.poor) if layout == "sprsound" else _icbhi_note(recording)
+        write_text(out / note, text)
+        known = {"age_years": item.subject.age_years, "poor_quality": item.poor, **asdict(recording)}
+        del known["samples"]
+        truth[item.stem] = rounded(known)
         if progress is not None:
-            progress(done, len(planned))
+            progress(len(truth), len(planned))
     for name, text in tables.items():
         write_text(out / name, text)
     write_json(out / SIMULATION_FILE, head | {"recordings": truth})
-    return [out / audio[item.stem] for item in planned]
+    return [out / name for name in audio]
 
 
 def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     """Write `demo_recordings` as WAV, each with its events as an Audacity label track beside it.
 
-    Returns
-    -------
-    list of Path
-        The audio files.
-
-    Raises
-    ------
-    LaennecError
-        When the folder holds files that this simulation would not write again, or another seed's.
+    Returns the audio files. LaennecError if the folder holds files that this simulation would not write
+    again, or another seed's.
     """
     out, recordings = Path(out), demo_recordings(seed)
-    names = sorted(f"{name}{suffix}" for name in recordings for suffix in (".wav", ".txt"))
-    claim_folder(out, [*names, SIMULATION_FILE], seed)
-    write_json(
-        out / SIMULATION_FILE, {"generator": SIMULATION_MARK, "layout": "demo", "seed": seed, "files": names}
-    )
+    names = [f"{name}{suffix}" for name in recordings for suffix in (".wav", ".txt")]
+    claim_folder(out, names, "demo", seed)
     for name, recording in recordings.items():
-        _write_wav(out / f"{name}.wav", recording)
+        write_wav(out / f"{name}.wav", recording.samples, recording.sample_rate)
         write_text(out / f"{name}.txt", audacity.write(recording.events))
     return [out / f"{name}.wav" for name in recordings]
 
 
-AUDIO_FOLDER = {"sprsound": "train_wav", "icbhi": "ICBHI_final_database"}
-NOTES_FOLDER = {"sprsound": "train_json", "icbhi": "ICBHI_final_database"}
-NOTES_SUFFIX = {"sprsound": ".json", "icbhi": ".txt"}
-
-
 def _check_dataset(subjects: int, seed: int, layout: str, recordings_per_subject: int) -> None:
-    if layout not in AUDIO_FOLDER:
+    if layout not in FILES:
         raise LaennecError(f"layout is {layout!r}; choose sprsound or icbhi.")
     if not 1 <= subjects <= 9999:
         raise LaennecError(f"subjects is {subjects}; give 1 to 9999.")
@@ -254,68 +220,61 @@ def _check_dataset(subjects: int, seed: int, layout: str, recordings_per_subject
         raise LaennecError(f"seed is {seed}; give 0 or more.")
 
 
-def claim_folder(out: Path, names: list[str], seed: int) -> None:
-    """Refuse a folder in which something could be overwritten or mixed that no simulation put there."""
+def claim_folder(out: Path, names: Sequence[str], layout: str, seed: int, **facts: Any) -> dict[str, Any]:
+    """Write the head of a simulation's ground truth and return it.
+
+    It is there before any other file, so that a run cut short leaves a folder that the next run knows for its
+    own. LaennecError where something could be overwritten or mixed that no simulation put there.
+    """
     if out.exists() and not out.is_dir():
         raise LaennecError(f"{out} is a file; give a folder to simulate into.")
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    if not present:
-        return
     record = _earlier_record(out)
-    strangers = sorted(present - _files_of(record))
+    strangers = sorted(present - {*record.get("files", ()), *([SIMULATION_FILE] if record else [])})
+    stale = sorted(present - {*names, SIMULATION_FILE})
+    refusal = ""
     if strangers:
-        raise LaennecError(
-            f"{out} holds {strangers[0]}, which no simulation wrote; give a new or empty folder "
-            "(nothing was changed)."
-        )
-    stale = sorted(present - set(names))
-    if stale:
-        raise LaennecError(
-            f"{out} holds another simulation ({stale[0]} would stay among the new files); give a new or "
-            "empty folder (nothing was changed)."
-        )
-    if record.get("seed") != seed:
-        raise LaennecError(
-            f"{out} holds another simulation (of seed {record.get('seed')}, not {seed}); give a new or empty "
-            "folder (nothing was changed)."
-        )
+        refusal = f"{strangers[0]}, which no simulation wrote"
+    elif stale:
+        refusal = f"another simulation ({stale[0]} would stay among the new files)"
+    elif present and record.get("seed") != seed:
+        refusal = f"another simulation (of seed {record.get('seed')}, not {seed})"
+    if refusal:
+        raise LaennecError(f"{out} holds {refusal}; give a new or empty folder (nothing was changed).")
+    head = {"generator": SIMULATION_MARK, "layout": layout, "seed": seed, **facts, "files": sorted(names)}
+    write_json(out / SIMULATION_FILE, head)
+    return head
 
 
 def _earlier_record(out: Path) -> dict[str, Any]:
-    """What the folder's own ground truth says of the simulation that wrote it; nothing if there is none."""
+    """The folder's own ground truth; empty where no simulation wrote any."""
     try:
         record = json.loads((out / SIMULATION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(record, dict) or record.get("generator") != SIMULATION_MARK:
-        return {}
-    return record
-
-
-def _files_of(record: Mapping[str, Any]) -> set[str]:
-    files = record.get("files")
-    return {*(files if isinstance(files, list) else []), SIMULATION_FILE} if record else set()
+    known = isinstance(record, dict) and record.get("generator") == SIMULATION_MARK
+    return record if known and isinstance(record.get("files"), list) else {}
 
 
 def _simulate_planned(item: _Planned, seed: int) -> SimulatedRecording:
-    rng = _rng(seed, item.subject, item.number)
+    rng = _rng(seed, item.subject.index, item.number)
     return simulate_recording(
         rng,
         duration_s=item.duration_s,
         sample_rate=item.sample_rate,
-        label=PROFILES[item.subject % len(PROFILES)].labels,
+        label=item.subject.profile.labels,
         adventitious_share=rng.uniform(0.4, 0.9),
-        age_years=item.age_years,
+        age_years=item.subject.age_years,
         device=item.device,
         noise=draw_noise(rng, poor=item.poor),
     )
 
 
-def _write_wav(path: Path, recording: SimulatedRecording) -> None:
+def write_wav(path: Path, samples: Wave, sample_rate: int) -> None:
     import soundfile
 
     with written_whole(path) as temporary:
-        soundfile.write(temporary, recording.samples, recording.sample_rate, subtype="PCM_16", format="WAV")
+        soundfile.write(temporary, samples, sample_rate, subtype="PCM_16", format="WAV")
 
 
 def _sprsound_note(recording: SimulatedRecording, poor: bool) -> str:
@@ -340,39 +299,22 @@ def _whole_ms(start_s: float, end_s: float) -> tuple[float, float]:
 
 def _icbhi_tables(people: Sequence[_Subject], planned: Sequence[_Planned]) -> dict[str, str]:
     """Split, demographics (adults: BMI; children: weight and height) and diagnosis, as distributed."""
-    # Two subjects of five are for testing, about the 60:40 of the official split; no subject is in both.
-    split = "".join(f"{item.stem}\t{'test' if item.subject % 5 in (3, 4) else 'train'}\n" for item in planned)
-    people_lines = []
+    described = []
     for person in people:
-        if person.age_years >= 18.0:
-            body = f"{person.bmi}\tNA\tNA"
-        else:
-            height_cm = (
-                60.0 + 7.0 * person.age_years
-            )  # a rough growth line; nothing reads more into it (ours)
+        body = f"{person.bmi}\tNA\tNA"
+        if person.age_years < 18.0:
+            height_cm = 60.0 + 7.0 * person.age_years  # a rough growth line (ours)
             body = f"NA\t{0.65 * person.bmi * (height_cm / 100.0) ** 2:.1f}\t{height_cm:.0f}"
-        people_lines.append(f"{_icbhi_patient(person)}\t{person.age_years:g}\t{'MF'[person.sex]}\t{body}\n")
-    return {
-        "ICBHI_challenge_train_test.txt": split,
-        "ICBHI_Challenge_demographic_information.txt": "".join(people_lines),
-        "ICBHI_Challenge_diagnosis.txt": "".join(
-            f"{_icbhi_patient(p)}\t{p.profile.diagnosis}\n" for p in people
-        ),
+        described.append(f"{person.icbhi_number}\t{person.age_years:g}\t{'MF'[person.sex]}\t{body}")
+    # Two subjects of five are for testing, about the 60:40 of the official split; no subject is in both.
+    tables = {
+        "ICBHI_challenge_train_test.txt": [
+            f"{item.stem}\t{'test' if item.subject.index % 5 in (3, 4) else 'train'}" for item in planned
+        ],
+        "ICBHI_Challenge_demographic_information.txt": described,
+        "ICBHI_Challenge_diagnosis.txt": [f"{p.icbhi_number}\t{p.profile.diagnosis}" for p in people],
     }
-
-
-def _truth(recording: SimulatedRecording, item: _Planned) -> dict[str, Any]:
-    """Everything but the samples, as JSON holds it; rounded to a millionth, which is under a sample."""
-    fields = {name: value for name, value in vars(recording).items() if name != "samples"}
-    plain = {
-        name: [asdict(part) if hasattr(part, "__dataclass_fields__") else part for part in value]
-        if isinstance(value, tuple)
-        else asdict(value)
-        if isinstance(value, HospitalNoise)
-        else value
-        for name, value in fields.items()
-    }
-    return dict(rounded({"age_years": item.age_years, "poor_quality": item.poor, **plain}))
+    return {name: "".join(f"{line}\n" for line in lines) for name, lines in tables.items()}
 
 
 def rounded(value: Any) -> Any:

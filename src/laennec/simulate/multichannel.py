@@ -19,20 +19,17 @@ import numpy as np
 
 from laennec.annotations import table
 from laennec.errors import LaennecError
-from laennec.files import write_json, write_text, written_whole
+from laennec.files import write_json, write_text
 from laennec.simulate.chest import (
-    EXPIRATION_DB,
     FLOW_EXPONENT,
     Breath,
     Crackle,
     Wave,
-    breath_spectrum,
-    coloured_noise,
-    crackle_waveform,
+    add_crackle,
     flow_shape,
-    span,
+    render_breaths,
 )
-from laennec.simulate.dataset import SIMULATION_FILE, SIMULATION_MARK, claim_folder, rounded
+from laennec.simulate.dataset import SIMULATION_FILE, claim_folder, rounded, write_wav
 from laennec.simulate.device import Device, through_device
 from laennec.simulate.patient import draw_crackles
 
@@ -43,6 +40,7 @@ AIRFLOW_RATE = 100  # Hz, of the airflow's file
 # Cycles in 30 s at the slower and the faster flow: together section II-B's "3 - 8 respiratory cycles".
 CYCLES_AT_FLOW = {"slow": (3, 5), "fast": (6, 8)}
 FLOW_PEAK_L_PER_S = {"slow": 0.8, "fast": 1.6}  # ours
+GROUPS = {"healthy": 1, "ipf": 2}  # with the number of each in the seeds
 # With these, 16 healthy and 7 IPF subjects give about Table I's 4405 and 1791 cycles.
 RECORDINGS_EACH = {"healthy": 2, "ipf": 5}
 # Share of a patient's channels with crackles, row by row from the top of the back to its base.
@@ -57,7 +55,7 @@ SENSOR = Device(2.0, 1, 2500.0, 2, ((260.0, 4.0, 1.5), (900.0, 3.0, 2.0)), -32.0
 
 @dataclass(frozen=True)
 class CohortRecording:
-    """One recording of all channels, with what is in it."""
+    """One recording of all channels, with what is in it; `crackling` are the channels with crackles."""
 
     name: str
     subject: str
@@ -67,7 +65,6 @@ class CohortRecording:
     sex: str
     breaths: tuple[Breath, ...]
     crackling: tuple[int, ...]
-    """Channels under which crackles are heard."""
     crackles: tuple[Crackle, ...]
 
 
@@ -83,6 +80,9 @@ def simulate_cohort(
 ) -> list[Path]:
     """Write a simulated multichannel cohort in the layout of `laennec.datasets.multichannel`.
 
+    Returns the recordings: WAV files of all channels, 16 bit. Beside each lies its airflow in litres a
+    second, one fifth of it full scale. LaennecError if an argument is out of range or the folder is refused.
+
     Parameters
     ----------
     out : folder, made if need be; one that holds anything that this would not write again is refused
@@ -92,62 +92,43 @@ def simulate_cohort(
     duration_s : s, 12 to 300
     channels : 1 to 16, from the top of the back down
     progress : called as ``progress(done, total)``
-
-    Returns
-    -------
-    list of Path
-        The recordings: WAV files of all channels, 16 bit. Beside each lies its airflow in litres a second,
-        one fifth of it full scale.
-
-    Raises
-    ------
-    LaennecError
-        When an argument is out of range or the folder is refused.
     """
     out = Path(out)
     counts = {"healthy": 16, "ipf": 7} if subjects is None else dict(subjects)
     each = {**RECORDINGS_EACH, **(recordings or {})}
     _check(counts, seed, each, duration_s, channels)
-    planned = [
-        (group, index, number)
-        for group in ("healthy", "ipf")
+    planned = {
+        f"{group}{index + 1:02d}_{number + 1}": (group, index, number)
+        for group in GROUPS
         for index in range(counts.get(group, 0))
         for number in range(each[group])
-    ]
-    stems = [f"{_subject(group, index)}_{number + 1}" for group, index, number in planned]
-    names = [f"recordings/{stem}{end}" for stem in stems for end in (".wav", ".airflow.wav")]
-    tables = ["recordings.csv", "cycles.csv", "channels.csv"]
-    claim_folder(out, [*names, *tables, SIMULATION_FILE], seed)
-    head = {
-        "generator": SIMULATION_MARK,
-        "layout": "multichannel",
-        "seed": seed,
-        "subjects": counts,
-        "files": sorted([*names, *tables]),
     }
-    write_json(out / SIMULATION_FILE, head | {"recordings": {}})
+    paths = {stem: out / "recordings" / f"{stem}.wav" for stem in planned}
+    names = [f"recordings/{stem}{end}" for stem in planned for end in (".wav", ".airflow.wav")]
+    names += ["recordings.csv", "cycles.csv", "channels.csv"]
+    head = claim_folder(out, names, "multichannel", seed, subjects=counts)
     truth, made = {}, []
-    for done, ((group, index, number), stem) in enumerate(zip(planned, stems, strict=True), 1):
-        rng = np.random.default_rng([seed, {"healthy": 1, "ipf": 2}[group], index, number])
-        person = np.random.default_rng([seed, {"healthy": 1, "ipf": 2}[group], index])
-        recording = _draw(rng, person, group, index, number, stem, duration_s, channels)
-        _write(out / "recordings" / f"{stem}.wav", _render(rng, recording, duration_s, channels), SAMPLE_RATE)
+    for stem, (group, index, number) in planned.items():
+        key = [seed, GROUPS[group], index]
+        rng, person = np.random.default_rng([*key, number]), np.random.default_rng(key)
+        recording = _draw(rng, person, stem, group, number, duration_s, channels)
+        write_wav(paths[stem], _render(rng, recording, duration_s, channels), SAMPLE_RATE)
         flow = _airflow(rng, recording, duration_s)
-        _write(out / "recordings" / f"{stem}.airflow.wav", flow[:, None], AIRFLOW_RATE)
+        write_wav(paths[stem].with_suffix(".airflow.wav"), flow[:, None], AIRFLOW_RATE)
         made.append(recording)
-        truth[stem] = rounded({**asdict(recording), "breaths": [asdict(b) for b in recording.breaths]})
+        truth[stem] = rounded(asdict(recording))
         if progress is not None:
-            progress(done, len(planned))
+            progress(len(made), len(planned))
     for name, text in _tables(made, channels).items():
         write_text(out / name, text)
     write_json(out / SIMULATION_FILE, head | {"recordings": truth})
-    return [out / "recordings" / f"{stem}.wav" for stem in stems]
+    return list(paths.values())
 
 
 def _check(
     counts: Mapping[str, int], seed: int, each: Mapping[str, int], duration_s: float, channels: int
 ) -> None:
-    unknown = sorted(set(counts) - set(RECORDINGS_EACH))
+    unknown = sorted(set(counts) - set(GROUPS))
     if unknown or not any(counts.values()) or any(not 0 <= count <= 999 for count in counts.values()):
         raise LaennecError(
             f"subjects are {dict(counts)}; give 0 to 999 healthy and ipf, and not none of both."
@@ -160,10 +141,6 @@ def _check(
         raise LaennecError(f"{channels} channels of {duration_s:g} s; give 1 to {CHANNELS}, and 12 to 300 s.")
 
 
-def _subject(group: str, index: int) -> str:
-    return f"{group}{index + 1:02d}"
-
-
 def _row(channel: int) -> int:
     return channel * ROWS // CHANNELS
 
@@ -171,10 +148,9 @@ def _row(channel: int) -> int:
 def _draw(
     rng: np.random.Generator,
     person: np.random.Generator,
-    group: str,
-    index: int,
-    number: int,
     stem: str,
+    group: str,
+    number: int,
     duration_s: float,
     channels: int,
 ) -> CohortRecording:
@@ -197,13 +173,15 @@ def _draw(
         breaths.append(
             Breath(float(start), float(middle), float(end), float(end), label if whole else "Normal", whole)
         )
-    crackles: list[Crackle] = []
-    for breath in breaths:
-        if breath.label != "Normal":
-            crackles += draw_crackles(rng, breath, "fine", CRACKLES_PER_INSPIRATION)
+    crackles = [
+        crackle
+        for breath in breaths
+        if breath.label != "Normal"
+        for crackle in draw_crackles(rng, breath, "fine", CRACKLES_PER_INSPIRATION)
+    ]
     return CohortRecording(
         stem,
-        _subject(group, index),
+        stem.partition("_")[0],
         group,
         flow_rate,
         age_years,
@@ -217,18 +195,15 @@ def _draw(
 def _render(rng: np.random.Generator, recording: CohortRecording, duration_s: float, channels: int) -> Wave:
     """Samples ``(samples, channels)`` float32: each sensor's own breath noise, the crackles of all."""
     length = round(duration_s * SAMPLE_RATE)
-    freqs_hz = np.fft.rfftfreq(length, 1.0 / SAMPLE_RATE)
     loudness = {"slow": 1.0, "fast": 2.0 ** (FLOW_EXPONENT / 2)}[recording.flow_rate]
-    envelopes = {phase: _envelope(recording, phase, length) for phase in ("inspiration", "expiration")}
     samples = np.empty((length, channels), np.float32)
     gain = 10.0 ** (SENSOR.level_dbfs / 20.0) * rng.uniform(0.7, 1.4)
     for channel in range(channels):
-        wave = loudness * sum(
-            envelope * coloured_noise(rng, breath_spectrum(freqs_hz, phase), length)
-            for phase, envelope in envelopes.items()
-        )
+        wave = loudness * render_breaths(rng, recording.breaths, length, SAMPLE_RATE)
         if channel in recording.crackling:
-            _add_crackles(rng, wave, recording, channel)
+            for crackle in recording.crackles:  # weaker further up, each a little more or less
+                peak = crackle.peak * CRACKLE_GAIN[_row(channel)] * rng.uniform(0.5, 1.3)
+                add_crackle(wave, SAMPLE_RATE, crackle, peak)
         wave = through_device(SENSOR, wave, SAMPLE_RATE)
         own = gain * rng.uniform(0.8, 1.25)  # sensors differ
         floor = 10.0 ** (SENSOR.floor_dbfs / 20.0) * rng.standard_normal(length)
@@ -236,64 +211,37 @@ def _render(rng: np.random.Generator, recording: CohortRecording, duration_s: fl
     return samples
 
 
-def _envelope(recording: CohortRecording, phase: str, length: int) -> Wave:
-    envelope = np.zeros(length)
-    for breath in recording.breaths:
-        start_s, end_s = breath.start_s, breath.inspiration_end_s
-        if phase == "expiration":
-            start_s, end_s = end_s, breath.expiration_end_s
-        view, times_s = span(envelope, SAMPLE_RATE, start_s, end_s)
-        view += flow_shape((times_s - start_s) / (end_s - start_s), phase) ** FLOW_EXPONENT
-    return envelope if phase == "inspiration" else envelope * 10.0 ** (EXPIRATION_DB / 20.0)
-
-
-def _add_crackles(rng: np.random.Generator, wave: Wave, recording: CohortRecording, channel: int) -> None:
-    """The recording's crackles as this sensor hears them: weaker further up, each a little more or less."""
-    for crackle in recording.crackles:
-        two_cycle_s, deflection_s = crackle.two_cycle_ms / 1000.0, crackle.initial_deflection_ms / 1000.0
-        peak = crackle.peak * CRACKLE_GAIN[_row(channel)] * rng.uniform(0.5, 1.3)
-        view, times_s = span(wave, SAMPLE_RATE, crackle.start_s, crackle.start_s + two_cycle_s)
-        view += peak * crackle_waveform(two_cycle_s, deflection_s, times_s - crackle.start_s)
-
-
 def _airflow(rng: np.random.Generator, recording: CohortRecording, duration_s: float) -> Wave:
     """Flow, positive in inspiration, with a sensor's tremble; litres a second over 5."""
     times_s = np.arange(round(duration_s * AIRFLOW_RATE)) / AIRFLOW_RATE
     flow = np.zeros(times_s.size)
     for breath in recording.breaths:
-        share = breath.inspiration_end_s - breath.start_s, breath.end_s - breath.inspiration_end_s
-        breathe_in = (times_s - breath.start_s) / share[0]
-        breathe_out = (times_s - breath.inspiration_end_s) / share[1]
+        in_s, out_s = breath.inspiration_end_s - breath.start_s, breath.end_s - breath.inspiration_end_s
+        flow += flow_shape((times_s - breath.start_s) / in_s, "inspiration")
         # The same volume goes out as came in.
-        flow += flow_shape(breathe_in, "inspiration")
-        flow -= flow_shape(breathe_out, "inspiration") * share[0] / share[1]
+        flow -= flow_shape((times_s - breath.inspiration_end_s) / out_s, "inspiration") * in_s / out_s
     flow *= FLOW_PEAK_L_PER_S[recording.flow_rate]
     return ((flow + 0.015 * rng.standard_normal(flow.size)) / 5.0).astype(np.float32)
 
 
-def _write(path: Path, samples: Wave, sample_rate: int) -> None:
-    import soundfile
-
-    with written_whole(path) as temporary:
-        soundfile.write(temporary, samples, sample_rate, subtype="PCM_16", format="WAV")
-
-
 def _tables(made: list[CohortRecording], channels: int) -> dict[str, str]:
     """recordings.csv, cycles.csv and channels.csv as the loader reads them."""
-    recordings = [["recording", "subject", "age_years", "sex", "device", "diagnosis", "label"]]
-    cycles = [["recording", "start_s", "end_s", "inspiration_end_s", "channel", "label"]]
+    recordings, cycles = [], []
     for item in made:
         diagnosis = {"healthy": "healthy", "ipf": "IPF"}[item.group]
         described = [item.name, item.subject, f"{item.age_years:g}", item.sex, "simulated 16-channel array"]
         recordings.append([*described, diagnosis, "normal"])
         for breath in item.breaths:
-            if not breath.whole:
-                continue
-            times = [f"{at_s:.3f}" for at_s in (breath.start_s, breath.end_s, breath.inspiration_end_s)]
-            cycles.append([item.name, *times, "", "normal"])
-            if breath.label != "Normal":
-                cycles += [[item.name, *times, str(channel), "crackle"] for channel in item.crackling]
-    places = [["channel", "location"]]
-    places += [[str(channel), f"posterior row {_row(channel) + 1}"] for channel in range(channels)]
-    rows = {"recordings.csv": recordings, "cycles.csv": cycles, "channels.csv": places}
-    return {name: table.write(header, lines) for name, (header, *lines) in rows.items()}
+            if breath.whole:
+                times = [f"{at_s:.3f}" for at_s in (breath.start_s, breath.end_s, breath.inspiration_end_s)]
+                crackling = item.crackling if breath.label != "Normal" else ()
+                cycles.append([item.name, *times, "", "normal"])
+                cycles += [[item.name, *times, str(channel), "crackle"] for channel in crackling]
+    places = [[str(channel), f"posterior row {_row(channel) + 1}"] for channel in range(channels)]
+    described_by = ("recording", "subject", "age_years", "sex", "device", "diagnosis", "label")
+    bounds = ("recording", "start_s", "end_s", "inspiration_end_s", "channel", "label")
+    return {
+        "recordings.csv": table.write(described_by, recordings),
+        "cycles.csv": table.write(bounds, cycles),
+        "channels.csv": table.write(("channel", "location"), places),
+    }

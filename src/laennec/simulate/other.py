@@ -9,26 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.labels import SOUND_KINDS
-from laennec.simulate.chest import coloured_noise, render_heart
+from laennec.simulate.chest import bell, coloured_noise, render_heart
 
 Wave = NDArray[np.float64]
 
 
 def other_sound(kind: str, rng: np.random.Generator, duration_s: float, sample_rate: int) -> Wave:
-    """A sound of a kind in :data:`laennec.labels.SOUND_KINDS` but ``lung``.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(samples,)``, peak .01 to .9 of full scale.
-    """
+    """A sound of a kind in :data:`laennec.labels.SOUND_KINDS` but ``lung``: peak .01 to .9 of full scale."""
     length = round(duration_s * sample_rate)
     if kind not in _MAKERS:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(SOUND_KINDS[1:])}")
     wave = _MAKERS[kind](rng, length, sample_rate)
     # Nothing is recorded without some noise, nor with the same response at all frequencies.
     wave = _through_something(rng, wave / max(1e-9, float(np.abs(wave).max())), sample_rate)
-    noise = coloured_noise(rng, _slope(length, sample_rate, rng.uniform(0.0, 1.0)), length)
+    noise = _coloured(rng, length, sample_rate, rng.uniform(0.0, 1.0))
     wave = wave + noise * 10.0 ** rng.uniform(-4.5, -1.5)
     return np.asarray(wave / np.abs(wave).max() * 10.0 ** rng.uniform(-2.0, -0.05))
 
@@ -37,16 +31,11 @@ def ward_noise(rng: np.random.Generator, duration_s: float, sample_rate: int) ->
     """What a stethoscope hears of a hospital ward: ventilation, voices at the next bed, a monitor's beeps.
 
     Steady noise of any colour from white to brown, and with some chance one or two voices, beeps and knocks
-    at random levels beside it.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(samples,)`` of unit deviation.
+    at random levels beside it; ``(samples,)`` of unit deviation.
     """
     length = round(duration_s * sample_rate)
     t = np.arange(length) / sample_rate
-    out = coloured_noise(rng, _slope(length, sample_rate, rng.uniform(0.0, 2.0)), length)
+    out = _coloured(rng, length, sample_rate, rng.uniform(0.0, 2.0))
     out = out / (out.std() + 1e-9)
     for _ in range(rng.integers(0, 3)):
         voice = _through_something(rng, _speech(rng, length, sample_rate), sample_rate)
@@ -62,9 +51,10 @@ def ward_noise(rng: np.random.Generator, duration_s: float, sample_rate: int) ->
     return np.asarray(out / (out.std() + 1e-9))
 
 
-def _slope(length: int, sample_rate: int, exponent: float) -> Wave:
+def _coloured(rng: np.random.Generator, length: int, sample_rate: int, exponent: float) -> Wave:
+    """Noise whose amplitude falls with a power of frequency."""
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
-    return np.asarray(np.maximum(freqs_hz, 30.0) ** -exponent)
+    return coloured_noise(rng, np.maximum(freqs_hz, 30.0) ** -exponent, length)
 
 
 def _through_something(rng: np.random.Generator, wave: Wave, sample_rate: int) -> Wave:
@@ -98,16 +88,12 @@ def _speech(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     window = np.hanning(2 * step + 1)[:-1]
     freqs_hz = np.fft.rfftfreq(2 * step, 1.0 / sample_rate)
     for index in range(length // step - 1):
-        frame = source[index * step : index * step + 2 * step]
-        if frame.size < 2 * step:
-            break
+        frame = source[index * step :][: 2 * step]
         gain = sum(
             weight / (1.0 + ((freqs_hz - path[index]) / 90.0) ** 2)
             for weight, path in zip((1.0, 0.5, 0.25), formants, strict=True)
         )
-        voice[index * step : index * step + 2 * step] += np.fft.irfft(
-            np.fft.rfft(frame * window) * gain, 2 * step
-        )
+        voice[index * step :][: 2 * step] += np.fft.irfft(np.fft.rfft(frame * window) * gain, 2 * step)
     out = voice[:length]
     at = 0.0
     envelope, hiss = np.zeros(length), np.zeros(length)
@@ -162,20 +148,16 @@ def _music(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
 def _noise(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     """Steady noise of some colour, a fan, hum, rain of clicks, quick fluctuation, or next to nothing."""
     t = np.arange(length) / sample_rate
-    freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
-    out = coloured_noise(
-        rng, _slope(length, sample_rate, rng.choice([0.0, 0.5, 1.0, rng.uniform(0, 1.5)])), length
-    )
+    out = _coloured(rng, length, sample_rate, rng.choice([0.0, 0.5, 1.0, rng.uniform(0, 1.5)]))
     style = rng.choice(["plain", "plain", "band", "hum", "clicks", "flutter"])
     if style == "band":
-        centre_hz, width = rng.uniform(80.0, 1800.0), rng.uniform(0.1, 1.0)
-        band = np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / centre_hz) / width) ** 2))
+        freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
+        band = bell(freqs_hz, rng.uniform(80.0, 1800.0), rng.uniform(0.1, 1.0))
         out = coloured_noise(rng, band, length)
     elif style == "hum":
-        mains = rng.choice([50.0, 60.0])
-        out = 0.1 * out / out.std() + sum(
-            (rng.uniform(0, 1) / n * np.sin(2 * np.pi * n * mains * t) for n in range(1, 9)), np.zeros(length)
-        )
+        mains_hz = rng.choice([50.0, 60.0])
+        hums = (rng.uniform(0, 1) / n * np.sin(2 * np.pi * n * mains_hz * t) for n in range(1, 9))
+        out = 0.1 * out / out.std() + sum(hums, np.zeros(length))
     elif style == "clicks":
         clicks = (rng.random(length) < rng.uniform(2, 200) / sample_rate) * rng.standard_normal(length)
         out = 0.02 * out / out.std() + clicks
@@ -190,10 +172,7 @@ def _heart(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     out, beats_s = render_heart(rng, beats_per_minute, length, sample_rate)
     if rng.random() < 0.4:
         freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
-        centre_hz = rng.uniform(80.0, 350.0)
-        murmur = coloured_noise(
-            rng, np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / centre_hz) / 0.5) ** 2)), length
-        )
+        murmur = coloured_noise(rng, bell(freqs_hz, rng.uniform(80.0, 350.0), 0.5), length)
         t = np.arange(length) / sample_rate
         gate = np.zeros(length)
         for beat_s in beats_s:

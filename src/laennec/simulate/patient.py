@@ -153,12 +153,7 @@ def _draw_tones(rng: np.random.Generator, breath: Breath, kind: str) -> list[Ton
     return tones
 
 
-TONE_OF_LABEL = {
-    "Rhonchi": "rhonchus",
-    "Wheeze": "wheeze",
-    "Stridor": "stridor",
-    "Wheeze+Crackle": "wheeze",
-}
+TONE_OF_LABEL = {"Rhonchi": "rhonchus", "Wheeze": "wheeze", "Stridor": "stridor", "Wheeze+Crackle": "wheeze"}
 CRACKLE_OF_LABEL = {
     "Coarse Crackle": ("coarse",),
     "Fine Crackle": ("fine",),
@@ -170,18 +165,15 @@ def draw_adventitious(rng: np.random.Generator, breath: Breath) -> tuple[list[Cr
     """Crackles and tones that a breath's label stands for."""
     tone, kinds = TONE_OF_LABEL.get(breath.label), CRACKLE_OF_LABEL.get(breath.label, ())
     tones = _draw_tones(rng, breath, tone) if tone else []
-    crackles = draw_crackles(rng, breath, kinds[rng.integers(len(kinds))]) if kinds else []
-    return crackles, tones
+    return draw_crackles(rng, breath, kinds[rng.integers(len(kinds))]) if kinds else [], tones
 
 
 def annotated_event(breath: Breath, crackles: list[Crackle], tones: list[Tone]) -> tuple[float, float, str]:
     """The span an annotator would mark: the tone alone, the crackling inspiration, or the audible breath."""
     if breath.label in ("Wheeze", "Rhonchi"):
-        start_s, end_s = tones[0].start_s, tones[0].end_s
-    elif breath.label == "Normal":
-        start_s, end_s = breath.start_s, breath.expiration_end_s
-    else:
-        ends = [breath.inspiration_end_s, *(tone.end_s for tone in tones)]
-        ends += [crackle.start_s + crackle.two_cycle_ms / 1000.0 for crackle in crackles]
-        start_s, end_s = breath.start_s, max(ends)
-    return start_s, end_s, breath.label
+        return tones[0].start_s, tones[0].end_s, breath.label
+    if breath.label == "Normal":
+        return breath.start_s, breath.expiration_end_s, breath.label
+    ends = [breath.inspiration_end_s, *(tone.end_s for tone in tones)]
+    ends += [crackle.start_s + crackle.two_cycle_ms / 1000.0 for crackle in crackles]
+    return breath.start_s, max(ends), breath.label

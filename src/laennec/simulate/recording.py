@@ -9,7 +9,15 @@ import numpy.typing as npt
 
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.simulate.chest import Breath, Crackle, Tone, add_adventitious, render_breaths, render_heart
+from laennec.simulate.chest import (
+    Breath,
+    Crackle,
+    Tone,
+    add_crackle,
+    add_tone,
+    render_breaths,
+    render_heart,
+)
 from laennec.simulate.device import DEVICES, record_with
 from laennec.simulate.patient import (
     RATE_SPREAD,
@@ -19,30 +27,16 @@ from laennec.simulate.patient import (
     rates,
     shortest_duration_s,
 )
-from laennec.simulate.ward import (
-    Disturbance,
-    HospitalNoise,
-    draw_disturbances,
-    draw_noise,
-    render_noise,
-)
+from laennec.simulate.ward import Disturbance, HospitalNoise, draw_disturbances, draw_noise, render_noise
 
 
 @dataclass(frozen=True)
 class SimulatedRecording:
-    """Samples with what is in them.
+    """Samples ``(samples,)`` float32 in [-1, 1] with what is in them, times in seconds.
 
-    Attributes
-    ----------
-    samples : float32, shape (samples,), in [-1, 1]
-    sample_rate : int, Hz
-    events : tuple of (start_s, end_s, label), ordered by start, within the recording
-        Labels are `laennec.labels.SPRSOUND_EVENTS`; one event for each whole breath.
-    breaths, crackles, tones, disturbances : what was put where, times in seconds
-    heart_beats_s : onset of each first heart sound
-    inspiration_rms : RMS of breath noise at full inspiratory flow, re full scale: the unit of all levels
-    device : name in `DEVICES`
-    noise : the hospital noise
+    `events` are (start_s, end_s, label), ordered by start, one for each whole breath; labels are
+    `laennec.labels.SPRSOUND_EVENTS`. `heart_beats_s` are the onsets of first heart sounds. `inspiration_rms`
+    is the RMS of breath noise at full inspiratory flow, re full scale: the unit of all levels.
     """
 
     samples: npt.NDArray[np.float32]
@@ -69,7 +63,10 @@ def simulate_recording(
     device: str = "paediatric stethoscope",
     noise: HospitalNoise | None = None,
 ) -> SimulatedRecording:
-    """Simulate one recording.
+    """Simulate one recording; LaennecError if an argument is out of range, or for no such label or device.
+
+    Times and durations in the ground truth are those at the chest wall; a device delays a sound by 1 to 4 ms
+    and lengthens a crackle, as its response says.
 
     Parameters
     ----------
@@ -82,17 +79,6 @@ def simulate_recording(
     age_years : sets the breathing and heart rates
     device : name in `DEVICES`
     noise : None draws one; `SILENCE` for none
-
-    Returns
-    -------
-    SimulatedRecording
-        Ground-truth times and durations are those at the chest wall; a device delays a sound by 1 to 4 ms and
-        lengthens a crackle, as its response says.
-
-    Raises
-    ------
-    LaennecError
-        When an argument is out of range or no such label or device exists.
     """
     labels = [label] if isinstance(label, str) else list(label)
     check_recording(duration_s, sample_rate, labels, adventitious_share, age_years, device)
@@ -103,31 +89,29 @@ def simulate_recording(
     )
     adventitious = [name for name in labels if name != "Normal"]
     breaths = draw_breaths(rng, duration_s, 60.0 / breaths_per_minute, adventitious, adventitious_share)
-    crackles: list[Crackle] = []
-    tones: list[Tone] = []
-    events = []
-    for breath in breaths:
-        if breath.whole:
-            own_crackles, own_tones = draw_adventitious(rng, breath)
-            events.append(annotated_event(breath, own_crackles, own_tones))
-            crackles += own_crackles
-            tones += own_tones
+    whole = [breath for breath in breaths if breath.whole]
+    drawn = [draw_adventitious(rng, breath) for breath in whole]
+    events = sorted(annotated_event(breath, *own) for breath, own in zip(whole, drawn, strict=True))
+    crackles = tuple(crackle for own, _ in drawn for crackle in own)
+    tones = tuple(tone for _, own in drawn for tone in own)
     disturbances = draw_disturbances(rng, noise, duration_s)
 
     wave = render_breaths(rng, breaths, length, sample_rate)
-    add_adventitious(wave, sample_rate, crackles, tones)
+    for crackle in crackles:
+        add_crackle(wave, sample_rate, crackle, crackle.peak)
+    for tone in tones:
+        add_tone(wave, sample_rate, tone)
     heart, beats_s = render_heart(rng, beats_per_minute, length, sample_rate)
     wave += DEVICES[device].heart * rng.uniform(0.3, 1.3) * heart
     wave += render_noise(rng, noise, disturbances, length, sample_rate)
-
     samples, gain = record_with(rng, DEVICES[device], wave, sample_rate)
     return SimulatedRecording(
         samples,
         sample_rate,
-        tuple(sorted(events)),
+        tuple(events),
         tuple(breaths),
-        tuple(crackles),
-        tuple(tones),
+        crackles,
+        tones,
         tuple(disturbances),
         tuple(beats_s),
         gain,

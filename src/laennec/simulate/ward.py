@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from laennec.simulate.chest import Wave, coloured_noise, span
+from laennec.simulate.chest import Wave, bell, coloured_noise, span
 
 HUM_HZ = 50.0  # Hz, mains
 BEEP_HZ = (300.0, 900.0)  # Hz: an alarm's pulse has 150 to 1000 Hz and at least four harmonics, IEC 60601-1-8
@@ -62,27 +62,21 @@ class Disturbance:
 
 def draw_disturbances(rng: np.random.Generator, noise: HospitalNoise, duration_s: float) -> list[Disturbance]:
     """Bursts and beeps anywhere; handling mostly where the chest piece is set down and taken up."""
-    lengths_s = {
-        "burst": (0.1, 0.5),
-        "beep": ((BEEP_PULSES - 1) * BEEP_SPACING_S + BEEP_PULSE_S,) * 2,
-        "handling": (0.08, 0.3),
-    }
-    kinds = {
-        "burst": (noise.bursts_per_minute, noise.burst_peak),
-        "beep": (noise.beeps_per_minute, noise.beep_peak),
-        "handling": (noise.handling_per_minute, noise.handling_peak),
-    }
+    beep_s = (BEEP_PULSES - 1) * BEEP_SPACING_S + BEEP_PULSE_S
+    kinds = (
+        ("burst", noise.bursts_per_minute, noise.burst_peak, (0.1, 0.5)),
+        ("beep", noise.beeps_per_minute, noise.beep_peak, (beep_s, beep_s)),
+        ("handling", noise.handling_per_minute, noise.handling_peak, (0.08, 0.3)),
+    )
     drawn = []
-    for kind, (per_minute, peak) in kinds.items():
+    for kind, per_minute, peak, lengths_s in kinds:
         for _ in range(rng.poisson(per_minute * duration_s / 60.0)):
             at_s = rng.uniform(0.0, duration_s)
             if kind == "handling" and rng.random() < 0.8:
                 at_s = 0.06 * at_s if rng.random() < 0.5 else duration_s - 0.06 * at_s
-            drawn.append((kind, at_s, rng.uniform(*lengths_s[kind]), peak))
-    return [
-        Disturbance(kind, float(start_s), float(min(start_s + length_s, duration_s)), float(peak))
-        for kind, start_s, length_s, peak in sorted(drawn, key=lambda item: item[1])
-    ]
+            end_s = min(at_s + rng.uniform(*lengths_s), duration_s)
+            drawn.append(Disturbance(kind, float(at_s), float(end_s), float(peak)))
+    return sorted(drawn, key=lambda disturbance: disturbance.start_s)
 
 
 def render_noise(
@@ -120,8 +114,8 @@ def _disturbance_shape(rng: np.random.Generator, item: Disturbance, u: Wave, sam
         return 0.5 * gate * sum(chord, np.zeros_like(u))
     freqs_hz = np.fft.rfftfreq(u.size, 1.0 / sample_rate)
     if item.kind == "burst":  # a voice or a door
-        band = np.exp(-((np.log(np.maximum(freqs_hz, 1.0) / 400.0)) ** 2))
-        return np.sin(np.pi * np.clip(u / span_s, 0.0, 1.0)) * coloured_noise(rng, band, u.size) / 3.0
+        swell = np.sin(np.pi * np.clip(u / span_s, 0.0, 1.0))
+        return swell * coloured_noise(rng, bell(freqs_hz, 400.0), u.size) / 3.0
     band = 1.0 / (1.0 + (freqs_hz / 120.0) ** 2)  # handling: a thump and a rub of the chest piece
     attack = np.clip(u / 0.004, 0.0, 1.0)
     return attack * np.exp(-4.0 * u / span_s) * coloured_noise(rng, band, u.size) / 3.0
