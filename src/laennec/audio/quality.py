@@ -165,14 +165,10 @@ class Survey:
 
     def _ranges(self, block: Array) -> tuple[Array, Array, npt.NDArray[np.int64]]:
         """Highest and lowest value of each channel, and how many of its whole 50 ms parts are silent."""
-        whole = block.shape[1] // self._part * self._part
-        parts = block[:, :whole].reshape(self.channels, -1, self._part)
-        tops, bottoms = parts.max(axis=2), parts.min(axis=2)
+        starts, whole = np.arange(0, block.shape[1], self._part), block.shape[1] // self._part
+        tops, bottoms = np.maximum.reduceat(block, starts, axis=1), np.minimum.reduceat(block, starts, axis=1)
         with np.errstate(invalid="ignore"):  # what is not finite is repaired next
-            silent = np.count_nonzero(tops - bottoms <= SILENT_RANGE, axis=1)
-        if whole < block.shape[1]:
-            tops = np.column_stack([tops, block[:, whole:].max(axis=1)])
-            bottoms = np.column_stack([bottoms, block[:, whole:].min(axis=1)])
+            silent = np.count_nonzero((tops - bottoms)[:, :whole] <= SILENT_RANGE, axis=1)
         return tops.max(axis=1), bottoms.min(axis=1), silent
 
     @property
