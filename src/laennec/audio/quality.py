@@ -24,7 +24,6 @@ SILENT_BLOCK_S = 0.05  # a block this long holds several periods of any lung sou
 SILENT_SHARE = 0.5  # of the blocks of a channel, from which it is called silent
 CLIPPED_SHARE = 1e-4  # of the samples of a channel, from which it is called clipped: one sample in 10,000
 _PLATEAU = 3  # samples at least
-Blocks = Callable[[], Iterator[Array]]  # the samples once more, from the start
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Survey:
         ranges = [np.float32(top.top) + np.float32(bottom.top) for top, bottom in self._clipping]
         return [float(extent <= SILENT_RANGE) for extent in ranges]
 
-    def findings(self, blocks: Blocks) -> tuple[Finding, ...]:
+    def findings(self, blocks: Callable[[], Iterator[Array]]) -> tuple[Finding, ...]:
         """Name what is wrong with the sound; `blocks` are read again where any channel may be clipped."""
         findings = []
         duration_s = self.length / self.sample_rate

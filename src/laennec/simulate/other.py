@@ -7,12 +7,9 @@ with outlier exposure", ICLR 2019). How far that carries is measured on speech a
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from laennec.labels import SOUND_KINDS
-from laennec.simulate.chest import bell, coloured_noise, render_heart
-
-Wave = NDArray[np.float64]
+from laennec.simulate.chest import Wave, bell, coloured_noise, render_heart
 
 
 def other_sound(kind: str, rng: np.random.Generator, duration_s: float, sample_rate: int) -> Wave:
