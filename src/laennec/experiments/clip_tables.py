@@ -30,7 +30,7 @@ def of(metrics: Mapping[str, Any], key: str) -> tuple[float | None, Sequence[flo
 def readme(load: Load) -> str:
     """The shipped model against the baseline."""
     baseline, ours, published = (
-        load(name) for name in ("floor-crossvalidation", "default-crossvalidation", "published")
+        load(name) for name in ("baseline-crossvalidation", "default-crossvalidation", "published")
     )
     rows = []
     for title, key in (
@@ -57,7 +57,9 @@ def readme(load: Load) -> str:
 
 def confirmed(load: Load) -> str:
     """Baseline, baseline with the decision, shipped recipe."""
-    systems = [load(name) for name in ("floor-crossvalidation", "floor-decision", "default-crossvalidation")]
+    systems = [
+        load(name) for name in ("baseline-crossvalidation", "baseline-decision", "default-crossvalidation")
+    ]
     rows = []
     for title, keys in CONFIRMED.items():
         scores = [[of(system, key) for key in keys] for system in systems]
@@ -67,14 +69,14 @@ def confirmed(load: Load) -> str:
             cells = [number(value) + bracketed(bounds) for ((value, bounds),) in scores]
             cells[-1] = f"**{cells[-1]}**"
         rows.append([title, *cells])
-    return table(["", "floor", "floor, with the decision", "shipped recipe"], rows)
+    return table(["", "baseline", "baseline, with the decision", "shipped recipe"], rows)
 
 
 def by_seed(load: Load) -> str:
     """Task 12, TS, task 11 and AUC of each seed."""
-    keys, systems = ("task_12", "ts", "task_11", "auc"), ("floor", "floor-decision", "default")
+    keys, systems = ("task_12", "ts", "task_11", "auc"), ("baseline", "baseline-decision", "default")
     return table(
-        ["seed", "floor", "floor, with the decision", "shipped recipe"],
+        ["seed", "baseline", "baseline, with the decision", "shipped recipe"],
         [
             [str(row["seed"]), *(numbers(row[system][key] for key in keys) for system in systems)]
             for row in load("crossvalidation-by-seed")["seeds"]

@@ -12,18 +12,22 @@ EVENTS = {
     "insertions / annotated": "insertion_rate",
     "deletions / annotated": "deletion_rate",
     "substitutions / annotated": "substitution_rate",
+    "event F, by EzhouNet's rule": "ezhounet_f1",
+    "error rate, by EzhouNet's rule": "ezhounet_error_rate",
 }
 
 
 def readme(load: Load) -> str:
-    """Main scores of both seeds."""
+    """Main scores of the first seed, and of the others."""
     own, sounds = load("detector"), load("refusals")["sounds"]
     scores, bounds, by_seed = own["detection"]["scores"], own["detection"]["intervals"], own["by_seed"]
     tasks, refused = own["tasks"].values(), own["refusals"]
     share = sum(each["refused"] for each in sounds) / sum(each["of"] for each in sounds)
 
-    def of_seed(seed: int, *names: str) -> str:
-        return numbers(by_seed[name][seed] for name in names)
+    def others(*names: str) -> str:
+        return "; ".join(
+            numbers(of_seed) for of_seed in zip(*(by_seed[name][1:] for name in names), strict=True)
+        )
 
     task_names, ece_names = ("task 21 Score", "task 22 Score"), ("ECE of events", "ECE of recordings")
     answers = "recordings, three and five classes, as `analyze` answers (task 21, 22 Scores)"
@@ -33,7 +37,7 @@ def readme(load: Load) -> str:
         ("events, error rate", "error_rate", "error rate", 2),
     )
     rows = [
-        [title, f"**{number(scores[key], n)}**{bracketed(bounds[key], n)}", number(by_seed[name][1], n)]
+        [title, f"**{number(scores[key], n)}**{bracketed(bounds[key], n)}", numbers(by_seed[name][1:], n)]
         for title, key, name, n in events
     ]
     rows += [
@@ -41,21 +45,21 @@ def readme(load: Load) -> str:
         [
             "the same, as `challenge` answers",
             ", ".join(number(task["score"]) + bracketed(task["interval"]) for task in tasks),
-            of_seed(1, *task_names),
+            others(*task_names),
         ],
         [
             "calibration error of events, recordings",
-            of_seed(0, *ece_names),
-            of_seed(1, *ece_names),
+            numbers(by_seed[name][0] for name in ece_names),
+            others(*ece_names),
         ],
         ["refused: generated sounds other than lungs", f"{100 * share:.1f} %", ""],
         [
             "refused: SPRSound's recordings, pieces of ICBHI 2017's",
-            f"{100 * refused['SPRSound']:.1f} %, {100 * refused['ICBHI']:.1f} %",
+            f"{100 * refused['sprsound']:.1f} %, {100 * refused['icbhi']:.1f} %",
             "",
         ],
     ]
-    return table(["", "seed 0", "seed 1"], rows)
+    return table(["", "seed 0", "seeds 1, 2"], rows)
 
 
 def folds(load: Load) -> str:
