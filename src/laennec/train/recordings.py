@@ -160,18 +160,11 @@ class RecordingExamples(Dataset[Batch]):
         annotated = [own for own in outputs if own.placed]
         if not annotated:
             return
-        spans = [own.decoded(chosen.rule, recipe.labels) for own in annotated]
+        labels, scaling = recipe.labels, (chosen.event_temperature, chosen.event_bias)
+        detections = [own.detection(own.decoded(chosen.rule, labels), labels, scaling) for own in annotated]
         logits = np.stack([own.record_logits for own in annotated])
-        scaling = (chosen.event_temperature, chosen.event_bias)
-        write_tables(
-            folder,
-            annotated,
-            calibrated(logits, chosen.record_temperature, chosen.record_bias),
-            [own.named(found, recipe.labels) for own, found in zip(annotated, spans, strict=True)],
-            [own.event_certainty(found, *scaling) for own, found in zip(annotated, spans, strict=True)],
-            recipe.records,
-            recipe.labels,
-        )
+        probabilities = calibrated(logits, chosen.record_temperature, chosen.record_bias)
+        write_tables(folder, annotated, probabilities, recipe.records, detections)
 
 
 class OneLength(Sampler[list[int]]):
