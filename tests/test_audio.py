@@ -74,13 +74,15 @@ def kinds(recording: Recording) -> list[str]:
 
 
 def clipped_share(samples: np.ndarray, block_length: int = 2**16) -> float:
-    clipping = Clipping()
+    top, bottom = Clipping(1), Clipping(-1)
     blocks = [samples[start : start + block_length] for start in range(0, samples.size, block_length)]
     for block in blocks:
-        clipping.add(block, float(block.max()), float(block.min()))
-    for block in blocks if clipping.suspect else ():
-        clipping.count(block)
-    return clipping.clipped / samples.size
+        top.add(block, float(block.max()))
+        bottom.add(block, -float(block.min()))
+    for side in (top, bottom):
+        for block in blocks if side.suspect else ():
+            side.count(block)
+    return (top.clipped + bottom.clipped) / samples.size
 
 
 # --- formats -------------------------------------------------------------------------------------------

@@ -1,18 +1,16 @@
 """The out-of-fold predictions that are kept beside the tables."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from laennec.errors import LaennecError
 from laennec.experiments.predictions import MANIFEST, digest, keep, read_manifest
 from laennec.labels import SPRSOUND_EVENTS
-from laennec.score.evaluation import score
+from laennec.score.evaluation import score, score_detections
 from laennec.score.events_table import Detection, read_events_table, write_events
-from laennec.score.predictions import Predictions, read_predictions, read_table, write_predictions
+from laennec.score.predictions import Predictions, read_predictions, read_runs, read_table, write_predictions
 
 KEPT = Path(__file__).parents[1] / "docs" / "results" / "predictions"
 ABOUT = {"command": "laennec crossvalidate default", "recipe": "default", "commit": "0" * 40}
@@ -42,7 +40,7 @@ def test_what_is_kept_is_what_the_manifest_says() -> None:
         assert entry.keys() >= {"command", "recipe", "seed", "commit", "version"}
 
 
-def test_predictions_are_kept_small_and_score_alike(tmp_path: Path) -> None:
+def test_predictions_are_kept_small_and_unchanged(tmp_path: Path) -> None:
     cv = cross_validation(tmp_path / "cv")
     out = tmp_path / "kept"
     assert keep(cv, "best", out, ABOUT) == ["best-seed0.csv.gz", "best-seed1.csv.gz"]
@@ -50,10 +48,7 @@ def test_predictions_are_kept_small_and_score_alike(tmp_path: Path) -> None:
     assert manifest["best-seed1.csv.gz"]["seed"] == 1
     assert manifest["best-seed1.csv.gz"]["n"] == 200
     kept = read_predictions(out / "best-seed1.csv.gz")
-    scores = score(kept, draws=50), score(made_up(1), draws=50)
-    for part in ("scores", "intervals"):
-        one, other = (each[part]["challenge_score"] for each in scores)
-        assert one == pytest.approx(other, abs=1e-6)
+    assert score(kept, draws=50) == score(made_up(1), draws=50)
     size = (out / "best-seed1.csv.gz").stat().st_size
     assert size < 0.6 * (cv / "seed1" / "predictions.csv").stat().st_size
     first = (out / "best-seed1.csv.gz").read_bytes()
@@ -70,20 +65,18 @@ def test_events_are_kept_too(tmp_path: Path) -> None:
     assert read_events_table(tmp_path / "kept" / "recording-seed0-events.csv.gz") == events
 
 
-def test_rounding_that_changes_a_score_is_refused(tmp_path: Path) -> None:
-    cv = cross_validation(tmp_path / "cv", 1)
-    rows = np.tile([0.5 - 1e-12, 0.5 + 1e-12, 0, 0, 0, 0, 0], (200, 1))
-    write_predictions(cv / "seed0" / "predictions.csv", replace(made_up(0), probabilities=rows))
-    with pytest.raises(LaennecError, match="once rounded to float32"):
-        keep(cv, "best", tmp_path / "kept", ABOUT)
+@pytest.mark.parametrize("name", ["baseline", "baseline-decision", "default"])
+def test_published_scores_are_those_of_the_kept_predictions(name: str) -> None:
+    table = "baseline-decision" if name == "baseline-decision" else f"{name}-crossvalidation"
+    published = json.loads((KEPT.parent / f"{table}.json").read_text(encoding="utf-8"))
+    computed = score(read_runs(sorted(KEPT.glob(f"{name}-seed?.csv.gz"))), draws=0)
+    assert computed["scores"] == pytest.approx(published["scores"], abs=1e-9)
+    for task in ("task_11", "task_12"):
+        assert computed[task]["scores"] == pytest.approx(published[task]["scores"], abs=1e-9)
 
 
-def test_a_folder_without_predictions_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LaennecError, match=r"holds no seed\*/predictions\.csv"):
-        keep(tmp_path, "best", tmp_path / "kept", ABOUT)
-
-
-def test_a_broken_archive_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.csv.gz").write_bytes(b"no archive")
-    with pytest.raises(LaennecError, match=r"a\.csv\.gz: cannot be read"):
-        read_predictions(tmp_path / "a.csv.gz")
+def test_published_event_scores_are_those_of_the_kept_events() -> None:
+    pytest.importorskip("mir_eval")
+    published = json.loads((KEPT.parent / "detector.json").read_text(encoding="utf-8"))["detection"]["scores"]
+    computed = score_detections(read_events_table(KEPT / "recording-seed0-events.csv.gz"), draws=0)["scores"]
+    assert {name: computed[name] for name in published} == pytest.approx(published, abs=1e-9)

@@ -53,13 +53,8 @@ def read_events(path: str | os.PathLike[str], recording: str | None = None) -> l
     """Read given events of a recording, as :func:`read_labels` does, by start.
 
     Labels are kept as ``annotated``; they tell a model nothing. A JSON or text file may hold no event, as
-    SPRSound's of poor quality do.
-
-    Raises
-    ------
-    LaennecError
-        If the file cannot be read, a part of it is no event (the message names it), or it is a table without
-        a row for this recording.
+    SPRSound's of poor quality do. LaennecError if the file cannot be read, a part of it is no event (the
+    message names it), or it is a table without a row for this recording.
     """
     labels = read_labels(path, recording)
     if labels.problems:

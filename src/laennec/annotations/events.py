@@ -1,7 +1,7 @@
 """What a label file holds, whatever its format: events, what is no event, and the recording's own label."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -61,11 +61,12 @@ def make_boundary(
     times = []
     for name, value in (("start", start_s), ("end", end_s)):
         try:
-            times.append(math.nan if isinstance(value, bool) else float(value))
+            time_s = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
-            times.append(math.nan)
-        if not math.isfinite(times[-1]):
+            time_s = math.nan
+        if not math.isfinite(time_s):
             raise ValueError(f"{name} is {value!r}, no number")
+        times.append(time_s)
     if times[0] >= times[1]:
         raise ValueError(f"it ends at {times[1]:g} s, not after its start at {times[0]:g} s")
     known = None if label is None else spelling(label, SPRSOUND_EVENTS) or label.strip() or None
@@ -76,14 +77,36 @@ def collect(rows: Iterable[Row | Problem], record: str | None = None) -> LabelFi
     """Return the events of the rows that are events, and a problem for each other."""
     events, problems = [], []
     for row in rows:
-        if isinstance(row, Problem):
-            problems.append(row)
-            continue
         try:
-            events.append(make_boundary(row.start_s, row.end_s, row.label, row.channel, row.where))
+            if isinstance(row, Problem):
+                problems.append(row)
+            else:
+                events.append(make_boundary(row.start_s, row.end_s, row.label, row.channel, row.where))
         except ValueError as error:
             problems.append(Problem(row.where, str(error)))
     return LabelFile(tuple(events), tuple(problems), record)
+
+
+def read_lines(
+    text: str, parse: Callable[[str], tuple[Any, Any, str | None] | None], expected: str, skipped: str = ""
+) -> LabelFile:
+    """Read an event a line: `parse` gives start, end and label, or None, which is a problem."""
+    rows: list[Row | Problem] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not (skipped and line.startswith(skipped)):
+            where, event = f"line {number}", parse(line)
+            problem = f"expected {expected}, found {line.strip()!r}"
+            rows.append(Row(where, *event) if event else Problem(where, problem))
+    return collect(rows)
+
+
+def write_lines(events: Iterable[tuple[float, float, str]], digits: int) -> str:
+    """Return a line for each event, with tabs between its start, its end and the rest."""
+    lines = []
+    for start_s, end_s, rest in events:
+        start_s, end_s = rounded_span(start_s, end_s, digits)
+        lines.append(f"{start_s:.{digits}f}\t{end_s:.{digits}f}\t{rest}\n")
+    return "".join(lines)
 
 
 def rounded_span(start_s: float, end_s: float, digits: int) -> tuple[float, float]:

@@ -7,13 +7,18 @@ which. :func:`laennec.labels.to_icbhi` gives ICBHI's own words.
 Source: Rocha et al., Physiological Measurement 40(3), 2019; the challenge's page.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
-from laennec.annotations.events import LabelFile, Problem, Row, collect, in_vocabulary, rounded_span
+from laennec.annotations.events import LabelFile, in_vocabulary, read_lines, write_lines
 from laennec.labels import ICBHI_CYCLES, to_icbhi
 
-DIGITS = 3
-LABEL_OF_FLAGS = {(0, 0): "Normal", (1, 0): "Crackle", (0, 1): "Wheeze", (1, 1): "Wheeze+Crackle"}
+LABEL_OF_FLAGS: dict[tuple[float, float], str] = {
+    (0, 0): "Normal",
+    (1, 0): "Crackle",
+    (0, 1): "Wheeze",
+    (1, 1): "Wheeze+Crackle",
+}
 
 
 def looks_like(text: str) -> bool:
@@ -23,27 +28,15 @@ def looks_like(text: str) -> bool:
 
 def read(text: str) -> LabelFile:
     """Read cycles; a line of another form is a problem."""
-    return collect(_rows(text))
+    return read_lines(text, _cycle, "start, end, crackles and wheezes (0 or 1)")
 
 
-def _rows(text: str) -> Iterator[Row | Problem]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        cycle = _cycle(line)
-        if cycle is None:
-            detail = f"expected start, end, crackles and wheezes (0 or 1), found {line.strip()!r}"
-            yield Problem(f"line {number}", detail)
-        else:
-            yield Row(f"line {number}", cycle[0], cycle[1], LABEL_OF_FLAGS[cycle[2], cycle[3]])
-
-
-def _cycle(line: str) -> tuple[float, float, int, int] | None:
+def _cycle(line: str) -> tuple[Any, Any, str | None] | None:
     try:
         start_s, end_s, crackles, wheezes = map(float, line.split())
-    except ValueError:
+        return start_s, end_s, LABEL_OF_FLAGS[crackles, wheezes]
+    except (ValueError, KeyError):
         return None
-    return (start_s, end_s, int(crackles), int(wheezes)) if {crackles, wheezes} <= {0.0, 1.0} else None
 
 
 def write(events: Iterable[tuple[float, float, str]]) -> str:
@@ -52,10 +45,9 @@ def write(events: Iterable[tuple[float, float, str]]) -> str:
     Rhonchi and stridor count as wheezes, see :func:`laennec.labels.to_icbhi`. LaennecError if a label has no
     place in ICBHI's four classes.
     """
-    lines = []
-    for start_s, end_s, label in events:
-        start_s, end_s = rounded_span(start_s, end_s, DIGITS)
-        cycle = in_vocabulary(label, to_icbhi(label), "ICBHI", ICBHI_CYCLES)
-        crackles, wheezes = int(cycle in ("crackle", "both")), int(cycle in ("wheeze", "both"))
-        lines.append(f"{start_s:.{DIGITS}f}\t{end_s:.{DIGITS}f}\t{crackles}\t{wheezes}\n")
-    return "".join(lines)
+    return write_lines(((start_s, end_s, _flags(label)) for start_s, end_s, label in events), digits=3)
+
+
+def _flags(label: str) -> str:
+    cycle = in_vocabulary(label, to_icbhi(label), "ICBHI", ICBHI_CYCLES)
+    return f"{int(cycle in ('crackle', 'both'))}\t{int(cycle in ('wheeze', 'both'))}"

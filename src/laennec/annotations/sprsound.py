@@ -24,8 +24,6 @@ from laennec.patient import OLDEST_YEARS, POSITION_SPELLINGS, Patient
 FILE_NAME = re.compile(
     r"(?P<patient>\d*)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<place>p\d)_(?P<number>\d+)(?!\d)"
 )
-
-
 EVENTS, RECORD, OLD_RECORD = "event_annotation", "record_annotation", "recording_annotation"
 
 
@@ -37,8 +35,7 @@ def read(text: str) -> LabelFile:
         return LabelFile(problems=(Problem("", f"not JSON ({error})"),))
     known = isinstance(annotation, dict) and not {EVENTS, RECORD, OLD_RECORD}.isdisjoint(annotation)
     if not known or not isinstance(annotation.get(EVENTS, []), list):
-        what = f"expected SPRSound's JSON, an object with a list {EVENTS}"
-        return LabelFile(problems=(Problem("", what),))
+        return LabelFile(problems=(Problem("", f"expected SPRSound's JSON, an object with a list {EVENTS}"),))
     record = annotation.get(RECORD, annotation.get(OLD_RECORD))
     if record is not None:
         record = spelling(str(record), SPRSOUND_RECORDS) or str(record)
@@ -69,19 +66,17 @@ def write(events: Iterable[tuple[float, float, str]], record: str | None = None)
     ``record_annotation`` is left out where there is none; times are whole milliseconds, as text. LaennecError
     if an event's label is none of SPRSound's seven.
     """
-    annotation: dict[str, Any] = {} if record is None else {RECORD: record}
-    annotation[EVENTS] = []
+    written = []
     for start_s, end_s, label in events:
         start_s, end_s = rounded_span(start_s, end_s, 3)
         word = in_vocabulary(label, spelling(label, SPRSOUND_EVENTS), "SPRSound", SPRSOUND_EVENTS)
-        event = {"start": f"{start_s * 1000:.0f}", "end": f"{end_s * 1000:.0f}", "type": word}
-        annotation[EVENTS].append(event)
-    return annotation
+        written.append({"start": f"{start_s * 1000:.0f}", "end": f"{end_s * 1000:.0f}", "type": word})
+    return ({} if record is None else {RECORD: record}) | {EVENTS: written}
 
 
 @dataclass(frozen=True)
 class RecordingName:
-    """What a file name of SPRSound's form tells.
+    """What a file name of SPRSound's form says.
 
     `subject` is the patient's number, None where it is empty. The patient's position is None for p5 to p8,
     which are described nowhere. `rest` follows the number: a cut event adds to its recording's name.

@@ -9,7 +9,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -19,14 +19,15 @@ from laennec.audio.folder import AUDIO_SUFFIXES
 TIMES = ("start_s", "end_s")
 NUMBERS = (*TIMES, "inspiration_end_s", "age_years")
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
+NumberedRow = tuple[int, dict[str, str]]  # line, and its cells that are not empty
 _ABSOLUTE = re.compile(r"[\\/]|[A-Za-z]:")
 
 
 class Table(NamedTuple):
-    """Columns, and for each row its line and the cells that are not empty; what is no row."""
+    """Columns, rows, and what is no row."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[int, dict[str, str]]]
+    rows: list[NumberedRow]
     problems: list[Problem]
 
 
@@ -37,21 +38,21 @@ def parse(text: str, needed: Sequence[str] = ()) -> Table:
     """
     text = text.removeprefix("\ufeff")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     try:
-        columns, *lines = _cells(text, delimiter) or [(1, [])]
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except csv.Error as error:
         raise ValueError(f"not a table ({error})") from error
-    table = Table(tuple(columns[1]), [], [])
+    table = Table(tuple(lines[0][1]) if lines else (), [], [])
     for name in needed:
         if name not in table.columns:
             raise ValueError(f"no column {name}; it has {', '.join(table.columns) or 'none'}")
     twice = sorted({name for name in table.columns if name and table.columns.count(name) > 1})
     if twice:
         raise ValueError(f"column {twice[0]} is there twice")
-    for number, cells in lines:
+    for number, cells in lines[1:]:
         if len(cells) > len(table.columns):
-            detail = f"{len(table.columns)} columns but more cells"
-            table.problems.append(Problem(f"line {number}", detail))
+            table.problems.append(Problem(f"line {number}", f"{len(table.columns)} columns but more cells"))
             continue
         row = {name: cell for name, cell in zip(table.columns, cells, strict=False) if cell}
         if delimiter != ",":
@@ -59,12 +60,6 @@ def parse(text: str, needed: Sequence[str] = ()) -> Table:
         if row:
             table.rows.append((number, row))
     return table
-
-
-def _cells(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Return the number of each line that is not empty, and its cells."""
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
 
 
 def looks_like(text: str) -> bool:
@@ -82,35 +77,31 @@ def read(text: str, recording: str | None = None) -> LabelFile:
         table = parse(text, TIMES)
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
-    rows = table.rows
-    if recording is not None:
-        rows = list(_rows_of(rows, recording))
+    rows = table.rows if recording is None else _rows_of(table.rows, recording)
     if not rows and not table.problems:
         what = f"none of its {len(table.rows)} rows is for {os.path.basename(recording or '')}"
         return LabelFile(problems=(Problem("", what if table.rows else "no row below its header"),))
     return collect([*table.problems, *map(_event, rows)])
 
 
-def _event(numbered: tuple[int, dict[str, str]]) -> Row | Problem:
-    line, cells = numbered
-    where, channel = f"line {line}", cells.get("channel", "all")
+def _event(row: NumberedRow) -> Row | Problem:
+    where, cells = f"line {row[0]}", row[1]
+    channel = cells.get("channel", "all")
     if channel != "all" and not channel.isdecimal():
         return Problem(where, f"channel is {channel!r}; expected 0, 1, …")
     start, end = (cells.get(name, "") for name in TIMES)
     return Row(where, start, end, cells.get("label"), None if channel == "all" else int(channel))
 
 
-def _rows_of(
-    rows: Iterable[tuple[int, dict[str, str]]], recording: str
-) -> Iterator[tuple[int, dict[str, str]]]:
-    named = [(cells.get("path", cells.get("recording", "")), (line, cells)) for line, cells in rows]
+def _rows_of(rows: list[NumberedRow], recording: str) -> list[NumberedRow]:
+    named = [(row[1].get("path", row[1].get("recording", "")), row) for row in rows]
     wanted = _parts(recording)
     names = {name for name, _ in named if name}
     chosen = {name for name in names if _agree(_parts(name), wanted)}
     elsewhere = {name for name in names if _ABSOLUTE.match(name) and _parts(name)[-1] == wanted[-1]}
     if not chosen and len(elsewhere) == 1:
         chosen = elsewhere
-    return (row for name, row in named if not name or name in chosen)
+    return [row for name, row in named if not name or name in chosen]
 
 
 def _parts(path: str) -> list[str]:

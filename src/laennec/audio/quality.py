@@ -24,7 +24,6 @@ SILENT_BLOCK_S = 0.05  # a block this long holds several periods of any lung sou
 SILENT_SHARE = 0.5  # of the blocks of a channel, from which it is called silent
 CLIPPED_SHARE = 1e-4  # of the samples of a channel, from which it is called clipped: one sample in 10,000
 _PLATEAU = 3  # samples at least
-Blocks = Callable[[], Iterator[Array]]  # the samples once more, from the start
 
 
 @dataclass(frozen=True)
@@ -66,57 +65,22 @@ def survey_block_length(sample_rate: int) -> int:
 
 
 class Clipping:
-    """Counts the clipped samples of one channel: every block to `add`, then, if `suspect`, to `count`.
+    """Counts the samples clipped at the top of a channel, or with `sign` -1 at its bottom, mirrored.
 
-    None are counted in silence and at peaks below 16 quantisation steps, which do not show it.
+    Every block goes to `add`, then, if `suspect`, once more to `count`. No samples are counted in silence and
+    at peaks below 16 quantisation steps, which do not show it.
     """
-
-    def __init__(self) -> None:
-        self._sides = _Side(1), _Side(-1)
-        self._finest = math.inf  # smallest change between neighbours
-        self._last: float | None = None
-
-    def add(self, samples: npt.NDArray[Any], highest: float, lowest: float) -> None:
-        """Take in finite samples, of which these are the highest and the lowest value."""
-        for side, extreme in zip(self._sides, (highest, -lowest), strict=True):
-            side.add(samples, extreme)
-
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """Highest value, and the lowest with its sign changed."""
-        return self._sides[0].top, self._sides[1].top
-
-    @property
-    def suspect(self) -> bool:
-        """Whether the channel may be clipped, so that its plateaus have to be counted."""
-        return any(side.suspect for side in self._sides)
-
-    def count(self, samples: npt.NDArray[Any]) -> None:
-        """Take in the blocks once more, in their order."""
-        steps = np.abs(np.diff(samples) if self._last is None else np.diff(samples, prepend=self._last))
-        steps[steps == 0] = np.inf
-        self._finest = min(self._finest, float(steps.min(initial=np.inf)))
-        self._last = samples[-1]
-        for side in self._sides:
-            if side.suspect:
-                side.count(samples)
-
-    @property
-    def clipped(self) -> int:
-        """Number of clipped samples."""
-        return sum(side.clipped for side in self._sides if side.suspect and side.top >= 16 * self._finest)
-
-
-class _Side:
-    """One extreme of a channel; the lowest value is the highest of the mirrored samples."""
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
         self.top, self._second, self._reached = -math.inf, -math.inf, 0
         self._counted = 0
         self._hits = self._length = 0  # of the stretch that the last block ended in
+        self._finest = math.inf  # smallest change between neighbours
+        self._last: float | None = None
 
     def add(self, samples: npt.NDArray[Any], highest: float) -> None:
+        """Take in finite samples; `highest` is the highest value, of the mirrored ones where they are."""
         if highest < self.top:
             self._second = max(self._second, highest)
             return
@@ -130,21 +94,25 @@ class _Side:
 
     @property
     def suspect(self) -> bool:
+        """Whether the channel may be clipped, so that its plateaus have to be counted."""
         return self._reached >= _PLATEAU and self.top > 0
 
     def count(self, samples: npt.NDArray[Any]) -> None:
+        """Take in the blocks once more, in their order."""
+        steps = np.abs(np.diff(samples) if self._last is None else np.diff(samples, prepend=self._last))
+        self._finest = min(self._finest, float(steps[steps > 0].min(initial=np.inf)))
+        self._last = samples[-1]
         values = self._sign * samples
         step = min(self.top - self._second, self.top / 16)
         near = values >= self.top - min(8 * step, self.top / 4)
         edges = np.flatnonzero(np.diff(near, prepend=False, append=False))
-        starts, ends = edges[::2], edges[1::2]
+        lengths = np.diff(edges)[::2]
         hits = np.diff(np.searchsorted(np.flatnonzero(values == self.top), edges))[::2]
-        lengths = ends - starts
         if near[0]:
             hits[0] += self._hits
             lengths[0] += self._length
         else:
-            self._counted = self.clipped
+            self._counted = self._so_far
         self._hits = self._length = 0
         if near[-1]:
             self._hits, self._length = int(hits[-1]), int(lengths[-1])
@@ -152,10 +120,15 @@ class _Side:
         self._counted += int(hits[(hits >= _PLATEAU) & (2 * hits > lengths)].sum())
 
     @property
-    def clipped(self) -> int:
-        """Samples on plateaus so far, the stretch that may go on included."""
+    def _so_far(self) -> int:
+        """Samples on plateaus, the stretch that may go on included."""
         on_plateau = self._hits >= _PLATEAU and 2 * self._hits > self._length
         return self._counted + (self._hits if on_plateau else 0)
+
+    @property
+    def clipped(self) -> int:
+        """Number of clipped samples."""
+        return self._so_far if self.suspect and self.top >= 16 * self._finest else 0
 
 
 class Survey:
@@ -167,7 +140,7 @@ class Survey:
     def __init__(self, channels: int, sample_rate: int) -> None:
         self.channels, self.sample_rate, self.length = channels, sample_rate, 0
         self.non_finite = np.zeros(channels, np.int64)
-        self._clipping = [Clipping() for _ in range(channels)]
+        self._clipping = [(Clipping(1), Clipping(-1)) for _ in range(channels)]
         self._part = _silent_block_length(sample_rate)
         self._parts, self._silent_parts = 0, np.zeros(channels, np.int64)
         self._equal = list(itertools.combinations(range(channels), 2))  # pairs that were equal so far
@@ -181,8 +154,9 @@ class Survey:
         if not (highest.max() <= MAX_MAGNITUDE and lowest.min() >= -MAX_MAGNITUDE):  # NaN compares false
             self.non_finite += set_non_finite_to_zero(block)
             highest, lowest, silent = self._ranges(block)
-        for clipping, samples, high, low in zip(self._clipping, block, highest, lowest, strict=True):
-            clipping.add(samples, float(high), float(low))
+        for (top, bottom), samples, high, low in zip(self._clipping, block, highest, lowest, strict=True):
+            top.add(samples, float(high))
+            bottom.add(samples, -float(low))
         self._silent_parts += silent
         self._parts += block.shape[1] // self._part
         self._equal = [(i, k) for i, k in self._equal if np.array_equal(block[i], block[k])]
@@ -190,20 +164,16 @@ class Survey:
 
     def _ranges(self, block: Array) -> tuple[Array, Array, npt.NDArray[np.int64]]:
         """Highest and lowest value of each channel, and how many of its whole 50 ms parts are silent."""
-        whole = block.shape[1] // self._part * self._part
-        parts = block[:, :whole].reshape(self.channels, -1, self._part)
-        tops, bottoms = parts.max(axis=2), parts.min(axis=2)
+        starts, whole = np.arange(0, block.shape[1], self._part), block.shape[1] // self._part
+        tops, bottoms = np.maximum.reduceat(block, starts, axis=1), np.minimum.reduceat(block, starts, axis=1)
         with np.errstate(invalid="ignore"):  # what is not finite is repaired next
-            silent = np.count_nonzero(tops - bottoms <= SILENT_RANGE, axis=1)
-        if whole < block.shape[1]:
-            tops = np.column_stack([tops, block[:, whole:].max(axis=1)])
-            bottoms = np.column_stack([bottoms, block[:, whole:].min(axis=1)])
+            silent = np.count_nonzero((tops - bottoms)[:, :whole] <= SILENT_RANGE, axis=1)
         return tops.max(axis=1), bottoms.min(axis=1), silent
 
     @property
     def peak(self) -> float:
         """Largest magnitude."""
-        return max(max(clipping.extremes) for clipping in self._clipping)
+        return max(side.top for sides in self._clipping for side in sides)
 
     @property
     def twins(self) -> dict[int, int]:
@@ -214,23 +184,22 @@ class Survey:
         """Share of each channel's 50 ms parts that are silent; a shorter recording is one part."""
         if self._parts:
             return [float(count / self._parts) for count in self._silent_parts]
-        ranges = [sum(map(np.float32, clipping.extremes)) for clipping in self._clipping]
+        ranges = [np.float32(top.top) + np.float32(bottom.top) for top, bottom in self._clipping]
         return [float(extent <= SILENT_RANGE) for extent in ranges]
 
-    def findings(self, blocks: Blocks) -> tuple[Finding, ...]:
+    def findings(self, blocks: Callable[[], Iterator[Array]]) -> tuple[Finding, ...]:
         """Name what is wrong with the sound; `blocks` are read again where any channel may be clipped."""
         findings = []
         duration_s = self.length / self.sample_rate
         if duration_s < MIN_DURATION_S:
             too_short = f"too short: {duration_s:.3f} s, shorter than a wheeze ({MIN_DURATION_S} s)"
             findings.append(Finding("too_short", too_short))
-        if any(clipping.suspect for clipping in self._clipping):
-            for block in blocks():
-                for clipping, samples in zip(self._clipping, block, strict=True):
-                    if clipping.suspect:
-                        clipping.count(samples)
+        suspects = [(row, side) for row, sides in enumerate(self._clipping) for side in sides if side.suspect]
+        for block in blocks() if suspects else ():
+            for row, side in suspects:
+                side.count(block[row])
         for index, silent in enumerate(self.silent_shares()):
-            clipped = self._clipping[index].clipped / self.length
+            clipped = sum(side.clipped for side in self._clipping[index]) / self.length
             where = f"channel {index} " if self.channels > 1 else ""
             if silent >= SILENT_SHARE:
                 findings.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))

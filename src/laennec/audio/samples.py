@@ -94,8 +94,7 @@ def divide_by_peak(samples: Array, peak: float) -> None:
 
 def as_float32(array: npt.NDArray[Any], name: str) -> Array:
     """Convert to float32 with full scale 1, always in fresh memory."""
-    full_scale = {"int16": 2.0**15, "int32": 2.0**31}
-    kind = array.dtype.name
+    full_scale, kind = {"int16": 2.0**15, "int32": 2.0**31}, array.dtype.name
     if np.issubdtype(array.dtype, np.floating):
         with np.errstate(over="ignore"):  # what overflows becomes infinite and is counted as such
             return np.array(array, dtype=np.float32, order="C")

@@ -113,25 +113,17 @@ class Decoder:
         """Decode to the end; return what was seen, and the samples if they are few enough to be kept."""
         survey = Survey(self.channels, self.sample_rate)
         keepable = min(KEPT_SAMPLES, MAX_SAMPLES) // self.channels
-        # At most as many samples as a file of this size may hold.
+        # A header may promise more than a file of this size can hold.
         believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
-        expected = min(self.claimed_length, believable)
-        surely_long = expected > keepable and self.claimed_length < UNKNOWN_LENGTH
-        samples = None if surely_long else np.empty((self.channels, min(expected, keepable)), np.float32)
+        surely_long = keepable < min(self.claimed_length, believable) and self.claimed_length < UNKNOWN_LENGTH
+        kept: list[Array] | None = None if surely_long else []
         for block in self.blocks(survey_block_length(self.sample_rate)):
-            if samples is not None and self.length > keepable:
-                samples = None
-            if samples is not None:
-                if self.length > samples.shape[1]:
-                    more = min(samples.shape[1], keepable - samples.shape[1])
-                    samples = np.concatenate([samples, np.empty((self.channels, more), np.float32)], axis=1)
-                kept = samples[:, survey.length : self.length]
-                kept[:] = block
-                block = kept
             survey.add(block)
-        if samples is not None and survey.length < samples.shape[1]:
-            samples = samples[:, : survey.length].copy()
-        return survey, samples
+            if self.length > keepable:
+                kept = None
+            elif kept is not None:
+                kept.append(block)
+        return survey, np.concatenate(kept, axis=1) if kept else None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laennec.experiments.markdown import Load, change, numbers, table
-from laennec.score.text import bracketed, interval, number
+from laennec.score.text import interval, number, with_interval
 
 CONFIRMED = {
     "task 12 Score (seven classes)": ("task_12/challenge_score",),
@@ -30,7 +30,7 @@ def of(metrics: Mapping[str, Any], key: str) -> tuple[float | None, Sequence[flo
 def readme(load: Load) -> str:
     """The shipped model against the baseline."""
     baseline, ours, published = (
-        load(name) for name in ("floor-crossvalidation", "default-crossvalidation", "published")
+        load(name) for name in ("baseline-crossvalidation", "default-crossvalidation", "published")
     )
     rows = []
     for title, key in (
@@ -40,43 +40,38 @@ def readme(load: Load) -> str:
         ("AUC, adventitious against normal", "binary_roc_auc"),
         ("calibration error", "expected_calibration_error"),
     ):
-        (plain, plain_bounds), (value, bounds) = of(baseline, key), of(ours, key)
         printed = published.get(key.split("/")[0], [])
         digits = 3 if key == "total_score" else 2
-        rows.append(
-            [
-                title,
-                number(plain) + bracketed(plain_bounds),
-                f"**{number(value)}**{bracketed(bounds)}",
-                interval(printed, digits) if printed else "",
-            ]
-        )
+        scores = with_interval(*of(baseline, key)), with_interval(*of(ours, key), bold=True)
+        rows.append([title, *scores, interval(printed, digits) if printed else ""])
     header = ["", "a plain residual CNN", "ours", "published, on the challenge's test set"]
     return table(header, rows)
 
 
 def confirmed(load: Load) -> str:
     """Baseline, baseline with the decision, shipped recipe."""
-    systems = [load(name) for name in ("floor-crossvalidation", "floor-decision", "default-crossvalidation")]
+    systems = [
+        load(name) for name in ("baseline-crossvalidation", "baseline-decision", "default-crossvalidation")
+    ]
     rows = []
     for title, keys in CONFIRMED.items():
         scores = [[of(system, key) for key in keys] for system in systems]
         if len(keys) > 1:
             cells = [numbers(value for value, _ in each) for each in scores]
         else:
-            cells = [number(value) + bracketed(bounds) for ((value, bounds),) in scores]
+            cells = [with_interval(*score) for (score,) in scores]
             cells[-1] = f"**{cells[-1]}**"
         rows.append([title, *cells])
-    return table(["", "floor", "floor, with the decision", "shipped recipe"], rows)
+    return table(["", "baseline", "baseline, with the decision", "shipped recipe"], rows)
 
 
 def by_seed(load: Load) -> str:
     """Task 12, TS, task 11 and AUC of each seed."""
-    keys, systems = ("task_12", "ts", "task_11", "auc"), ("floor", "floor-decision", "default")
+    keys, systems = ("task_12", "ts", "task_11", "auc"), ("baseline", "baseline-decision", "default")
     return table(
-        ["seed", "floor", "floor, with the decision", "shipped recipe"],
+        ["seed", "baseline", "baseline, with the decision", "shipped recipe"],
         [
-            [str(row["seed"]), *(numbers(row[system][key] for key in keys) for system in systems)]
+            [row["seed"], *(numbers(row[system][key] for key in keys) for system in systems)]
             for row in load("crossvalidation-by-seed")["seeds"]
         ],
     )
@@ -89,12 +84,9 @@ def by_class(load: Load) -> str:
         [
             [
                 name,
-                str(own["clips"]),
-                str(own["subjects"]),
-                number(own["precision"]),
-                number(own["recall"]),
-                number(own["f1"]) + bracketed(own["intervals"]["f1"]),
-                number(own["roc_auc"]),
+                *(own[key] for key in ("clips", "subjects", "precision", "recall")),
+                with_interval(own["f1"], own["intervals"]["f1"]),
+                own["roc_auc"],
             ]
             for name, own in load("default-crossvalidation")["classes"].items()
         ],
@@ -125,11 +117,7 @@ def robustness(load: Load) -> str:
     return table(
         ["", "Score", "change (95 %, paired)"],
         [
-            [
-                name,
-                number(own["score"]),
-                "" if name == plain else change(own["difference"], own["interval"]),
-            ]
+            [name, own["score"], "" if name == plain else change(own["difference"], own["interval"])]
             for name, own in conditions.items()
         ],
     )
@@ -146,7 +134,7 @@ def other_devices(load: Load) -> str:
                 sound,
                 f"{own['with']} of {own['cycles']}",
                 *(
-                    number(each[sound][device]["auc"]) + bracketed(each[sound][device]["interval"])
+                    with_interval(each[sound][device]["auc"], each[sound][device]["interval"])
                     for each in (before, after)
                 ),
                 change(own["difference"]["difference"], own["difference"]["interval"]),
@@ -167,8 +155,8 @@ def trials(load: Load) -> str:
                 own["trial"],
                 own["what"],
                 own["against"] or "",
-                number(own["score"]) + bracketed(own["interval"]),
-                number(own["task_11"]),
+                with_interval(own["score"], own["interval"]),
+                own["task_11"],
                 number(own["auc"], 4),
                 change(score["difference"], score["interval"]) if score else "",
                 f"{auc['difference']:+.4f}" if auc else "",

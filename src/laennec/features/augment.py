@@ -18,48 +18,33 @@ STRETCH_N_FFT, STRETCH_HOP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are varied, batch by batch; zero switches a part off."""
+    """How training images are varied, batch by batch; zero switches a part off.
 
-    circular_shift: bool = False
-    """Roll an image along time by a random number of frames (its clip is tiled, so it stays a breath)."""
-    frequency_masks: int = 0
-    """SpecAugment: bands of rows set to the mean (Park et al., Interspeech 2019)."""
-    frequency_mask_bins: int = 8
-    """Widest frequency mask, in rows."""
-    time_masks: int = 0
-    """SpecAugment: stretches of frames set to the mean."""
-    time_mask_frames: int = 24
-    """Longest time mask, in frames."""
-    mixup: float = 0.0
-    """Alpha of mixup's Beta distribution (Zhang et al., ICLR 2018)."""
-    boundary_jitter_s: float = 0.0
-    """How far the boundaries of an event are moved at most, each by itself. This and what follows is for the
-    front end ``event-log-mel``."""
-    speed: float = 0.0
-    """Largest change of speed, tempo and pitch together, as a share of it."""
-    tilt: float = 0.0
-    """Largest gain of a random frequency response, in natural logarithms of power: another stethoscope."""
-    noise: float = 0.0
-    """Chance that noise of a ward is added: ventilation, voices, a monitor (`laennec.simulate.other`)."""
-    noise_snr_db: tuple[float, ...] = (0.0, 30.0)
-    """Lowest and highest level of the event over that of the noise."""
-    tempo_range: tuple[float, ...] = (1.0, 1.0)
-    """Shortest and longest duration of a varied recording, as a share of its own. This and what follows is
-    for the front end ``recording-log-mel``; of the above, it takes tilt, noise and masks."""
-    blend: float = 0.0
-    """Chance that the recordings of a batch are blended with one another, annotations included."""
-    metadata_dropout: float = 0.15
-    """Chance that age, sex or position, each by itself, is hidden from the model in training."""
+    From `boundary_jitter_s` on, the settings are for the front end ``event-log-mel``; `tempo_range` and
+    `blend` are for ``recording-log-mel``, which of the above takes tilt, noise and masks.
+    """
+
+    circular_shift: bool = False  # roll an image along time (its clip is tiled, so it stays a breath)
+    frequency_masks: int = 0  # SpecAugment: bands of rows set to the mean (Park et al., Interspeech 2019)
+    frequency_mask_bins: int = 8  # widest frequency mask, in rows
+    time_masks: int = 0  # SpecAugment: stretches of frames set to the mean
+    time_mask_frames: int = 24  # longest time mask, in frames
+    mixup: float = 0.0  # alpha of mixup's Beta distribution (Zhang et al., ICLR 2018)
+    boundary_jitter_s: float = 0.0  # how far boundaries of an event are moved at most, each by itself
+    speed: float = 0.0  # largest change of speed, tempo and pitch together, as a share of it
+    tilt: float = 0.0  # largest gain of a random response, in natural logarithms of power
+    noise: float = 0.0  # chance that noise of a ward is added (`laennec.simulate.other`)
+    noise_snr_db: tuple[float, ...] = (0.0, 30.0)  # lowest and highest level of the event over the noise
+    tempo_range: tuple[float, ...] = (1.0, 1.0)  # shortest and longest duration, as a share of its own
+    blend: float = 0.0  # chance that recordings of a batch are blended, annotations included
+    metadata_dropout: float = 0.15  # chance that age, sex or position, each by itself, is hidden
+    # Classes whose training clips get a time-stretched copy each (Nguyen & Pernkopf, section III-B).
     stretch_labels: tuple[str, ...] = ()
-    """Classes whose training clips get a time-stretched copy each (Nguyen & Pernkopf, section III-B)."""
-    stretch_range: tuple[float, ...] = (0.8, 1.25)
-    """Lowest and highest rate of time stretching; above 1 is faster."""
+    stretch_range: tuple[float, ...] = (0.8, 1.25)  # lowest and highest rate; above 1 is faster
+    # Classes whose training clips, stretched ones included, get copies by vocal tract perturbation.
     vtlp_labels: tuple[str, ...] = ()
-    """Classes whose training clips, stretched ones included, get copies by vocal tract perturbation."""
-    vtlp_copies: int = 1
-    """How many of them each."""
-    vtlp_range: tuple[float, ...] = (0.9, 1.1)
-    """Lowest and highest warp (Jaitly & Hinton, section 3)."""
+    vtlp_copies: int = 1  # how many of them each
+    vtlp_range: tuple[float, ...] = (0.9, 1.1)  # lowest and highest warp (Jaitly & Hinton, section 3)
 
 
 def uniform(low: float, high: float, *size: int, generator: torch.Generator | None = None) -> Tensor:

@@ -81,8 +81,11 @@ class CycleLogMel(FrontEnd):
         self.register_buffer("mel", self.warped_filters(1.0), persistent=False)
 
     def unnormalised(self, waveform: Tensor, warp: float = 1.0) -> Tensor:
-        """The image; it normalises itself and takes nothing from the training set."""
-        return self.standardised_parts(self.log_bands(waveform, warp))
+        """Zero mean and unit deviation of each part of each clip; nothing comes from the training set."""
+        parts = self.log_bands(waveform, warp).split(self.part_frames, dim=3)
+        if self.normalisation == "band":
+            parts = tuple(part - part.mean(3, keepdim=True) for part in parts)
+        return torch.cat([standardised(part) for part in parts], dim=3)
 
     def log_bands(self, waveform: Tensor, warp: float = 1.0) -> Tensor:
         """Natural logarithm of the mel bands' magnitude; `warp` is that of VTLP, 1 for none."""
@@ -104,13 +107,6 @@ class CycleLogMel(FrontEnd):
             filters = filters * gains[:, None]
         return torch.tensor(filters, dtype=torch.float32)
 
-    def standardised_parts(self, images: Tensor) -> Tensor:
-        """Zero mean and unit deviation of each part of each clip."""
-        parts = images.split(self.part_frames, dim=3)
-        if self.normalisation == "band":
-            parts = tuple(part - part.mean(3, keepdim=True) for part in parts)
-        return torch.cat([standardised(part) for part in parts], dim=3)
-
     def network_settings(self) -> Mapping[str, Any]:
         return {"part_frames": self.part_frames}
 
@@ -129,7 +125,10 @@ class CycleLogMel(FrontEnd):
     ) -> Tensor:
         images = torch.empty(len(copies), 1, self.bands, self.frames)
         for index, copy in enumerate(copies):  # each has filters of its own
-            waveform = self.fitted(stretched(cycles[copy.row], copy.stretch), padding, known_phases)
+            samples, known = cycles[copy.row].samples, cycles[copy.row].inspiration_length
+            known = None if known is None else round(known / copy.stretch)
+            cycle = Cycle(time_stretch(samples, copy.stretch), known)
+            waveform = self.fitted(cycle, padding, known_phases)
             images[index] = self.unnormalised(waveform[None], copy.warp)[0]
         return images
 
@@ -194,11 +193,3 @@ def read_cycles(clips: pd.DataFrame, sample_rate: int) -> list[Cycle]:
         known = None if np.isnan(end_s[row]) else round(end_s[row] * sample_rate)
         cycles[row] = Cycle(samples if len(samples) > 1 else np.repeat(samples, 2), known)
     return [cycles[row] for row in range(len(clips))]
-
-
-def stretched(cycle: Cycle, rate: float) -> Cycle:
-    """The cycle stretched in time; above 1 is faster."""
-    if rate == 1.0:
-        return cycle
-    known = cycle.inspiration_length
-    return Cycle(time_stretch(cycle.samples, rate), None if known is None else round(known / rate))

@@ -30,15 +30,11 @@ class EventLogMel(FrontEnd):
     the network knows how long the event lasts and never takes in its own padding. The bands end at 2 kHz,
     which the slowest devices record (4 kHz) and lung sounds hardly exceed.
 
-    ``(batch, clip_samples)`` and bounds ``(batch, 2)`` ``-> (batch, resolutions + 1, bands, frames)``.
+    `windows` are the lengths of the analysis windows in samples, one a resolution: long ones show a wheeze's
+    pitch, short ones a crackle's time. By `margin_s` the waveforms of training are longer on either side, so
+    that it can move boundaries.
 
-    Parameters
-    ----------
-    windows
-        Lengths of the analysis windows in samples, one a resolution: long ones show a wheeze's pitch, short
-        ones a crackle's time.
-    margin_s
-        By which the waveforms of training are longer on either side, so that it can move boundaries.
+    ``(batch, clip_samples)`` and bounds ``(batch, 2)`` ``-> (batch, resolutions + 1, bands, frames)``.
     """
 
     mel: Tensor
@@ -62,6 +58,7 @@ class EventLogMel(FrontEnd):
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
         self.clip_samples = round(clip_s * sample_rate)
         self.margin_samples = round(margin_s * sample_rate)
+        self.training_samples = self.clip_samples + 2 * self.margin_samples
         self.frames = 1 + self.clip_samples // hop_length
         self.channels = len(windows) + 1
         matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
@@ -72,11 +69,6 @@ class EventLogMel(FrontEnd):
         energy = [float(np.square(np.hanning(length + 1)).sum()) for length in windows]
         self.gains = [energy[0] / own for own in energy]  # windows of any length measure noise alike
         self.register_buffer("mel", torch.tensor(matrix.T[:used], dtype=torch.float32), persistent=False)
-
-    @property
-    def training_samples(self) -> int:
-        """Samples of the waveforms of training: a clip with a margin on either side."""
-        return self.clip_samples + 2 * self.margin_samples
 
     def read(self, clips: pd.DataFrame, padding: str, known_phases: bool = False) -> ClipFeatures:
         """Windows around events, with what is beside the events, for the margin's sake."""

@@ -18,14 +18,10 @@ POWER_FLOOR = 1e-8  # added before the logarithm: 80 dB under a unit-RMS clip's 
 BAND_FLOOR = 1e-9
 
 
-def hz_to_mel(frequency_hz: np.ndarray | float) -> np.ndarray:
-    """Mel scale of O'Shaughnessy (1987), as HTK uses it: ``2595 log10(1 + f / 700)``."""
-    return 2595.0 * np.log10(1.0 + np.asarray(frequency_hz, dtype=np.float64) / 700.0)
-
-
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    """Inverse of `hz_to_mel`."""
-    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+def mel_edges_hz(bands: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:
+    """Edges ``(bands + 2,)`` of filters spaced evenly in mel, by O'Shaughnessy (1987), as HTK uses it."""
+    low, high = 2595.0 * np.log10(1.0 + np.array([fmin_hz, fmax_hz]) / 700.0)
+    return 700.0 * (10.0 ** (np.linspace(low, high, bands + 2) / 2595.0) - 1.0)
 
 
 def triangular_filters(edges_hz: np.ndarray, n_fft: int, sample_rate: int) -> np.ndarray:
@@ -39,11 +35,6 @@ def triangular_filters(edges_hz: np.ndarray, n_fft: int, sample_rate: int) -> np
     rising = -ramps[:-2] / width_hz[:-1, None]
     falling = ramps[2:] / width_hz[1:, None]
     return np.maximum(0.0, np.minimum(rising, falling))
-
-
-def mel_edges_hz(bands: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:
-    """Edges ``(bands + 2,)`` of filters spaced evenly in mel."""
-    return mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), bands + 2))
 
 
 def mel_filters(bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:

@@ -6,12 +6,10 @@ with outlier exposure", ICLR 2019). How far that carries is measured on speech a
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.lib.stride_tricks import sliding_window_view
 
 from laennec.labels import SOUND_KINDS
-from laennec.simulate.chest import bell, coloured_noise, render_heart
-
-Wave = NDArray[np.float64]
+from laennec.simulate.chest import Wave, bell, coloured_noise, render_heart
 
 
 def other_sound(kind: str, rng: np.random.Generator, duration_s: float, sample_rate: int) -> Wave:
@@ -80,23 +78,20 @@ def _speech(rng: np.random.Generator, length: int, sample_rate: int) -> Wave:
     for harmonic in range(1, 1 + int(0.45 * sample_rate / base_hz / 1.35)):
         source += np.cos(2 * np.pi * harmonic * phase) / harmonic ** rng.uniform(0.8, 1.2)
     step = sample_rate // 50
-    voice = np.zeros(length + 2 * step)
+    count = length // step - 1  # frames of two steps
     formants = [
-        _path(rng, length // step + 2, max(3, int(8 * seconds)), low, high)
+        _path(rng, length // step + 2, max(3, int(8 * seconds)), low, high)[:count, None]
         for low, high in ((250.0, 850.0), (800.0, 2300.0), (2100.0, 3200.0))
     ]
-    window = np.hanning(2 * step + 1)[:-1]
     freqs_hz = np.fft.rfftfreq(2 * step, 1.0 / sample_rate)
-    for index in range(length // step - 1):
-        frame = source[index * step :][: 2 * step]
-        gain = sum(
-            weight / (1.0 + ((freqs_hz - path[index]) / 90.0) ** 2)
-            for weight, path in zip((1.0, 0.5, 0.25), formants, strict=True)
-        )
-        voice[index * step :][: 2 * step] += np.fft.irfft(np.fft.rfft(frame * window) * gain, 2 * step)
-    out = voice[:length]
-    at = 0.0
-    envelope, hiss = np.zeros(length), np.zeros(length)
+    weighted = zip((1.0, 0.5, 0.25), formants, strict=True)
+    gain = sum(weight / (1.0 + ((freqs_hz - path) / 90.0) ** 2) for weight, path in weighted)
+    frames = sliding_window_view(source, 2 * step)[: count * step : step] * np.hanning(2 * step + 1)[:-1]
+    frames = np.fft.irfft(np.fft.rfft(frames) * gain, 2 * step)
+    out = np.zeros(length)
+    out[: count * step] += frames[:, :step].ravel()
+    out[step : (count + 1) * step] += frames[:, step:].ravel()
+    at, envelope, hiss = 0.0, np.zeros(length), np.zeros(length)
     while at < seconds:
         lasts = rng.uniform(0.08, 0.35)
         first, last = round(at * sample_rate), min(length, round((at + lasts) * sample_rate))
