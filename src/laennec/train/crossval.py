@@ -252,7 +252,7 @@ def train_and_choose(
         progress=progress,
     )
     network = module.network.cpu().float().eval()
-    if best is None or validation is None:
+    if best is None:
         return network, {}
     network.load_state_dict(best.weights)
     shift = 0.0
@@ -335,7 +335,9 @@ def cross_validate(
 def read_folds(folders: Sequence[Path], decision: str = "argmax") -> Predictions:
     """Predictions of all folds of a seed; with ``score``, the decision of each is fitted on the others."""
     parts = read_fold_parts(folders)
-    return pooled(decided(parts) if decision == "score" else parts)
+    if decision == "score":
+        parts = [with_decision(part, own) for part, own in zip(parts, decisions(parts), strict=True)]
+    return pooled(parts)
 
 
 def read_fold_parts(folders: Sequence[Path]) -> list[Predictions]:
@@ -352,11 +354,6 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
         parts[0].classes,
         np.concatenate([part.probabilities for part in parts]),
     )
-
-
-def decided(parts: Sequence[Predictions]) -> list[Predictions]:
-    """The folds' predictions with the decision of each fitted on the others."""
-    return [with_decision(part, own) for part, own in zip(parts, decisions(parts), strict=True)]
 
 
 def decisions(parts: Sequence[Predictions]) -> list[Decision]:

@@ -223,12 +223,11 @@ def recordings_of(events: pd.DataFrame, records: pd.DataFrame | None) -> pd.Data
     bare = own.assign(clip_id=_names(own), label="", start_s=np.nan, end_s=np.nan)
     if records is None or records.empty:
         return bare.reset_index(drop=True)
-    known = set(zip(records["path"], records["channel"].fillna(0), strict=True))
-    missing = [
-        (path, channel) not in known
-        for path, channel in zip(bare["path"], bare["channel"].fillna(0), strict=True)
-    ]
-    both = pd.concat([records, bare[missing]]) if any(missing) else records
+    of_records, of_bare = (
+        pd.MultiIndex.from_arrays([table["path"], table["channel"].fillna(0)]) for table in (records, bare)
+    )
+    missing = ~of_bare.isin(of_records)
+    both = pd.concat([records, bare[missing]]) if missing.any() else records
     return both.reset_index(drop=True)
 
 
