@@ -18,16 +18,13 @@ from laennec.score.calibration import (
 from laennec.score.certainty import certainty_scores
 from laennec.score.confusion import (
     average_score,
-    binary_precision,
-    binary_sensitivity,
+    binary_precision_recall_f1,
     challenge_score,
     confusion_by_group,
     confusion_matrix,
     confusion_scores,
     harmonic_score,
-    macro_f1,
-    macro_precision,
-    macro_sensitivity,
+    macro_scores,
     precision_recall_f1,
     predicted_classes,
     sensitivity,
@@ -115,10 +112,10 @@ def test_sensitivity_wants_the_exact_class_and_binary_any():
     )
     ignored = ["Poor Quality"]
     assert sensitivity(confusion, RECORDS, ignored=ignored) == 1 / 4
-    assert binary_sensitivity(confusion, RECORDS, ignored=ignored) == 2 / 4
+    assert binary_precision_recall_f1(confusion, RECORDS, ignored=ignored)[1] == 2 / 4
     assert specificity(confusion, RECORDS, ignored=ignored) == 1
     # The Poor Quality clip called CAS is no false alarm; unignored, it is an adventitious clip got wrong.
-    assert binary_precision(confusion, RECORDS, ignored=ignored) == 1
+    assert binary_precision_recall_f1(confusion, RECORDS, ignored=ignored)[0] == 1
     assert sensitivity(confusion, RECORDS) == 1 / 5
 
 
@@ -131,9 +128,9 @@ def test_harmonic_score_of_two_zeros_is_zero_and_of_unknown_unknown():
 
 def test_macro_counts_a_class_never_predicted_as_zero_and_leaves_out_one_without_clips():
     confusion = np.array([[4, 0, 1], [2, 0, 0], [0, 0, 0]])
-    assert macro_precision(confusion) == pytest.approx((4 / 6 + 0) / 2)
-    assert macro_sensitivity(confusion) == pytest.approx((4 / 5 + 0) / 2)
-    assert macro_f1(confusion) == pytest.approx((8 / 11 + 0) / 2)
+    assert macro_scores(confusion)[0] == pytest.approx((4 / 6 + 0) / 2)
+    assert macro_scores(confusion)[1] == pytest.approx((4 / 5 + 0) / 2)
+    assert macro_scores(confusion)[2] == pytest.approx((8 / 11 + 0) / 2)
     precision, recall, f1 = precision_recall_f1(confusion)
     np.testing.assert_array_equal(np.isnan(precision), [False, True, False])
     np.testing.assert_array_equal(np.isnan(recall), [False, False, True])
@@ -282,22 +279,22 @@ def confusions_of(n=300, patients=30):
 
 def test_any_score_over_patients():
     confusions, found = confusions_of()
-    score = over_patients(confusions, lambda drawn: {"f": macro_f1(drawn)})["f"]
+    score = over_patients(confusions, lambda drawn: {"f": macro_scores(drawn)[2]})["f"]
     assert score.interval == found["intervals"]["macro_f1"]
     assert score.value == found["scores"]["macro_f1"]
     assert score.n == 30
-    alone = over_patients(confusions[:1], lambda drawn: {"f": macro_f1(drawn)})["f"]
+    alone = over_patients(confusions[:1], lambda drawn: {"f": macro_scores(drawn)[2]})["f"]
     assert (alone.value is None, alone.interval) == (False, None)
-    without = over_patients(confusions, lambda drawn: {"f": macro_f1(drawn)}, draws=0)["f"]
+    without = over_patients(confusions, lambda drawn: {"f": macro_scores(drawn)[2]}, draws=0)["f"]
     assert without == Score(score.value, None, None, 30)
 
 
 def test_over_patients_by_multiplicity_is_the_same():
     """A statistic of how often patients are drawn, and one of sums over them, see the same resamples."""
     confusions, _ = confusions_of()
-    sums = over_patients(confusions, lambda drawn: {"f": macro_f1(drawn)}, seed=3)
+    sums = over_patients(confusions, lambda drawn: {"f": macro_scores(drawn)[2]}, seed=3)
     times = over_patients(
-        len(confusions), lambda t: {"f": macro_f1(np.tensordot(t, confusions, axes=1))}, seed=3
+        len(confusions), lambda t: {"f": macro_scores(np.tensordot(t, confusions, axes=1))[2]}, seed=3
     )
     assert sums == times
 

@@ -23,7 +23,7 @@ from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
 from laennec.train.evaluate import training_clip_ids
 from laennec.train.folds_figures import difference, groups, measure, pair
 from laennec.train.loop import Hardware
-from laennec.train.protocols import k_fold_protocol
+from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.run import fit, prepare
 from laennec.train.tables import training_clips
@@ -44,7 +44,7 @@ def material(simulated: Path, recipe: Recipe) -> CrossValidationData:
 def gathered(
     clips: pd.DataFrame, recipe: Recipe, auxiliary: pd.DataFrame | None = None
 ) -> CrossValidationData:
-    return gather(clips, recipe, k_fold_protocol(recipe, 2), auxiliary)
+    return gather(clips, recipe, protocol_of(recipe, 2), auxiliary)
 
 
 def test_every_clip_is_answered_once_by_a_model_that_never_heard_the_patient(
@@ -329,6 +329,32 @@ def test_a_difference_is_paired_whatever_the_order_and_the_number_of_seeds() -> 
     assert low <= scores[1] - scores[0] <= high
     nothing = difference(first, first)["task_11"]["challenge_score"]
     assert nothing == {"difference": 0.0, "interval": [0.0, 0.0]}
+
+
+def test_later_patients_or_each_data_set_can_be_measured_on(
+    simulated: Path, second: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    command = ["crossvalidate", str(tiny_recipe), "--data", str(simulated), "--threads", "1"]
+    command += ["--accelerator", "cpu", "--set", "epochs=1", "decision=score"]
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert run([*command, "--protocol", "chronological", "--out", str(a)]) == 0
+    figures = json.loads((a / "metrics.json").read_text())
+    assert figures["subjects"] == 2  # of seven
+    assert figures["provenance"]["split"] == "chronological, measured on later patients"
+    # Two data sets under ICBHI's names: each is predicted by a model of the other.
+    command += ["augmentation.mixup=0", "taxonomy=icbhi", "labels=['normal', 'crackle', 'wheeze', 'both']"]
+    command += ["--also", f"icbhi={second}", "--protocol", "leave-one-out", "--out", str(b)]
+    assert run(command) == 0
+    figures = json.loads((b / "metrics.json").read_text())
+    assert figures["provenance"]["split"] == "leave-one-out, measured on icbhi, sprsound"
+    sides = pd.read_csv(b / "seed0" / "fold1" / "clips.csv").groupby("dataset")["side"].unique()
+    assert {name: list(values) for name, values in sides.items()} == {
+        "icbhi": ["test"],
+        "sprsound": ["train"],
+    }
+    assert figures["clips"] == len(pd.read_csv(b / "seed0" / "fold1" / "clips.csv"))
+    with pytest.raises(UsageError, match="of --protocol k-fold"):
+        run([*command, "--final"])
 
 
 def test_a_comparison_with_other_clips_is_refused() -> None:

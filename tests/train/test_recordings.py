@@ -23,7 +23,7 @@ from laennec.train.decision import fit_scaling
 from laennec.train.export import export
 from laennec.train.loop import Hardware, predict, tuned_cpu
 from laennec.train.recipe import Recipe, load_recipe, with_settings
-from laennec.train.recording_decision import RecordingDecision, shifted_classes, task_score
+from laennec.train.recording_decision import SHIFTS, Labelled, RecordingDecision
 from laennec.train.recording_predictions import load_outputs
 from laennec.train.recordings import Example, OneLength, RecordingExamples, image_of
 from laennec.train.weights import save_model
@@ -207,13 +207,22 @@ def test_scaling_finds_the_temperature_that_was_hidden() -> None:
     assert bias[0] - bias[3] == pytest.approx(1, abs=0.2)
 
 
-def test_record_tasks_leave_poor_quality_out() -> None:
-    labels = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-    answers = np.array([0, 0, 0, 1, 1, 0, 0, 1])
-    se, sp, score = task_score(labels, answers, 3)
-    assert (se, sp) == (0.5, 0.75)
-    assert score == pytest.approx((0.625 + 2 * 0.5 * 0.75 / 1.25) / 2)
-    assert shifted_classes(np.array([[0.6, 0.4]]), 1.0).tolist() == [1]
+def test_the_shift_of_a_record_task_has_the_best_score_and_leaves_poor_quality_out() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.repeat([0, 1, 2, 3, 4], [40, 10, 10, 10, 30])
+    logits = rng.normal(size=(100, 5)) + 2 * np.eye(5)[labels] + [2, 0, 0, 0, 0]
+    records = Labelled(logits, labels, labels.astype(str), labels.astype(str))
+    chosen = records.task_shifts((1.0, ()))
+    for task, groups in (("21", [[0], [1, 2, 3], [4]]), ("22", [[0], [1], [2], [3], [4]])):
+        scores = []
+        for shift in SHIFTS:
+            own = np.exp(logits - [shift, 0, 0, 0, 0])
+            predicted = np.stack([own[:, group].sum(1) for group in groups], 1).argmax(1)
+            wanted = np.array([[label in group for group in groups].index(True) for label in labels])
+            right, sick = predicted == wanted, (labels > 0) & (labels < 4)
+            se, sp = right[sick].mean(), right[labels == 0].mean()
+            scores.append(((se + sp) / 2 + 2 * se * sp / (se + sp)) / 2)
+        assert chosen[task] == SHIFTS[np.argmax(scores)] > 0
 
 
 def test_it_learns_exports_and_is_read_back(

@@ -45,7 +45,6 @@ def run(command: Command) -> int:
     """Train and measure the folds, train on all patients, export, and print the report."""
     from laennec.train.commands import crossvalidate
     from laennec.train.jobs import CrossValidationJob
-    from laennec.train.recording_report import ReportFiles
 
     job = CrossValidationJob(
         recipe="recording",
@@ -59,4 +58,4 @@ def run(command: Command) -> int:
         accelerator="cpu",
         threads=command.threads,
     )
-    return crossvalidate(job, ReportFiles("detector.json", "detector.md", "recording.onnx"))
+    return crossvalidate(job, ("detector.json", "detector.md", "recording.onnx"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laennec.experiments.markdown import Load, change, numbers, table
-from laennec.score.text import bracketed, interval, number
+from laennec.score.text import interval, number, with_interval
 
 CONFIRMED = {
     "task 12 Score (seven classes)": ("task_12/challenge_score",),
@@ -40,17 +40,10 @@ def readme(load: Load) -> str:
         ("AUC, adventitious against normal", "binary_roc_auc"),
         ("calibration error", "expected_calibration_error"),
     ):
-        (plain, plain_bounds), (value, bounds) = of(baseline, key), of(ours, key)
         printed = published.get(key.split("/")[0], [])
         digits = 3 if key == "total_score" else 2
-        rows.append(
-            [
-                title,
-                number(plain) + bracketed(plain_bounds),
-                f"**{number(value)}**{bracketed(bounds)}",
-                interval(printed, digits) if printed else "",
-            ]
-        )
+        scores = with_interval(*of(baseline, key)), with_interval(*of(ours, key), bold=True)
+        rows.append([title, *scores, interval(printed, digits) if printed else ""])
     header = ["", "a plain residual CNN", "ours", "published, on the challenge's test set"]
     return table(header, rows)
 
@@ -66,7 +59,7 @@ def confirmed(load: Load) -> str:
         if len(keys) > 1:
             cells = [numbers(value for value, _ in each) for each in scores]
         else:
-            cells = [number(value) + bracketed(bounds) for ((value, bounds),) in scores]
+            cells = [with_interval(*score) for (score,) in scores]
             cells[-1] = f"**{cells[-1]}**"
         rows.append([title, *cells])
     return table(["", "baseline", "baseline, with the decision", "shipped recipe"], rows)
@@ -78,7 +71,7 @@ def by_seed(load: Load) -> str:
     return table(
         ["seed", "baseline", "baseline, with the decision", "shipped recipe"],
         [
-            [str(row["seed"]), *(numbers(row[system][key] for key in keys) for system in systems)]
+            [row["seed"], *(numbers(row[system][key] for key in keys) for system in systems)]
             for row in load("crossvalidation-by-seed")["seeds"]
         ],
     )
@@ -91,12 +84,9 @@ def by_class(load: Load) -> str:
         [
             [
                 name,
-                str(own["clips"]),
-                str(own["subjects"]),
-                number(own["precision"]),
-                number(own["recall"]),
-                number(own["f1"]) + bracketed(own["intervals"]["f1"]),
-                number(own["roc_auc"]),
+                *(own[key] for key in ("clips", "subjects", "precision", "recall")),
+                with_interval(own["f1"], own["intervals"]["f1"]),
+                own["roc_auc"],
             ]
             for name, own in load("default-crossvalidation")["classes"].items()
         ],
@@ -127,11 +117,7 @@ def robustness(load: Load) -> str:
     return table(
         ["", "Score", "change (95 %, paired)"],
         [
-            [
-                name,
-                number(own["score"]),
-                "" if name == plain else change(own["difference"], own["interval"]),
-            ]
+            [name, own["score"], "" if name == plain else change(own["difference"], own["interval"])]
             for name, own in conditions.items()
         ],
     )
@@ -148,7 +134,7 @@ def other_devices(load: Load) -> str:
                 sound,
                 f"{own['with']} of {own['cycles']}",
                 *(
-                    number(each[sound][device]["auc"]) + bracketed(each[sound][device]["interval"])
+                    with_interval(each[sound][device]["auc"], each[sound][device]["interval"])
                     for each in (before, after)
                 ),
                 change(own["difference"]["difference"], own["difference"]["interval"]),
@@ -169,8 +155,8 @@ def trials(load: Load) -> str:
                 own["trial"],
                 own["what"],
                 own["against"] or "",
-                number(own["score"]) + bracketed(own["interval"]),
-                number(own["task_11"]),
+                with_interval(own["score"], own["interval"]),
+                own["task_11"],
                 number(own["auc"], 4),
                 change(score["difference"], score["interval"]) if score else "",
                 f"{auc['difference']:+.4f}" if auc else "",

@@ -1,4 +1,4 @@
-"""Markdown tables, and signed numbers in them."""
+"""Markdown tables, and numbers in them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -9,10 +9,18 @@ Load = Callable[[str], Any]
 """From the name of a JSON file of docs/results to what it holds."""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+Cell = str | float | None
+"""A text, a count (int), or a score (float, or None where it is undefined)."""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return a Markdown table; scores have three digits."""
+    lines = [f"| {' | '.join(map(_text, cells))} |" for cells in (header, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
+
+
+def _text(cell: Cell) -> str:
+    return str(cell) if isinstance(cell, (str, int)) else number(cell)
 
 
 def change(value: float, bounds: Sequence[float] | None, digits: int = 3) -> str:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from laennec.experiments.markdown import Load, change, table
-from laennec.score.text import bracketed, interval, number
+from laennec.score.text import bracketed, interval, listed, number
 
 CHEN = ("se", "sp", "as", "hs", "ts")
 COMMANDS = {
@@ -27,9 +27,8 @@ def chen_readme(load: Load) -> str:
             bold = "**" if disjoint else ""
             ours = f"{bold}{number(row['ours']['ts'])}{bold}{bracketed(row['ts_interval_95'], 2)}"
             where = "yes" if disjoint else "no, the paper's split"
-            seeds = ", ".join(map(str, row["seeds"]))
-            command = COMMANDS[row["split"]]
-            cells.append([row["model"], number(row["paper"]["ts"]), ours, where, seeds, command])
+            seeds, command = listed(row["seeds"]), COMMANDS[row["split"]]
+            cells.append([row["model"], row["paper"]["ts"], ours, where, seeds, command])
     header = ["model", "TS, paper", "TS, ours (95 % over patients)", "patients disjoint", "seeds", "command"]
     return table(header, cells)
 
@@ -40,12 +39,11 @@ def chen(split: str, load: Load) -> str:
     for row in load("chen2022-tables")["rows"]:
         if (row["side"], row["split"]) == ("validation", split):
             paper, ours = ([number(row[whose][key], 4) for key in CHEN] for whose in ("paper", "ours"))
-            seeds = ", ".join(map(str, row["seeds"]))
             bounds = interval(row["ts_interval_95"], link="–")
             minutes = f"{row['seconds_per_run'] / 60:.1f}"
             last = number(row["ts_of_last_epoch"], 4)
             cells.append([row["model"], "paper", *paper, *[""] * 5])
-            cells.append(["", "ours", *ours, bounds, last, seeds, str(row["epochs"]), minutes])
+            cells.append(["", "ours", *ours, bounds, last, listed(row["seeds"]), row["epochs"], minutes])
     header = ["model", "", "Se", "Sp", "AS", "HS", "TS", "95 % interval of TS", "TS, last epoch"]
     return table([*header, "seeds", "epochs", "min a run"], cells)
 
@@ -72,9 +70,9 @@ def nguyen_readme(load: Load) -> str:
         ),
     ):
         own, bold = rows[name], "**" if name == BEST else ""
-        paper = number(own["paper"]["f"]) if own["paper"] else "–"
+        paper = own["paper"]["f"] if own["paper"] else None
         f = f"{bold}{number(own['f'])}{bold}{bracketed(own['f_interval_95'], 2)}"
-        cells.append([title, paper, f, number(own["roc_auc"]), seeds, command])
+        cells.append([title, paper, f, own["roc_auc"], seeds, command])
     header = ["system (Nguyen & Pernkopf's names)", "F, paper's own cohort", "F, ours (95 % over patients)"]
     return table([*header, "AUC", "seeds", "command"], cells)
 
@@ -90,13 +88,10 @@ def nguyen(file: str, choose: Callable[[Sequence[Any]], Sequence[Any]], paper: b
         cells.append(
             [
                 spelled(row["row"]),
-                *([number(row["paper"]["f"])] if paper else []),
-                number(row["se"]),
-                number(row["p"]),
+                *([row["paper"]["f"]] if paper else []),
+                *(row["se"], row["p"]),
                 f"**{number(row['f'])}**{bracketed(row['f_interval_95'], 2)}",
-                number(row["roc_auc"]),
-                less,
-                str(row["runs"]),
+                *(row["roc_auc"], less, row["runs"]),
             ]
         )
     header = ["Se", "P+", "F (95 % over patients)", "AUC", "F less the first row's, points (95 %)", "runs"]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from laennec.experiments.markdown import Load, numbers, table
-from laennec.score.text import bracketed, interval, number
+from laennec.score.text import bracketed, interval, number, with_interval
 
 EVENTS = {
     "event F, class-agnostic": "agnostic_f1",
@@ -37,14 +37,14 @@ def readme(load: Load) -> str:
         ("events, error rate", "error_rate", "error rate", 2),
     )
     rows = [
-        [title, f"**{number(scores[key], n)}**{bracketed(bounds[key], n)}", numbers(by_seed[name][1:], n)]
+        [title, with_interval(scores[key], bounds[key], n, bold=True), numbers(by_seed[name][1:], n)]
         for title, key, name, n in events
     ]
     rows += [
         [answers, ", ".join(f"**{number(task['without_shift'][2])}**" for task in tasks), ""],
         [
             "the same, as `challenge` answers",
-            ", ".join(number(task["score"]) + bracketed(task["interval"]) for task in tasks),
+            ", ".join(with_interval(task["score"], task["interval"]) for task in tasks),
             others(*task_names),
         ],
         [
@@ -67,18 +67,18 @@ def folds(load: Load) -> str:
     own = load("detector")
     scores, bounds, by_seed = own["detection"]["scores"], own["detection"]["intervals"], own["by_seed"]
     rows = [
-        [title, number(scores[key]), interval(bounds[key]), numbers(by_seed.get(title, []))]
+        [title, scores[key], interval(bounds[key]), numbers(by_seed.get(title, []))]
         for title, key in EVENTS.items()
     ]
     for name, task in own["tasks"].items():
         se, sp, score = task["without_shift"]
         title = f"task {name} Score as `analyze` answers (SE {number(se)}, SP {number(sp)})"
-        rows.append([title, number(score), "", ""])
+        rows.append([title, score, "", ""])
     for name, task in own["tasks"].items():
         counted = f"SE {number(task['sensitivity'])}, SP {number(task['specificity'])}"
         title = f"task {name} Score as `challenge` answers ({counted})"
         rows.append(
-            [title, number(task["score"]), interval(task["interval"]), numbers(by_seed[f"task {name} Score"])]
+            [title, task["score"], interval(task["interval"]), numbers(by_seed[f"task {name} Score"])]
         )
     for what, key in (("events", "event_calibration"), ("recordings", "record_calibration")):
         each = own[key]
@@ -86,17 +86,13 @@ def folds(load: Load) -> str:
         rows += [
             [
                 f"{ece} (before {number(each['ece_before'])})",
-                number(each["ece"]),
+                each["ece"],
                 interval(each["ece_interval"]),
                 numbers(by_seed[ece]),
             ],
-            [f"Brier score of {what} (before {number(each['brier_before'])})", number(each["brier"]), "", ""],
-            [
-                f"errors of {what}: all, and the 80 % it is surest of",
-                numbers([each["risk"], each["risk_at_80"]]),
-                "",
-                "",
-            ],
+            [f"Brier score of {what} (before {number(each['brier_before'])})", each["brier"], "", ""],
+            [f"errors of {what}: all, and the 80 % it is surest of"]
+            + [numbers([each["risk"], each["risk_at_80"]]), "", ""],
         ]
     return table(["score", "value", "95 % over patients", "by seed"], rows)
 
@@ -108,15 +104,13 @@ def by_class(load: Load) -> str:
     rows = [
         [
             name,
-            str(each["reference"]),
-            str(each["estimated"]),
-            number(each["f1"]),
+            *(each[key] for key in ("reference", "estimated", "f1")),
             interval(each["intervals"]["f1"]),
-            number(frames[name]["average_precision"]),
+            frames[name]["average_precision"],
         ]
         for name, each in own["detection"]["classes"].items()
     ]
-    rows.append(["any event", "", "", "", "", number(frames["any event"]["average_precision"])])
+    rows.append(["any event", "", "", "", "", frames["any event"]["average_precision"]])
     return table(["class", "annotated", "found", "F", "95 %", "frame-wise average precision"], rows)
 
 
@@ -126,10 +120,7 @@ def baselines(load: Load) -> str:
     return table(
         ["", "F, class-agnostic", "F, with class", "error rate", "insertions", "deletions"],
         [
-            [
-                row["system"],
-                *(number(row[k]["value"]) + bracketed([row[k]["low"], row[k]["high"]]) for k in keys),
-            ]
+            [row["system"]] + [with_interval(row[k]["value"], [row[k]["low"], row[k]["high"]]) for k in keys]
             for row in load("detection-baselines")["rows"]
         ],
     )
@@ -155,7 +146,7 @@ def strangers(load: Load) -> str:
         persons = f"{own['persons']} " if own["persons"] else ""
         who = f"{'; ' if size else ': '}{persons}{own['who']}"
         figures = "; ".join(_stranger(each) for each in own["figures"])
-        rows.append([own["name"] + size + who, str(own["recordings"]), figures])
+        rows.append([own["name"] + size + who, own["recordings"], figures])
     return table(["held out", "recordings", "figures"], rows)
 
 
@@ -176,13 +167,13 @@ def refusals(load: Load) -> str:
         [
             own["sound"],
             f"{100 * own['refused'] / own['of']:.1f} %",
-            str(own["of"]),
+            own["of"],
             ", ".join(f"{label}: {count}" for label, count in own["answers"].items()),
         ]
         for own in sounds
     ]
     refused, total = (sum(own[key] for own in sounds) for key in ("refused", "of"))
-    rows.append(["all", f"{100 * refused / total:.1f} %", str(total), ""])
+    rows.append(["all", f"{100 * refused / total:.1f} %", total, ""])
     return table(["sound", "refused", "of", "answered as"], rows)
 
 

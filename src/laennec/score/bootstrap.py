@@ -173,6 +173,11 @@ def over_patients(
     return scores
 
 
+def as_json(scores: Mapping[str, Score]) -> tuple[dict[str, float | None], dict[str, Interval | None]]:
+    """Return the values and the intervals of scores, by name."""
+    return {k: each.value for k, each in scores.items()}, {k: each.interval for k, each in scores.items()}
+
+
 def resampled_counts(times: Floats, table: Floats) -> Floats:
     """Sum a ``(patients, ...)`` table over the patients of each draw, ``(draws, ...)``."""
     flat = times @ table.reshape(len(table), -1)

@@ -185,8 +185,8 @@ def sensitivity(
 ) -> Floats:
     """Se: adventitious clips given their exact class / all adventitious clips (Chen & Zhang, eq. 1).
 
-    Taking a wheeze for a crackle is an error here; :func:`binary_sensitivity` forgives it. NaN without
-    adventitious clips.
+    Taking a wheeze for a crackle is an error here; :func:`binary_precision_recall_f1` forgives it.
+    NaN without adventitious clips.
     """
     confusion = np.asarray(confusion, np.float64)
     rows = adventitious_classes(classes, normal, ignored)
@@ -238,30 +238,18 @@ def precision_recall_f1(confusion: ArrayLike) -> tuple[Floats, Floats, Floats]:
     return ratio(correct, predicted), ratio(correct, annotated), ratio(2 * correct, annotated + predicted)
 
 
-def _macro(values: Floats, confusion: ArrayLike) -> Floats:
-    """Mean over the classes that have clips; an undefined value of such a class counts as 0."""
-    present = np.asarray(confusion).sum(axis=-1) > 0
-    total = np.where(present, np.nan_to_num(values), 0.0).sum(axis=-1)
-    return ratio(total, present.sum(axis=-1))
+def macro_scores(confusion: ArrayLike) -> list[Floats]:
+    """Return precision, recall and F1, each the mean over the classes that have clips.
 
-
-def macro_precision(confusion: ArrayLike) -> Floats:
-    """Mean precision over the classes that have clips; 0 for one that is never predicted."""
-    return _macro(precision_recall_f1(confusion)[0], confusion)
-
-
-def macro_sensitivity(confusion: ArrayLike) -> Floats:
-    """Mean recall over the classes that have clips, normal and ignored ones too.
-
-    Also called unweighted average recall (UAR) and balanced accuracy. Not Se, in which a class weighs as
-    much as it has clips and Normal has no part.
+    Normal and ignored classes count too, and an undefined value of a class with clips counts as 0. The mean
+    recall is also called unweighted average recall (UAR) and balanced accuracy. It is not Se, in which a
+    class weighs as much as it has clips and Normal has no part.
     """
-    return _macro(precision_recall_f1(confusion)[1], confusion)
-
-
-def macro_f1(confusion: ArrayLike) -> Floats:
-    """Mean F1 over the classes that have clips, normal and ignored ones too."""
-    return _macro(precision_recall_f1(confusion)[2], confusion)
+    present = np.asarray(confusion).sum(axis=-1) > 0
+    return [
+        ratio(np.where(present, np.nan_to_num(values), 0.0).sum(axis=-1), present.sum(axis=-1))
+        for values in precision_recall_f1(confusion)
+    ]
 
 
 def accuracy(confusion: ArrayLike) -> Floats:
@@ -270,51 +258,22 @@ def accuracy(confusion: ArrayLike) -> Floats:
     return ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
-def _binary_counts(
-    confusion: ArrayLike, classes: Sequence[str], normal: str, ignored: Sequence[str]
+def binary_precision_recall_f1(
+    confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
 ) -> tuple[Floats, Floats, Floats]:
-    """Counts of adventitious against normal.
+    """Return the scores of adventitious against normal, any adventitious class being right (2-class tables).
 
-    Adventitious clips that were given any adventitious class; adventitious or normal clips that were given
-    one; all adventitious clips.
+    Precision is over normal or adventitious clips; the recall is the binary sensitivity. The binary
+    specificity equals :func:`specificity`, as merging the adventitious classes does not change the normal
+    row.
     """
     confusion = np.asarray(confusion, np.float64)
     rows = adventitious_classes(classes, normal, ignored)
     columns = confusion[..., :, rows].sum(axis=-1)
     correct = columns[..., rows].sum(axis=-1)
     predicted = correct + columns[..., list(classes).index(normal)]
-    return correct, predicted, confusion[..., rows, :].sum(axis=(-2, -1))
-
-
-def binary_sensitivity(
-    confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
-) -> Floats:
-    """Adventitious clips given any adventitious class / all adventitious clips (2-class tables)."""
-    correct, _, annotated = _binary_counts(confusion, classes, normal, ignored)
-    return ratio(correct, annotated)
-
-
-def binary_specificity(
-    confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
-) -> Floats:
-    """Equal to :func:`specificity`: merging the adventitious classes does not change the normal row."""
-    return specificity(confusion, classes, normal, ignored)
-
-
-def binary_precision(
-    confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
-) -> Floats:
-    """Adventitious clips given any adventitious class / normal or adventitious clips given one."""
-    correct, predicted, _ = _binary_counts(confusion, classes, normal, ignored)
-    return ratio(correct, predicted)
-
-
-def binary_f1(
-    confusion: ArrayLike, classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()
-) -> Floats:
-    """F1 of adventitious against normal: 2 TP / (2 TP + FP + FN), any adventitious class being right."""
-    correct, predicted, annotated = _binary_counts(confusion, classes, normal, ignored)
-    return ratio(2 * correct, predicted + annotated)
+    annotated = confusion[..., rows, :].sum(axis=(-2, -1))
+    return ratio(correct, predicted), ratio(correct, annotated), ratio(2 * correct, predicted + annotated)
 
 
 def confusion_scores(
@@ -322,7 +281,8 @@ def confusion_scores(
 ) -> dict[str, Floats]:
     """Return every score of a confusion ``(..., classes, classes)`` by name, each of shape ``(...)``."""
     se, sp = (f(confusion, classes, normal, ignored) for f in (sensitivity, specificity))
-    binary_se = binary_sensitivity(confusion, classes, normal, ignored)
+    precision, binary_se, f1 = binary_precision_recall_f1(confusion, classes, normal, ignored)
+    macro_precision, macro_recall, macro_f1 = macro_scores(confusion)
     return {
         "sensitivity": se,
         "specificity": sp,
@@ -331,13 +291,13 @@ def confusion_scores(
         "total_score": total_score(se, sp),
         "challenge_score": challenge_score(se, sp),
         "accuracy": accuracy(confusion),
-        "macro_precision": macro_precision(confusion),
-        "macro_sensitivity": macro_sensitivity(confusion),
-        "macro_f1": macro_f1(confusion),
+        "macro_precision": macro_precision,
+        "macro_sensitivity": macro_recall,
+        "macro_f1": macro_f1,
         "binary_sensitivity": binary_se,
-        "binary_specificity": binary_specificity(confusion, classes, normal, ignored),
-        "binary_precision": binary_precision(confusion, classes, normal, ignored),
-        "binary_f1": binary_f1(confusion, classes, normal, ignored),
+        "binary_specificity": sp,
+        "binary_precision": precision,
+        "binary_f1": f1,
         "binary_average_score": average_score(binary_se, sp),
         "binary_harmonic_score": harmonic_score(binary_se, sp),
         "binary_challenge_score": challenge_score(binary_se, sp),

@@ -49,7 +49,7 @@ def score(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Metrics:
-    """Compute what metrics.json holds.
+    """Compute what metrics.json holds: the scores of `evaluate`, the challenge's tasks, and ``provenance``.
 
     Parameters
     ----------
@@ -57,12 +57,6 @@ def score(
     provenance : what was scored: model, data, split, command, seeds; unknown ones become None. The version
         is this program's unless given.
     draws, seed : of the bootstrap over patients
-
-    Returns
-    -------
-    Metrics
-        The scores of `evaluate`, the challenge's tasks where the classes are theirs
-        (:func:`task_scores`), and ``provenance``.
 
     Raises
     ------
@@ -95,15 +89,10 @@ def score_predictions(
 
     Parameters as in :func:`score`; the SHA-256 of the predictions is added to the provenance, so that a
     metrics.json can be matched with the file it came from.
-
-    Returns
-    -------
-    Metrics
-        What metrics.json holds.
     """
     predictions = read_predictions(predictions_csv)
-    digest = hashlib.sha256(Path(predictions_csv).read_bytes()).hexdigest()
-    scores = score(predictions, {**(provenance or {}), "predictions_sha256": digest}, draws, seed)
+    about = {**(provenance or {}), "predictions_sha256": _sha256(predictions_csv)}
+    scores = score(predictions, about, draws, seed)
     write_json(Path(out) / "metrics.json", scores)
     write_text(Path(out) / "tables.txt", render_tables(scores))
     draw(scores, Path(out) / "confusion.png")
@@ -157,23 +146,20 @@ def score_events(
     """Score events.csv and write detection.json and detection.txt to the folder `out`.
 
     Parameters as for :func:`score_detections`; the SHA-256 of the events is added to the provenance.
-
-    Returns
-    -------
-    DetectionMetrics
-        What detection.json holds.
     """
     detections = read_events_table(events_csv)
-    digest = hashlib.sha256(Path(events_csv).read_bytes()).hexdigest()
+    about = {**(provenance or {}), "events_sha256": _sha256(events_csv)}
     try:
-        scores = score_detections(
-            detections, {**(provenance or {}), "events_sha256": digest}, classes, draws, seed
-        )
+        scores = score_detections(detections, about, classes, draws, seed)
     except LaennecError as error:
         raise LaennecError(f"{events_csv}: {error}") from error
     write_json(Path(out) / "detection.json", scores)
     write_text(Path(out) / "detection.txt", render_detection(scores))
     return scores
+
+
+def _sha256(path: str | os.PathLike[str]) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _provenance(given: Mapping[str, Any] | None) -> dict[str, Any]:

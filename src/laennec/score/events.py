@@ -30,6 +30,7 @@ from laennec.score.bootstrap import (
     Interval,
     Patients,
     Score,
+    as_json,
     over_patients,
 )
 from laennec.score.confusion import Floats, ratio, validate_classes
@@ -347,12 +348,13 @@ def event_scores(
         counts, lambda drawn: _scores(drawn, classes, normal), settings["draws"], seed, level
     )
     total = counts.sum(axis=0)
+    values, intervals = as_json({key: scores[key] for key in SCORE_NAMES})
     return {
         "recordings": len(reference),
         "subjects": patients.known,
         "counts": _total(total),
-        "scores": {key: scores[key].value for key in SCORE_NAMES},
-        "intervals": {key: scores[key].interval for key in SCORE_NAMES},
+        "scores": values,
+        "intervals": intervals,
         "classes": {label: _of_class(k, label, total, scores) for k, label in enumerate(classes)},
         "conventions": {
             "normal": normal,
@@ -401,15 +403,13 @@ def _total(total: Floats) -> EventCounts:
 
 def _of_class(k: int, label: str, total: Floats, scores: Mapping[Key, Score]) -> EventClassScores:
     correct, reference, estimated = (int(part[k]) for part in np.split(total[MATCHES:], 3))
-    precision, recall, f1 = own = [scores[label, key] for key in ("precision", "recall", "f1")]
+    values, intervals = as_json({key: scores[label, key] for key in ("precision", "recall", "f1")})
     return {
         "reference": reference,
         "estimated": estimated,
         "correct": correct,
-        "precision": precision.value,
-        "recall": recall.value,
-        "f1": f1.value,
-        "intervals": {
-            key: each.interval for key, each in zip(("precision", "recall", "f1"), own, strict=True)
-        },
+        "precision": values["precision"],
+        "recall": values["recall"],
+        "f1": values["f1"],
+        "intervals": intervals,
     }

@@ -69,10 +69,7 @@ def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:
         If the file is missing, is not such a table, holds what is no time or probability, or gives a
         recording two patients.
     """
-    try:
-        header, *rows = read_table(path) or [[]]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise LaennecError(f"{path}: cannot be read as events.csv ({error})") from error
+    header, *rows = read_table(path, "events.csv") or [[]]
     if tuple(header) != COLUMNS:
         raise LaennecError(f"{path}: the first line must be {','.join(COLUMNS)}; it is {','.join(header)!r}")
     subjects: dict[str, str] = {}

@@ -40,39 +40,18 @@ def evaluation_page(
     events: Sequence[Detection] | None = None,
     detection: DetectionMetrics | None = None,
 ) -> Path:
-    """Write index.html into the folder that has metrics.json; parameters as for :func:`write_evaluation`.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
-    path = Path(out_folder) / "index.html"
-    write_evaluation(scores, predictions, path, clips, events, detection)
-    return path
-
-
-def write_evaluation(
-    scores: Metrics,
-    predictions: Predictions,
-    path: str | os.PathLike[str],
-    clips: "pd.DataFrame | None" = None,
-    events: Sequence[Detection] | None = None,
-    detection: DetectionMetrics | None = None,
-) -> None:
-    """Write an evaluation as one HTML file, whole or not at all.
+    """Write index.html, whole or not at all, into the folder that has metrics.json, and return its path.
 
     Parameters
     ----------
-    scores : mapping
-        From :func:`laennec.score.evaluation.score`.
-    predictions : Predictions
-        What was scored: events, cycles or whole recordings.
-    path : path
-        The page.
+    out_folder : path
     clips : pandas.DataFrame, optional
         The clips table (:mod:`laennec.datasets.table`) with the predictions' ``clip_id``, for the groups of
         patients and the sound; a clip that it lacks is left out of both.
+    predictions : Predictions
+        What was scored: events, cycles or whole recordings.
+    scores : mapping
+        From :func:`laennec.score.evaluation.score`.
     events : sequence of Detection, optional
         Annotated and detected events, where the model detects; scored here unless `detection` is given.
     detection : mapping, optional
@@ -84,7 +63,9 @@ def write_evaluation(
         If the predictions are not those that were scored, the events cannot be scored, or the file cannot be
         written.
     """
+    path = Path(out_folder) / "index.html"
     write_text(path, render_evaluation(scores, predictions, clips, events, detection))
+    return path
 
 
 def render_evaluation(
@@ -94,7 +75,7 @@ def render_evaluation(
     events: Sequence[Detection] | None = None,
     detection: DetectionMetrics | None = None,
 ) -> str:
-    """Return an evaluation as one HTML page; parameters and errors as for :func:`write_evaluation`."""
+    """Return an evaluation as one HTML page; parameters and errors as for :func:`evaluation_page`."""
     if scores["clips"] != len(predictions.labels) or scores["confusion"]["classes"] != [*predictions.classes]:
         raise LaennecError("these are not the predictions that were scored")
     if detection is None and events:

@@ -131,12 +131,8 @@ def trust(predictions: Predictions, scores: Metrics) -> str:
     rows = []
     for coverage in COVERAGES:
         at = int(np.searchsorted(curve.coverage, coverage - 1e-12))
-        cells = [
-            f"{100 * curve.coverage[at]:.0f} %",
-            f"{100 * curve.risk[at]:.1f} %",
-            f"{curve.threshold[at]:.3f}",
-        ]
-        rows.append([f"{100 * coverage:.0f} %", *cells])
+        answered, wrong = f"{100 * curve.coverage[at]:.0f} %", f"{100 * curve.risk[at]:.1f} %"
+        rows.append([f"{100 * coverage:.0f} %", answered, wrong, f"{curve.threshold[at]:.3f}"])
     figures = _reliability(predictions, scores) + _figure(
         _axes("share of clips answered", "share of them wrong", line, "Risk against coverage", y_top),
         "If only the surest clips are answered: area under the curve "

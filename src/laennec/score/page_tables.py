@@ -218,9 +218,9 @@ def _group_table(
     rows = []
     for name, mask in groups.items():
         score, se, sp, patients = _group_scores(predictions, scores, np.flatnonzero(mask))
-        values = number(score.value), interval(score.interval), number(se.value), number(sp.value)
-        cells = [*values, str(mask.sum()), patients]
-        rows.append([text(name), f"<strong>{cells[0]}</strong>", *cells[1:]])
+        main = f"<strong>{number(score.value)}</strong>"
+        values = interval(score.interval), number(se.value), number(sp.value)
+        rows.append([text(name), main, *values, str(mask.sum()), patients])
     return number_table(
         [kind.lower(), "Score", "interval", "Se", "Sp", "clips", "patients"], rows, f"By {kind.lower()}"
     )

@@ -7,6 +7,7 @@ by the class in the model's order. Clips, cycles and whole recordings are writte
 import csv
 import gzip
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -52,14 +53,9 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*COLUMNS, *predictions.classes])
-        for clip_id, subject, label, row in zip(
-            predictions.clip_ids,
-            predictions.subjects,
-            predictions.labels,
-            predictions.probabilities,
-            strict=True,
-        ):
-            writer.writerow([clip_id, subject, label, *(repr(float(p)) for p in row)])
+        named = zip(predictions.clip_ids, predictions.subjects, predictions.labels, strict=True)
+        for names, row in zip(named, predictions.probabilities, strict=True):
+            writer.writerow([*names, *(repr(float(p)) for p in row)])
 
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
@@ -70,10 +66,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     LaennecError
         If the file is missing, is not such a table, names a clip twice, or holds what is no probability.
     """
-    try:
-        header, *rows = read_table(path) or [[]]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise LaennecError(f"{path}: cannot be read as predictions.csv ({error})") from error
+    header, *rows = read_table(path, "predictions.csv") or [[]]
     if tuple(header[: len(COLUMNS)]) != COLUMNS or len(header) < len(COLUMNS) + 2:
         raise LaennecError(
             f"{path}: the first line must be {','.join(COLUMNS)} and then two or more classes; "
@@ -99,11 +92,14 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     return predictions
 
 
-def read_table(path: str | os.PathLike[str]) -> list[list[str]]:
-    """Return the rows of a CSV file, plain or compressed (``.gz``)."""
+def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list[str]]:
+    """Return the rows of a CSV file, plain or compressed (``.gz``); LaennecError if it is no `kind`."""
     opened = gzip.open if str(path).endswith(".gz") else open
-    with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
-        return list(csv.reader(file))
+    try:
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
+            return list(csv.reader(file))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise LaennecError(f"{path}: cannot be read as {kind} ({error})") from error
 
 
 def read_runs(files: Sequence[str | os.PathLike[str]]) -> Predictions:
@@ -131,11 +127,9 @@ def stacked(runs: Sequence[Predictions]) -> Predictions:
 
 def check(predictions: Predictions, name: str) -> None:
     """Raise LaennecError with one sentence, beginning with `name`, if predictions cannot be scored."""
-    seen: set[str] = set()
-    for clip_id in predictions.clip_ids:
-        if clip_id in seen:
-            raise LaennecError(f"{name}: clip {clip_id!r} occurs twice; score each clip once")
-        seen.add(clip_id)
+    twice = [clip_id for clip_id, count in Counter(predictions.clip_ids).items() if count > 1]
+    if twice:
+        raise LaennecError(f"{name}: clip {twice[0]!r} occurs twice; score each clip once")
     if len(predictions.clip_ids) != len(predictions.labels):
         raise LaennecError(
             f"{name}: {len(predictions.clip_ids)} clip names for {len(predictions.labels)} labels"

@@ -14,6 +14,7 @@ from laennec.score.bootstrap import (
     Interval,
     Patients,
     Score,
+    as_json,
     over_patients,
     resampled_counts,
 )
@@ -186,14 +187,14 @@ def evaluate(
     # The calibration error gets no interval: resampling widens every bin's gap, so its draws lie too high.
     error = np.mean([expected_calibration_error(labels, run, classes) for run in runs])
     scores["expected_calibration_error"] = Score(float(error))
-    overall = {key: each for key, each in scores.items() if isinstance(key, str)}
+    values, intervals = as_json({key: each for key, each in scores.items() if isinstance(key, str)})
     confusions = np.sum([sample.confusions for sample in samples], axis=0)
     return {
         "clips": len(labels),
         "subjects": patients.known,
         "runs": len(runs),
-        "scores": {key: each.value for key, each in overall.items()},
-        "intervals": {key: each.interval for key, each in overall.items()},
+        "scores": values,
+        "intervals": intervals,
         "classes": {
             name: _of_class(name, confusions[:, k], confusions[:, :, k], patients, scores, len(runs))
             for k, name in enumerate(classes)
@@ -291,11 +292,10 @@ def _of_class(
 ) -> ClassScores:
     """Scores of one class, from its row and column of each patient's confusion ``(patients, classes)``."""
     own = {key[1]: each for key, each in scores.items() if isinstance(key, tuple) and key[0] == name}
-    values = {key: each.value for key, each in own.items()}
+    values, intervals = as_json(own)
     counts = {
         "clips": int(annotated.sum()) // runs,
         "subjects": int((annotated[patients.names != ""].sum(axis=1) > 0).sum()),
         "predicted": int(predicted.sum()),
     }
-    intervals = {key: each.interval for key, each in own.items()}
     return cast(ClassScores, {**counts, **values, "intervals": intervals})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from laennec.labels import ADVENTITIOUS, CHALLENGE_TASKS, EVENT_TASKS, NORMAL, RECORD_TASKS
-from laennec.score.bootstrap import DRAWS, Interval, Patients, over_patients
+from laennec.score.bootstrap import DRAWS, Interval, Patients, as_json, over_patients
 from laennec.score.confusion import (
     Floats,
     as_runs,
@@ -102,10 +102,10 @@ def _task(predictions: Predictions, draws: int, seed: int) -> TaskScores:
         each = confusion_scores(drawn, classes, NORMAL, ignored_classes(classes))
         return {key: np.mean(each[key], axis=1) for key in TASK_SCORES}
 
-    measured = over_patients(confusions, scores, draws, seed)
+    values, intervals = as_json(over_patients(confusions, scores, draws, seed))
     return {
         "classes": list(classes),
         "confusion": confusions.sum(axis=(0, 1)).astype(int).tolist(),
-        "scores": {key: each.value for key, each in measured.items()},
-        "intervals": {key: each.interval for key, each in measured.items()},
+        "scores": values,
+        "intervals": intervals,
     }

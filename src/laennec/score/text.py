@@ -55,9 +55,12 @@ def interval(
     return missing if bounds is None else link.join(f"{bound:{sign}.{digits}f}" for bound in bounds)
 
 
-def with_interval(value: float | None, bounds: Sequence[float] | None, digits: int = 3) -> str:
-    """Return a score and its interval in brackets, such as ``0.846 (0.816 to 0.868)``."""
-    return number(value, digits) + bracketed(bounds, digits)
+def with_interval(
+    value: float | None, bounds: Sequence[float] | None, digits: int = 3, bold: bool = False
+) -> str:
+    """Return a score and its interval in brackets, such as ``0.846 (0.816 to 0.868)``; `bold` in Markdown."""
+    score = f"**{number(value, digits)}**" if bold else number(value, digits)
+    return score + bracketed(bounds, digits)
 
 
 def bracketed(bounds: Sequence[float] | None, digits: int = 3) -> str:

@@ -78,13 +78,13 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return []
     lines = ["## Training data", ""]
-    for told in (data, data["beside"]) if "beside" in data else (data,):
-        counts = ", ".join(f"{label} {count}" for label, count in told["per_class"].items())
-        cited = f" Cite: {told['citation']}." if told["citation"] else ""
+    for own in (data, data["beside"]) if "beside" in data else (data,):
+        counts = ", ".join(f"{label} {count}" for label, count in own["per_class"].items())
+        cited = f" Cite: {own['citation']}." if own["citation"] else ""
         lines += [
-            f"{told['dataset']}: {told['clips']} events of {told['patients']} patients ({counts}).",
+            f"{own['dataset']}: {own['clips']} events of {own['patients']} patients ({counts}).",
             "",
-            f"Licence: {told['licence']}.{cited}",
+            f"Licence: {own['licence']}.{cited}",
             "",
         ]
     return lines
@@ -94,7 +94,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     if not metrics:
         return []
     seeds = metrics.get("seeds")
-    told = (
+    basis = (
         f"Cross-validation, {metrics['clips']} events of {metrics['patients']} patients "
         f"({metrics['split']}; "
         f"mean of seeds {', '.join(map(str, seeds))}): each was answered for by a model of the same recipe "
@@ -108,7 +108,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Figures",
         "",
-        f"{told} Intervals: 95 %, bootstrap over patients.",
+        f"{basis} Intervals: 95 %, bootstrap over patients.",
         "",
         f"Command: `{metrics['command']}`",
         "",
@@ -116,24 +116,24 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         "|---|---|---|",
     ]
     for name, value in metrics["scores"].items():
-        told = interval(metrics["intervals_95"].get(name), missing="")
-        lines.append(f"| {name.replace('_', ' ')} | {'–' if value is None else f'{value:.4f}'} | {told} |")
+        between = interval(metrics["intervals_95"].get(name), missing="")
+        lines.append(f"| {name.replace('_', ' ')} | {number(value, 4)} | {between} |")
     lines += ["", "| class | events | patients | precision | recall | F1 |", "|---|---|---|---|---|---|"]
-    for label, found in metrics["classes"].items():
-        scores = (number(found[name]) for name in ("precision", "recall", "f1"))
-        lines.append(f"| {label} | {found['clips']} | {found['subjects']} | {' | '.join(scores)} |")
+    for label, own in metrics["classes"].items():
+        scores = (number(own[name]) for name in ("precision", "recall", "f1"))
+        lines.append(f"| {label} | {own['clips']} | {own['subjects']} | {' | '.join(scores)} |")
     for name, members in metrics.get("groups", {}).items():
         lines += [
             "",
             f"| {name} | events | patients | Se | Sp | Score | 95 % |",
             "|---|---|---|---|---|---|---|",
         ]
-        for member, found in members.items():
-            if found["clips"]:
-                values = (found["scores"][key] for key in ("sensitivity", "specificity", "challenge_score"))
-                written = " | ".join(number(value) for value in values)
-                between = interval(found["intervals"]["challenge_score"], missing="")
-                lines.append(f"| {member} | {found['clips']} | {found['patients']} | {written} | {between} |")
+        for member, own in members.items():
+            if own["clips"]:
+                values = (own["scores"][key] for key in ("sensitivity", "specificity", "challenge_score"))
+                written = " | ".join(map(number, values))
+                between = interval(own["intervals"]["challenge_score"], missing="")
+                lines.append(f"| {member} | {own['clips']} | {own['patients']} | {written} | {between} |")
     return [*lines, ""]
 
 

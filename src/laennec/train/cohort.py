@@ -149,11 +149,10 @@ def describe(cohort: Cohort, dataset: str) -> str:
 
 def refuse_shared_patients(source: pd.DataFrame, target: pd.DataFrame) -> None:
     """Raise LaennecError where source and target, being of one data set, share a patient."""
-    known = {
-        (dataset, subject)
-        for dataset, subject in zip(source["dataset"], splits.subject_groups(source), strict=True)
-    }
-    shared = known & set(zip(target["dataset"], splits.subject_groups(target), strict=True))
+    known, others = (
+        set(zip(clips["dataset"], splits.subject_groups(clips), strict=True)) for clips in (source, target)
+    )
+    shared = known & others
     if shared:
         some = ", ".join(sorted(subject for _, subject in shared)[:3])
         raise LaennecError(

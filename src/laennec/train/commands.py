@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
+
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import make_folder, write_json, write_text
@@ -25,15 +27,15 @@ from laennec.train.crossval import (
     overall_decision,
     read_fold_parts,
     read_folds,
-    train_and_choose,
+    train_on_all,
 )
 from laennec.train.export import export
 from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.jobs import CrossValidationJob, TrainJob
-from laennec.train.loop import Hardware, terminal, tuned_cpu
-from laennec.train.protocols import k_fold_protocol
+from laennec.train.loop import Hardware, terminal
+from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
-from laennec.train.recording_report import ReportFiles, report_recordings
+from laennec.train.recording_report import FILES, report_recordings
 from laennec.train.run import fit, prepare
 from laennec.train.tables import (
     auxiliary_clips,
@@ -42,9 +44,6 @@ from laennec.train.tables import (
     training_clips,
     with_auxiliary,
 )
-from laennec.train.weights import save_model
-
-DEFAULT_FILES = ReportFiles()
 
 
 def train(job: TrainJob) -> int:
@@ -110,38 +109,48 @@ def _describe(recipe: Recipe, data: CrossValidationData) -> str:
     return text
 
 
-def crossvalidate(job: CrossValidationJob, files: ReportFiles = DEFAULT_FILES) -> int:
+def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) -> int:
     """Cross-validate a recipe and write what it shows; with `final`, train on all patients and export.
 
-    `files` names what is written of a model for whole recordings.
+    `files` names what is written of a model for whole recordings: figures, tables, model.
     """
     if job.final and job.only:
         raise UsageError("--final needs all folds; leave out --only")
+    if (job.only or job.final) and job.protocol != "k-fold":
+        raise UsageError("--only and --final are options of --protocol k-fold")
     if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
         raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe, also = with_auxiliary(recipe, job.also)
     hardware = Hardware(job.accelerator, threads=job.threads)
-    protocol = k_fold_protocol(recipe, job.folds)
+    protocol = protocol_of(recipe, job.folds, job.protocol)
     whole = takes_recordings(recipe)
     if whole and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     out = make_folder(job.out)
     clips = training_clips(load_clips(recipe.dataset, job.data))
     records = record_rows(recipe.dataset, job.data) if whole else None
-    gathered = gather(clips, recipe, protocol, auxiliary_clips(recipe, also), records)
+    auxiliary = auxiliary_clips(recipe, also)
+    if job.protocol == "leave-one-out" and auxiliary is not None:  # one of the data sets that are left out
+        subjects = f"{recipe.also}-" + auxiliary["subject"]
+        clips, auxiliary = pd.concat([clips, auxiliary.assign(subject=subjects)], ignore_index=True), None
+    gathered = gather(clips, recipe, protocol, auxiliary, records)
 
     def report(seed: int, number: int) -> None:
-        print(f"seed {seed}, fold {number} of {job.folds}", file=sys.stderr, flush=True)
+        print(f"seed {seed}, fold {number} of {len(gathered.folds)}", file=sys.stderr, flush=True)
 
     folders = cross_validate(
         gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
     )
     of_seed = dict(zip(job.seeds, folders, strict=True))
+    dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
+    if job.protocol != "k-fold":
+        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in gathered.folds)}"
+    provenance = {"model": recipe.name, "split": dealt, "command": command(), "seeds": list(job.seeds)}
     if whole:
-        report_recordings(gathered, recipe, out, of_seed, hardware, job.final, files)
+        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job.final, files)
         return 0
-    scores = report_clips(gathered, recipe, of_seed, job)
+    scores = report_clips(gathered, recipe, of_seed, provenance, job)
     if job.final:
         print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
     return 0
@@ -156,23 +165,22 @@ def report_clips(
     data: CrossValidationData,
     recipe: Recipe,
     folders: Mapping[int, Sequence[Path]],
+    provenance: Mapping[str, Any],
     job: CrossValidationJob,
 ) -> dict[str, Any]:
     """Write and print what the folds of every seed show; return it."""
     # Some folds alone stay without a decision, which the others fit.
-    runs = [read_folds(own, "argmax" if job.only else recipe.decision) for own in folders.values()]
+    alone = job.only or len(data.folds) == 1
+    runs = [read_folds(own, "argmax" if alone else recipe.decision) for own in folders.values()]
     for seed, predicted in zip(folders, runs, strict=True):
         write_predictions(job.out / f"seed{seed}" / "predictions.csv", predicted)
     part = f", folds {', '.join(map(str, job.only))} only" if job.only else ""
-    provenance = {
-        "model": recipe.name,
-        "data": f"{recipe.dataset}, {len(runs[0].clip_ids)} events",
-        "split": f"{job.folds} folds by patient, seed {recipe.split_seed}{part}",
-        "command": command(),
-        "seeds": list(job.seeds),
-    }
     together = stacked(runs)
-    scores = measure(together, data.clips, provenance)
+    given = {
+        "data": f"{recipe.dataset}, {len(together.clip_ids)} events",
+        "split": provenance["split"] + part,
+    }
+    scores = measure(together, data.clips, {**provenance, **given})
     if job.against is not None:
         other = _other(job.against, job.only)
         scores["difference"] = {"against": job.against.name, **difference(other, together)}
@@ -197,18 +205,9 @@ def final_model(
     data: CrossValidationData, recipe: Recipe, out: Path, hardware: Hardware, scores: dict[str, Any]
 ) -> Path:
     """Train on all patients after a cross-validation and export, with its figures in the card."""
-    shipped = replace(recipe, split="none")
-    if not (out / "model.pt").exists():
-        print("all patients", file=sys.stderr, flush=True)
-        folders = [fold_folder(out, recipe.seed, number) for number in range(1, len(data.folds) + 1)]
-        decision = overall_decision(read_fold_parts(folders), recipe.decision)
-        training, _, _ = data.parts(data.everything(), recipe)
-        with tuned_cpu(1, hardware.threads):
-            network, _ = train_and_choose(
-                training, None, recipe, data.front_end, hardware, progress=terminal()
-            )
-        save_model(out, data.front_end, network, decision, shipped)
-    entries = card(shipped, data.clips, None if data.auxiliary is None else data.auxiliary.clips)
+    folders = [fold_folder(out, recipe.seed, number) for number in range(1, len(data.folds) + 1)]
+    train_on_all(data, recipe, out, hardware, overall_decision(read_fold_parts(folders), recipe.decision))
+    entries = card(recipe, data.clips, None if data.auxiliary is None else data.auxiliary.clips)
     measured = summary(scores, data.clips["clip_id"])
     entries["metrics"] = {
         **measured,

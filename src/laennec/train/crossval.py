@@ -5,6 +5,7 @@ is not done again.
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +25,10 @@ from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
-from laennec.train.loop import Hardware, KeepBest, machine, predict, train_network, tuned_cpu
+from laennec.train.loop import Hardware, KeepBest, machine, predict, terminal, train_network, tuned_cpu
 from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
+from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_pieces, read_recordings, recordings_of
 from laennec.train.weights import Start, save_model
 
@@ -76,14 +78,9 @@ class CrossValidationData:
         return len(set(groups[fold.train]) & set(groups[fold.test]))
 
     def fold(self, name: str) -> Fold:
-        """The fold of a name; where there is none of it, all clips train."""
+        """The fold of a name; where there is none of it, such as ``all patients``, all clips train."""
         everything = np.ones(len(self.clips), bool)
         return next((own for own in self.folds if own.name == name), Fold(name, everything, ~everything))
-
-    def everything(self) -> Fold:
-        """All clips train, for a model to ship."""
-        everything = np.ones(len(self.clips), bool)
-        return Fold("all patients", everything, ~everything)
 
 
 def gather(
@@ -255,7 +252,7 @@ def train_and_choose(
         progress=progress,
     )
     network = module.network.cpu().float().eval()
-    if best is None or validation is None:
+    if best is None:
         return network, {}
     network.load_state_dict(best.weights)
     shift = 0.0
@@ -263,6 +260,23 @@ def train_and_choose(
         shift = best_f1_shift(torch.cat(predict(network, validation, recipe, front_end)), validation.label)
         shift_head(network, shift)
     return network, {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
+
+
+def train_on_all(
+    data: CrossValidationData,
+    recipe: Recipe,
+    out: Path,
+    hardware: Hardware,
+    decision: Decision | RecordingDecision,
+) -> None:
+    """Train on all patients with what the folds chose and write ``model.pt``, unless it is there already."""
+    if (out / "model.pt").exists():
+        return
+    print("all patients", file=sys.stderr, flush=True)
+    training, _, _ = data.parts(data.fold("all patients"), recipe)
+    with tuned_cpu(1, hardware.threads):
+        network, _ = train_and_choose(training, None, recipe, data.front_end, hardware, progress=terminal())
+    save_model(out, data.front_end, network, decision, replace(recipe, split="none"))
 
 
 def fold_folder(out: Path, seed: int, number: int) -> Path:
@@ -321,7 +335,9 @@ def cross_validate(
 def read_folds(folders: Sequence[Path], decision: str = "argmax") -> Predictions:
     """Predictions of all folds of a seed; with ``score``, the decision of each is fitted on the others."""
     parts = read_fold_parts(folders)
-    return pooled(decided(parts) if decision == "score" else parts)
+    if decision == "score":
+        parts = [with_decision(part, own) for part, own in zip(parts, decisions(parts), strict=True)]
+    return pooled(parts)
 
 
 def read_fold_parts(folders: Sequence[Path]) -> list[Predictions]:
@@ -338,11 +354,6 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
         parts[0].classes,
         np.concatenate([part.probabilities for part in parts]),
     )
-
-
-def decided(parts: Sequence[Predictions]) -> list[Predictions]:
-    """The folds' predictions with the decision of each fitted on the others."""
-    return [with_decision(part, own) for part, own in zip(parts, decisions(parts), strict=True)]
 
 
 def decisions(parts: Sequence[Predictions]) -> list[Decision]:

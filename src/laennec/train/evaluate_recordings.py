@@ -49,7 +49,7 @@ def evaluate_recordings(
     LaennecError
         If none of the model's classes stands for a label of an event.
     """
-    learnt = not np.all([str(name).startswith("test") for name in recordings["split"]])
+    learnt = not all(str(name).startswith("test") for name in recordings["split"])
     if learnt:
         print(
             "laennec: not all of these recordings are of a published test set; figures are too good where "
@@ -90,25 +90,20 @@ def detections(
     """Annotated and found events of every recording, and of every channel that is a row of its own."""
     spelled = {str(label): _as_the_model(str(label), labels) for label in annotated["label"].unique()}
     spans: dict[tuple[str, int], list[Span]] = {}
-    for path, channel, start_s, end_s, label in zip(
-        annotated["path"],
-        annotated["channel"].fillna(0),
-        annotated["start_s"],
-        annotated["end_s"],
-        annotated["label"],
-        strict=True,
-    ):
+    columns = annotated.assign(channel=annotated["channel"].fillna(0))
+    names = ["path", "channel", "start_s", "end_s", "label"]
+    for path, channel, start_s, end_s, label in columns[names].itertuples(index=False):
         own = spans.setdefault((str(path), int(channel)), [])
         own.append((float(start_s), float(end_s), spelled[str(label)]))
     rows = zip(
         recordings["recording"], recordings["subject"], recordings["path"], recordings["channel"], analyses,
         strict=True,
     )  # fmt: skip
-    found = []
+    detected = []
     for name, subject, path, channel, analysis in rows:
         one = None if pd.isna(channel) else int(channel)
         events = [event for event in analysis.events if one is None or event.channel == one]
-        found.append(
+        detected.append(
             Detection(
                 str(name) if one is None else f"{name}:{one}",
                 "" if pd.isna(subject) else str(subject),
@@ -117,7 +112,7 @@ def detections(
                 tuple(event.probability for event in events),
             )
         )
-    return found
+    return detected
 
 
 def _as_the_model(label: str, labels: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, TO_ICBHI
+from laennec.score.bootstrap import DRAWS
 from laennec.score.confusion import ignored_classes, normal_class
 from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions
@@ -17,27 +18,33 @@ from laennec.score.tasks import merged
 from laennec.score.text import bracketed, with_interval
 
 
+def _subset(predictions: Predictions, rows: Sequence[int] | np.ndarray) -> Predictions:
+    """Some clips, in the order of `rows`."""
+    return replace(
+        predictions,
+        clip_ids=tuple(predictions.clip_ids[row] for row in rows),
+        subjects=tuple(predictions.subjects[row] for row in rows),
+        labels=tuple(predictions.labels[row] for row in rows),
+        probabilities=predictions.probabilities[..., rows, :],
+    )
+
+
 def pair(predictions: Predictions, sound: str) -> Predictions:
     """Normal events and those of one sound of ICBHI's (``crackle`` or ``wheeze``) alone, as two classes.
 
     The probability of the sound is the share of its classes among theirs and Normal's together.
     """
     kinds = np.array([TO_ICBHI[name] for name in predictions.classes])
-    chosen = np.array([TO_ICBHI[label] in ("normal", sound) for label in predictions.labels])
-    probabilities = predictions.probabilities[..., chosen, :]
-    normal = probabilities[..., kinds == "normal"].sum(-1)
-    loud = probabilities[..., (kinds == sound) | (kinds == "both")].sum(-1)
-    share = loud / np.maximum(normal + loud, 1e-12)
-
-    def kept(values: Sequence[str]) -> tuple[str, ...]:
-        return tuple(value for value, keep in zip(values, chosen, strict=True) if keep)
-
-    return Predictions(
-        kept(predictions.clip_ids),
-        kept(predictions.subjects),
-        tuple(TO_ICBHI[label] for label in kept(predictions.labels)),
-        ("normal", sound),
-        np.stack([1 - share, share], axis=-1),
+    named = [TO_ICBHI[label] for label in predictions.labels]
+    chosen = _subset(predictions, np.flatnonzero(np.isin(named, ("normal", sound))))
+    normal = chosen.probabilities[..., kinds == "normal"].sum(-1)
+    adventitious = chosen.probabilities[..., (kinds == sound) | (kinds == "both")].sum(-1)
+    share = adventitious / np.maximum(normal + adventitious, 1e-12)
+    return replace(
+        chosen,
+        labels=tuple(TO_ICBHI[label] for label in chosen.labels),
+        classes=("normal", sound),
+        probabilities=np.stack([1 - share, share], axis=-1),
     )
 
 
@@ -66,46 +73,47 @@ def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[s
     clips
         The clips table, for the groups of patients; any order.
     """
-    found: dict[str, Any] = {**score(predictions, provenance)}
+    figures: dict[str, Any] = {**score(predictions, provenance)}
     if set(predictions.classes) <= set(TO_ICBHI):
         for sound in ("crackle", "wheeze"):
-            two = pair(predictions, sound)
-            told = evaluate(two.labels, two.probabilities, two.subjects, two.classes, "normal")
+            scores = _evaluate(pair(predictions, sound))
             names = ("binary_f1", "binary_roc_auc", "binary_sensitivity", "binary_specificity")
-            found[f"normal_{sound}"] = {"clips": told["clips"], **_some(told, names)}
+            figures[f"normal_{sound}"] = {"clips": scores["clips"], **_some(scores, names)}
     ordered = clips.set_index("clip_id").loc[list(predictions.clip_ids)].reset_index()
-    found["groups"] = {
+    figures["groups"] = {
         name: {value: _of_group(predictions, mask) for value, mask in masks.items()}
         for name, masks in groups(ordered).items()
     }
-    return found
+    return figures
+
+
+def _evaluate(predictions: Predictions, draws: int = DRAWS) -> ClipScores:
+    return evaluate(
+        predictions.labels,
+        predictions.probabilities,
+        predictions.subjects,
+        predictions.classes,
+        normal_class(predictions.classes),
+        draws=draws,
+    )
 
 
 def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
     if not mask.any():
         return {"clips": 0}
-    kept = [np.array(values)[mask] for values in (predictions.labels, predictions.subjects)]
-    told = evaluate(
-        list(kept[0]),
-        predictions.probabilities[..., mask, :],
-        list(kept[1]),
-        predictions.classes,
-        draws=500,
-    )
+    own = _subset(predictions, np.flatnonzero(mask))
+    scores = _evaluate(own, draws=500)
     return {
-        "clips": told["clips"],
-        "patients": told["subjects"],
-        "adventitious": int((kept[0] != predictions.classes[0]).sum()),
-        **_some(told, ("sensitivity", "specificity", "challenge_score")),
+        "clips": scores["clips"],
+        "patients": scores["subjects"],
+        "adventitious": sum(label != own.classes[0] for label in own.labels),
+        **_some(scores, ("sensitivity", "specificity", "challenge_score")),
     }
 
 
-def _some(told: ClipScores, names: Sequence[str]) -> dict[str, Any]:
+def _some(scores: ClipScores, names: Sequence[str]) -> dict[str, Any]:
     """Some of the scores of `evaluate` with their intervals."""
-    return {
-        "scores": {name: told["scores"][name] for name in names},
-        "intervals": {name: told["intervals"][name] for name in names},
-    }
+    return {key: {name: scores[key][name] for name in names} for key in ("scores", "intervals")}
 
 
 def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
@@ -122,13 +130,7 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     missing = [clip for clip in second.clip_ids if clip not in place]
     if missing:
         raise LaennecError(f"{len(missing)} clips are not in the other cross-validation, first {missing[0]}")
-    order = [place[clip] for clip in second.clip_ids]
-    first = replace(
-        second,
-        labels=tuple(first.labels[row] for row in order),
-        subjects=tuple(first.subjects[row] for row in order),
-        probabilities=first.probabilities[..., order, :],
-    )
+    first = _subset(first, [place[clip] for clip in second.clip_ids])
 
     def of(one: Predictions, other: Predictions) -> dict[str, Any]:
         return bootstrap_difference(
@@ -144,23 +146,21 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     return {"task_12": of(first, second), "task_11": of(merged(first), merged(second))}
 
 
-def render_differences(told: Mapping[str, Any]) -> str:
+def render_differences(figures: Mapping[str, Any]) -> str:
     """Pairs of classes and differences of `measure` as text, under the tables of `score.predictions`."""
-    lines = []
+    text = ""
     for sound in ("crackle", "wheeze"):
-        if f"normal_{sound}" in told:
-            one = told[f"normal_{sound}"]
-            parts = [
-                f"{title} {with_interval(one['scores'][name], one['intervals'][name])}"
-                for name, title in (("binary_f1", "F"), ("binary_roc_auc", "AUC"))
-            ]
-            lines.append(f"Normal against {sound}: {', '.join(parts)}; {one['clips']} events")
-    if "difference" in told:
-        for task, scores in told["difference"].items():
-            if task != "against":
-                one = scores["challenge_score"]
-                lines.append(
-                    f"Score of {task.replace('_', ' ')} less that of {told['difference']['against']}: "
-                    f"{one['difference']:+.4f}{bracketed(one['interval'])}"
-                )
-    return "".join(f"{line}\n" for line in lines)
+        if one := figures.get(f"normal_{sound}"):
+            f1, auc = (
+                with_interval(one["scores"][name], one["intervals"][name])
+                for name in ("binary_f1", "binary_roc_auc")
+            )
+            text += f"Normal against {sound}: F {f1}, AUC {auc}; {one['clips']} events\n"
+    against, *tasks = figures.get("difference", {"against": None}).items()
+    for task, scores in tasks:
+        one = scores["challenge_score"]
+        text += (
+            f"Score of {task.replace('_', ' ')} less that of {against[1]}: "
+            f"{one['difference']:+.4f}{bracketed(one['interval'])}\n"
+        )
+    return text

@@ -107,8 +107,12 @@ class CrossValidationJob:
     also
         A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's, and its
         patients have folds of their own.
+    protocol
+        k-fold: every patient is measured on once. chronological: the 30 % of patients who were first recorded
+        last, by the last number in their recordings' names. leave-one-out: each data set, those of --data and
+        --also, by a model trained on the other.
     folds
-        As many parts, dealt by patient, that keep rare classes apart as well as they can.
+        As many parts of k-fold, dealt by patient, that keep rare classes apart as well as they can.
     seeds
         Of weights, order and augmentation; the folds stay the same.
     only
@@ -130,6 +134,7 @@ class CrossValidationJob:
     out: Path
     dataset: str | None = None
     also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None
+    protocol: Literal["k-fold", "chronological", "leave-one-out"] = "k-fold"
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     only: tuple[int, ...] = ()

@@ -109,8 +109,8 @@ def leave_one_out(clips: pd.DataFrame, column: str = "dataset") -> list[Fold]:
     return [Fold(str(value), ~mask, mask) for value, mask in zip(values, masks, strict=True)]
 
 
-def k_fold_protocol(recipe: Recipe, folds: int) -> Protocol:
-    """Deal patients into folds to measure a recipe by itself.
+def protocol_of(recipe: Recipe, folds: int, name: str = "k-fold") -> Protocol:
+    """Protocol that measures a recipe by itself: ``k-fold``, ``chronological`` or ``leave-one-out``.
 
     Raises
     ------
@@ -122,4 +122,5 @@ def k_fold_protocol(recipe: Recipe, folds: int) -> Protocol:
             f"recipe {recipe.name} cannot be cross-validated by itself; laennec transfer and laennec "
             "reproduce do that for recipes of cycles and for those that start from others"
         )
-    return lambda clips: k_fold(clips, folds, recipe.split_seed)
+    others: dict[str, Protocol] = {"chronological": chronological, "leave-one-out": leave_one_out}
+    return others.get(name, lambda clips: k_fold(clips, folds, recipe.split_seed))

@@ -9,14 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from laennec.analyze.decode import families
-from laennec.labels import CHALLENGE_TASKS, RECORD_TASKS, SPRSOUND_RECORDS
+from laennec.labels import SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
 from laennec.score.certainty import COVERAGE
-from laennec.score.confusion import challenge_score
 from laennec.score.events import Span, match_events
+from laennec.score.predictions import Predictions
+from laennec.score.tasks import shifted, task_scores
 from laennec.train.decision import fit_scaling
-from laennec.train.recording_predictions import FloatSpan, RecordingOutput
+from laennec.train.recording_predictions import FloatSpan, RecordingOutput, Scaling
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -29,12 +30,6 @@ RULES = tuple(
 )
 SHIFTS = np.linspace(-0.5, 3.0, 36)
 REFUSED = 0.03  # of the real recordings of each data set, at the threshold that is chosen
-# Of each task, which record labels a class of it is.
-TASKS = {
-    str(task): tuple(tuple(map(SPRSOUND_RECORDS.index, group)) for group in CHALLENGE_TASKS[task].values())
-    for task in RECORD_TASKS
-}
-NORMAL = 0
 
 
 @dataclass(frozen=True)
@@ -50,16 +45,12 @@ class RecordingDecision:
     record_certain: float = 0.0
     lung_share: float = 0.0
     task_shift: dict[str, float] = field(default_factory=dict)
+    shift = 0.0  # of the network, in which nothing is shifted
 
     @property
     def temperature(self) -> float:
         """Of the record labels, for a run's summary."""
         return self.record_temperature
-
-    @property
-    def shift(self) -> float:
-        """Nothing is shifted in the network."""
-        return 0.0
 
     def entries(self) -> dict[str, Any]:
         """Entries of the model file's card."""
@@ -80,6 +71,37 @@ class Labelled:
     subjects: NDArray[Any]
     folds: NDArray[Any]
 
+    @staticmethod
+    def of(rows: Sequence[tuple[NDArray[Any], int, str, str]]) -> "Labelled":
+        """From the logits, label, patient and fold of each item."""
+        return Labelled(*(np.array(column) for column in zip(*rows, strict=True)))
+
+    def chosen(self, rows: Mask) -> "Labelled":
+        """Some of the items."""
+        return Labelled(*(column[rows] for column in vars(self).values()))
+
+    def scaling(self) -> tuple[float, list[float]]:
+        """Temperature and bias that fit the items."""
+        logits = torch.from_numpy(np.asarray(self.logits, np.float64))
+        return fit_scaling(logits, torch.from_numpy(np.asarray(self.labels, np.int64)))
+
+    def predictions(self, probabilities: Floats, classes: Sequence[str]) -> Predictions:
+        """Probabilities of the items as the scoring path takes them."""
+        ids = tuple(map(str, range(len(self.labels))))
+        names = tuple(classes[label] for label in self.labels)
+        return Predictions(ids, tuple(self.subjects.tolist()), names, tuple(classes), probabilities)
+
+    def task_shifts(self, scaling: Scaling) -> dict[str, float]:
+        """Shift of Normal of the best Score, for each of the challenge's tasks that the labels are of."""
+        if self.logits.shape[1] != len(SPRSOUND_RECORDS):
+            return {}
+        predictions = self.predictions(calibrated(self.logits, *scaling), SPRSOUND_RECORDS)
+        tasks = [task_scores(shifted(predictions, shift), draws=0) for shift in SHIFTS]
+        scores = {
+            task: [each[task]["scores"]["challenge_score"] or 0.0 for each in tasks] for task in tasks[0]
+        }
+        return {task.removeprefix("task_"): float(SHIFTS[np.argmax(own)]) for task, own in scores.items()}
+
 
 class RuleSearch:
     """Matches of every rule on every recording; a rule is as good as the mean F of the three families.
@@ -88,111 +110,63 @@ class RuleSearch:
     """
 
     def __init__(self, recordings: Sequence[RecordingOutput], labels: Sequence[str]) -> None:
-        self.rules = RULES
-        self.spans = [[own.decoded(rule, labels) for own in recordings] for rule in self.rules]
+        self.spans = [[own.decoded(rule, labels) for own in recordings] for rule in RULES]
+        family = dict(zip(labels, families(labels), strict=True))
         self.counts = np.array(
             [
                 [
-                    _counts(own.annotated(labels), own.named(found, labels), labels)
-                    for own, found in zip(recordings, spans, strict=True)
+                    _counts(own.annotated(labels), own.named(decoded, labels), family)
+                    for own, decoded in zip(recordings, spans, strict=True)
                 ]
                 for spans in self.spans
             ]
         )
 
-    def best(self, rows: Mask) -> int:
+    def best(self, rows: Mask | slice = slice(None)) -> int:
         """Number of the best rule on these recordings."""
         matched, of_both = self.counts[:, rows].sum(1).transpose(1, 0, 2)
         return int((2 * matched / np.maximum(of_both, 1)).mean(1).argmax())
 
 
-def _counts(reference: Sequence[Span], estimated: Sequence[Span], labels: Sequence[str]) -> NDArray[np.int64]:
+def _counts(
+    reference: Sequence[Span], estimated: Sequence[Span], family: dict[str, int]
+) -> list[tuple[int, ...]]:
     """Matches of each family, and events of it among both, ``(2, 3)``."""
-    family = dict(zip(labels, families(labels), strict=True))
-    counts = np.zeros((2, 3), np.int64)
+    counts = []
     for number in range(3):
         mine, own = (
             [(a, b, "") for a, b, label in events if family[label] == number]
             for events in (reference, estimated)
         )
-        counts[:, number] = len(match_events(mine, own, agnostic=True)), len(mine) + len(own)
-    return counts
+        counts.append((len(match_events(mine, own, agnostic=True)), len(mine) + len(own)))
+    return list(zip(*counts, strict=True))
 
 
 def matched_events(
     recordings: Sequence[RecordingOutput], spans: Sequence[Sequence[FloatSpan]]
 ) -> Labelled | None:
     """Decoded events that match an annotated one, whatever its class; None where a fold has none."""
-    rows: list[tuple[NDArray[Any], int, str, str]] = []
+    rows = []
     for recording, own in zip(recordings, spans, strict=True):
         estimated = [(a, b, "event") for a, b in own]
         reference = [(float(a), float(b), "event") for a, b in recording.spans]
-        for which, found in match_events(reference, estimated, agnostic=True):
-            logits = recording.event_logits(*own[found])
-            rows.append((logits, int(recording.labels[which]), recording.subject, recording.fold))
-    if len({row[3] for row in rows}) < len({own.fold for own in recordings}):
-        return None
-    logits, labels, subjects, folds = zip(*rows, strict=True)
-    return Labelled(np.stack(logits), np.array(labels), np.array(subjects), np.array(folds))
+        rows += [
+            (
+                recording.event_logits(*own[match]),
+                int(recording.labels[which]),
+                recording.subject,
+                recording.fold,
+            )
+            for which, match in match_events(reference, estimated, agnostic=True)
+        ]
+    complete = len({row[3] for row in rows}) == len({own.fold for own in recordings})
+    return Labelled.of(rows) if complete else None
 
 
 def labelled_records(recordings: Sequence[RecordingOutput]) -> Labelled | None:
     """The recordings with a record label, where there are any."""
-    known = [own for own in recordings if own.record >= 0]
-    if not known:
-        return None
-    return Labelled(
-        np.stack([own.record_logits for own in known]),
-        np.array([own.record for own in known]),
-        np.array([own.subject for own in known]),
-        np.array([own.fold for own in known]),
-    )
-
-
-def scaling_of(items: Labelled, rows: Mask | slice = slice(None)) -> tuple[float, list[float]]:
-    """Temperature and bias of some of the items."""
-    logits = torch.from_numpy(np.asarray(items.logits[rows], np.float64))
-    return fit_scaling(logits, torch.from_numpy(np.asarray(items.labels[rows], np.int64)))
-
-
-def certain_of(items: Labelled, scaling: tuple[float, list[float]]) -> float:
-    """Probability that the surest `COVERAGE` of the items exceed."""
-    return round(float(np.quantile(calibrated(items.logits, *scaling).max(1), 1 - COVERAGE)), 4)
-
-
-def grouped(probabilities: Floats, task: str) -> Floats:
-    """Probabilities of a task's classes of those of the record labels, ``(items, classes)``."""
-    return np.stack([probabilities[:, list(group)].sum(1) for group in TASKS[task]], axis=1)
-
-
-def task_labels(labels: NDArray[Any], task: str) -> NDArray[np.int64]:
-    """Record labels as a task's classes."""
-    index = np.zeros(5, int)
-    for number, group in enumerate(TASKS[task]):
-        index[list(group)] = number
-    return np.asarray(index[labels])
-
-
-def shifted_classes(probabilities: Floats, shift: float) -> NDArray[np.int64]:
-    """The likeliest class once Normal, the first, was made less likely by ``exp(shift)``."""
-    moved = probabilities.copy()
-    moved[:, NORMAL] *= np.exp(-shift)
-    return np.asarray(moved.argmax(1))
-
-
-def task_score(labels: NDArray[Any], predicted: NDArray[Any], classes: int) -> tuple[float, float, float]:
-    """Sensitivity, specificity and Score of record tasks: Poor Quality, the last class, counts in neither."""
-    sick = (labels > 0) & (labels < classes - 1)
-    well = labels == NORMAL
-    se = float((predicted[sick] == labels[sick]).mean()) if sick.any() else np.nan
-    sp = float((predicted[well] == NORMAL).mean()) if well.any() else np.nan
-    return se, sp, float(challenge_score(se, sp))
-
-
-def best_task_shift(probabilities: Floats, labels: NDArray[Any], classes: int) -> float:
-    """The shift of the best Score."""
-    scores = [task_score(labels, shifted_classes(probabilities, shift), classes)[2] for shift in SHIFTS]
-    return float(SHIFTS[int(np.argmax(np.nan_to_num(scores)))])
+    rows = [(own.record_logits, own.record, own.subject, own.fold) for own in recordings if own.record >= 0]
+    return Labelled.of(rows) if rows else None
 
 
 def lung_shares(recordings: Sequence[RecordingOutput]) -> tuple[Floats, Mask]:
@@ -210,38 +184,33 @@ def fit_recording_decision(recordings: Sequence[RecordingOutput], labels: Sequen
     """What fits these recordings, whose patients the network was not trained on."""
     annotated = [own for own in recordings if own.placed]
     search = RuleSearch(annotated, labels)
-    best = search.best(np.ones(len(annotated), bool))
-    return decision_with(recordings, search.rules[best], matched_events(annotated, search.spans[best]))
+    best = search.best()
+    return decision_with(recordings, RULES[best], matched_events(annotated, search.spans[best]))
 
 
 def decision_with(
     recordings: Sequence[RecordingOutput], rule: EventRule, events: Labelled | None
 ) -> RecordingDecision:
     """What fits these recordings with a rule, and the events that were matched, where there are any."""
-    nothing: tuple[float, list[float]] = (1.0, [])
-    event_scaling = nothing if events is None else scaling_of(events)
     records = labelled_records([own for own in recordings if own.placed])
-    record_scaling = nothing
-    shifts: dict[str, float] = {}
-    if records is not None:
-        record_scaling = scaling_of(records)
-        if records.logits.shape[1] == 5:  # SPRSound's record labels, which the challenge's tasks are of
-            probabilities = calibrated(records.logits, *record_scaling)
-            shifts = {
-                task: round(
-                    best_task_shift(
-                        grouped(probabilities, task), task_labels(records.labels, task), len(groups)
-                    ),
-                    3,
-                )
-                for task, groups in TASKS.items()
-            }
+    event_scaling, event_certain = _fitted(events)
+    record_scaling, record_certain = _fitted(records)
+    shifts = {} if records is None else records.task_shifts(record_scaling)
     return RecordingDecision(
         rule,
         *event_scaling,
         *record_scaling,
-        0.0 if events is None else certain_of(events, event_scaling),
-        0.0 if records is None else certain_of(records, record_scaling),
+        event_certain,
+        record_certain,
         round(lung_threshold(*lung_shares(recordings)), 4),
-        shifts,
+        {task: round(shift, 3) for task, shift in shifts.items()},
     )
+
+
+def _fitted(items: Labelled | None) -> tuple[tuple[float, list[float]], float]:
+    """Scaling of the items, and the probability that the surest `COVERAGE` of them exceed."""
+    if items is None:
+        return (1.0, []), 0.0
+    scaling = items.scaling()
+    surest = calibrated(items.logits, *scaling).max(1)
+    return scaling, round(float(np.quantile(surest, 1 - COVERAGE)), 4)

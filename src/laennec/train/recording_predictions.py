@@ -22,6 +22,14 @@ from laennec.score.events_table import Detection, write_events
 from laennec.score.predictions import Predictions, write_predictions
 
 FloatSpan = tuple[float, float]
+Scaling = tuple[float, Sequence[float]]
+"""Temperature and bias of logits."""
+
+# Fields of an output in outputs.npz: one value each, one row of logits each, and rows or columns of several.
+SCALARS = ("name", "subject", "record", "placed", "frame_s")
+LOGITS = ("record_logits", "kind_logits")
+OF_FRAMES = ("presence", "classes")
+OF_EVENTS = ("spans", "labels")
 
 
 @dataclass(frozen=True)
@@ -67,15 +75,19 @@ class RecordingOutput:
         last = min(max(first + 1, round(end_s / self.frame_s)), frames)
         return np.asarray(self.classes[:, first:last].mean(1))
 
-    def named(self, spans: Sequence[FloatSpan], labels: Sequence[str]) -> list[Span]:
+    def named(self, spans: Sequence[FloatSpan], labels: Sequence[str]) -> tuple[Span, ...]:
         """Decoded events with their likeliest classes."""
-        return [(a, b, labels[int(self.event_logits(a, b).argmax())]) for a, b in spans]
+        return tuple((a, b, labels[int(self.event_logits(a, b).argmax())]) for a, b in spans)
 
-    def event_certainty(
-        self, spans: Sequence[FloatSpan], temperature: float = 1.0, bias: Sequence[float] = ()
-    ) -> list[float]:
-        """Calibrated probability of the likeliest class of each event."""
-        return [float(calibrated(self.event_logits(a, b), temperature, bias).max()) for a, b in spans]
+    def detection(self, spans: Sequence[FloatSpan], labels: Sequence[str], scaling: Scaling) -> Detection:
+        """Annotated and decoded events, with the calibrated probability of each one's likeliest class."""
+        return Detection(
+            self.name,
+            self.subject,
+            tuple(self.annotated(labels)),
+            self.named(spans, labels),
+            tuple(float(calibrated(self.event_logits(a, b), *scaling).max()) for a, b in spans),
+        )
 
 
 def outputs_of(
@@ -103,23 +115,19 @@ def outputs_of(
 
 def save_outputs(path: Path, recordings: Sequence[RecordingOutput]) -> None:
     """Write the outputs of a fold; `load_outputs` reads them."""
+
+    def each(name: str) -> list[Any]:
+        return [getattr(own, name) for own in recordings]
+
+    held: dict[str, Any] = {
+        "frames": np.array([own.presence.shape[1] for own in recordings]),
+        "events": np.array([len(own.spans) for own in recordings]),
+        **{name: np.array(each(name)) for name in (*SCALARS, *LOGITS)},
+        **{name: np.concatenate(each(name), axis=1).astype(np.float32) for name in OF_FRAMES},
+        **{name: np.concatenate(each(name)) for name in OF_EVENTS},
+    }
     with written_whole(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            frame_s=np.array([own.frame_s for own in recordings]),
-            name=np.array([own.name for own in recordings]),
-            subject=np.array([own.subject for own in recordings]),
-            record=np.array([own.record for own in recordings]),
-            placed=np.array([own.placed for own in recordings]),
-            frames=np.array([own.presence.shape[1] for own in recordings]),
-            presence=np.concatenate([own.presence for own in recordings], axis=1).astype(np.float32),
-            classes=np.concatenate([own.classes for own in recordings], axis=1).astype(np.float32),
-            record_logits=np.stack([own.record_logits for own in recordings]),
-            kind_logits=np.stack([own.kind_logits for own in recordings]),
-            events=np.array([len(own.spans) for own in recordings]),
-            spans=np.concatenate([own.spans for own in recordings]),
-            labels=np.concatenate([own.labels for own in recordings]),
-        )
+        np.savez_compressed(temporary, **held)
 
 
 def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
@@ -127,27 +135,18 @@ def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
     recordings = []
     for folder in folders:
         with np.load(folder / "outputs.npz") as file:
-            held = {name: file[name] for name in file.files}
-        frame = np.concatenate([[0], np.cumsum(held["frames"])])
-        event = np.concatenate([[0], np.cumsum(held["events"])])
-        for row in range(len(held["name"])):
-            frames, events = slice(frame[row], frame[row + 1]), slice(event[row], event[row + 1])
-            recordings.append(
-                RecordingOutput(
-                    str(held["name"][row]),
-                    str(held["subject"][row]),
-                    folder.name,
-                    int(held["record"][row]),
-                    bool(held["placed"][row]),
-                    held["spans"][events],
-                    held["labels"][events],
-                    held["presence"][:, frames],
-                    held["classes"][:, frames],
-                    held["record_logits"][row],
-                    held["kind_logits"][row],
-                    float(held["frame_s"][row]),
-                )
-            )
+            held = dict(file)
+        frames, events = (np.cumsum(held[name])[:-1] for name in ("frames", "events"))
+        columns: dict[str, Any] = {
+            **{name: held[name].tolist() for name in SCALARS},
+            **{name: held[name] for name in LOGITS},
+            **{name: np.split(held[name], frames, axis=1) for name in OF_FRAMES},
+            **{name: np.split(held[name], events) for name in OF_EVENTS},
+        }
+        recordings += [
+            RecordingOutput(fold=folder.name, **dict(zip(columns, values, strict=True)))
+            for values in zip(*columns.values(), strict=True)
+        ]
     return recordings
 
 
@@ -155,28 +154,24 @@ def write_tables(
     folder: Path,
     recordings: Sequence[RecordingOutput],
     record_probabilities: NDArray[np.float64],
-    events: Sequence[Sequence[Span]],
-    event_probabilities: Sequence[Sequence[float]],
     records: Sequence[str],
-    labels: Sequence[str],
+    detections: Sequence[Detection],
 ) -> None:
-    """Write ``predictions.csv`` of the recordings with a record label, and ``events.csv`` of all."""
-    known = [row for row, own in enumerate(recordings) if own.record >= 0]
-    if known:
+    """Write ``predictions.csv`` of the recordings with a record label, and ``events.csv`` of all.
+
+    The probabilities are ``(recordings, records)``.
+    """
+    known = [own.record >= 0 for own in recordings]
+    of_known = [own for own in recordings if own.record >= 0]
+    if of_known:
         write_predictions(
             folder / "predictions.csv",
             Predictions(
-                tuple(recordings[row].name for row in known),
-                tuple(recordings[row].subject for row in known),
-                tuple(records[recordings[row].record] for row in known),
+                tuple(own.name for own in of_known),
+                tuple(own.subject for own in of_known),
+                tuple(records[own.record] for own in of_known),
                 tuple(records),
                 record_probabilities[known],
             ),
         )
-    write_events(
-        folder / "events.csv",
-        [
-            Detection(own.name, own.subject, tuple(own.annotated(labels)), tuple(found), tuple(sure))
-            for own, found, sure in zip(recordings, events, event_probabilities, strict=True)
-        ],
-    )
+    write_events(folder / "events.csv", detections)

@@ -1,40 +1,60 @@
-"""What a cross-validation of a model for whole recordings writes: tables of its folds, figures, the model."""
+"""What a cross-validation of a model for whole recordings writes: tables of its folds, figures, the model.
 
-import sys
+Whatever is chosen (thresholds, temperatures, shifts) is chosen for each fold on the other folds, and what is
+reported of that fold is made with it; the file that ships gets what all folds together choose.
+"""
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from laennec import datasets
-from laennec.errors import UsageError
+from laennec.analyze.rate import respiratory_rate
+from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
+from laennec.model.probability import calibrated, sigmoid
+from laennec.score.certainty import COVERAGE, certainty_scores
 from laennec.score.evaluation import score_events, score_predictions
+from laennec.score.events import event_scores
+from laennec.score.frames import frame_average_precision
+from laennec.score.tasks import shifted, task_scores
+from laennec.score.text import interval, number
 from laennec.train.card import command
-from laennec.train.crossval import CrossValidationData, train_and_choose
+from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
-from laennec.train.loop import Hardware, terminal, tuned_cpu
+from laennec.train.loop import Hardware
 from laennec.train.recipe import Recipe
-from laennec.train.recording_decision import RecordingDecision
-from laennec.train.recording_figures import measure, render
-from laennec.train.recording_predictions import load_outputs
-from laennec.train.weights import save_model
+from laennec.train.recording_decision import (
+    RULES,
+    Floats,
+    Labelled,
+    RecordingDecision,
+    RuleSearch,
+    decision_with,
+    labelled_records,
+    lung_shares,
+    lung_threshold,
+    matched_events,
+)
+from laennec.train.recording_predictions import (
+    FloatSpan,
+    RecordingOutput,
+    Scaling,
+    load_outputs,
+    write_tables,
+)
 
+DRAWS = 1000
 LIMITS = (
     "Learnt from the recordings of {dataset}: boundaries and classes in other patients and from other "
     "devices were not measured. An event that is not found is missing from the answer: a recording without "
     "adventitious events is no proof of health. The age, sex and position of a patient change nothing."
 )
-
-
-@dataclass(frozen=True)
-class ReportFiles:
-    """Names of the files that a cross-validation writes."""
-
-    figures: str = "metrics.json"
-    tables: str = "tables.txt"
-    model: str = RUN_MODEL
+FILES = ("metrics.json", "tables.txt", RUN_MODEL)  # figures, tables and the model
 
 
 def report_recordings(
@@ -42,9 +62,10 @@ def report_recordings(
     recipe: Recipe,
     out: Path,
     folders: Mapping[int, Sequence[Path]],
+    provenance: Mapping[str, Any],
     hardware: Hardware,
     final: bool,
-    files: ReportFiles,
+    files: tuple[str, str, str] = FILES,
 ) -> None:
     """Measure every seed's folds, write and print what they show; with `final`, train and export a model.
 
@@ -55,52 +76,26 @@ def report_recordings(
     """
     if min(len(own) for own in folders.values()) < 2:
         raise UsageError(
-            "a model for whole recordings is measured on two folds or more; name more with --only"
+            "a model for whole recordings is measured on two folds or more; name more with --only, or none"
         )
     outputs = {seed: load_outputs(own) for seed, own in folders.items()}
     figures, decision = measure(outputs, recipe, out)
-    provenance = {
-        "model": recipe.name,
-        "data": f"{recipe.dataset}, {figures['recordings']} recordings of {figures['patients']} patients",
-        "split": f"{len(data.folds)} folds by patient, seed {recipe.split_seed}",
-        "command": command(),
-        "seeds": list(folders),
-    }
+    size = f"{figures['recordings']} recordings of {figures['patients']} patients"
     for seed in folders:
         folder = out / f"seed{seed}"
-        score_events(folder / "events.csv", folder, {**provenance, "seeds": [seed]})
+        given = {**provenance, "data": f"{recipe.dataset}, {size}", "seeds": [seed]}
+        score_events(folder / "events.csv", folder, given)
         if (folder / "predictions.csv").exists():
-            score_predictions(folder / "predictions.csv", folder, {**provenance, "seeds": [seed]})
-    entries = {"command": command(), "seeds": list(folders)}
-    write_json(out / files.figures, {**figures, **entries})
+            score_predictions(folder / "predictions.csv", folder, given)
+    write_json(out / files[0], {**figures, "command": command(), "seeds": list(folders)})
     text = render(figures)
-    write_text(out / files.tables, text)
+    write_text(out / files[1], text)
     print(text)
     if final:
         recipe = replace(recipe, seed=next(iter(folders)))
-        print(f"model: {_final_model(data, recipe, out, hardware, figures, decision, files.model)}")
-
-
-def _final_model(
-    data: CrossValidationData,
-    recipe: Recipe,
-    out: Path,
-    hardware: Hardware,
-    figures: Mapping[str, Any],
-    decision: RecordingDecision,
-    name: str,
-) -> Path:
-    """Train on all patients and export with what the folds chose."""
-    if not (out / "model.pt").exists():
-        print("all patients", file=sys.stderr, flush=True)
-        training, _, _ = data.parts(data.everything(), recipe)
-        with tuned_cpu(1, hardware.threads):
-            network, _ = train_and_choose(
-                training, None, recipe, data.front_end, hardware, progress=terminal()
-            )
-        save_model(out, data.front_end, network, decision, replace(recipe, split="none"))
-    write_json(out / "card.json", card_entries(data, recipe, figures))
-    return export(out, out / name)
+        train_on_all(data, recipe, out, hardware, decision)
+        write_json(out / "card.json", card_entries(data, recipe, figures))
+        print(f"model: {export(out, out / files[2])}")
 
 
 def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,17 +103,18 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
     own = datasets.dataset(recipe.dataset)
     training = f"{own.TITLE} (events and records)"
     citation, licence = own.CITATION, f"{own.TITLE}: {own.LICENCE}"
+    recordings = len(data.examples)
     if data.auxiliary is not None:
         other = datasets.dataset(recipe.also)
         training += f"; {other.TITLE} (as lungs through other devices, without its labels)"
         citation, licence = f"{citation}; {other.CITATION}", f"{licence}; {other.TITLE}: {other.LICENCE}"
+        recordings += len(data.auxiliary.examples)
     return {
         "data": {
             "training": f"{training}; generated speech, music, noise and hearts",
             "citation": citation,
             "licence": licence,
-            "recordings": len(data.examples)
-            + (0 if data.auxiliary is None else len(data.auxiliary.examples)),
+            "recordings": recordings,
         },
         "metrics": {
             **{name: value and round(value, 4) for name, value in figures["headline"].items()},
@@ -127,3 +123,235 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
         },
         "limits": LIMITS.format(dataset=recipe.dataset),
     }
+
+
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def measure(
+    seeds: Mapping[int, Sequence[RecordingOutput]], recipe: Recipe, out: Path
+) -> tuple[dict[str, Any], RecordingDecision]:
+    """Measure every seed's folds and write their tables; what ships is chosen by the first.
+
+    ``seedS/predictions.csv`` and ``seedS/events.csv`` below `out` have every fold as decided on the others.
+    """
+    each = [_measure(own, recipe, out / f"seed{seed}") for seed, own in seeds.items()]
+    first, decision = each[0]
+    spread = {name: [own["headline"][name] for own, _ in each] for name in first["headline"]}
+    return _plain({**first, "by_seed": spread}), decision
+
+
+def _plain(value: Any) -> Any:
+    """The same with None for what is undefined, such as the specificity where nobody is normal."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _measure(
+    outputs: Sequence[RecordingOutput], recipe: Recipe, folder: Path
+) -> tuple[dict[str, Any], RecordingDecision]:
+    """What is reported of a seed's folds, and what all folds together choose."""
+    annotated = [own for own in outputs if own.placed]
+    labels, subjects = recipe.labels, [own.subject for own in annotated]
+    of_fold = np.array([own.fold for own in annotated])
+    folds = [str(fold) for fold in np.unique(of_fold)]
+    search = RuleSearch(annotated, labels)
+    chosen = {fold: search.best(of_fold != fold) for fold in folds}
+    spans = [search.spans[chosen[own.fold]][row] for row, own in enumerate(annotated)]
+    events = matched_events(annotated, spans)
+    if events is None:
+        raise LaennecError(
+            "next to no event was found where one is annotated; train longer, or on more patients"
+        )
+    scalings = {fold: events.chosen(events.folds != fold).scaling() for fold in folds}
+    detections = [
+        own.detection(decoded, labels, scalings[own.fold])
+        for own, decoded in zip(annotated, spans, strict=True)
+    ]
+    reference, estimated = ([own.reference for own in detections], [own.estimated for own in detections])
+    detection = event_scores(reference, estimated, labels, subjects=subjects, draws=DRAWS)
+    figures: dict[str, Any] = {
+        "recordings": len(annotated),
+        "patients": len(set(subjects)),
+        "detection": detection,
+        "rules": [asdict(RULES[chosen[fold]]) for fold in folds],
+        "frames": _frames(annotated, labels),
+        "event_calibration": _certainty(events, _scaled(events, scalings), labels),
+        "refusals": _refusals(outputs, recipe),
+        "rate": _rates(annotated, spans),
+    }
+    headline = {
+        "event F, class-agnostic": detection["scores"]["agnostic_f1"],
+        "event F, with class": detection["scores"]["f1"],
+        "error rate": detection["scores"]["error_rate"],
+        "ECE of events": figures["event_calibration"]["ece"],
+    }
+    probabilities = np.zeros((len(annotated), len(recipe.records)))
+    records = labelled_records(annotated)
+    if records is not None:
+        scalings = {fold: records.chosen(records.folds != fold).scaling() for fold in folds}
+        scaled = probabilities[[own.record >= 0 for own in annotated]] = _scaled(records, scalings)
+        figures["record_calibration"] = _certainty(records, scaled, recipe.records)
+        figures["tasks"] = _tasks(records, scaled, recipe.records, scalings)
+        headline["ECE of recordings"] = figures["record_calibration"]["ece"]
+        headline |= {f"task {task} Score": own["score"] for task, own in figures["tasks"].items()}
+    write_tables(folder, annotated, probabilities, recipe.records, detections)
+    rule = RULES[search.best()]
+    return {**figures, "headline": headline}, decision_with(outputs, rule, events)
+
+
+def _scaled(items: Labelled, scalings: Mapping[str, Scaling]) -> Floats:
+    """Probabilities scaled as the other folds choose."""
+    probabilities = np.zeros(items.logits.shape)
+    for fold, scaling in scalings.items():
+        probabilities[items.folds == fold] = calibrated(items.logits[items.folds == fold], *scaling)
+    return probabilities
+
+
+def _certainty(items: Labelled, scaled: Floats, classes: Sequence[str]) -> dict[str, Any]:
+    """Calibration and risk of scaled probabilities, and calibration before."""
+    raw = certainty_scores(items.predictions(calibrated(items.logits, 1.0), classes), draws=0)
+    after = certainty_scores(items.predictions(scaled, classes), draws=DRAWS)
+    return {**after, "ece_before": raw["ece"], "brier_before": raw["brier"]}
+
+
+def _tasks(
+    records: Labelled, scaled: Floats, classes: Sequence[str], scalings: Mapping[str, Scaling]
+) -> dict[str, Any]:
+    """Scores of tasks 21 and 22, with the shift of Normal that the other folds choose."""
+    predictions = records.predictions(scaled, classes)
+    without = task_scores(predictions, draws=0)
+    if set(without) != {"task_21", "task_22"}:
+        return {}
+    shifts = {
+        fold: records.chosen(records.folds != fold).task_shifts(scaling) for fold, scaling in scalings.items()
+    }
+    figures = {}
+    for task in ("21", "22"):
+        shift = np.array([shifts[fold][task] for fold in records.folds])
+        moved = task_scores(shifted(predictions, shift), draws=DRAWS)[f"task_{task}"]
+        plain = without[f"task_{task}"]["scores"]
+        figures[task] = {
+            "sensitivity": moved["scores"]["sensitivity"],
+            "specificity": moved["scores"]["specificity"],
+            "score": moved["scores"]["challenge_score"],
+            "interval": moved["intervals"]["challenge_score"],
+            "without_shift": [plain[name] for name in ("sensitivity", "specificity", "challenge_score")],
+            "confusion": moved["confusion"],
+        }
+    return figures
+
+
+def _frames(recordings: Sequence[RecordingOutput], labels: Sequence[str]) -> dict[str, Any]:
+    """Average precision over frames: of presence, and of each class, which is presence times its share."""
+    scores, targets, subjects = [], [], []
+    for own in recordings:
+        presence = sigmoid(own.presence[0])
+        scores.append(np.column_stack([presence, presence[:, None] * calibrated(own.classes.T, 1.0)]))
+        middle_s = (np.arange(len(presence)) + 0.5) * own.frame_s
+        target = np.zeros((len(presence), 1 + len(labels)), bool)
+        for (start_s, end_s), label in zip(own.spans, own.labels, strict=True):
+            inside = (middle_s >= start_s) & (middle_s < end_s)
+            target[inside, 0] = target[inside, 1 + label] = True
+        targets.append(target)
+        subjects += [own.subject] * len(presence)
+    columns = ("any event", *labels)
+    return dict(
+        frame_average_precision(np.concatenate(scores), np.concatenate(targets), columns, subjects, draws=200)
+    )
+
+
+def _refusals(outputs: Sequence[RecordingOutput], recipe: Recipe) -> dict[str, Any]:
+    """Share of real recordings that are refused, at the threshold of the other folds."""
+    shares, own = lung_shares(outputs)
+    folds = np.array([each.fold for each in outputs])
+    refused = np.zeros(len(outputs), bool)
+    for fold in np.unique(folds):
+        there = folds == fold
+        refused[there] = shares[there] < lung_threshold(shares[~there], own[~there])
+    figures: dict[str, Any] = {recipe.dataset: float(refused[own].mean()), "of": int(own.sum())}
+    if (~own).any():
+        figures |= {recipe.also: float(refused[~own].mean()), f"of {recipe.also}": int((~own).sum())}
+    return figures
+
+
+def _rates(recordings: Sequence[RecordingOutput], spans: Sequence[Sequence[FloatSpan]]) -> dict[str, Any]:
+    """Respiratory rate of decoded events against that of the annotated ones."""
+    errors: dict[str, list[float]] = {"good": [], "doubtful": []}
+    known = 0
+    for recording, own in zip(recordings, spans, strict=True):
+        truth = respiratory_rate([float(start) for start, _ in recording.spans])
+        if truth.per_min is None or truth.quality != "good":
+            continue
+        known += 1
+        rate = respiratory_rate([start for start, _ in own])
+        if rate.per_min is not None:
+            errors[rate.quality].append(abs(rate.per_min - truth.per_min))
+    figures: dict[str, Any] = {"recordings": known}
+    for quality, values in errors.items():
+        figures[quality] = {
+            "recordings": len(values),
+            "median_error_per_min": float(np.median(values)) if values else None,
+            "mean_error_per_min": float(np.mean(values)) if values else None,
+            "within_3_per_min": float(np.mean(np.array(values) <= 3)) if values else None,
+        }
+    return figures
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+DETECTION = {
+    "event F, class-agnostic": "agnostic_f1",
+    "event F, with class": "f1",
+    "error rate": "error_rate",
+    "insertions / annotated": "insertion_rate",
+    "deletions / annotated": "deletion_rate",
+    "substitutions / annotated": "substitution_rate",
+}
+
+
+def render(figures: Mapping[str, Any]) -> str:
+    """The figures as Markdown."""
+    scores, intervals = figures["detection"]["scores"], figures["detection"]["intervals"]
+    lines = ["| score | value | 95 % over patients | by seed |", "|---|---|---|---|"]
+
+    def line(title: str, value: float | None, bounds: Sequence[float] | None, name: str) -> None:
+        spread = ", ".join(map(_number, figures["by_seed"].get(name, [])))
+        lines.append(f"| {title} | {_number(value)} | {interval(bounds, missing='-')} | {spread} |")
+
+    for title, key in DETECTION.items():
+        line(title, scores[key], intervals[key], title)
+    for task, own in figures.get("tasks", {}).items():
+        name = f"task {task} Score"
+        title = f"{name} (SE {_number(own['sensitivity'])}, SP {_number(own['specificity'])})"
+        line(title, own["score"], own["interval"], name)
+    for items, key in (("events", "event_calibration"), ("recordings", "record_calibration")):
+        if key not in figures:
+            continue
+        own = figures[key]
+        before, risk = f"(before {_number(own['brier_before'])})", _number(own["risk"])
+        name = f"ECE of {items}"
+        line(f"{name} (before {_number(own['ece_before'])})", own["ece"], own["ece_interval"], name)
+        lines += [
+            f"| Brier score of {items} {before} | {_number(own['brier'])} | | |",
+            f"| errors of {items}: all, and the {COVERAGE:.0%} it is surest of | {risk}, "
+            f"{_number(own['risk_at_80'])} | | |",
+        ]
+    lines += [
+        "",
+        "| class | annotated | found | F | 95 % | frame-wise average precision |",
+        "|---|---|---|---|---|---|",
+    ]
+    precisions = {name: _number(own["average_precision"]) for name, own in figures["frames"].items()}
+    for name, own in figures["detection"]["classes"].items():
+        between = interval(own["intervals"]["f1"], missing="-")
+        counts = f"{own['reference']} | {own['estimated']}"
+        lines.append(f"| {name} | {counts} | {_number(own['f1'])} | {between} | {precisions[name]} |")
+    return "\n".join([*lines, f"| any event | | | | | {precisions['any event']} |", ""])
+
+
+def _number(value: float | None) -> str:
+    return number(value, missing="-")

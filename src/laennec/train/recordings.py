@@ -160,18 +160,11 @@ class RecordingExamples(Dataset[Batch]):
         annotated = [own for own in outputs if own.placed]
         if not annotated:
             return
-        spans = [own.decoded(chosen.rule, recipe.labels) for own in annotated]
+        labels, scaling = recipe.labels, (chosen.event_temperature, chosen.event_bias)
+        detections = [own.detection(own.decoded(chosen.rule, labels), labels, scaling) for own in annotated]
         logits = np.stack([own.record_logits for own in annotated])
-        scaling = (chosen.event_temperature, chosen.event_bias)
-        write_tables(
-            folder,
-            annotated,
-            calibrated(logits, chosen.record_temperature, chosen.record_bias),
-            [own.named(found, recipe.labels) for own, found in zip(annotated, spans, strict=True)],
-            [own.event_certainty(found, *scaling) for own, found in zip(annotated, spans, strict=True)],
-            recipe.records,
-            recipe.labels,
-        )
+        probabilities = calibrated(logits, chosen.record_temperature, chosen.record_bias)
+        write_tables(folder, annotated, probabilities, recipe.records, detections)
 
 
 class OneLength(Sampler[list[int]]):
@@ -230,12 +223,11 @@ def recordings_of(events: pd.DataFrame, records: pd.DataFrame | None) -> pd.Data
     bare = own.assign(clip_id=_names(own), label="", start_s=np.nan, end_s=np.nan)
     if records is None or records.empty:
         return bare.reset_index(drop=True)
-    known = set(zip(records["path"], records["channel"].fillna(0), strict=True))
-    missing = [
-        (path, channel) not in known
-        for path, channel in zip(bare["path"], bare["channel"].fillna(0), strict=True)
-    ]
-    both = pd.concat([records, bare[missing]]) if any(missing) else records
+    of_records, of_bare = (
+        pd.MultiIndex.from_arrays([table["path"], table["channel"].fillna(0)]) for table in (records, bare)
+    )
+    missing = ~of_bare.isin(of_records)
+    both = pd.concat([records, bare[missing]]) if missing.any() else records
     return both.reset_index(drop=True)
 
 

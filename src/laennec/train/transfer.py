@@ -273,10 +273,10 @@ def final_run(
     epochs = round(float(np.median([fold["best_epoch"] + 1 for fold in folds])))
     # A falling rate must fall to its end; only with a constant one can training stop anywhere.
     chosen = replace(recipe, split="none", epochs=recipe.epochs if recipe.schedule == "one-cycle" else epochs)
-    claim(folder, data, data.everything(), chosen, start)
+    claim(folder, data, data.fold("all patients"), chosen, start)
     if (folder / "run.json").exists():
         return folder
-    training, _, _ = data.parts(data.everything(), chosen)
+    training, _, _ = data.parts(data.fold("all patients"), chosen)
     with tuned_cpu(1, hardware.threads):
         network, _ = train_and_choose(training, None, chosen, data.front_end, hardware, start, terminal())
     shift_head(network, float(np.mean([fold["shift"] for fold in folds])))
