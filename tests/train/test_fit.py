@@ -17,7 +17,8 @@ from laennec.datasets import dataset
 from laennec.errors import LaennecError
 from laennec.features.reading import cut_clips
 from laennec.models.resnet import ResidualNet
-from laennec.models.tasks import challenge_scores, class_weights, laid_out, memory_format, weighted_loss
+from laennec.models.tasks import class_weights, laid_out, memory_format, weighted_loss
+from laennec.score.confusion import challenge_scores
 from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
 from laennec.train.crossval import CrossValidationData
