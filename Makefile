@@ -9,6 +9,7 @@ BIN := .venv/bin
 BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
 PINS := ci/constraints.txt
+PYTEST = -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS)
 
 .DEFAULT_GOAL := help
@@ -23,16 +24,16 @@ demo: $(BASE)  ## simulate two recordings, find their events, leave reports and 
 	$(BIN)/laennec analyze demo/recordings --out demo/results --format json,csv,audacity,html,png
 	@echo "Open demo/results/wheezes.html in a browser; what the simulator put there is in demo/recordings."
 
-# Two threads wherever it runs: the networks of the tests are too small for more, and the number of threads
-# decides the last bits of a trained weight.
+# A process a core, of one thread each wherever it runs: the networks of the tests are too small for more, and the
+# number of threads decides the last bits of a trained weight.
 test: $(DEV)  ## run the test suite; ARGS goes to pytest, e.g. make test ARGS="-k metrics"
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(ARGS)
 
 test-base: .venv-base/.installed  ## the tests that need no training layer, where there is none (no PyTorch, no pandas)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} .venv-base/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 .venv-base/bin/python $(PYTEST) $(ARGS)
 
 test-lowest: .venv-lowest/.installed  ## the same tests with the lowest versions that pyproject.toml allows
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} .venv-lowest/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) $(ARGS)
 
 lint: $(DEV) docs  ## ruff, mypy on src, and the documentation without warnings
 	$(BIN)/ruff check
