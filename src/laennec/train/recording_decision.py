@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from laennec.analyze.decode import families
+from laennec.analyze.events import families
 from laennec.labels import SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from laennec import datasets
-from laennec.analyze.rate import respiratory_rate
+from laennec.analyze.recording import respiratory_rate
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
