@@ -66,6 +66,8 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Any]:
 
     Raises
     ------
+    UsageError
+        If an option is given twice, of which tyro would take the last.
     SystemExit
         With 0 after ``--help``, with 2 after wrong arguments; the text is printed.
     """
@@ -73,6 +75,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Any]:
     for part in vars(module).values():
         if isinstance(part, type) and DATASETS in (part.__doc__ or ""):
             part.__doc__ = str(part.__doc__).replace(DATASETS, _datasets())
+    options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
+    if twice := next((name for name in options if options.count(name) > 1), None):
+        raise UsageError(f"{twice} is given twice; give an option once, with all its values behind it")
     command = tyro.cli(module.Command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
     return module, command
 
