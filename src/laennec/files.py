@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,25 +35,31 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without an error.
 
-    The temporary name keeps the suffix, since some writers choose their format by it.
+    The temporary name is short, and keeps the suffix, since some writers choose their format by it. What a
+    symbolic link points to is written, and the link stays.
 
     Raises
     ------
     LaennecError
-        If the file cannot be written: its place is a folder, its folder cannot be made, the disk is full.
+        If the file cannot be written: its place is a folder or a device, its folder cannot be made, the disk
+        is full, its name is too long.
     """
     path = Path(path)
-    if path.is_dir():
-        raise LaennecError(f"{path}: is a folder, not a file that can be written")
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = None
     try:
+        if path.exists() and not path.is_file():
+            raise LaennecError(f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write")
+        target = path.resolve() if path.is_symlink() else path
+        make_folder(target.parent)
+        short = f"{zlib.crc32(target.name.encode(errors='surrogateescape')):08x}.{os.getpid()}"
+        temporary = target.with_name(f".{short}.tmp{target.suffix[:16]}")
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise LaennecError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

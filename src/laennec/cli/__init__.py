@@ -64,12 +64,18 @@ def load(place: str) -> Any:
 
 
 def parse(name: str, arguments: Sequence[str]) -> Any:
-    """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2)."""
+    """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
+
+    UsageError if an option is given twice, of which tyro would take the last.
+    """
     command = load(COMMANDS[name][0])
     parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
     for part in (command, *parts):
         if DATASETS in (part.__doc__ or ""):
             part.__doc__ = part.__doc__.replace(DATASETS, load("laennec.cli.names:data_sets")())
+    options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
+    if twice := next((option for option in options if options.count(option) > 1), None):
+        raise UsageError(f"{twice} is given twice; give an option once, with all its values behind it")
     return tyro.cli(command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
 
 

@@ -19,10 +19,10 @@ from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import UsageError
 from laennec.files import write_json, write_text
-from laennec.models.tasks import challenge_scores
 from laennec.reproduce.jobs import ChenJob
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
+    challenge_scores,
     confusion_by_group,
     confusion_matrix,
     predicted_classes,
@@ -202,7 +202,6 @@ def _cell(model: str, side: str, split: str, predictions: dict[Path, Predictions
 
 
 def _scores(predictions: Predictions) -> dict[str, float]:
-
     classes = predictions.classes
     predicted = predicted_classes(predictions.probabilities, classes)
     return challenge_scores(confusion_matrix(predictions.labels, predicted, classes), classes)

@@ -1,0 +1,53 @@
+"""Files are written whole or not at all, where they belong."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from laennec.errors import LaennecError
+from laennec.files import write_text, written_whole
+
+
+def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.json", tmp_path / "elsewhere" / "real.json"
+    link.symlink_to(target)  # to nothing yet
+    for text in ("one", "two"):
+        write_text(link, text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+
+
+def test_folders_and_devices_are_refused_and_stay(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, what in ((tmp_path, "folder"), (pipe, "device"), (Path(os.devnull), "device")):
+        with pytest.raises(LaennecError, match=f"is a {what}, not a file"):
+            write_text(path, "text")
+    assert pipe.is_fifo()
+    assert Path(os.devnull).is_char_device()
+
+
+def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path) -> None:
+    limit = os.pathconf(tmp_path, "PC_NAME_MAX")
+    for name in ("a" * (limit - 5) + ".json", "录" * ((limit - 5) // 3) + ".json", "." + "b" * (limit - 1)):
+        write_text(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"
+    with pytest.raises(LaennecError, match=r"cannot be written \(File name too long\)"):
+        write_text(tmp_path / ("a" * (limit + 1)), "text")
+    assert not list(tmp_path.glob(".*.tmp*"))
