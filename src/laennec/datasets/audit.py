@@ -154,7 +154,7 @@ def print_audit(
             soft_wrap=True,
             highlight=False,
         )
-    console.print(f"{len(defects)} defects of the files and annotations themselves:")
+    console.print(f"defects of the files and annotations themselves: {len(defects)}")
     for defect in list(defects)[:shown]:
         console.print(f"  {defect}", soft_wrap=True, highlight=False)
     if len(defects) > shown:
