@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from laennec.errors import LaennecError
-from laennec.files import write_text, written_whole
+from laennec.files import make_folder, write_text, written_whole
 
 
 def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -51,3 +51,13 @@ def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path) -> 
     with pytest.raises(LaennecError, match=r"cannot be written \(File name too long\)"):
         write_text(tmp_path / ("a" * (limit + 1)), "text")
     assert not list(tmp_path.glob(".*.tmp*"))
+
+
+def test_results_do_not_go_into_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for out in (data, data / "runs" / "first", tmp_path / "other" / ".." / "data"):
+        with pytest.raises(LaennecError, match="lies in the folder of the data"):
+            make_folder(out, outside=(None, data))
+    assert list(data.iterdir()) == []
+    assert make_folder(tmp_path / "data-runs", outside=(data,)).is_dir()

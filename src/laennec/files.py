@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,20 @@ from typing import Any
 from laennec.errors import LaennecError
 
 
-def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Make a folder to write into, if need be, and return it.
+def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = ()) -> Path:
+    """Make a folder to write into, if need be, and return it; it may not lie in folders of data.
 
     Raises
     ------
     LaennecError
-        If it is a file, lies below one, or nothing may be written into it.
+        If it is a file, lies below one or in one of `outside`, or nothing may be written into it.
     """
     path = Path(path)
+    for data in outside:
+        if data is not None and path.resolve().is_relative_to(data.resolve()):
+            raise LaennecError(
+                f"{path}: is or lies in the folder of the data, {data}; name a folder outside it"
+            )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -73,7 +73,9 @@ class LungModel(Model):
 
     def _clip(self, clip: npt.ArrayLike, index: int, sample_rate: int) -> Array:
         samples = np.asarray(clip)
-        if samples.ndim != 1 or samples.size == 0:
+        if samples.shape == (0,):
+            raise LaennecError(f"clip {index}: empty, it holds no samples")
+        if samples.ndim != 1:
             raise LaennecError(f"clip {index}: expected samples of shape (samples,), got {samples.shape}")
         if not np.issubdtype(samples.dtype, np.floating):
             raise LaennecError(

@@ -61,7 +61,9 @@ def shipped_models() -> tuple[str, ...]:
 
 def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
     """The file of a model by its path, its run folder or its name; of `DEFAULT` where nothing is named."""
-    name = DEFAULT if path_or_name is None else os.fspath(path_or_name)
+    name = DEFAULT if path_or_name is None else path_or_name
+    if not isinstance(name, str | os.PathLike) or not (name := os.fspath(name)):
+        raise LaennecError(f"model is {path_or_name!r}; expected the path of a model file, or a model's name")
     if name in shipped_models():
         return Path(str(files("laennec").joinpath("pretrained", f"{name}.onnx")))
     if path_or_name is None:

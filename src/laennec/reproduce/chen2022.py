@@ -18,7 +18,7 @@ import torch
 from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import UsageError
-from laennec.files import write_json, write_text
+from laennec.files import make_folder, write_json, write_text
 from laennec.reproduce.jobs import ChenJob
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
@@ -99,6 +99,7 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
+    make_folder(out, outside=(job.data,))
     clips = datasets.load("sprsound", job.data)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))

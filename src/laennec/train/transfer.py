@@ -68,7 +68,7 @@ def transfer(job: TransferJob) -> int:
     cohort = make_cohort(clips, labels, rate, job.folds, recipe.split_seed)
     recipe = with_length(recipe, cohort.clip_samples)
     print(describe(cohort, dataset), file=sys.stderr)
-    make_folder(job.out)
+    make_folder(job.out, outside=(job.data, job.source_data))
     data = cohort.data(recipe)
     progress = FoldProgress(job.runs * cohort.folds)
     with progress.shown("cross-validation"):
