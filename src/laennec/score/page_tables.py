@@ -9,7 +9,7 @@ import numpy.typing as npt
 from laennec.labels import AGE_GROUPS, ICBHI_CYCLES, age_group
 from laennec.output.html import table, text
 from laennec.score.bootstrap import Patients, Score, over_patients
-from laennec.score.confusion import confusion_by_group, confusion_scores, predicted_classes
+from laennec.score.confusion import confusion_scores
 from laennec.score.evaluation import DetectionMetrics, Metrics
 from laennec.score.events import SCORE_NAMES as EVENT_SCORE_NAMES
 from laennec.score.predictions import Predictions
@@ -232,15 +232,9 @@ def _group_scores(
     """Return Score, Se, Sp and the number of known patients of some of the clips."""
     classes, rules, bootstrap = predictions.classes, scores["conventions"], scores["bootstrap"]
     patients = Patients.of([predictions.subjects[k] for k in rows])
-    confusions = confusion_by_group(
-        [predictions.labels[k] for k in rows],
-        predicted_classes(predictions.probabilities[rows], classes),
-        patients.of_item,
-        len(patients),
-        classes,
-    )
+    labels = [predictions.labels[k] for k in rows]
     measured = over_patients(
-        confusions,
+        patients.confusions(labels, predictions.probabilities[rows], classes),
         lambda drawn: confusion_scores(drawn, classes, rules["normal"], rules["ignored"]),
         bootstrap["draws"],
         bootstrap["seed"],

@@ -24,10 +24,8 @@ from laennec.score.confusion import (
     adventitious_classes,
     as_runs,
     class_indices,
-    confusion_by_group,
     confusion_scores,
     precision_recall_f1,
-    predicted_classes,
     ratio,
     validate,
 )
@@ -249,12 +247,11 @@ def _sample(
         name: rank_scores(index == k, probabilities[:, k], group, count) for k, name in enumerate(classes)
     }
     rankings[None] = rank_scores(np.isin(index, adventitious)[counted], score[counted], group[counted], count)
-    predicted = predicted_classes(probabilities, classes)
     return _Sample(
         classes=classes,
         normal=normal,
         ignored=ignored,
-        confusions=confusion_by_group(labels, predicted, group, count, classes),
+        confusions=patients.confusions(labels, probabilities, classes),
         brier=patients.sums(brier_terms(labels, probabilities, classes)),
         rankings=rankings,
     )

@@ -17,7 +17,7 @@ from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
 from laennec.model.probability import calibrated, sigmoid
-from laennec.score.certainty import COVERAGE, certainty_scores
+from laennec.score.calibration import COVERAGE, certainty_scores
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import event_scores
 from laennec.score.frames import frame_average_precision
