@@ -60,7 +60,7 @@ def calibration_gaps(
     """
     confidence, correct = confidence_and_truth(labels, probabilities, classes)
     bin_of_clip = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    return np.eye(bins)[bin_of_clip] * (correct - confidence)[:, None]
+    return np.asarray(np.eye(bins)[bin_of_clip] * (correct - confidence)[:, None])
 
 
 def error_of_gaps(gaps: Floats, clips: ArrayLike) -> Floats:

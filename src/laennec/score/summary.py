@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,36 +37,6 @@ Key = str | tuple[str, str]
 """Of a score: its name, or a class and the name of that class's score."""
 
 
-class ClassScores(TypedDict):
-    """Scores of one class against the others; None where undefined."""
-
-    clips: int
-    subjects: int
-    predicted: int
-    """Clips given this class, over all runs."""
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    roc_auc: float | None
-    average_precision: float | None
-    intervals: dict[str, Interval | None]
-
-
-class ConfusionCounts(TypedDict):
-    """Clips by annotated (row) and predicted (column) class, over all runs."""
-
-    classes: list[str]
-    counts: list[list[int]]
-
-
-class Conventions(TypedDict):
-    """What the scores took for granted."""
-
-    normal: str
-    ignored: list[str]
-    ece_bins: int
-
-
 class ClipScores(TypedDict):
     """Every score of a set of predictions, ready for JSON."""
 
@@ -76,9 +46,13 @@ class ClipScores(TypedDict):
     runs: int
     scores: dict[str, float | None]
     intervals: dict[str, Interval | None]
-    classes: dict[str, ClassScores]
-    confusion: ConfusionCounts
-    conventions: Conventions
+    classes: dict[str, dict[str, Any]]
+    """Of each class against the others: ``clips``, ``subjects``, ``predicted`` (clips given it, over all
+    runs), ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``, and their ``intervals``."""
+    confusion: dict[str, Any]
+    """``classes``, and the ``counts`` of clips by annotated (row) and predicted one (column), of all runs."""
+    conventions: dict[str, Any]
+    """What the scores took for granted: ``normal``, ``ignored``, ``ece_bins``."""
     bootstrap: BootstrapSettings
 
 
@@ -286,7 +260,7 @@ def _of_class(
     patients: Patients,
     scores: Mapping[Key, Score],
     runs: int,
-) -> ClassScores:
+) -> dict[str, Any]:
     """Scores of one class, from its row and column of each patient's confusion ``(patients, classes)``."""
     own = {key[1]: each for key, each in scores.items() if isinstance(key, tuple) and key[0] == name}
     values, intervals = as_json(own)
@@ -295,4 +269,4 @@ def _of_class(
         "subjects": int((annotated[patients.names != ""].sum(axis=1) > 0).sum()),
         "predicted": int(predicted.sum()),
     }
-    return cast(ClassScores, {**counts, **values, "intervals": intervals})
+    return {**counts, **values, "intervals": intervals}

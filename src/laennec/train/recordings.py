@@ -113,9 +113,8 @@ class RecordingExamples(Dataset[Batch]):
 
     def usable(self, recipe: Recipe, front_end: Any) -> list[int]:
         """Rows of the recordings that are long enough to train on."""
-        shortest = recipe.recording.shortest_s
-        frames = [example.image.shape[-1] for example in self.examples]
-        return [row for row, count in enumerate(frames) if count * front_end.frame_s >= shortest]
+        durations_s = [example.image.shape[-1] * front_end.frame_s for example in self.examples]
+        return [row for row, own in enumerate(durations_s) if own >= recipe.recording.shortest_s]
 
     def training_loader(
         self, recipe: Recipe, front_end: Any, world: int = 1, rank: int = 0
