@@ -9,8 +9,7 @@ import numpy.typing as npt
 from laennec.audio.recording import Recording
 from laennec.audio.segment import cut
 from laennec.errors import LaennecError
-from laennec.output.html import data_uri, png, text
-from laennec.output.page_sound import wav
+from laennec.output.html import data_uri, png, text, wav
 from laennec.output.spectrogram import RANGE_DB, log_spectrogram
 from laennec.score.predictions import Predictions
 from laennec.score.text import plural

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from laennec.output.colours import label_colours
 from laennec.output.html import text
+from laennec.output.presentation import label_colours
 from laennec.score.calibration import reliability, risk_coverage
 from laennec.score.confusion import Floats, predicted_classes
 from laennec.score.evaluation import Metrics
