@@ -386,3 +386,14 @@ def test_channels_are_last_where_that_is_safe(channels: tuple[int, int]) -> None
     network = network.to(memory_format=memory_format(network))
     maps = network.stages(made)
     assert maps.is_contiguous(memory_format=torch.channels_last) is last
+
+
+def test_an_interrupted_training_is_an_interruption_and_no_silent_exit(
+    data: CrossValidationData, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise SystemExit(1)  # what Lightning makes of Ctrl-C
+
+    monkeypatch.setattr("lightning.Trainer.fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, recipe, tmp_path / "run")

@@ -21,6 +21,12 @@ class Ranking:
     negatives: Floats32  # (patients,)
 
 
+def descending(score: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the order from the highest score down, and in it the last place of each run of ties."""
+    order = np.argsort(-score, kind="stable")
+    return order, np.flatnonzero(np.diff(score[order], append=-np.inf))
+
+
 def rank_scores(
     positive: NDArray[np.bool_], score: Floats, group: NDArray[np.int64], n_groups: int
 ) -> Ranking:
@@ -28,8 +34,7 @@ def rank_scores(
 
     Counts are whole or half numbers, which float32 holds exactly far beyond any number of clips here.
     """
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.diff(score[order], append=np.inf))  # last of each run of tied clips
+    order, ends = descending(score)
     member = np.zeros((len(order), n_groups), dtype=np.float32)
     member[np.arange(len(order)), group[order]] = 1
     is_positive = positive[order][:, None]

@@ -76,7 +76,8 @@ def train(job: TrainJob) -> int:
     fold = prepared.folds[0]
     entries = card(recipe, prepared.clips[fold.train], auxiliary)
     if (out / "events.csv").exists():
-        print(render_detection(score_events(out / "events.csv", out, {"command": command()})))
+        events = score_events(out / "events.csv", out, {"command": command()}, recipe.labels)
+        print(render_detection(events))
     if (out / "predictions.csv").exists():
         validation = prepared.clips[fold.test]
         scores = score_predictions(

@@ -66,7 +66,7 @@ def evaluate_recordings(
         "command": command,
         "seeds": detector.card.recipe.get("seeds"),
     }
-    detection = score_events(out / "events.csv", out, provenance)
+    detection = score_events(out / "events.csv", out, provenance, detector.card.labels)
     print(render_detection(detection))
     classes = detector.card.records
     label = [CYCLE_RECORDS.get(str(name), str(name)) for name in recordings["label"]]
