@@ -142,6 +142,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["analyze", "a.wav", "--model", "MODEL", "--position", "p9"],
         ["datasets", "info", "sprsond", "."],
         ["analyze", "a.wav", "--format", "json", "--format=csv"],
+        ["analyze", ""],
+        ["datasets", "info", "sprsound", ""],
         pytest.param(["train", "chen", "--data", ".", "--out", "x"], marks=pytest.mark.needs("torch")),
     ],
 )
@@ -384,3 +386,15 @@ def test_train_evaluate_export(
     assert "there are: all, official, official-disjoint, train, validation" in capsys.readouterr().err
     assert run_command("export", run, "--out", tmp_path / "x.onnx") == 0
     assert (tmp_path / "x.onnx").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["--help"], ["analyze", "--help"], ["analyze", "R", "--json"]])
+def test_a_full_disk_is_named(arguments: list[str], recordings: Path, model: Path) -> None:
+    recording = sorted(recordings.glob("*.wav"))[0]
+    words = [str(recording) if word == "R" else word for word in arguments]
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "laennec", *words]
+        done = subprocess.run(line, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "laennec: the output cannot be written: No space left on device\n"

@@ -66,13 +66,16 @@ def load(place: str) -> Any:
 def parse(name: str, arguments: Sequence[str]) -> Any:
     """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
 
-    UsageError if an option is given twice, of which tyro would take the last.
+    UsageError if an option is given twice, of which tyro would take the last, or an argument is empty, which
+    would be the current folder.
     """
     command = load(COMMANDS[name][0])
     parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
     for part in (command, *parts):
         if DATASETS in (part.__doc__ or ""):
             part.__doc__ = part.__doc__.replace(DATASETS, load("laennec.cli.names:data_sets")())
+    if "" in arguments:
+        raise UsageError("an argument is empty; is a variable of the shell not set?")
     options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
     if twice := next((option for option in options if options.count(option) > 1), None):
         raise UsageError(f"{twice} is given twice; give an option once, with all its values behind it")
@@ -112,7 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     try:
-        code = run(given)
+        try:
+            code = run(given)
+        finally:
+            sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice
     except UsageError as error:
         code = _fail(str(error), debug, code=2)
     except LaennecError as error:
@@ -123,10 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
     except KeyboardInterrupt:
         code = _fail("interrupted; the same command resumes where it can", debug)
-    except BrokenPipeError:
-        # The reader of our output is gone (laennec … | head); Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    except OSError as error:
+        if error.filename is None:  # of standard output, whose flush at exit would fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = error.filename or "the output cannot be written"
+        # Where its reader is gone (laennec … | head), nobody waits for an answer.
+        gone = isinstance(error, BrokenPipeError)
+        code = 1 if gone else _fail(f"{where}: {error.strerror}", debug)
     except Exception as error:
         code = _fail(f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)", debug)
     sys.exit(code)
