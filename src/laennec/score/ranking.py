@@ -64,10 +64,14 @@ def ranking_scores(ranking: Ranking, counts: Floats) -> tuple[Floats, Floats]:
     positives, negatives = (
         (weight @ total).astype(np.float64) for total in (ranking.positives, ranking.negatives)
     )
+    below = (np.diff(true, axis=-1, prepend=0) * (negatives[:, None] - above)).sum(axis=-1)
+    return ratio(below, positives * negatives), _average_precision(true, false, positives)
+
+
+def _average_precision(true: Floats, false: Floats, positives: Floats) -> Floats:
+    """Return ``(draws,)`` values from positives and negatives at or above each threshold."""
     gained = np.diff(true, axis=-1, prepend=0)
-    below = (gained * (negatives[:, None] - above)).sum(axis=-1)
-    precision = np.nan_to_num(ratio(true, true + false))
-    return ratio(below, positives * negatives), ratio((gained * precision).sum(axis=-1), positives)
+    return ratio((gained * np.nan_to_num(ratio(true, true + false))).sum(axis=-1), positives)
 
 
 def _ranking_of_one_set(positive: ArrayLike, score: ArrayLike) -> tuple[float, float]:
@@ -180,8 +184,6 @@ def _ranked(
 
     def of_draws(times: Floats) -> Mapping[str, Floats]:
         true, false = (times @ each for each in passed)
-        precision = np.nan_to_num(ratio(true, true + false))
-        gained = np.diff(true, axis=1, prepend=0)
-        return {"average_precision": ratio((gained * precision).sum(axis=1), true[:, -1])}
+        return {"average_precision": _average_precision(true, false, true[:, -1])}
 
     return of_draws
