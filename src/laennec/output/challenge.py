@@ -113,7 +113,7 @@ def record_answer_of(probabilities: Mapping[str, float], task: int, shift: float
     Task 21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. Task 22:
     the likeliest of the five. `shift` is taken from the logarithm of the probability of Normal before, since
     the Score weighs classes otherwise than their frequency does; it is measured on patients that the model
-    never heard, and kept in its card.
+    was not trained on, and kept in its card.
     """
     if not probabilities:
         return POOR_QUALITY
