@@ -62,14 +62,12 @@ def classify_clips(
                 _labelled(max(0.0, b.start_s), min(b.end_s, end_s), row, labels, channel, b.annotated)
                 for b, row in zip(used, rows, strict=True)
             ]
-            unheard = [f"the event {b.start_s:g} to {b.end_s:g} s{where} is silent" for b in silent]
+            silences = [f"the event {b.start_s:g} to {b.end_s:g} s{where} is silent" for b in silent]
         else:
             events = merge_windows([(b.start_s, b.end_s) for b in used], rows, model.card.labels, channel)
             gaps = _gaps(events, recording.duration_s)
-            unheard = [
-                f"{start_s:.2f} to {end_s:.2f} s{where} is silent or mostly so" for start_s, end_s in gaps
-            ]
-        remarks.notes.extend(f"not analysed: {each}" for each in unheard)
+            silences = [f"{start:.2f} to {end:.2f} s{where} is silent or mostly so" for start, end in gaps]
+        remarks.notes.extend(f"not analysed: {each}" for each in silences)
         predicted.append(Channel(channel, events))
     return predicted
 

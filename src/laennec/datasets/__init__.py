@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from laennec.datasets.discovery import DataSet, data_sets, dataset
-from laennec.datasets.discovery import guess as _guess
+from laennec.datasets.discovery import DataSet, data_sets, dataset, guess
 from laennec.datasets.table import COLUMNS, Archive, Defect, overlapped
 from laennec.errors import UsageError
 from laennec.labels import to_icbhi
@@ -121,8 +120,3 @@ def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Pa
     from laennec.datasets.fetch import fetch
 
     return fetch(dataset(name), Path(to), progress)
-
-
-def guess(root: str | os.PathLike[str]) -> str:
-    """Tell which data set a folder holds; see :func:`laennec.datasets.discovery.guess`."""
-    return _guess(Path(root))

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from laennec.errors import LaennecError
 
-HYSTERESIS = (
-    0.1  # of the flow's 95th percentile: beyond a pneumotachograph's tremble, below any breath (ours)
-)
+# Of the flow's 95th percentile: beyond a pneumotachograph's tremble, below any breath (ours).
+HYSTERESIS = 0.1
 SMOOTHING_S = 0.1  # s, moving average before crossings are looked for (ours)
 SHORTEST_PHASE_S = 0.2  # s; 60 breaths a minute have phases of half a second
 
@@ -35,21 +34,18 @@ def cycles_from_airflow(
 ) -> list[FlowCycle]:
     """Find the whole respiratory cycles in an airflow signal.
 
+    They run from each onset of inspiration to the next; what is cut by an end of the signal is left out.
+
     Parameters
     ----------
-    flow : array_like
+    flow
         ``(samples,)``, positive in inspiration, in any unit. A constant offset is taken for the sensor's.
-    sample_rate : int
+    sample_rate
         Hz.
-    hysteresis : float
+    hysteresis
         How far past zero the flow must go for a phase to count, as a share of its 95th percentile, 0 to 1.
-    shortest_phase_s : float
+    shortest_phase_s
         A phase shorter than this belongs to the one around it.
-
-    Returns
-    -------
-    list of FlowCycle
-        From each onset of inspiration to the next; what is cut by an end of the signal is left out.
 
     Raises
     ------
@@ -70,11 +66,11 @@ def cycles_from_airflow(
     if scale <= 0:
         raise LaennecError("the airflow signal does not move; is it the right channel?")
     onsets = _onsets(smooth, hysteresis * scale, round(shortest_phase_s * sample_rate))
-    cycles = []
-    for (sign, start), (_, middle), (_, end) in zip(onsets, onsets[1:], onsets[2:], strict=False):
-        if sign > 0:
-            cycles.append(FlowCycle(start / sample_rate, middle / sample_rate, end / sample_rate))
-    return cycles
+    return [
+        FlowCycle(start / sample_rate, middle / sample_rate, end / sample_rate)
+        for (sign, start), (_, middle), (_, end) in zip(onsets, onsets[1:], onsets[2:], strict=False)
+        if sign > 0
+    ]
 
 
 def _onsets(flow: np.ndarray, threshold: float, shortest: int) -> list[tuple[int, float]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import soundfile
 
 from laennec.datasets.table import Defect, clips_table
 from laennec.errors import LaennecError
@@ -56,8 +57,6 @@ def check_clips(
 
 def read_audio(paths: Iterable[str], progress: bool = False) -> tuple[dict[str, AudioFacts], list[Defect]]:
     """Decode files; return the facts of those that can be read and a defect for each other."""
-    import soundfile
-
     facts: dict[str, AudioFacts] = {}
     defects: list[Defect] = []
     for path in track(sorted(paths), "Reading recordings", shown=progress):
@@ -93,23 +92,15 @@ def to_table(
 ) -> pd.DataFrame:
     """Return the clips table of rows; a clip without an end has that of its file.
 
-    Parameters
-    ----------
-    rows, defects
-        What was read.
-    root
-        The copy, for messages.
-    empty
-        What to say if there is no row.
-    harmless
-        Kinds of defects that do not stop the loading. By default nothing does.
-
-    Raises
-    ------
-    LaennecError
-        If there is no row, or a defect that is not harmless.
+    LaennecError is raised if there is no row (`empty` says what was expected of the copy `root`), or a defect
+    of a kind that is not among the `harmless` ones; by default all are.
     """
-    fill_durations(rows, defects)
+    for row in rows:
+        if row.get("end_s") is None:
+            try:
+                row["end_s"] = soundfile.info(row["path"]).duration
+            except (soundfile.SoundFileError, OSError) as error:
+                defects.append(Defect("unreadable", row["path"], str(error)))
     wrong = [defect for defect in defects if harmless is not None and defect.kind not in harmless]
     if wrong:
         more = f" (and {len(wrong) - 1} more; `laennec datasets info` lists them)" if wrong[1:] else ""
@@ -118,19 +109,6 @@ def to_table(
         first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
         raise LaennecError(f"{root}: {empty}{first}")
     return clips_table(rows, defects)
-
-
-def fill_durations(rows: list[dict[str, Any]], defects: list[Defect]) -> None:
-    """Give each clip without an end the end of its file, as the header states it."""
-    import soundfile
-
-    for row in rows:
-        if row.get("end_s") is not None:
-            continue
-        try:
-            row["end_s"] = soundfile.info(row["path"]).duration
-        except (soundfile.SoundFileError, OSError) as error:
-            defects.append(Defect("unreadable", row["path"], str(error)))
 
 
 def _outside(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[Defect]:
@@ -181,10 +159,8 @@ def _duplicates(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[D
 
 def _shared_patients(clips: pd.DataFrame) -> Iterator[Defect]:
     known = clips.dropna(subset=["split", "subject"])
-    subjects = {
-        str(split): {str(name) for name in group["subject"]} for split, group in known.groupby("split")
-    }
-    for one, other in combinations(sorted(subjects), 2):
+    subjects = known["subject"].astype(str).groupby(known["split"]).agg(set)
+    for one, other in combinations(sorted(subjects.index), 2):
         shared = sorted(subjects[one] & subjects[other])
         if shared:
             some = ", ".join(shared[:5]) + (", …" if len(shared) > 5 else "")

@@ -6,6 +6,7 @@ module names it: commands, their help, the contract test and :func:`guess` loop 
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
@@ -146,7 +147,7 @@ def checked(module: ModuleType, where: str) -> DataSet:
     return cast(DataSet, module)
 
 
-def guess(root: Path) -> str:
+def guess(root: str | os.PathLike[str]) -> str:
     """Tell which data set a folder holds, by the files that each is known by.
 
     Raises
@@ -154,6 +155,7 @@ def guess(root: Path) -> str:
     UsageError
         If it is none of them, or could be several.
     """
+    root = Path(root)
     if not root.exists():
         raise UsageError(f"{root}: no such file or folder")
     if root.is_file() or (root / "clips.csv").is_file():

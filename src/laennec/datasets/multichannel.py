@@ -23,9 +23,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
 
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
@@ -44,12 +47,8 @@ CITATION = ""
 LICENCE = "yours"
 HOMEPAGE = ""
 
-RECORDINGS_NAME, CYCLES_NAME, LABELS_NAME, CHANNELS_NAME = (
-    "recordings.csv",
-    "cycles.csv",
-    "labels.csv",
-    "channels.csv",
-)
+RECORDINGS_NAME, CYCLES_NAME = "recordings.csv", "cycles.csv"
+LABELS_NAME, CHANNELS_NAME = "labels.csv", "channels.csv"
 FOLDER = "recordings"
 MATCHES = has_files(RECORDINGS_NAME)
 HARMLESS = ("unknown column",)
@@ -123,12 +122,9 @@ def _read_cohort(root: Path, defects: list[Defect]) -> _Cohort:
             _malformed(defects, root / RECORDINGS_NAME, line, f"{cells['recording']} is there twice")
         else:
             cohort.recordings[cells["recording"]] = cells
-    for line, cells in _optional(
-        root / CYCLES_NAME,
-        ("recording", "start_s", "end_s"),
-        ("inspiration_end_s", "channel", "label"),
-        defects,
-    ):
+    needed = ("recording", "start_s", "end_s")
+    more = ("inspiration_end_s", "channel", "label")
+    for line, cells in _optional(root / CYCLES_NAME, needed, more, defects):
         try:
             cycle = _cycle(cells, cohort)
         except (KeyError, ValueError) as error:
@@ -192,8 +188,6 @@ def _cycle(cells: dict[str, str], cohort: _Cohort) -> dict[str, Any]:
 
 def _channels(root: Path, name: str, defects: list[Defect]) -> dict[int, tuple[str, int]]:
     """File and its channel for each channel of a recording."""
-    import soundfile
-
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     whole = next((path for s in AUDIO_SUFFIXES if (path := folder / f"{name}{s}").is_file()), None)
     if whole is not None:
@@ -216,8 +210,6 @@ def _channels(root: Path, name: str, defects: list[Defect]) -> dict[int, tuple[s
 
 def _from_airflow(root: Path, name: str, defects: list[Defect]) -> list[dict[str, Any]]:
     """Cycles of a recording's airflow, for every channel; none if there is no such file."""
-    import soundfile
-
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     path = folder / f"{name}.airflow.wav"
     if not path.is_file():
@@ -228,16 +220,7 @@ def _from_airflow(root: Path, name: str, defects: list[Defect]) -> list[dict[str
     except (soundfile.SoundFileError, OSError, LaennecError) as error:
         defects.append(Defect("unreadable", str(path), str(error)))
         return []
-    return [
-        {
-            "start_s": cycle.start_s,
-            "end_s": cycle.end_s,
-            "inspiration_end_s": cycle.inspiration_end_s,
-            "channel": None,
-            "label": None,
-        }
-        for cycle in cycles
-    ]
+    return [{**asdict(cycle), "channel": None, "label": None} for cycle in cycles]
 
 
 def _rows(
@@ -301,21 +284,17 @@ def _label(name: str, channel: int, cycle: dict[str, Any], cohort: _Cohort) -> s
 
 def _records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each channel of a recording, of its cycles."""
-    records: dict[tuple[str, str], dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     for row in rows:
-        key = row["recording"], row["clip_id"].rpartition("-")[2]
         clip_id = f"{row['recording']}-{row['clip_id'].rpartition('-')[2]}"
-        whole = {**row, "clip_id": clip_id, "start_s": 0.0, "end_s": None, "inspiration_end_s": None}
-        if key not in records or records[key]["label"].lower() == "normal":
-            records[key] = whole
+        if clip_id not in records or records[clip_id]["label"].lower() == "normal":
+            whole = {"clip_id": clip_id, "start_s": 0.0, "end_s": None, "inspiration_end_s": None}
+            records[clip_id] = {**row, **whole}
     return list(records.values())
 
 
 def tiny(root: Path) -> None:
     """Two recordings of two channels: one with cycles in a file, one with airflow and a file a channel."""
-    import numpy as np
-    import soundfile
-
     folder = root / FOLDER
     write_sound(folder / "a.wav", 1.0, channels=2)
     for channel in (0, 1):

@@ -11,17 +11,12 @@ share of each class is as near the wanted one as a seeded search gets. All draws
 which clips there are, not on the order of the rows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from laennec.errors import LaennecError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NAMES = ("patient", "random", "official", "official-disjoint")
 DRAWS = 256  # random deals, of which the best is improved move by move
@@ -62,14 +57,13 @@ def make(clips: pd.DataFrame, name: str = "patient", test_fraction: float = 0.3,
 
     That is ``official``, or ``official-disjoint``, without the test clips of patients who are trained on too.
     """
-    if name == "patient":
-        return holdout(clips, test_fraction, seed, by="subject")
-    if name == "random":
-        return holdout(clips, test_fraction, seed, by="clip")
-    if name == "official":
-        return official(clips)
-    if name == "official-disjoint":
-        return official_disjoint(clips)
+    match name:
+        case "patient" | "random":
+            return holdout(clips, test_fraction, seed, by="subject" if name == "patient" else "clip")
+        case "official":
+            return official(clips)
+        case "official-disjoint":
+            return official_disjoint(clips)
     raise LaennecError(f"split is {name!r}; expected one of {', '.join(NAMES)}")
 
 
@@ -78,12 +72,8 @@ def holdout(clips: pd.DataFrame, test_fraction: float = 0.3, seed: int = 0, by: 
 
     Parameters
     ----------
-    clips : DataFrame
-        A clips table; ``clip_id``, ``label``, ``subject`` and ``recording`` are used.
-    test_fraction : float in (0, 1)
+    test_fraction : in (0, 1)
         The share of clips, and of each class, to hold out.
-    seed : int
-        The same seed and clips give the same split, whatever the order of the rows.
     by : {"subject", "clip"}
         ``subject`` keeps patients apart (named ``patient``). ``clip`` is the plain random split of many
         papers (named ``random``), without regard to patients or classes: it leaks.
@@ -129,9 +119,8 @@ def official(clips: pd.DataFrame, test: str | None = None) -> Split:
     Patients in both are counted, not refused: the split is what was published (SPRSound's ``test-intra``
     shares all its patients with the training set, by design).
     """
-    split = clips["split"].to_numpy(dtype=object)
-    train = np.array([name == "train" for name in split], dtype=bool)
-    validation = np.array([name == test for name in split], dtype=bool) if test else in_test_set(clips)
+    train = clips["split"].eq("train").to_numpy(bool)
+    validation = clips["split"].eq(test).to_numpy(bool) if test else in_test_set(clips)
     for mask, wanted in ((train, "train"), (validation, test or "test")):
         if not mask.any():
             raise LaennecError(
@@ -167,24 +156,13 @@ def cohort_folds(clips: pd.DataFrame, sick: np.ndarray, folds: int = 7, seed: in
     fold gets as many sick patients as any other, give or take one, then as many healthy ones. Within that,
     the patients of most sick clips go first, each to the fold that has fewest so far; the seed breaks ties.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        A clips table; ``subject``, ``recording`` and ``clip_id`` are used.
-    sick : ndarray of bool, shape (clips,)
-        Clips of the target class. A patient with one of them or more is sick.
-    folds : int
-        2 to the number of sick patients.
-
-    Returns
-    -------
-    ndarray of int, shape (clips,)
-        Fold of each clip, 0 to folds - 1; a patient's clips share one.
+    `sick` is a mask ``(clips,)`` of the target class; a patient with one such clip or more is sick. Returned
+    is the fold of each clip, ``(clips,)``, 0 to folds - 1; a patient's clips share one.
 
     Raises
     ------
     LaennecError
-        If there are fewer sick patients than folds.
+        If there are fewer sick patients than folds, or fewer than two folds.
     """
     groups = subject_groups(clips)
     names = np.unique(groups)
@@ -224,9 +202,7 @@ def rotation(fold_of: np.ndarray, test: int) -> tuple[np.ndarray, np.ndarray, np
 
 def in_test_set(clips: pd.DataFrame) -> np.ndarray:
     """Mask ``(clips,)`` of those in a published test set; a clip without an official split is in none."""
-    return np.array(
-        [isinstance(name, str) and name.startswith("test") for name in clips["split"]], dtype=bool
-    )
+    return clips["split"].map(lambda name: isinstance(name, str) and name.startswith("test")).to_numpy(bool)
 
 
 def refuse_leakage(train: pd.DataFrame, test: pd.DataFrame) -> None:
@@ -244,11 +220,11 @@ def refuse_leakage(train: pd.DataFrame, test: pd.DataFrame) -> None:
 
 def subject_groups(clips: pd.DataFrame) -> np.ndarray:
     """Return what may not be torn apart, for each row: its patient, or its recording if that is unknown."""
-    known = clips["subject"].notna().to_numpy()
-    subjects, recordings = clips["subject"].to_numpy(dtype=object), clips["recording"].to_numpy(dtype=object)
-    return np.array(
-        [f"{subjects[i]}" if known[i] else f"recording {recordings[i]}" for i in range(len(clips))], dtype=str
-    )
+    groups = [
+        f"recording {recording}" if pd.isna(subject) else str(subject)
+        for subject, recording in zip(clips["subject"], clips["recording"], strict=True)
+    ]
+    return np.array(groups, dtype=str)
 
 
 def _split(name: str, clips: pd.DataFrame, train: np.ndarray, validation: np.ndarray) -> Split:

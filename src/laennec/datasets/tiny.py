@@ -4,14 +4,13 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 RATE_HZ = 8000
 
 
 def write_sound(path: Path, duration_s: float = 1.0, channels: int = 1) -> Path:
     """Write quiet noise, 16 bit at 8 kHz, that depends on the file's name; its folders are made."""
-    import soundfile
-
     seed = int.from_bytes(hashlib.sha256(path.stem.encode()).digest()[:4])
     shape = (round(duration_s * RATE_HZ), channels)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,13 +16,7 @@ BATCH = 64
 
 
 def seeds_of(cv: Path) -> list[list[Path]]:
-    """Return the folders of each seed's folds of ``laennec crossvalidate``.
-
-    Raises
-    ------
-    LaennecError
-        If there are none.
-    """
+    """Return the fold folders of each seed of ``laennec crossvalidate``; LaennecError if there are none."""
     seeds = [sorted(seed.glob("fold[0-9]*")) for seed in sorted(cv.glob("seed*"))]
     if not seeds or not all(seeds):
         raise LaennecError(f"{cv} holds no folds; laennec crossvalidate writes them")
@@ -35,11 +29,7 @@ def probabilities_of(
 ) -> Floats:
     """Return a fold's probabilities ``(clips, classes)``, before its decision.
 
-    Parameters
-    ----------
-    model : of ``deployed``
-    clips : waveforms at the model's rate
-    metadata : age, sex and position of each clip; None where they are not known
+    The model is that of ``deployed``, clips are at its rate; metadata is age, sex and position of each clip.
     """
     count = len(clips)
     unknown = torch.zeros(count, dtype=torch.long)

@@ -59,6 +59,11 @@ def fold_events(run: Path) -> dict[str, list[Span]]:
     return {each.recording: list(each.estimated) for each in read_events_table(run / "seed0" / "events.csv")}
 
 
+def _figure(value: float | None, bounds: Sequence[float] | None) -> dict[str, float | None]:
+    low, high = bounds or (None, None)
+    return {"value": value, "low": low, "high": high}
+
+
 def main() -> None:
     """Measure the three."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -94,13 +99,9 @@ def main() -> None:
     figures = []
     for system, found in systems.items():
         scores = scored(names, found, list(rows["subject"]))
-        of_system: dict[str, Any] = {"system": system}
-        for key in SCORES:
-            low, high = scores["intervals"][key] or (None, None)
-            of_system[key] = {"value": scores["scores"][key], "low": low, "high": high}
-        figures.append(of_system)
-        cells = (with_interval(scores["scores"][key], scores["intervals"][key]) for key in SCORES)
-        print(f"{system}: {', '.join(cells)}", flush=True)
+        measured = {key: (scores["scores"][key], scores["intervals"][key]) for key in SCORES}
+        figures.append({"system": system, **{key: _figure(*each) for key, each in measured.items()}})
+        print(f"{system}: {', '.join(with_interval(*each) for each in measured.values())}", flush=True)
     if options.out:
         command = "python -m laennec.experiments.detection SPRSOUND RUN CLIP_RUN"
         data = f"{len(rows)} recordings of {len(patients)} patients"

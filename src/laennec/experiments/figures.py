@@ -30,10 +30,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
 def rendered(page: str, results: Path) -> str:
     """Return a page with its tables as the JSON files below `results` have them.
 
-    Raises
-    ------
-    LaennecError
-        If a marker names no table, or a JSON file is missing.
+    LaennecError if a marker names no table, or a JSON file is missing.
     """
     load = partial(_load, results)
 

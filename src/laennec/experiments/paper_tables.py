@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from laennec.experiments.markdown import Load, change, table
-from laennec.score.text import bracketed, interval, listed, number
+from laennec.score.text import interval, listed, number, with_interval
 
 CHEN = ("se", "sp", "as", "hs", "ts")
 COMMANDS = {
@@ -24,8 +24,7 @@ def chen_readme(load: Load) -> str:
     for row in [*(r for r in rows if r["split"] == "patient"), *(r for r in rows if r["split"] == "random")]:
         disjoint = row["split"] == "patient"
         if disjoint or row["recipe"] == "chen2022":
-            bold = "**" if disjoint else ""
-            ours = f"{bold}{number(row['ours']['ts'])}{bold}{bracketed(row['ts_interval_95'], 2)}"
+            ours = with_interval(row["ours"]["ts"], row["ts_interval_95"], bold=disjoint, bounds_digits=2)
             where = "yes" if disjoint else "no, the paper's split"
             seeds, command = listed(row["seeds"]), COMMANDS[row["split"]]
             cells.append([row["model"], row["paper"]["ts"], ours, where, seeds, command])
@@ -69,9 +68,9 @@ def nguyen_readme(load: Load) -> str:
             "the same, `--runs 3`, [the row's name](docs/results.md#other-devices-mostly-adults)",
         ),
     ):
-        own, bold = rows[name], "**" if name == BEST else ""
+        own = rows[name]
         paper = own["paper"]["f"] if own["paper"] else None
-        f = f"{bold}{number(own['f'])}{bold}{bracketed(own['f_interval_95'], 2)}"
+        f = with_interval(own["f"], own["f_interval_95"], bold=name == BEST, bounds_digits=2)
         cells.append([title, paper, f, own["roc_auc"], seeds, command])
     header = ["system (Nguyen & Pernkopf's names)", "F, paper's own cohort", "F, ours (95 % over patients)"]
     return table([*header, "AUC", "seeds", "command"], cells)
@@ -90,7 +89,7 @@ def nguyen(file: str, choose: Callable[[Sequence[Any]], Sequence[Any]], paper: b
                 spelled(row["row"]),
                 *([row["paper"]["f"]] if paper else []),
                 *(row["se"], row["p"]),
-                f"**{number(row['f'])}**{bracketed(row['f_interval_95'], 2)}",
+                with_interval(row["f"], row["f_interval_95"], bold=True, bounds_digits=2),
                 *(row["roc_auc"], less, row["runs"]),
             ]
         )

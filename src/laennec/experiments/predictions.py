@@ -26,30 +26,15 @@ MANIFEST = "manifest.json"
 def keep(cv: Path, name: str, out: Path, about: dict[str, Any]) -> list[str]:
     """Compress the predictions of every seed below `cv` into `out`, and enter them in the manifest.
 
-    Parameters
-    ----------
-    cv : folder with ``seed0`` and so on
-    name : of the table that they are behind
-    out : ``docs/results/predictions``
-    about : what the manifest says of all of them: command, recipe, commit
-
-    Returns
-    -------
-    list of str
-        Names of the files.
-
-    Raises
-    ------
-    LaennecError
-        If there are no predictions.
+    Returns the names of the files; `about` is what the manifest says of all of them. LaennecError if there
+    are no predictions.
     """
     manifest = read_manifest(out)
     written = []
     for seed in sorted(cv.glob("seed[0-9]*")):
-        for source in ("predictions.csv", "events.csv"):
+        for source, suffix in (("predictions.csv", ""), ("events.csv", "-events")):
             if not (seed / source).exists():
                 continue
-            suffix = "" if source == "predictions.csv" else "-events"
             file = f"{name}-{seed.name}{suffix}.csv.gz"
             with written_whole(out / file) as temporary:
                 temporary.write_bytes(gzip.compress((seed / source).read_bytes(), 9, mtime=0))

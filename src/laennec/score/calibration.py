@@ -207,13 +207,7 @@ class CertaintyScores(TypedDict):
 
 
 def certainty_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> CertaintyScores:
-    """Compute calibration and risk of one run's predictions.
-
-    Parameters
-    ----------
-    predictions : clips, events or recordings; ``(clips, classes)`` probabilities
-    draws, seed : of the bootstrap over patients
-    """
+    """Compute calibration and risk of one run's predictions of clips, events or recordings."""
     labels, probabilities, classes = predictions.labels, predictions.probabilities, predictions.classes
     patients = Patients.of(predictions.subjects)
     gaps = calibration_gaps(labels, probabilities, classes)

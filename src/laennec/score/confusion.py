@@ -80,17 +80,13 @@ def validate(
     unknown = sorted(set(labels) - set(classes))
     if unknown:
         raise ValueError(f"label {unknown[0]!r} is not one of the classes {', '.join(classes)}")
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"clip {first_index(~np.isfinite(rows).all(axis=1))} has a probability that is no number"
-        )
-    if ((rows < 0) | (rows > 1)).any():
-        raise ValueError(
-            f"clip {first_index(((rows < 0) | (rows > 1)).any(axis=1))} has a probability outside [0, 1]"
-        )
-    off = np.abs(rows.sum(axis=1) - 1) > 1e-3
-    if off.any():
-        raise ValueError(f"the probabilities of clip {first_index(off)} do not sum to 1")
+    for message, wrong in (
+        ("clip {} has a probability that is no number", ~np.isfinite(rows).all(axis=1)),
+        ("clip {} has a probability outside [0, 1]", ((rows < 0) | (rows > 1)).any(axis=1)),
+        ("the probabilities of clip {} do not sum to 1", np.abs(rows.sum(axis=1) - 1) > 1e-3),
+    ):
+        if wrong.any():
+            raise ValueError(message.format(first_index(wrong)))
 
 
 def validate_classes(classes: Sequence[str], normal: str = "Normal", ignored: Sequence[str] = ()) -> None:
@@ -112,27 +108,14 @@ def first_index(mask: ArrayLike) -> int:
 
 
 def predicted_classes(probabilities: ArrayLike, classes: Sequence[str]) -> list[str]:
-    """Return the class of highest probability of each clip, the first one at a tie.
-
-    Parameters
-    ----------
-    probabilities : (clips, classes) array
-    classes : names of the columns
-    """
+    """Return the class of highest of ``(clips, classes)`` probabilities of each clip, the first at a tie."""
     return [classes[k] for k in np.argmax(np.asarray(probabilities), axis=1)]
 
 
 def confusion_matrix(labels: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Floats:
-    """Count the clips of each annotated class (row) by predicted class (column).
+    """Count the clips of each annotated class (row) by predicted class (column), ``(classes, classes)``.
 
-    Returns
-    -------
-    (classes, classes) array of whole numbers, stored as float64
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ or a name is not in `classes`.
+    ValueError if the lengths differ or a name is not in `classes`.
     """
     group = np.zeros(len(labels), dtype=np.int64)
     return np.asarray(confusion_by_group(labels, predicted, group, 1, classes)[0])

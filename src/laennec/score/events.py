@@ -102,23 +102,10 @@ def match_events(
     agnostic: bool,
     offset_ratio: float = OFFSET_RATIO,
 ) -> list[tuple[int, int]]:
-    """Return as many pairs of a reference and an estimated event as possible.
+    """Return as many pairs of a reference and an estimated event as possible, by their positions.
 
-    Parameters
-    ----------
-    reference, estimated : sequence of (start_s, end_s, label)
-    agnostic : whether labels may differ
-    offset_ratio : share of the reference event's length by which offsets may differ
-
-    Returns
-    -------
-    list of (int, int)
-        Positions in `reference` and `estimated`, each at most once.
-
-    Raises
-    ------
-    LaennecError
-        If mir_eval is not installed.
+    Labels may differ if `agnostic`, offsets by `offset_ratio` of the reference event's length. LaennecError
+    if mir_eval is not installed.
     """
     if not reference or not estimated:
         return []
@@ -164,21 +151,13 @@ def ezhounet_counts(reference: Sequence[Span], estimated: Sequence[Span]) -> tup
     Not verified: whether patients of that set were trained on, and what its predictions of Wheeze+Crackle,
     if any, count as; here they are left out. Tolerances here are mir_eval's, rounded to .1 ms.
 
-    Parameters
-    ----------
-    reference, estimated : sequence of (start_s, end_s, label)
-
     Returns
     -------
     tuple of int
         Correct events, substitutions, reference events, estimated events.
     """
     theirs, ours = (
-        [
-            (start_s, end_s, EZHOUNET_CLASSES[label])
-            for start_s, end_s, label in side
-            if label in EZHOUNET_CLASSES
-        ]
+        [(start, end, EZHOUNET_CLASSES[label]) for start, end, label in side if label in EZHOUNET_CLASSES]
         for side in (reference, estimated)
     )
     correct = match_events(theirs, ours, agnostic=False, offset_ratio=EZHOUNET_OFFSET_RATIO)
@@ -231,10 +210,9 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Key, Fl
     f1_sum = np.where(present, np.nan_to_num(by_class["f1"]), 0).sum(axis=1)
     scores["macro_f1"] = ratio(f1_sum, present.sum(axis=1))
     deletions, insertions = (side - hits - substitutions for side in (events, found))
+    errors = {"substitution": substitutions, "deletion": deletions, "insertion": insertions}
     scores["error_rate"] = ratio(substitutions + deletions + insertions, events)
-    scores["substitution_rate"] = ratio(substitutions, events)
-    scores["deletion_rate"] = ratio(deletions, events)
-    scores["insertion_rate"] = ratio(insertions, events)
+    scores |= {f"{kind}_rate": ratio(count, events) for kind, count in errors.items()}
     right, swapped, annotated, given = ezhounet
     scores["ezhounet_f1"] = ratio(2 * right, annotated + given)
     scores["ezhounet_error_rate"] = ratio(annotated + given - 2 * right - swapped, annotated)

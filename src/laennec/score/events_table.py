@@ -33,12 +33,8 @@ def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) 
     """Write events.csv, a row an event: ``recording, subject, kind, start_s, end_s, label, probability``.
 
     The kind is ``reference`` or ``estimated``; only an estimated event has a probability. A recording without
-    any event leaves no row, as it adds to no count.
-
-    Raises
-    ------
-    LaennecError
-        If a recording occurs twice, or its probabilities are not one per estimated event.
+    any event leaves no row, as it adds to no count. LaennecError if a recording occurs twice, or its
+    probabilities are not one per estimated event.
     """
     names = [detection.recording for detection in detections]
     if len(set(names)) < len(names):
@@ -63,11 +59,8 @@ def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) 
 def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:
     """Read events.csv, recordings in the order of their first row.
 
-    Raises
-    ------
-    LaennecError
-        If the file is missing, is not such a table, holds what is no time or probability, or gives a
-        recording two patients.
+    LaennecError if it is missing, is not such a table, holds what is no time or probability, or gives a
+    recording two patients.
     """
     header, *rows = read_table(path, "events.csv") or [[]]
     if tuple(header) != COLUMNS:

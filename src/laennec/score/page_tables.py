@@ -1,7 +1,7 @@
 """Tables of the evaluation page: scores, events, confusion matrices, classes, groups of patients."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -157,9 +157,10 @@ def group_tables(predictions: Predictions, scores: Metrics, metadata: "pd.DataFr
         return f"<section>{title}<p>No clips table was given, so the groups are not known.</p></section>"
     kinds = {
         "Age": [age_group(age) or "" for age in metadata["age_years"]],
-        "Sex": [_known(value) for value in metadata["sex"]],
-        "Position": [_known(value) for value in metadata["location"]],
-        "Device": [_known(value) for value in metadata["device"]],
+        **{
+            kind: [value if isinstance(value, str) else "" for value in metadata[column]]
+            for kind, column in (("Sex", "sex"), ("Position", "location"), ("Device", "device"))
+        },
     }
     tables = [
         _group_table(kind, _few(names, kind), predictions, scores)
@@ -173,10 +174,6 @@ def group_tables(predictions: Predictions, scores: Metrics, metadata: "pd.DataFr
         "comparing two Scores.</p>"
     )
     return f'<section>{title}{why}<div class="groups">{"".join(tables)}</div>{note}</section>'
-
-
-def _known(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _few(names: Sequence[str], kind: str) -> dict[str, npt.NDArray[np.bool_]]:

@@ -14,15 +14,7 @@ from laennec.score.text import level_of, number, size_of
 def draw(scores: ClipScores, path: str | os.PathLike[str]) -> None:
     """Draw the confusion matrix and, class by class, recall with its interval, precision and F1.
 
-    Parameters
-    ----------
-    scores : from :func:`laennec.score.evaluation.score`
-    path : the picture; its suffix chooses the format (.png, .svg, .pdf)
-
-    Raises
-    ------
-    LaennecError
-        If Matplotlib is not installed.
+    The suffix of `path` chooses the format (.png, .svg, .pdf). LaennecError if Matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure

@@ -44,10 +44,7 @@ class Predictions:
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
     """Write predictions.csv; every probability is written so that reading it gives the same float64.
 
-    Raises
-    ------
-    LaennecError
-        If the clips, labels and probabilities do not fit together.
+    LaennecError if the clips, labels and probabilities do not fit together.
     """
     check(predictions, str(path))
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -61,10 +58,7 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     """Read predictions.csv.
 
-    Raises
-    ------
-    LaennecError
-        If the file is missing, is not such a table, names a clip twice, or holds what is no probability.
+    LaennecError if it is missing, is not such a table, names a clip twice, or holds what is no probability.
     """
     header, *rows = read_table(path, "predictions.csv") or [[]]
     if tuple(header[: len(COLUMNS)]) != COLUMNS or len(header) < len(COLUMNS) + 2:
@@ -105,10 +99,7 @@ def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list
 def read_runs(files: Sequence[str | os.PathLike[str]]) -> Predictions:
     """Read the predictions of several trainings for the same clips, ``(runs, clips, classes)``.
 
-    Raises
-    ------
-    LaennecError
-        If there is no file, or they predict different clips or classes.
+    LaennecError if there is no file, or they predict different clips or classes.
     """
     if not files:
         raise LaennecError("no predictions; laennec crossvalidate writes them")

@@ -100,7 +100,7 @@ def bootstrap_difference(
     patients = Patients.of(subjects)
     models = []
     for runs in (as_runs(first), as_runs(second)):
-        samples = _samples(labels, runs, patients, subjects, classes, normal, ignored)
+        samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
         # Ranking class by class is most of the work and not asked for here.
         models.append([replace(run, rankings={None: run.rankings[None]}) for run in samples])
     reason = patients.settings()["no_interval"]
@@ -151,7 +151,7 @@ def evaluate(
         From :func:`validate`.
     """
     runs, patients = as_runs(probabilities), Patients.of(subjects)
-    samples = _samples(labels, runs, patients, subjects, classes, normal, ignored)
+    samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
     settings = patients.settings(draws, seed, level)
     scores = over_patients(
         len(patients), lambda times: _mean_scores(samples, times), settings["draws"], seed, level
@@ -189,29 +189,17 @@ class _Sample:
     rankings: dict[str | None, Ranking]  # each class against the rest; None: adventitious against normal
 
 
-def _samples(
+def _sample(
     labels: Sequence[str],
-    runs: Floats,
-    patients: Patients,
+    probabilities: Floats,
     subjects: Sequence[str],
     classes: Sequence[str],
     normal: str,
     ignored: Sequence[str],
-) -> list[_Sample]:
-    """The test set as each run predicted it; ValueError where a run cannot be scored."""
-    for run in runs:
-        validate(labels, run, subjects, classes, normal, ignored)
-    return [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
-
-
-def _sample(
-    labels: Sequence[str],
-    probabilities: Floats,
-    patients: Patients,
-    classes: Sequence[str],
-    normal: str,
-    ignored: Sequence[str],
 ) -> _Sample:
+    """Gather a test set as one run predicted it; ValueError where it cannot be scored."""
+    validate(labels, probabilities, subjects, classes, normal, ignored)
+    patients = Patients.of(subjects)
     group, count = patients.of_item, len(patients)
     index = class_indices(labels, classes)
     adventitious = adventitious_classes(classes, normal, ignored)

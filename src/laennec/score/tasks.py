@@ -39,15 +39,8 @@ def task_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> 
     ``binary_sensitivity``, which merges answers. Clips annotated Poor Quality count in neither Se nor Sp.
     Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022.
 
-    Parameters
-    ----------
-    predictions : from :func:`laennec.score.predictions.read_predictions`
-    draws, seed : of the bootstrap over patients; no draws, no intervals
-
-    Returns
-    -------
-    dict
-        ``task_11`` and so on; empty where the classes are other ones.
+    The keys are ``task_11`` and so on, none where the classes are other ones. `draws` and `seed` are those of
+    the bootstrap over patients; no draws, no intervals.
     """
     pairs = (EVENT_TASKS, RECORD_TASKS)
     pair = next((p for p in pairs if set(predictions.classes) == set(CHALLENGE_TASKS[p[1]])), None)
@@ -72,10 +65,7 @@ def merged(predictions: Predictions) -> Predictions:
 def shifted(predictions: Predictions, shift: ArrayLike) -> Predictions:
     """Subtract `shift` from the log-odds of the normal class, for a decision that says Normal less often.
 
-    Parameters
-    ----------
-    predictions : whose answers are moved
-    shift : a number, or one per clip (where each fold chose its own)
+    It is a number, or one per clip (where each fold chose its own).
     """
     normal = list(predictions.classes).index(normal_class(predictions.classes))
     probabilities = np.array(predictions.probabilities, np.float64)

@@ -62,11 +62,15 @@ def interval(
 
 
 def with_interval(
-    value: float | None, bounds: Sequence[float] | None, digits: int = 3, bold: bool = False
+    value: float | None,
+    bounds: Sequence[float] | None,
+    digits: int = 3,
+    bold: bool = False,
+    bounds_digits: int | None = None,
 ) -> str:
     """Return a score and its interval in brackets, such as ``0.846 (0.816 to 0.868)``; `bold` in Markdown."""
     score = f"**{number(value, digits)}**" if bold else number(value, digits)
-    return score + bracketed(bounds, digits)
+    return score + bracketed(bounds, digits if bounds_digits is None else bounds_digits)
 
 
 def bracketed(bounds: Sequence[float] | None, digits: int = 3) -> str:

@@ -20,7 +20,7 @@ from laennec.model.probability import calibrated, sigmoid
 from laennec.score.calibration import COVERAGE, certainty_scores
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import event_scores
-from laennec.score.frames import frame_average_precision
+from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import shifted, task_scores
 from laennec.score.text import interval, number
 from laennec.train.card import command
