@@ -114,6 +114,7 @@ def test_the_reader_of_sprsound_takes_the_annotation(tmp_path: Path, found: Anal
     assert labels.record == (found.record.label if found.record else None)
 
 
+@pytest.mark.needs("pandas")
 def test_a_folder_of_results_is_a_data_set_of_sprsound(tmp_path: Path) -> None:
     from laennec.datasets import sprsound
 
