@@ -1,7 +1,9 @@
 """Writing files so that an interruption leaves the old file or the new one, never half of either."""
 
+import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,21 +36,33 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without an error.
 
-    The temporary name keeps the suffix, since some writers choose their format by it.
+    A symbolic link stays, and the file that it names is written. The temporary name keeps the suffix, since
+    some writers choose their format by it, and is short, so that any legal name can be written.
 
     Raises
     ------
     LaennecError
-        If the file cannot be written: its place is a folder, its folder cannot be made, the disk is full.
+        If the file cannot be written: its place is a folder or a device, its name is too long, its folder
+        cannot be made, the disk is full.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = stat.S_IFREG
+    except OSError as error:
+        raise LaennecError(f"{path}: cannot be written ({error.strerror})") from error
+    if stat.S_ISDIR(mode):
         raise LaennecError(f"{path}: is a folder, not a file that can be written")
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    if not stat.S_ISREG(mode):
+        raise LaennecError(f"{path}: is a device or a pipe, not a file that can be written; name another")
+    target = Path(os.path.realpath(path))
+    make_folder(target.parent)
+    name_hash = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
+    temporary = target.with_name(f".{name_hash}.{os.getpid()}.tmp{target.suffix[-16:]}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise LaennecError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
