@@ -9,6 +9,7 @@ BIN := .venv/bin
 BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
 PINS := ci/constraints.txt
+PYTEST = -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS)
 
 .DEFAULT_GOAL := help
@@ -18,23 +19,23 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(BASE)  ## simulate two recordings, find their events, leave reports and tables in demo/ (no PyTorch)
+demo: $(BASE)  ## simulate two recordings, analyse them, write reports and tables to demo/ (no PyTorch)
 	$(BIN)/laennec simulate demo/recordings --layout demo
 	$(BIN)/laennec analyze demo/recordings --out demo/results --format json,csv,audacity,html,png
 	@echo "Open demo/results/wheezes.html in a browser; what the simulator put there is in demo/recordings."
 
-# Two threads wherever it runs: the networks of the tests are too small for more, and the number of threads
-# decides the last bits of a trained weight.
+# A process a core, of one thread each wherever it runs: the networks of the tests are too small for more, and the
+# number of threads decides the last bits of a trained weight.
 test: $(DEV)  ## run the test suite; ARGS goes to pytest, e.g. make test ARGS="-k metrics"
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(ARGS)
 
-test-base: .venv-base/.installed  ## the tests that need no training layer, where there is none (no PyTorch, no pandas)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} .venv-base/bin/python -m pytest $(ARGS)
+test-base: .venv-base/.installed  ## run the tests that need no training layer, in an environment without PyTorch and pandas
+	OMP_NUM_THREADS=1 .venv-base/bin/python $(PYTEST) $(ARGS)
 
-test-lowest: .venv-lowest/.installed  ## the same tests with the lowest versions that pyproject.toml allows
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} .venv-lowest/bin/python -m pytest $(ARGS)
+test-lowest: .venv-lowest/.installed  ## run the same tests with the lowest versions that pyproject.toml allows
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) $(ARGS)
 
-lint: $(DEV) docs  ## ruff, mypy on src, and the documentation without warnings
+lint: $(DEV) docs  ## run ruff and mypy, and build the documentation; a warning is an error
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -43,17 +44,17 @@ docs: $(DEV)  ## build the documentation in site/; a warning is an error
 	@# Not --quiet: with it, mkdocs does not count the warnings that --strict stops at.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-docs-serve: $(DEV)  ## serve the documentation on this computer, rebuilt as it is written
+docs-serve: $(DEV)  ## serve the documentation on this computer, rebuilt after each change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-figures: $(BASE)  ## make every table of figures in README and docs from docs/results
+figures: $(BASE)  ## write every table of README and docs from docs/results
 	$(BIN)/python -m laennec.experiments.figures
 
-format: $(DEV)  ## format the code and mend what ruff can
+format: $(DEV)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean:  ## remove .venv and everything that was built
+clean:  ## remove the environments and everything that was built
 	rm -rf .venv .venv-base .venv-lowest demo site dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:

@@ -16,6 +16,7 @@ import soundfile
 
 from laennec import Analysis, LaennecError, analyze
 from laennec.cli import analyze as command_line
+from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.output.batch import LEDGER
 from laennec.output.files import find_recordings, parse_formats
@@ -23,7 +24,7 @@ from tiny_model import RATE, tiny_model
 
 
 def analyze_files(files: Sequence[Path], **options: Any) -> int:
-    return command_line.run(command_line.Command(tuple(files), **options))
+    return command_line.run(Analyze(tuple(files), **options))
 
 
 @pytest.fixture(scope="module")

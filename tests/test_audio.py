@@ -248,6 +248,7 @@ def test_sources_that_are_none() -> None:
         (encoded(breath(), kind="FLAC")[:30], "begins as FLAC but is truncated"),
         (encoded(breath(), kind="OGG", subtype="VORBIS")[:100], "begins as Ogg but is truncated"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # the name of a test holds no bytes of a file
 )
 def test_what_cannot_be_read_is_named(data: bytes, message: str) -> None:
     with pytest.raises(LaennecError, match=f"^case: .*{message}"):

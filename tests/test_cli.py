@@ -1,16 +1,18 @@
+import ast
 import errno
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import laennec.cli
 from laennec.audio.recording import Recording
-from laennec.cli import COMMANDS, main
+from laennec.cli import COMMANDS, load, main
 from laennec.errors import LaennecError
 from laennec.files import write_text
 from laennec.simulate import write_demo
@@ -59,16 +61,43 @@ def test_help_of_each_command_teaches_with_an_example(
     assert f"Example: laennec {command}" in text
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_the_help_of_all_has_the_first_line_of_each(name: str) -> None:
-    """It stands in two places, so that the help of all imports no command."""
-    text = import_module(f"laennec.cli.{name}").Command.__doc__
-    assert " ".join(text.split("\n\n")[0].split()) == COMMANDS[name]
+def test_the_help_of_all_has_the_first_line_of_each(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    assert run_command("--help") == 0
+    text = capsys.readouterr().out
+    for name, (arguments, _) in COMMANDS.items():
+        first, *_ = str(load(arguments).__doc__).split("\n\n")
+        assert re.search(rf"{name} +{re.escape(first)}", text)
 
 
 def test_every_file_is_a_command() -> None:
     files = {path.stem for path in Path(laennec.cli.__file__).parent.glob("*.py")}
-    assert files - {"__init__"} == set(COMMANDS)
+    assert files - {"__init__", "arguments", "names"} == {
+        name for name, (_, work) in COMMANDS.items() if work == f"laennec.cli.{name}:run"
+    }
+
+
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_a_function_that_takes_its_arguments(name: str) -> None:
+    arguments, work = map(load, COMMANDS[name])
+    parameter, *others = inspect.signature(work).parameters.values()
+    assert parameter.annotation is arguments
+    assert all(other.default is not inspect.Parameter.empty for other in others)
+
+
+def test_no_command_imports_inside_functions() -> None:
+    for path in Path(laennec.cli.__file__).parent.glob("*.py"):
+        late = [
+            node.lineno
+            for outer in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(outer, ast.FunctionDef)
+            for node in ast.walk(outer)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        assert late == [], path
 
 
 @pytest.mark.parametrize("arguments", [["--json", "analyze", "x.wav"], ["--", "analyze"], ["-x"], [""]])
@@ -112,6 +141,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["analyze", "a.wav", "--model", "MODEL", "--sex", "other"],
         ["analyze", "a.wav", "--model", "MODEL", "--position", "p9"],
         ["datasets", "info", "sprsond", "."],
+        ["analyze", "a.wav", "--format", "json", "--format=csv"],
+        ["analyze", ""],
+        ["datasets", "info", "sprsound", ""],
         pytest.param(["train", "chen", "--data", ".", "--out", "x"], marks=pytest.mark.needs("torch")),
     ],
 )
@@ -331,9 +363,8 @@ def test_an_analysis_imports_nothing_heavy(recordings: Path, model: Path) -> Non
 def test_help_imports_only_the_command(command: list[str]) -> None:
     imported = imported_by(*command, "--help")
     assert (HEAVY | RUNTIME) & imported == set()
-    assert {name for name in imported if name.startswith("laennec.cli.")} == {
-        f"laennec.cli.{name}" for name in command[:1]
-    }
+    works = {work.partition(":")[0] for _, work in COMMANDS.values()}
+    assert works & imported == set()
 
 
 @pytest.mark.needs("torch")
@@ -355,3 +386,15 @@ def test_train_evaluate_export(
     assert "there are: all, official, official-disjoint, train, validation" in capsys.readouterr().err
     assert run_command("export", run, "--out", tmp_path / "x.onnx") == 0
     assert (tmp_path / "x.onnx").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["--help"], ["analyze", "--help"], ["analyze", "R", "--json"]])
+def test_a_full_disk_is_named(arguments: list[str], recordings: Path, model: Path) -> None:
+    recording = sorted(recordings.glob("*.wav"))[0]
+    words = [str(recording) if word == "R" else word for word in arguments]
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "laennec", *words]
+        done = subprocess.run(line, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "laennec: the output cannot be written: No space left on device\n"

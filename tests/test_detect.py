@@ -16,9 +16,8 @@ import laennec
 from laennec import analyze, load_model
 from laennec.analyze import detect
 from laennec.analyze.analysis import Event, RecordingPrediction
-from laennec.analyze.decode import emission_scores, families, find_events
-from laennec.analyze.recording import Channel, combine_channels, predict_channel
-from laennec.analyze.segments import Segment
+from laennec.analyze.events import emission_scores, families, find_events
+from laennec.analyze.recording import Channel, Segment, combine_channels, predict_channel
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
 from laennec.labels import SPRSOUND_EVENTS

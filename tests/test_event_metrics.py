@@ -18,8 +18,7 @@ from laennec.score.bootstrap import patient_draws
 from laennec.score.evaluation import score_events
 from laennec.score.events import SCORE_NAMES, event_scores, ezhounet_counts, match_events, validate
 from laennec.score.events_table import COLUMNS, Detection, read_events_table, write_events
-from laennec.score.frames import frame_average_precision
-from laennec.score.ranking import average_precision
+from laennec.score.ranking import average_precision, frame_average_precision
 
 N, W, C = "Normal", "Wheeze", "Fine Crackle"
 CLASSES = (N, W, C)

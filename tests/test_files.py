@@ -1,4 +1,4 @@
-"""Files written whole: links, devices and long names."""
+"""Files are written whole or not at all, where they belong."""
 
 import os
 from pathlib import Path
@@ -6,29 +6,58 @@ from pathlib import Path
 import pytest
 
 from laennec.errors import LaennecError
-from laennec.files import write_text
+from laennec.files import make_folder, write_text, written_whole
 
 
-def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
-    link = tmp_path / "link.txt"
-    link.symlink_to(tmp_path / "target.txt")
-    for text in ("first", "second"):
+def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.json", tmp_path / "elsewhere" / "real.json"
+    link.symlink_to(target)  # to nothing yet
+    for text in ("one", "two"):
         write_text(link, text)
         assert link.is_symlink()
-        assert (tmp_path / "target.txt").read_text() == text
-    assert len(list(tmp_path.iterdir())) == 2
+        assert target.read_text() == text
 
 
-def test_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(LaennecError, match="pipe: is a device or a pipe"):
-        write_text(tmp_path / "pipe", "text")
-    assert (tmp_path / "pipe").is_fifo()
+def test_folders_and_devices_are_refused_and_stay(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, what in ((tmp_path, "folder"), (pipe, "device"), (Path(os.devnull), "device")):
+        with pytest.raises(LaennecError, match=f"is a {what}, not a file"):
+            write_text(path, "text")
+    assert pipe.is_fifo()
+    assert Path(os.devnull).is_char_device()
 
 
-def test_any_name_that_the_file_system_takes_is_written(tmp_path: Path) -> None:
-    name = "录" * 83 + ".wav"  # 253 bytes
-    write_text(tmp_path / name, "text")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    with pytest.raises(LaennecError, match=r"cannot be written .*too long"):
-        write_text(tmp_path / ("录" * 90 + ".wav"), "text")
+def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path) -> None:
+    limit = os.pathconf(tmp_path, "PC_NAME_MAX")
+    for name in ("a" * (limit - 5) + ".json", "录" * ((limit - 5) // 3) + ".json", "." + "b" * (limit - 1)):
+        write_text(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"
+    with pytest.raises(LaennecError, match=r"cannot be written \(File name too long\)"):
+        write_text(tmp_path / ("a" * (limit + 1)), "text")
+    assert not list(tmp_path.glob(".*.tmp*"))
+
+
+def test_results_do_not_go_into_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for out in (data, data / "runs" / "first", tmp_path / "other" / ".." / "data"):
+        with pytest.raises(LaennecError, match="lies in the folder of the data"):
+            make_folder(out, outside=(None, data))
+    assert list(data.iterdir()) == []
+    assert make_folder(tmp_path / "data-runs", outside=(data,)).is_dir()

@@ -37,7 +37,7 @@ def test_what_is_kept_is_what_the_manifest_says() -> None:
     for name, entry in manifest.items():
         assert entry["sha256"] == digest(KEPT / name), name
         assert entry["n"] == len(read_table(KEPT / name)) - 1, name
-        assert entry.keys() >= {"command", "recipe", "seed", "commit", "version"}
+        assert entry.keys() >= {"command", "recipe", "seed", "commit"}
 
 
 def test_predictions_are_kept_small_and_unchanged(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.bootstrap import Patients, Score, over_patients, patient_draws
 from laennec.score.calibration import (
     brier_score,
+    certainty_scores,
     expected_calibration_error,
     reliability,
     risk_at,
     risk_coverage,
 )
-from laennec.score.certainty import certainty_scores
 from laennec.score.confusion import (
     average_score,
     binary_precision_recall_f1,

@@ -101,7 +101,7 @@ def test_other_sample_rates_are_resampled(tiny: LungModel) -> None:
 @pytest.mark.parametrize(
     ("clips", "rate", "message"),
     [
-        ([np.zeros(0, np.float32)], RATE, r"clip 0: expected samples of shape \(samples,\)"),
+        ([np.zeros(0, np.float32)], RATE, "clip 0: empty, it holds no samples"),
         ([np.zeros((2, 9))], RATE, r"clip 0: expected samples of shape \(samples,\)"),
         ([noise(9), np.zeros(9, np.int16)], RATE, "clip 1: samples are int16, expected floats"),
         ([np.array([0.0, np.nan])], RATE, r"clip 0: samples must be numbers in \[-1, 1\]"),
@@ -302,3 +302,9 @@ heavy = ["torch", "pandas", "scipy", "matplotlib", "librosa", "lightning", "skle
 print([name for name in heavy if name in sys.modules])
 """
     assert run_python(code) == "[]"
+
+
+@pytest.mark.parametrize("name", [3, b"", "", ["default"]])
+def test_what_names_no_model_is_refused_in_one_sentence(name: object) -> None:
+    with pytest.raises(LaennecError, match="expected the path of a model file, or a model's name"):
+        load_model(name)  # type: ignore[call-overload]

@@ -1,7 +1,6 @@
 """The shipped model: small, honest about itself, and as good as its card says."""
 
 import json
-import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,12 +35,12 @@ def test_metadata_may_be_missing_and_probabilities_sum_to_one() -> None:
 
 
 def test_its_card_has_the_figures_of_the_cross_validation_in_the_documentation() -> None:
-    path = Path(__file__).parents[1] / "docs" / "results" / "default-crossvalidation.json"
-    found, told = json.loads(path.read_text()), load_model().card.metrics
-    assert told["seeds"] == found["provenance"]["seeds"]
-    for name, value in told["scores"].items():
-        assert found["scores"][name] == value, name
-    assert told["groups"] == found["groups"]
+    path = Path(__file__).parents[1] / "docs" / "results" / "default-crossvalidation-0.1.0.json"
+    measured, card = json.loads(path.read_text()), load_model().card.metrics
+    assert card["seeds"] == measured["provenance"]["seeds"]
+    for name, value in card["scores"].items():
+        assert measured["scores"][name] == value, name
+    assert card["groups"] == measured["groups"]
 
 
 @pytest.mark.needs("torch")
@@ -49,15 +48,13 @@ def test_its_card_has_the_figures_of_the_cross_validation_in_the_documentation()
 def test_it_knows_the_patients_that_it_was_trained_on(real_data: Path, tmp_path: Path) -> None:
     from laennec.train.evaluate import evaluate_model
 
-    started = time.perf_counter()
     assert evaluate_model("default", "sprsound", real_data / "SPRSound", "all", tmp_path) == 0
-    found = json.loads((tmp_path / "metrics.json").read_text())
-    told = load_model().card.metrics
-    assert (found["clips"], found["subjects"]) == (told["clips"], told["patients"])
-    assert found["provenance"]["split"] == "all, with clips that the model was trained on"
-    # On these it must be better than models of the same recipe that never heard them.
-    assert found["scores"]["challenge_score"] > told["scores"]["challenge_score"] + 0.03
-    assert time.perf_counter() - started < 300
+    measured = json.loads((tmp_path / "metrics.json").read_text())
+    card = load_model().card.metrics
+    assert (measured["clips"], measured["subjects"]) == (card["clips"], card["patients"])
+    assert measured["provenance"]["split"] == "all, with clips that the model was trained on"
+    # On these it must be better than models of the same recipe that were not trained on them.
+    assert measured["scores"]["challenge_score"] > card["scores"]["challenge_score"] + 0.03
 
 
 @pytest.mark.needs("torch")

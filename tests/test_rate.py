@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from laennec.analyze.rate import respiratory_rate
+from laennec.analyze.recording import respiratory_rate
 
 
 @pytest.mark.parametrize("per_min", [12.0, 24.0, 45.0])

@@ -75,8 +75,8 @@ def test_a_patient_who_was_trained_on_is_counted(tmp_path: Path) -> None:
     told = {"seed": 0, "epochs": 1, "seconds": 1.0, "last_epoch": {"val_ts": 0.5}}
     machine = {"processor": "p", "threads": 1}
     (run / "run.json").write_text(json.dumps({**told, "machine": machine}))
-    (cell,) = collect(tmp_path)
-    assert cell.shared_patients == 1
+    (row,) = collect(tmp_path)
+    assert row["shared_patients"] == 1
     # A run of other clips is another row, not an error.
     other = run.with_name("seed-1")
     shutil.copytree(run, other)

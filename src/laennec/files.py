@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-import stat
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,20 @@ from typing import Any
 from laennec.errors import LaennecError
 
 
-def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Make a folder to write into, if need be, and return it.
+def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = ()) -> Path:
+    """Make a folder to write into, if need be, and return it; it may not lie in folders of data.
 
     Raises
     ------
     LaennecError
-        If it is a file, lies below one, or nothing may be written into it.
+        If it is a file, lies below one or in one of `outside`, or nothing may be written into it.
     """
     path = Path(path)
+    for data in outside:
+        if data is not None and path.resolve().is_relative_to(data.resolve()):
+            raise LaennecError(
+                f"{path}: is or lies in the folder of the data, {data}; name a folder outside it"
+            )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,37 +41,31 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without an error.
 
-    A symbolic link stays, and the file that it names is written. The temporary name keeps the suffix, since
-    some writers choose their format by it, and is short, so that any legal name can be written.
+    The temporary name is short, and keeps the suffix, since some writers choose their format by it. What a
+    symbolic link points to is written, and the link stays.
 
     Raises
     ------
     LaennecError
-        If the file cannot be written: its place is a folder or a device, its name is too long, its folder
-        cannot be made, the disk is full.
+        If the file cannot be written: its place is a folder or a device, its folder cannot be made, the disk
+        is full, its name is too long.
     """
     path = Path(path)
+    temporary = None
     try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        mode = stat.S_IFREG
-    except OSError as error:
-        raise LaennecError(f"{path}: cannot be written ({error.strerror})") from error
-    if stat.S_ISDIR(mode):
-        raise LaennecError(f"{path}: is a folder, not a file that can be written")
-    if not stat.S_ISREG(mode):
-        raise LaennecError(f"{path}: is a device or a pipe, not a file that can be written; name another")
-    target = Path(os.path.realpath(path))
-    make_folder(target.parent)
-    name_hash = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
-    temporary = target.with_name(f".{name_hash}.{os.getpid()}.tmp{target.suffix[-16:]}")
-    try:
+        if path.exists() and not path.is_file():
+            raise LaennecError(f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write")
+        target = path.resolve() if path.is_symlink() else path
+        make_folder(target.parent)
+        short = f"{zlib.crc32(target.name.encode(errors='surrogateescape')):08x}.{os.getpid()}"
+        temporary = target.with_name(f".{short}.tmp{target.suffix[:16]}")
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
         raise LaennecError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

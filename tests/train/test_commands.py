@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from laennec.cli import main
 from laennec.datasets import dataset
 from laennec.errors import LaennecError, UsageError
 from laennec.model.clips import LungModel
@@ -80,3 +81,15 @@ def test_limits_name_the_classes_that_rest_on_few_patients(clips: pd.DataFrame, 
     assert "Stridor (" in text
     assert "not a medical device" in text
     assert str(clips["age_years"].max()) in text
+
+
+@pytest.mark.parametrize("command", ["train", "crossvalidate", "evaluate"])
+def test_results_are_not_written_into_the_data(
+    command: str, simulated: Path, tiny_recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(simulated.rglob("*"))
+    what = "default" if command == "evaluate" else tiny_recipe
+    with pytest.raises(SystemExit):
+        main([command, str(what), "--data", str(simulated), "--out", str(simulated / "runs")])
+    assert "lies in the folder of the data" in capsys.readouterr().err
+    assert sorted(simulated.rglob("*")) == before

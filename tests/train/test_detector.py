@@ -7,7 +7,7 @@ import pytest
 
 from laennec.cli import run
 from laennec.errors import LaennecError
-from laennec.labels import SPRSOUND_RECORDS
+from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
 from laennec.score.events_table import read_events_table
@@ -111,3 +111,13 @@ def test_any_data_set_trains_and_measures_a_recording_model(
     detection = json.loads((tmp_path / "scores" / "detection.json").read_text())
     assert detection["recordings"] >= 10
     assert "task 21" in capsys.readouterr().out.lower()
+
+
+def test_events_are_scored_by_the_labels_of_the_recipe(simulated: Path, tmp_path: Path) -> None:
+    out, scores = tmp_path / "run", tmp_path / "scores"
+    labels = [SPRSOUND_EVENTS[0], *reversed(SPRSOUND_EVENTS[1:])]
+    assert run([*line(simulated, out), f"labels={json.dumps(labels)}"]) == 0
+    words = ["evaluate", str(out), "--data", str(simulated), "--split", "all", "--out", str(scores)]
+    assert run(words) == 0
+    for folder in (out / "seed0", scores):
+        assert list(json.loads((folder / "detection.json").read_text())["classes"]) == labels

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -16,7 +17,8 @@ from laennec.features.cepstral import CepstralImage
 from laennec.features.cycle import CycleLogMel, FitParts
 from laennec.model.load import load_model
 from laennec.train.build import build_parts
-from laennec.train.export import deployed, export
+from laennec.train.export import deployed, export, write_model
+from laennec.train.export_lstm import with_one_operator
 from laennec.train.recipe import load_recipe, recipe_names, recipe_to_dict
 
 
@@ -171,3 +173,28 @@ def test_parity_on_real_clips(real_data: Path, exported: Callable[[str], tuple[P
     with torch.no_grad():
         expected = deployed(run)(waveform, length, torch.full((len(found),), torch.nan), unknown, unknown)
     np.testing.assert_allclose(model.predict(found, 8000), expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_an_lstm_is_one_operator_with_its_last_state(bidirectional: bool, tmp_path: Path) -> None:
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(5, 4, batch_first=True, bidirectional=bidirectional)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, state = self.lstm(x)
+            _, (hidden, cell) = self.lstm(x, state)
+            return torch.cat([first.mean(1), hidden[-1], cell[0]], 1)
+
+    network = Network().eval()
+    x = torch.randn(3, 7, 5)
+    expected = network(x).detach().numpy()
+    with_one_operator(network)
+    shapes = ({0: torch.export.Dim("batch", min=1)},)
+    write_model(network, {"x": x}, ["y"], shapes, {}, tmp_path / "lstm.onnx")
+    operators = [node.op_type for node in onnx.load(tmp_path / "lstm.onnx").graph.node]
+    assert operators.count("LSTM") == 2
+    session = onnxruntime.InferenceSession(tmp_path / "lstm.onnx")
+    np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-6)
+    np.testing.assert_allclose(session.run(None, {"x": x.numpy()[:1]})[0], expected[:1], atol=1e-6)

@@ -17,7 +17,8 @@ from laennec.datasets import dataset
 from laennec.errors import LaennecError
 from laennec.features.reading import cut_clips
 from laennec.models.resnet import ResidualNet
-from laennec.models.tasks import challenge_scores, class_weights, laid_out, memory_format, weighted_loss
+from laennec.models.tasks import class_weights, laid_out, memory_format, weighted_loss
+from laennec.score.confusion import challenge_scores
 from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
 from laennec.train.crossval import CrossValidationData
@@ -137,7 +138,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 ) -> None:
     def train(out: Path) -> list[str]:
         return command(
-            "train", tiny_recipe, "--data", simulated, "--out", out, "--epochs", 30, "--threads", 1,
+            "train", tiny_recipe, "--data", simulated, "--out", out, "--epochs", 10, "--threads", 1,
             "--accelerator", "cpu",
         )  # fmt: skip
 
@@ -157,8 +158,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     first, second = (torch.load(run / "model.pt", weights_only=True)["network"] for run in (killed, whole))
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
-    told = json.loads((killed / "run.json").read_text())
-    assert reached < told["last_epoch"]["epoch"] == 29
+    finished = json.loads((killed / "run.json").read_text())
+    assert reached < finished["last_epoch"]["epoch"] == 9
 
 
 @pytest.mark.slow
@@ -385,3 +386,14 @@ def test_channels_are_last_where_that_is_safe(channels: tuple[int, int]) -> None
     network = network.to(memory_format=memory_format(network))
     maps = network.stages(made)
     assert maps.is_contiguous(memory_format=torch.channels_last) is last
+
+
+def test_an_interrupted_training_is_an_interruption_and_no_silent_exit(
+    data: CrossValidationData, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise SystemExit(1)  # what Lightning makes of Ctrl-C
+
+    monkeypatch.setattr("lightning.Trainer.fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, recipe, tmp_path / "run")

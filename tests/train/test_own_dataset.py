@@ -101,7 +101,6 @@ def test_a_file_that_is_no_data_set_is_named(tmp_path: Path) -> None:
 def test_an_installed_package_adds_a_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], copy: Path
 ) -> None:
-    from laennec.cli import train
     from laennec.datasets.discovery import data_sets
     from laennec.train import jobs
 
@@ -122,12 +121,10 @@ def test_an_installed_package_adds_a_data_set(
         assert "HF_Lung_V1: adults' lung sounds" in shown.out
         assert "data set broken cannot be used" in shown.err
         assert datasets.guess(copy) == "hf_lung"
-        importlib.reload(jobs)
-        importlib.reload(train)  # whose help was written when there was no such package
+        importlib.reload(jobs)  # whose help was written when there was no such package
         with pytest.raises(SystemExit):
             run(["train", "--help"])
         assert "hf_lung" in capsys.readouterr().out
     finally:
         data_sets.cache_clear()
         importlib.reload(jobs)
-        importlib.reload(train)

@@ -64,7 +64,7 @@ def test_overrides() -> None:
     ("text", "message"),
     [
         ("epoch = 3", "unknown setting 'epoch'; there are: name"),
-        ("epochs = '3'", "epochs = '3' is not a int"),
+        ("epochs = '3'", "epochs = '3' is not a whole number"),
         (
             "split = 'patients'",
             "split = 'patients' is not one of 'patient', 'random', 'official', 'official-disjoint', 'none'",

@@ -19,8 +19,7 @@ from laennec.score.calibration import risk_at
 from laennec.score.confusion import predicted_classes
 from laennec.score.evaluation import score, score_detections
 from laennec.score.events_table import Detection
-from laennec.score.page import evaluation_page, render_evaluation
-from laennec.score.page_clips import WORST
+from laennec.score.page import WORST, evaluation_page, render_evaluation
 from laennec.score.predictions import Predictions
 from laennec.score.ranking import roc_auc
 from laennec.version import DISCLAIMER

@@ -15,12 +15,9 @@ from typing import Any, BinaryIO
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Event
-from laennec.analyze.decode import decode
-from laennec.analyze.events import classify
-from laennec.analyze.given import boundaries_in, on_channel, place
-from laennec.analyze.inputs import Remarks, channels_of, model_for, recording_of
-from laennec.analyze.recording import Channel, summarise, without_refused
-from laennec.analyze.segments import segments
+from laennec.analyze.events import classify, decode, place
+from laennec.analyze.inputs import Remarks, boundaries_in, channels_of, model_for, on_channel, recording_of
+from laennec.analyze.recording import Channel, segments, summarise, without_refused
 from laennec.analyze.windows import classify_clips, window_and_hop
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
@@ -63,18 +60,11 @@ def analyze(
         A model file, a run folder, or the name of one that ships. By default ``recording``, which finds
         events, or ``default`` where `events` are given. With a model for clips and no events, windows are
         laid over the recording, see :func:`merge_windows`.
-    age_years : float, optional
-        0 to 130.
-    sex : str, optional
-        ``male`` or ``female``.
-    position : str, optional
-        On the chest: ``left-posterior``, ``left-lateral``, ``right-posterior``, ``right-lateral``.
+    age_years, sex, position : optional
+        0 to 130; ``male`` or ``female``; ``left-posterior``, ``left-lateral``, ``right-posterior`` or
+        ``right-lateral``.
     window_s, hop_s : float, optional
         In place of those of a model for clips, which it was measured with. Not with `events`.
-
-    Returns
-    -------
-    Analysis
 
     Raises
     ------

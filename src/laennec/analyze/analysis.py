@@ -1,6 +1,7 @@
 """What an analysis holds: events, predictions for whole recordings, and what is needed to repeat it.
 
-Plain frozen dataclasses, so that a result can be compared, copied and written down.
+Plain frozen dataclasses, so that a result can be compared, copied and written down. Times are in seconds from
+the start of the recording, channels count from 0, probabilities are calibrated and in [0, 1].
 """
 
 from collections.abc import Mapping
@@ -13,15 +14,9 @@ from laennec.audio.quality import Finding
 class Relevance:
     """Where in time and frequency the evidence for an event's label lies.
 
-    Attributes
-    ----------
-    start_s, end_s : float
-        What the columns of `values` cover, evenly; seconds from the start of the recording.
-    edges_hz : tuple of float
-        Edges of the rows of `values`, rising; one more than there are rows.
-    values : tuple of tuple of float
-        ``(rows, columns)``, low frequencies first, in [0, 1]: the evidence of each cell for the label,
-        against the mean of the other classes, as a share of the largest; 0 where it speaks against it.
+    `values` is ``(rows, columns)``, low frequencies first, in [0, 1]: the evidence of each cell for the
+    label, against the mean of the other classes, as a share of the largest; 0 where it speaks against it. The
+    columns cover `start_s` to `end_s` evenly; `edges_hz`, rising, are the edges of the rows.
     """
 
     start_s: float
@@ -32,28 +27,12 @@ class Relevance:
 
 @dataclass(frozen=True)
 class Event:
-    """A labelled part of a recording.
+    """A labelled part of a recording: its likeliest class, and the probability of every class.
 
-    Attributes
-    ----------
-    start_s, end_s : float
-        Seconds from the start of the recording.
-    label : str
-        The likeliest class.
-    probability : float
-        Of `label`, in [0, 1], calibrated.
-    probabilities : mapping of str to float
-        Of every class, in the model's order.
-    channel : int
-        From 0.
-    annotated : str or None
-        What the given events file calls it, where it does.
-    presence : float or None
-        Mean probability, over the event, that there is an event at all; None where boundaries were given.
-    uncertain : bool
-        The model abstains: its probability lies below the one at which the card's risk was measured.
-    relevance : Relevance or None
-        Where the evidence lies; None for a model that cannot tell.
+    `annotated` is what a given events file calls it. `presence` is the mean probability, over the event, that
+    there is an event at all; None where boundaries were given. The model abstains where the event is
+    `uncertain`: its probability lies below the one at which the card's risk was measured. `relevance` is None
+    for a model that cannot tell.
     """
 
     start_s: float
@@ -70,18 +49,10 @@ class Event:
 
 @dataclass(frozen=True)
 class RespiratoryRate:
-    """Breaths a minute, from the onsets of the detected events.
+    """Breaths a minute, from the onsets of the detected events; None where too few were found.
 
-    Attributes
-    ----------
-    per_min : float or None
-        None where too few events were found.
-    quality : str
-        ``good``, ``doubtful`` or ``none``.
-    reason : str
-        Why, in words.
-    breaths : int
-        Intervals between neighbouring onsets that it rests on.
+    `quality` is ``good``, ``doubtful`` or ``none``, `reason` says why, `breaths` counts the intervals between
+    neighbouring onsets that it rests on.
     """
 
     per_min: float | None
@@ -92,7 +63,7 @@ class RespiratoryRate:
 
 @dataclass(frozen=True)
 class RecordingPrediction:
-    """The prediction for a whole recording, or for one channel of it.
+    """The prediction for a whole recording, or for one `channel` of it.
 
     Attributes
     ----------
@@ -100,10 +71,8 @@ class RecordingPrediction:
         One of SPRSound's record labels: ``Normal``, ``CAS`` (continuous adventitious sounds: wheeze,
         rhonchus, stridor), ``DAS`` (discontinuous: crackles), ``CAS & DAS``, ``Poor Quality``. None where it
         was refused.
-    probability : float or None
-        Of `label`, calibrated.
-    probabilities : mapping of str to float
-        Of every record label; empty where it was refused.
+    probability, probabilities
+        Of `label`, and of every record label; None and empty where it was refused.
     uncertain : bool
         The model abstains, as for events.
     refused : str or None
@@ -112,9 +81,6 @@ class RecordingPrediction:
         What it rests on, in sentences.
     kinds : mapping of str to float
         How much it sounds like a lung, and like what else.
-    rate : RespiratoryRate or None
-    channel : int or None
-        From 0; None: all channels together.
     """
 
     label: str | None
@@ -144,20 +110,15 @@ class Analysis:
     segmentation : str
         ``detected``: found by the model; ``given``: events as given; ``windows``: windows of `window_s` every
         `hop_s`, averaged and merged, for a model that cannot detect.
-    window_s, hop_s : float or None
-        None unless windows were laid.
     quality : tuple of Finding
         What is wrong with the recording and was left alone.
     repairs : tuple of str
         What was repaired: in the file in order to read it, or in the given events.
     notes : tuple of str
         What was not analysed and why, and whatever else bears on the result.
-    model_name, model_version, model_sha256 : str
-        The model that was used.
     labels : tuple of str
-        Its classes; `normal` is the one of normal breathing.
-    age_years : float or None
-    sex, position : str or None
+        Classes of the model; `normal` is the one of normal breathing.
+    age_years, sex, position
         What was given of the patient; None: not known.
     record : RecordingPrediction or None
         All channels together; None where the model predicts none for whole recordings.

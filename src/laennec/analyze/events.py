@@ -1,15 +1,81 @@
-"""Spans become events: class, probability and relevance from the frames that they cover."""
+"""Frames become events: spans are found (Viterbi) or given, and classified by the frames that they cover."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Event, Relevance
-from laennec.analyze.decode import Decoded, Span
-from laennec.model.card import RecordingCard
+from laennec.annotations import Boundary
+from laennec.labels import EVENT_FAMILY
+from laennec.model.card import EventRule, RecordingCard
 from laennec.model.detector import Frames
 from laennec.model.probability import calibrated, sigmoid
+
+PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
+LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
+FAMILIES = {"Normal": 0, "CAS": 1, "DAS": 2, "CAS & DAS": 2}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where an event lies: its first frame and the one after its last, and in seconds.
+
+    `given` tells whether its boundaries were given, `annotated` what its annotation calls it.
+    """
+
+    first: int
+    end: int
+    start_s: float
+    end_s: float
+    given: bool = False
+    annotated: str | None = None
+
+
+Decoded = tuple[Frames, list[Span]]  # spans that are settled, and the frames that hold them
+
+
+def decode(frames: Iterable[Frames], card: RecordingCard) -> Iterator[Decoded]:
+    """Find the spans of a channel, as soon as no frame to come can change them.
+
+    Yields once for each of `frames`; what is undecided is held, never longer than an event and its pause.
+    """
+    family = families(card.labels)
+    held: Frames | None = None
+    for more in frames:
+        held = more.after(held)
+        scores = emission_scores(held.presence, held.class_logits(), family, card.rule)
+        edges, settled = find_events(scores, held.presence, card.rule, card.frame_s, held.last)
+        numbers = [(held.first + first, held.first + end) for first, end in edges]
+        yield held, [Span(a, b, a * card.frame_s, min(b * card.frame_s, held.end_s)) for a, b in numbers]
+        held = held.cut(held.first + settled, held.end)
+
+
+def place(frames: Iterable[Frames], boundaries: Sequence[Boundary], card: RecordingCard) -> Iterator[Decoded]:
+    """Lay given events, by their starts, over the frames of a channel, in place of finding them."""
+    waiting = deque(boundaries)
+    held: Frames | None = None
+    for more in frames:
+        held = more.after(held)
+        ready = []
+        while waiting and (held.last or round(waiting[0].end_s / card.frame_s) < held.end):
+            ready.append(_nearest_frames(waiting.popleft(), held, card))
+        yield held, ready
+        needed = round(waiting[0].start_s / card.frame_s) if waiting else held.end
+        held = held.cut(max(held.first, min(needed, held.end - 1)), held.end)
+
+
+def _nearest_frames(boundary: Boundary, held: Frames, card: RecordingCard) -> Span:
+    """The frames nearest to given boundaries, at least one."""
+    first = min(max(0, round(boundary.start_s / card.frame_s)), held.end - 1)
+    end = min(max(first + 1, round(boundary.end_s / card.frame_s)), held.end)
+    end_s = min(boundary.end_s, held.end_s) if held.last else boundary.end_s
+    return Span(first, end, max(0.0, boundary.start_s), end_s, given=True, annotated=boundary.annotated)
 
 
 def classify(
@@ -17,7 +83,7 @@ def classify(
 ) -> Iterator[list[Event]]:
     """Classify the spans of a channel, found or given: a list of events for each item of `spans`.
 
-    With `maps`, each event keeps its relevance, 2 kB or more of it; a day has tens of thousands of events.
+    With `maps`, each event keeps its relevance, 2 kB or more of it.
     """
     for frames, settled in spans:
         yield [_classified(frames, span, card, channel, maps) for span in settled]
@@ -45,8 +111,104 @@ def _classified(frames: Frames, span: Span, card: RecordingCard, channel: int, m
 
 def _relevance(evidence: npt.NDArray[np.float64], best: int, span: Span, card: RecordingCard) -> Relevance:
     """Evidence for a class against the mean of the others, where it is more than nothing, at most 1."""
-    others = np.delete(evidence, best, axis=0).mean(0)
-    map_ = np.maximum(0.0, evidence[best] - others)
-    map_ = map_ / max(float(map_.max()), 1e-9)
-    rows = tuple(tuple(round(float(value), 4) for value in row) for row in map_)
-    return Relevance(span.first * card.frame_s, span.end * card.frame_s, card.edges_hz, rows)
+    values = np.maximum(0.0, evidence[best] - np.delete(evidence, best, axis=0).mean(0))
+    values = (values / max(float(values.max()), 1e-9)).round(4)
+    return Relevance(
+        span.first * card.frame_s, span.end * card.frame_s, card.edges_hz, tuple(map(tuple, values.tolist()))
+    )
+
+
+# --- the highest-scoring segmentation into pauses and events ------------------------------------------------
+
+
+def families(labels: Sequence[str]) -> list[int]:
+    """Family of each event class: 0 normal, 1 continuous, 2 discontinuous or both."""
+    return [FAMILIES[EVENT_FAMILY[label]] for label in labels]
+
+
+def emission_scores(
+    presence: npt.NDArray[Any], classes: npt.NDArray[Any], family: Sequence[int], rule: EventRule
+) -> npt.NDArray[np.float64]:
+    """Score of a frame inside an event of each family, ``(families, frames)``; see `EventRule`.
+
+    `presence` has ``(3, frames)`` logits of presence, onset and offset; `classes`, ``(classes, frames)``
+    logits; `family` that of each class, from `families`. A family that no class has scores minus infinity.
+    """
+    here = presence[0].astype(np.float64)
+    best = np.stack([classes[np.equal(family, k)].max(0, initial=-np.inf) for k in range(3)])
+    scores = [here - rule.bias]
+    for k in (1, 2):
+        others = np.delete(best, k, axis=0).max(0)
+        margin = best[k] - np.where(np.isfinite(others), others, 0.0)
+        scores.append(rule.class_weight * margin + rule.class_presence * here - rule.class_bias)
+    return np.stack(scores)
+
+
+def find_events(
+    scores: npt.NDArray[np.float64],
+    presence: npt.NDArray[Any],
+    rule: EventRule,
+    frame_s: float,
+    last: bool = True,
+) -> tuple[list[tuple[int, int]], int]:
+    """Find the highest-scoring sequence of pauses and events of each family (Viterbi's algorithm).
+
+    `scores`, ``(families, frames)`` from `emission_scores`, begin with a frame that no event reaches across;
+    `presence` has ``(3, frames)`` logits of presence, onset and offset. `last` tells whether nothing follows;
+    otherwise only what no frame to come can change is found.
+
+    Returns
+    -------
+    list of (first, end)
+        In frames, in order, without overlap.
+    int
+        Frames that are settled: where to go on from.
+    """
+    if not scores.size:
+        return [], 0
+    # An edge lies between two frames; the output of either may mark it.
+    padded = np.pad(presence[1:].astype(np.float64), ((0, 0), (1, 1)), mode="edge")
+    begins, ends = (rule.edge_weight * np.maximum(padded[:, :-1], padded[:, 1:]) - rule.edge_cost).tolist()
+    pause, inside = 0.0, [-math.inf] * len(scores)
+    came_from = []  # to each family and, last, to a pause
+    for frame, here in enumerate(scores.T.tolist()):
+        stopped = max(inside) + ends[frame]
+        pause, source = (pause, PAUSE) if pause >= stopped else (stopped, inside.index(max(inside)))
+        fresh = pause + begins[frame]
+        came_from.append([GO_ON if value >= fresh else source for value in inside] + [source])
+        inside = [max(value, fresh) + score for value, score in zip(inside, here, strict=True)]
+    if last:
+        stopped = max(inside) + ends[-1]
+        path = _path_back(came_from, inside.index(max(inside)) if stopped > pause else PAUSE)
+        return _events_of(path, rule, frame_s), path.size
+    paths = np.stack([_path_back(came_from, state) for state in (*range(len(inside)), PAUSE)])
+    differ = np.flatnonzero((paths != paths[0]).any(0))
+    pauses = np.flatnonzero(paths[0][: differ[0] if differ.size else None] == PAUSE)
+    settled = int(pauses[-1]) if pauses.size else 0
+    return _events_of(paths[0][:settled], rule, frame_s), settled
+
+
+def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np.int64]:
+    """The best path to a state: `PAUSE`, or the family of the event, ten more in its first frame."""
+    path = np.full(len(came_from), PAUSE, np.int64)
+    for frame in range(len(came_from) - 1, -1, -1):
+        source = came_from[frame][state]  # that of a pause is the last
+        if state == PAUSE:
+            state = source
+        elif source == GO_ON:
+            path[frame] = state
+        else:
+            path[frame], state = state + FIRST, source
+    return path
+
+
+def _events_of(path: npt.NDArray[np.int64], rule: EventRule, frame_s: float) -> list[tuple[int, int]]:
+    """Events of a path; one that is too short is dropped, one that is too long is cut."""
+    stops = np.flatnonzero((path >= FIRST) | (path == PAUSE)).tolist() + [path.size]
+    events: list[tuple[int, int]] = []
+    for first, end in itertools.pairwise(stops):
+        if path[first] >= FIRST and (end - first) * frame_s >= rule.shortest_s - 1e-9:
+            count = math.ceil((end - first) * frame_s / LONGEST_EVENT_S)
+            edges = np.linspace(first, end, count + 1).round().astype(int).tolist()
+            events += itertools.pairwise(edges)
+    return events

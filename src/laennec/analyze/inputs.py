@@ -1,9 +1,11 @@
-"""What an analysis is given: recording and model, and which channels are worth analysing."""
+"""What an analysis is given: recording, model and events; and which channels are worth analysing."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from laennec.annotations import Boundary, make_boundary, read_events
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.model.card import RECORDING, ClipCard, RecordingCard
@@ -31,7 +33,7 @@ def model_for(model: Any, clips: bool) -> Detector | LungModel:
 def recording_of(source: Any, sample_rate: int | None) -> Recording:
     """The recording that a path, bytes, a file, an array or a recording is; only an array needs a rate."""
     is_bytes = isinstance(source, str | os.PathLike | bytes | bytearray | memoryview)
-    if isinstance(source, Recording) or is_bytes or hasattr(source, "read"):
+    if is_bytes or hasattr(source, "read"):  # as a Recording has
         if sample_rate is not None:
             raise LaennecError("a sample rate is only for arrays; a file and a Recording have their own")
         return source if isinstance(source, Recording) else Recording.open(source)
@@ -47,28 +49,67 @@ def channels_of(
 
     What the model makes no use of, and what it lacks, is noted too.
     """
-    if recording.sample_rate != card.sample_rate:
-        remarks.notes.append(
-            f"resampled from {recording.sample_rate} to {card.sample_rate} Hz, the model's rate"
-            + (
-                f"; it holds nothing above {recording.sample_rate // 2} Hz, where the model listens too"
-                if recording.sample_rate < card.sample_rate
-                else ""
-            )
+    note = remarks.notes.append
+    rate = recording.sample_rate
+    if rate != card.sample_rate:
+        lacking = f"; it holds nothing above {rate // 2} Hz, where the model listens too"
+        note(
+            f"resampled from {rate} to {card.sample_rate} Hz, the model's rate"
+            + (lacking if rate < card.sample_rate else "")
         )
     if patient.known and not card.uses_metadata:
-        remarks.notes.append(f"the model {card.name} makes no use of age, sex and position")
+        note(f"the model {card.name} makes no use of age, sex and position")
     if any(finding.kind == "too_short" for finding in recording.warnings):
-        remarks.notes.append(
-            f"not analysed: {recording.duration_s:.3f} s are too short to hold a respiratory sound"
-        )
+        note(f"not analysed: {recording.duration_s:.3f} s are too short to hold a respiratory sound")
         return []
+    chosen = []
     for index in range(recording.channels):
         called = f"channel {index}" if recording.channels > 1 else "the recording"
         if index in recording.silent_channels:
-            remarks.notes.append(f"not analysed: {called} is silent")
+            note(f"not analysed: {called} is silent")
         elif index in recording.twins:
-            twin = recording.twins[index]
-            remarks.notes.append(f"{called} is the same as channel {twin} and was not analysed again")
-    left_out = {*recording.silent_channels, *recording.twins}
-    return [index for index in range(recording.channels) if index not in left_out]
+            note(f"{called} is the same as channel {recording.twins[index]} and was not analysed again")
+        else:
+            chosen.append(index)
+    return chosen
+
+
+def boundaries_in(
+    events: str | os.PathLike[str] | Sequence[Sequence[Any]], recording: Recording, remarks: Remarks
+) -> list[Boundary]:
+    """Given events in order of time, without those that lie wholly outside the recording, which are noted.
+
+    LaennecError if they cannot be read, or all of them lie outside.
+    """
+    if isinstance(events, str | os.PathLike):
+        name = os.path.abspath(recording.path) if recording.path else recording.name
+        boundaries = read_events(events, name)
+    else:
+        boundaries = _boundaries_of(events)
+    duration_s = recording.duration_s
+    outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
+    reasons = [
+        f"event {b.start_s:g} to {b.end_s:g} s: outside the recording of {duration_s:g} s" for b in outside
+    ]
+    if outside and len(outside) == len(boundaries):
+        others = f", and so are the {len(reasons) - 1} other events" if reasons[1:] else ""
+        raise LaennecError(f"{recording.name}: {reasons[0]}{others}")
+    remarks.repairs.extend(f"{reason}; left out" for reason in reasons)
+    return [b for b in boundaries if b not in outside]
+
+
+def _boundaries_of(events: Sequence[Sequence[Any]]) -> list[Boundary]:
+    boundaries = []
+    for number, event in enumerate(events, start=1):
+        try:
+            start_s, end_s, *rest = event
+            label = str(rest[0]) if rest and rest[0] is not None else None
+            boundaries.append(make_boundary(start_s, end_s, label))
+        except (TypeError, ValueError) as error:
+            raise LaennecError(f"event {number}: {error}; expected start and end in seconds") from error
+    return sorted(boundaries, key=lambda boundary: (boundary.start_s, boundary.end_s))
+
+
+def on_channel(boundaries: Sequence[Boundary], channel: int) -> list[Boundary]:
+    """Given events that are for a channel."""
+    return [boundary for boundary in boundaries if boundary.channel in (None, channel)]

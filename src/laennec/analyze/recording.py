@@ -1,26 +1,59 @@
-"""Events and segments of the channels become the analysis of a recording."""
+"""Segments of 15 s, events and respiratory rate of the channels become the analysis of a recording."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
-from laennec.analyze.analysis import Analysis, Event, RecordingPrediction
+from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RespiratoryRate
 from laennec.analyze.inputs import Remarks
-from laennec.analyze.rate import respiratory_rate
-from laennec.analyze.segments import LOUD_DB, SEGMENT_S, Segment
-from laennec.audio.quality import Finding
+from laennec.audio.quality import SILENT_RANGE, SILENT_SHARE, Finding
 from laennec.audio.recording import Recording
 from laennec.model.card import RecordingCard
 from laennec.model.clips import LungModel
-from laennec.model.detector import Detector
+from laennec.model.detector import Detector, Frames
+from laennec.model.probability import calibrated, softmax
 from laennec.patient import Patient
 
+SEGMENT_S = 15.0  # SPRSound's recordings, which the model learnt from, last 9 to 15 s
+SHORTEST_SEGMENT_S = 5.0  # a shorter rest belongs to the segment before
+LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest piece was touched
 # Share of loud frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
 # and 3 % of the others.
 LOUD_SHARE = 0.02
 MOST_NOTES = 20  # on segments that were not analysed
+
+SLOWEST_PER_MIN, FASTEST_PER_MIN = 6.0, 90.0  # from an adult asleep to a newborn in distress
+FEWEST_INTERVALS = 2  # below, there is no median to speak of
+ENOUGH_INTERVALS = 3
+STEADY = 0.35  # interquartile range over median, up to which breathing counts as steady
+LONGEST_INTERVALS = 1.7  # times the median: a longer interval holds a breath that was not found
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The prediction for about `SEGMENT_S` of a channel; why there is none, where it was `refused`.
+
+    `probabilities` are of the record labels, `sound_classes` of what it sounds like. `silent` and `loud` are
+    the shares of frames that are silent, and that are far louder than the rest.
+    """
+
+    start_s: float
+    end_s: float
+    probabilities: npt.NDArray[np.float64]
+    sound_classes: npt.NDArray[np.float64]
+    silent: float
+    loud: float
+    refused: str | None
+
+    @property
+    def length_s(self) -> float:
+        """Its weight among others; a single sample has some."""
+        return max(1e-3, self.end_s - self.start_s)
 
 
 @dataclass(frozen=True)
@@ -35,6 +68,43 @@ class Channel:
     def loud(self) -> float:
         """Share of the time that is far louder than the rest of its segment."""
         return float(np.average([s.loud for s in self.segments], weights=[s.length_s for s in self.segments]))
+
+
+def segments(frames: Iterable[Frames], card: RecordingCard) -> Iterator[list[Segment]]:
+    """Predict segments that cover a channel, each as soon as its frames are there: a list for each chunk."""
+    length, rest = (round(seconds / card.frame_s) for seconds in (SEGMENT_S, SHORTEST_SEGMENT_S))
+    held: Frames | None = None
+    for more in frames:
+        held = more.after(held)
+        ready = []
+        while held.end - held.first >= length + rest:
+            ready.append(predict_segment(held.cut(held.first, held.first + length), card))
+            held = held.cut(held.first + length, held.end)
+        if held.last and held.end > held.first:
+            ready.append(predict_segment(held, card))
+        yield ready
+
+
+def predict_segment(frames: Frames, card: RecordingCard) -> Segment:
+    attention, values = np.split(frames.record.astype(np.float64), 2)
+    logits = (softmax(attention, axis=1) * values).sum(1)
+    sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
+    silent = float((frames.extent <= SILENT_RANGE).mean())
+    loud = float((frames.level_db > np.median(frames.level_db) + LOUD_DB).mean())
+    refused = None
+    if silent >= SILENT_SHARE:
+        refused = "silent or mostly so"
+    elif sound_classes[0] < card.lung_threshold:
+        refused = f"sounds like {card.sound_classes[1 + int(sound_classes[1:].argmax())]}, not like a lung"
+    return Segment(
+        min(frames.first * card.frame_s, frames.end_s),
+        min(frames.end * card.frame_s, frames.end_s),
+        calibrated(logits, card.record_temperature, card.record_bias),
+        sound_classes,
+        silent,
+        loud,
+        refused,
+    )
 
 
 def summarise(
@@ -52,15 +122,14 @@ def summarise(
     """
     card = model.card
     quality = list(recording.warnings)
-    records = []
-    for channel in channels:
-        if not isinstance(card, RecordingCard):
-            break
-        records.append(predict_channel(card, channel))
-        if channel.loud >= LOUD_SHARE:
-            noise = _contact_noise(channel.loud)
-            quality.append(Finding("contact_noise", noise, channel.loud, channel.number))
-        remarks.notes.extend(_refused(channel, recording.channels))
+    records: list[RecordingPrediction] = []
+    if isinstance(card, RecordingCard):
+        records = [predict_channel(card, channel) for channel in channels]
+        for channel in channels:
+            if channel.loud >= LOUD_SHARE:
+                noise = _contact_noise(channel.loud)
+                quality.append(Finding("contact_noise", noise, channel.loud, channel.number))
+            remarks.notes.extend(_refused(channel, recording.channels))
     window_s, hop_s = windows or (None, None)
     return Analysis(
         # Undecodable bytes in a file name show as "?".
@@ -153,12 +222,10 @@ def _reasons(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]
 
 
 def _contact_noise(share: float) -> str:
-    """Describe contact noise in a sentence."""
     return f"contact noise: {100 * share:.1f} % of it is {LOUD_DB:g} dB louder than the rest"
 
 
 def _refused(channel: Channel, channels: int) -> Iterator[str]:
-    """Name the segments that were refused."""
     where = f" of channel {channel.number}" if channels > 1 else ""
     refused = [s for s in channel.segments if s.refused]
     for s in refused[:MOST_NOTES]:
@@ -177,3 +244,29 @@ def combine_channels(records: Sequence[RecordingPrediction]) -> RecordingPredict
         return records[0] if records else None
     clear = [record for record in usable if record.label != "Poor Quality"] or usable
     return min(clear, key=lambda record: record.probabilities.get("Normal", 0.0))
+
+
+def respiratory_rate(onsets_s: Sequence[float]) -> RespiratoryRate:
+    """Breaths a minute: sixty over the median interval between neighbouring onsets (s, of one channel).
+
+    The median does not mind a breath that was missed or found twice. Intervals so long that a breath is
+    missing in them are left out, and so are pauses between segments. The quality is ``good`` for
+    `ENOUGH_INTERVALS` or more that vary by at most `STEADY`; ``doubtful`` for fewer or unsteady ones;
+    ``none`` for fewer than `FEWEST_INTERVALS`, or a rate that nobody breathes at.
+    """
+    onsets = sorted(onsets_s)
+    intervals = [later - earlier for earlier, later in pairwise(onsets)]
+    if len(intervals) < FEWEST_INTERVALS:
+        return RespiratoryRate(None, "none", f"{len(onsets)} breaths are too few", len(intervals))
+    kept = sorted(interval for interval in intervals if interval <= LONGEST_INTERVALS * median(intervals))
+    typical = median(kept)
+    per_min = 60.0 / typical if typical > 0 else float("inf")
+    if not SLOWEST_PER_MIN <= per_min <= FASTEST_PER_MIN:
+        return RespiratoryRate(None, "none", f"{per_min:.0f} a minute is no rate of breathing", len(kept))
+    spread = (kept[(3 * len(kept)) // 4] - kept[len(kept) // 4]) / typical
+    quality, reason = "good", f"{len(kept)} steady intervals"
+    if len(kept) < ENOUGH_INTERVALS:
+        quality, reason = "doubtful", f"it rests on {len(kept)} intervals"
+    elif spread > STEADY:
+        quality, reason = "doubtful", f"intervals vary by {100 * spread:.0f} % of their median"
+    return RespiratoryRate(round(per_min, 1), quality, reason, len(kept))

@@ -1,17 +1,17 @@
 """Clips of a recording, by windows or given boundaries, classified by a model for clips."""
 
 import itertools
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from laennec.analyze.analysis import Event
-from laennec.analyze.given import on_channel
-from laennec.analyze.inputs import Remarks
+from laennec.analyze.inputs import Remarks, on_channel
 from laennec.analyze.recording import Channel
 from laennec.annotations import Boundary
 from laennec.audio.quality import SILENT_SHARE, silent_share
 from laennec.audio.recording import Recording
-from laennec.audio.samples import Array
 from laennec.audio.segment import CENTRE, cut, windows
 from laennec.errors import LaennecError
 from laennec.model.card import ClipCard
@@ -19,7 +19,6 @@ from laennec.model.clips import LungModel
 from laennec.patient import Patient
 
 SHORTEST_CELL_S = 0.001  # windows meet to the millisecond; what lies between such edges is rounding
-Cell = tuple[float, float, list[float]]  # start, end, probabilities
 
 
 def window_and_hop(card: ClipCard, window_s: float | None, hop_s: float | None) -> tuple[float, float]:
@@ -45,75 +44,58 @@ def classify_clips(
     """Events of every channel of a recording at the model's rate, by a model for clips.
 
     Given `boundaries` are each classified by itself; else windows of (window_s, hop_s) are laid over the
-    recording. `remarks` gets what was not analysed.
+    recording, and merged. `remarks` gets what was not analysed.
     """
     if boundaries is not None:
         remarks.notes.extend(_notes_on(boundaries, model.card))
     predicted = []
-    for number in channels:
-        if boundaries is not None:
-            given = on_channel(boundaries, number)
-            events = _by_boundaries(recording, number, model, patient, given, remarks)
+    for channel in channels:
+        if window is None:
+            spans = on_channel(boundaries or (), channel)
         else:
-            assert window is not None
-            events = _by_windows(recording, number, model, patient, window, remarks)
-        predicted.append(Channel(number, events))
+            spans = [Boundary(*span) for span in windows(recording.duration_s, *window)]
+        where = f" of channel {channel}" if recording.channels > 1 else ""
+        used, rows, silent = _predict(recording, channel, model, patient, spans, remarks)
+        if window is None:
+            labels, end_s = model.card.labels, recording.duration_s
+            events = [
+                _labelled(max(0.0, b.start_s), min(b.end_s, end_s), row, labels, channel, b.annotated)
+                for b, row in zip(used, rows, strict=True)
+            ]
+            unheard = [f"the event {b.start_s:g} to {b.end_s:g} s{where} is silent" for b in silent]
+        else:
+            events = merge_windows([(b.start_s, b.end_s) for b in used], rows, model.card.labels, channel)
+            gaps = _gaps(events, recording.duration_s)
+            unheard = [
+                f"{start_s:.2f} to {end_s:.2f} s{where} is silent or mostly so" for start_s, end_s in gaps
+            ]
+        remarks.notes.extend(f"not analysed: {each}" for each in unheard)
+        predicted.append(Channel(channel, events))
     return predicted
 
 
-def _by_windows(
+def _predict(
     recording: Recording,
     channel: int,
     model: LungModel,
     patient: Patient,
-    window: tuple[float, float],
+    spans: Sequence[Boundary],
     remarks: Remarks,
-) -> list[Event]:
-    """Events of a channel from windows over it."""
+) -> tuple[list[Boundary], npt.NDArray[np.float32], list[Boundary]]:
+    """The spans that are not silent, their probabilities ``(spans, classes)``, and the silent spans."""
     rate = recording.sample_rate
-    clips: dict[tuple[float, float], Array] = {}
-    for span in windows(recording.duration_s, *window):
-        clip = cut(recording.samples[channel], rate, *span)
-        if silent_share(clip, rate) < SILENT_SHARE:
-            clips[span] = clip
-    sounds = list(clips.values())
-    rows = model.predict(sounds, rate, patient.age_years, patient.sex, patient.position).tolist()
-    events = merge_windows(list(clips), rows, model.card.labels, channel)
-    remarks.notes.extend(
-        f"not analysed: {start_s:.2f} to {end_s:.2f} s{_where(recording, channel)} is silent or mostly so"
-        for start_s, end_s in _gaps(events, recording.duration_s)
-    )
-    return events
-
-
-def _by_boundaries(
-    recording: Recording,
-    channel: int,
-    model: LungModel,
-    patient: Patient,
-    boundaries: Sequence[Boundary],
-    remarks: Remarks,
-) -> list[Event]:
-    """Given events of a channel, each classified by itself."""
-    rate = recording.sample_rate
-    clips: list[tuple[Boundary, Array]] = []
-    for boundary in boundaries:
+    clips, used, silent = [], [], []
+    for span in spans:
         try:
-            clip = cut(recording.samples[channel], rate, boundary.start_s, boundary.end_s, remarks.repairs)
+            clip = cut(recording.samples[channel], rate, span.start_s, span.end_s, remarks.repairs)
         except LaennecError as error:
             raise LaennecError(f"{recording.name}: {error}") from error
         if silent_share(clip, rate) < SILENT_SHARE:
-            clips.append((boundary, clip))
+            clips.append(clip)
+            used.append(span)
         else:
-            what = f"the event {boundary.start_s:g} to {boundary.end_s:g} s{_where(recording, channel)}"
-            remarks.notes.append(f"not analysed: {what} is silent")
-    sounds = [clip for _, clip in clips]
-    rows = model.predict(sounds, rate, patient.age_years, patient.sex, patient.position).tolist()
-    events = []
-    for (boundary, _), row in zip(clips, rows, strict=True):
-        start_s, end_s = max(0.0, boundary.start_s), min(boundary.end_s, recording.duration_s)
-        events.append(labelled_event(start_s, end_s, row, model.card.labels, channel, boundary.annotated))
-    return events
+            silent.append(span)
+    return used, model.predict(clips, rate, patient.age_years, patient.sex, patient.position), silent
 
 
 def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
@@ -128,13 +110,9 @@ def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
         )
 
 
-def _where(recording: Recording, channel: int) -> str:
-    return f" of channel {channel}" if recording.channels > 1 else ""
-
-
 def merge_windows(
     windows: Sequence[tuple[float, float]],
-    probabilities: Sequence[Sequence[float]],
+    probabilities: npt.ArrayLike,
     labels: Sequence[str],
     channel: int = 0,
 ) -> list[Event]:
@@ -145,66 +123,52 @@ def merge_windows(
     label become one event, whose probabilities are the mean over its cells by their durations. So the events
     neither overlap nor leave out anything that a window covers, normal breathing included.
     """
-    starts_s, ends_s = [start_s for start_s, _ in windows], [end_s for _, end_s in windows]
-    events = []
-    cells: list[Cell] = []
-    for start_s, end_s in _cells(sorted({round(edge_s, 6) for edge_s in (*starts_s, *ends_s)})):
+    rows = np.asarray(probabilities, np.float64)
+    starts_s, ends_s = np.reshape(windows, (-1, 2)).T
+    edges_s: list[float] = []
+    for edge_s in sorted({round(float(edge_s), 6) for edge_s in (*starts_s, *ends_s)}):
+        if not edges_s or edge_s - edges_s[-1] >= SHORTEST_CELL_S:
+            edges_s.append(edge_s)
+    runs: list[list[tuple[float, float, npt.NDArray[np.float64]]]] = []
+    for start_s, end_s in itertools.pairwise(edges_s):
         middle_s = (start_s + end_s) / 2
-        rows = probabilities[bisect_left(ends_s, middle_s) : bisect_right(starts_s, middle_s)]
-        if rows:  # else no window covers it
-            cells.append((start_s, end_s, [sum(column) / len(rows) for column in zip(*rows, strict=True)]))
-    for _, group in itertools.groupby(_numbered(cells), key=lambda item: (item[0], _likeliest(item[1][2]))):
-        run = [cell for _, cell in group]
-        weights = [end_s - start_s for start_s, end_s, _ in run]
-        total = sum(weights)
-        columns = zip(*(mean for _, _, mean in run), strict=True)
-        mean = [sum(w * p for w, p in zip(weights, column, strict=True)) / total for column in columns]
-        events.append(labelled_event(run[0][0], run[-1][1], mean, labels, channel))
-    return events
+        covering = rows[np.searchsorted(ends_s, middle_s) : np.searchsorted(starts_s, middle_s, side="right")]
+        if not len(covering):
+            continue
+        cell = (start_s, end_s, covering.mean(0))
+        if runs and runs[-1][-1][1] == start_s and runs[-1][-1][2].argmax() == cell[2].argmax():
+            runs[-1].append(cell)
+        else:
+            runs.append([cell])
+    return [
+        _labelled(
+            run[0][0],
+            run[-1][1],
+            np.average(
+                [mean for *_, mean in run], axis=0, weights=[end_s - start_s for start_s, end_s, _ in run]
+            ),
+            labels,
+            channel,
+        )
+        for run in runs
+    ]
 
 
-def _cells(edges: Sequence[float]) -> Iterator[tuple[float, float]]:
-    """Yield neighbouring edges; one closer than a millisecond to the edge before is left out."""
-    start_s = None
-    for edge_s in edges:
-        if start_s is None:
-            start_s = edge_s
-        elif edge_s - start_s >= SHORTEST_CELL_S:
-            yield start_s, edge_s
-            start_s = edge_s
-
-
-def _numbered(cells: Sequence[Cell]) -> Iterator[tuple[int, Cell]]:
-    """Yield each cell with the number of gaps before it, so that no event reaches across one."""
-    gaps = 0
-    for index, cell in enumerate(cells):
-        gaps += index > 0 and cell[0] - cells[index - 1][1] >= SHORTEST_CELL_S
-        yield gaps, cell
-
-
-def _likeliest(probabilities: Sequence[float]) -> int:
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
-
-
-def labelled_event(
+def _labelled(
     start_s: float,
     end_s: float,
-    probabilities: Sequence[float],
+    probabilities: npt.NDArray[np.floating],
     labels: Sequence[str],
     channel: int,
     annotated: str | None = None,
 ) -> Event:
-    best = _likeliest(probabilities)
+    best = labels[int(probabilities.argmax())]
     by_label = dict(zip(labels, map(float, probabilities), strict=True))
-    return Event(start_s, end_s, labels[best], by_label[labels[best]], by_label, channel, annotated)
+    return Event(start_s, end_s, best, by_label[best], by_label, channel, annotated)
 
 
-def _gaps(events: Sequence[Event], duration_s: float) -> Iterator[tuple[float, float]]:
-    """Yield the parts of a recording that no event covers."""
-    reached_s = 0.0
-    for event in events:
-        if event.start_s - reached_s >= SHORTEST_CELL_S:
-            yield reached_s, event.start_s
-        reached_s = event.end_s
-    if duration_s - reached_s >= SHORTEST_CELL_S:
-        yield reached_s, duration_s
+def _gaps(events: Sequence[Event], duration_s: float) -> list[tuple[float, float]]:
+    """The parts of a recording that no event covers."""
+    edges_s = [0.0, *(edge_s for event in events for edge_s in (event.start_s, event.end_s)), duration_s]
+    pairs = zip(edges_s[::2], edges_s[1::2], strict=True)
+    return [(start_s, end_s) for start_s, end_s in pairs if end_s - start_s >= SHORTEST_CELL_S]

@@ -1,43 +1,39 @@
-"""The command line: one file a command, of which only the chosen one is imported.
+"""The command line: a table of commands, each with its arguments and the function that does it.
 
-The file of a command holds ``Command``, a dataclass whose fields are the command's arguments and whose
-docstring is its help, and ``run(command)``, which does it and returns the exit code. `run` imports what does
-the work, so that ``--help`` comes at once and without PyTorch.
+The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
+PyTorch.
 
 Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where).
 """
 
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields, make_dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import tyro
 
 from laennec.errors import LaennecError, UsageError
 from laennec.version import __version__
 
-# The module of this package that each command stands in, with the first line of its help.
+# The arguments of each command, and the function that takes them and returns the exit code.
 COMMANDS = {
-    "analyze": "Find respiratory events in recordings, name them, and say what each recording as a whole is.",
-    "datasets": "List, check, audit and download data sets.",
-    "simulate": "Make lung-sound recordings with exact ground truth, for demonstrations and tests.",
-    "train": "Train a model by a recipe; the same command goes on after an interruption.",
-    "crossvalidate": "Measure a recipe by cross-validation over patients.",
-    "transfer": "Carry a model over to your own small cohort, with figures by cross-validation.",
-    "detector": "Train the model that finds events in whole recordings, and measure it by cross-validation.",
-    "evaluate": "Measure a model on annotated events, with 95 % intervals over patients.",
-    "export": "Write a finished run as one .onnx file: waveform in, calibrated probabilities out.",
-    "reproduce": "Train a paper's models and print its tables beside ours.",
-    "challenge": "Answer the BioCAS respiratory sound challenge: one class for each file of a folder.",
+    "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
+    "datasets": ("laennec.cli.arguments:Datasets", "laennec.cli.datasets:run"),
+    "simulate": ("laennec.cli.arguments:Simulate", "laennec.cli.simulate:run"),
+    "train": ("laennec.train.jobs:TrainJob", "laennec.train.commands:train"),
+    "crossvalidate": ("laennec.train.jobs:CrossValidationJob", "laennec.train.commands:crossvalidate"),
+    "transfer": ("laennec.train.jobs:TransferJob", "laennec.train.transfer:transfer"),
+    "detector": ("laennec.train.jobs:DetectorJob", "laennec.cli.detector:run"),
+    "evaluate": ("laennec.train.jobs:EvaluateJob", "laennec.cli.evaluate:run"),
+    "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
+    "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
+    "challenge": ("laennec.cli.arguments:Challenge", "laennec.cli.challenge:run"),
 }
 
-DESCRIPTION = """Laennec listens to lungs: respiratory events from recordings, and the models that find them.
+DESCRIPTION = """Laennec finds respiratory events in recordings, and trains and measures the models for it.
 
 Start with:  laennec analyze recording.wav
 
@@ -61,31 +57,29 @@ EXTRAS = {
 }
 
 
-def parse(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Any]:
-    """Return the module of a command, and its ``Command`` as the arguments make it.
+def load(place: str) -> Any:
+    """Import what stands in ``module:name``; nothing else is imported late."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
-    Raises
-    ------
-    SystemExit
-        With 0 after ``--help``, with 2 after wrong arguments; the text is printed.
+
+def parse(name: str, arguments: Sequence[str]) -> Any:
+    """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
+
+    UsageError if an option is given twice, of which tyro would take the last, or an argument is empty, which
+    would be the current folder.
     """
-    module = import_module(f"laennec.cli.{name}")
-    for part in vars(module).values():
-        if isinstance(part, type) and DATASETS in (part.__doc__ or ""):
-            part.__doc__ = str(part.__doc__).replace(DATASETS, _datasets())
-    command = tyro.cli(module.Command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
-    return module, command
-
-
-def _datasets() -> str:
-    """Return the names of the data sets that are found, read and not imported: help needs no NumPy."""
-    files = sorted(Path(__file__).parents[1].joinpath("datasets").glob("*.py"))
-    matches = [
-        re.search(r'^NAME = "(\w+)"', path.read_text(encoding="utf-8"), re.MULTILINE) for path in files
-    ]
-    names = [match[1] for match in matches if match]
-    names += [point.name for point in entry_points(group="laennec.datasets")]
-    return f"{', '.join(names)}, or a Python file of one"
+    command = load(COMMANDS[name][0])
+    parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
+    for part in (command, *parts):
+        if DATASETS in (part.__doc__ or ""):
+            part.__doc__ = part.__doc__.replace(DATASETS, load("laennec.cli.names:data_sets")())
+    if "" in arguments:
+        raise UsageError("an argument is empty; is a variable of the shell not set?")
+    options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
+    if twice := next((option for option in options if options.count(option) > 1), None):
+        raise UsageError(f"{twice} is given twice; give an option once, with all its values behind it")
+    return tyro.cli(command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -95,23 +89,24 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if not arguments or arguments[0] not in COMMANDS:
         tyro.extras.subcommand_cli_from_dict(
-            {name: _described(line) for name, line in COMMANDS.items()},
+            {name: _described(name) for name in COMMANDS},
             prog="laennec",
             description=DESCRIPTION,
             args=list(arguments) or ["--help"],
         )
         raise UsageError("the command comes first; see laennec --help")
-    module, command = parse(arguments[0], arguments[1:])
-    return int(module.run(command))
+    name, *others = arguments
+    command = parse(name, others)
+    return int(load(COMMANDS[name][1])(command))
 
 
-def _described(line: str) -> Callable[[], None]:
-    """Return what stands for a command in the help of all: nothing but its first line."""
+def _described(name: str) -> type:
+    """Return what stands for a command in the help of all: a class with its first line.
 
-    def command() -> None: ...
-
-    command.__doc__ = line
-    return command
+    A class and not a function, for which tyro would import typeguard, in 0.1 s.
+    """
+    first = str(load(COMMANDS[name][0]).__doc__).split("\n")[0]
+    return make_dataclass(name, (), namespace={"__doc__": first})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -120,7 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     try:
-        code = run(given)
+        try:
+            code = run(given)
+        finally:
+            sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice
     except UsageError as error:
         code = _fail(str(error), debug, code=2)
     except LaennecError as error:
@@ -130,11 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hint = f'; install it with: pip install "laennec[{extra}]"' if extra else ""
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
     except KeyboardInterrupt:
-        code = _fail("interrupted; the same command goes on where it can", debug)
-    except BrokenPipeError:
-        # The reader of our output is gone (laennec … | head); Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = _fail("interrupted; the same command resumes where it can", debug)
+    except OSError as error:
+        if error.filename is None:  # of standard output, whose flush at exit would fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = error.filename or "the output cannot be written"
+        # Where its reader is gone (laennec … | head), nobody waits for an answer.
+        gone = isinstance(error, BrokenPipeError)
+        code = 1 if gone else _fail(f"{where}: {error.strerror}", debug)
     except Exception as error:
         code = _fail(f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)", debug)
     sys.exit(code)

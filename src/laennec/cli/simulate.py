@@ -1,50 +1,15 @@
 """``laennec simulate``: recordings with exact ground truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
-
+from laennec import simulate
+from laennec.cli.arguments import Simulate
 from laennec.errors import UsageError
+from laennec.progress import progress_bar
 
 
-@dataclass(frozen=True)
-class Command:
-    """Make lung-sound recordings with exact ground truth, for demonstrations and tests.
-
-    Example:  laennec simulate practice --subjects 12 --seed 0 --layout sprsound
-
-    Example:  laennec simulate cohort --layout multichannel --subjects 16 healthy 7 ipf
-
-    Attributes
-    ----------
-    out
-        Folder to write; new or empty, or one that the same command wrote before.
-    layout
-        Files as SPRSound or ICBHI has them; "multichannel" makes a cohort recorded by sixteen sensors
-        with airflow (1 GB); "demo" makes two recordings with label tracks.
-    subjects
-        How many patients, 12; of a cohort, how many healthy and ipf, 16 and 7.
-    recordings
-        Recordings a patient, 4; of a cohort, 2 of the healthy and 5 of the others.
-    seed
-        The same seed makes the same bytes.
-    """
-
-    out: Positional[Path] = Path("simulated")
-    layout: Literal["sprsound", "icbhi", "multichannel", "demo"] = "sprsound"
-    subjects: Annotated[tuple[str, ...], arg(metavar="N | N GROUP …")] = ()
-    recordings: int | None = None
-    seed: int = 0
-
-
-def run(command: Command) -> int:
+def run(command: Simulate) -> int:
     """Write simulated recordings in a data set's layout, a cohort, or the two of the demonstration."""
-    from laennec import simulate
-    from laennec.progress import progress_bar
-
     out, layout, seed, each = command.out, command.layout, command.seed, command.recordings
     if layout == "demo":
         paths = simulate.write_demo(out, seed=seed)
@@ -70,13 +35,7 @@ def run(command: Command) -> int:
 
 
 def count_subjects(words: Sequence[str], layout: str) -> dict[str, int]:
-    """``12``, or ``16 healthy 7 ipf`` for a cohort; what is usual where no word is given.
-
-    Raises
-    ------
-    UsageError
-        If it is neither.
-    """
+    """``12``, or ``16 healthy 7 ipf`` for a cohort; else the usual ones. UsageError if it is neither."""
     words = [word for part in words for word in part.split()]
     try:
         if layout != "multichannel":

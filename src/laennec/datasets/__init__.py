@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.console import Console
 
 from laennec.datasets.discovery import DataSet, data_sets, dataset
 from laennec.datasets.discovery import guess as _guess
@@ -74,8 +75,6 @@ def load(name: str, root: str | os.PathLike[str], level: str = "event") -> pd.Da
 
 def list_datasets() -> None:
     """Print the known datasets: name, what it is, licence, homepage, citation, and how to get it."""
-    from rich.console import Console
-
     console = Console(highlight=False)
     for name, module in data_sets().items():
         console.print(f"[bold]{name}[/bold]  {module.TITLE}", soft_wrap=True)
@@ -93,18 +92,11 @@ def list_datasets() -> None:
 def print_info(name: str, root: str | os.PathLike[str], strict: bool = False, progress: bool = True) -> int:
     """Print what a copy of a dataset holds and everything that is wrong with it.
 
-    Returns
-    -------
-    int
-        The exit status: 1 if `strict` and there is a defect, else 0.
+    Returns the exit status: 1 if `strict` and there is a defect, else 0.
     """
-    from rich.console import Console
+    from laennec.datasets import summary
 
-    from laennec.datasets.summary import render, summarise
-
-    info = summarise(dataset(name), Path(root), progress)
-    render(info, Console())
-    return 1 if strict and info.defects else 0
+    return int(summary.print_info(dataset(name), Path(root), progress) > 0 and strict)
 
 
 def print_audit(

@@ -6,24 +6,22 @@ mean probability of that class over the clips annotated so. Issues are ordered b
 classes. The probabilities must come from models that were not trained on the clip or its patient.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.table import Table
 
+from laennec.datasets.table import Defect
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.score.predictions import Predictions, read_runs
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEW = 20  # of a class: fewer clips than this give no threshold that means anything
 
@@ -64,10 +62,8 @@ def confident_learning(labels: ArrayLike, probabilities: ArrayLike) -> LabelIssu
     """
     label, rows = np.asarray(labels, int), np.asarray(probabilities, float)
     clips, classes = rows.shape
-    thresholds = np.full(classes, np.nan)
-    for k in range(classes):
-        if (label == k).sum() >= FEW:
-            thresholds[k] = rows[label == k, k].mean()
+    of_class = [rows[label == k, k] for k in range(classes)]
+    thresholds = np.array([own.mean() if len(own) >= FEW else np.nan for own in of_class])
     clip, suggested = np.arange(clips), rows.argmax(1)
     margin = rows[clip, suggested] - rows[clip, label]
     # A comparison with NaN is false: rare classes reach no threshold.
@@ -90,17 +86,10 @@ def cross_validated(path: str | os.PathLike[str]) -> Predictions:
 
 
 def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    """Table of the likely label errors, the largest margin first.
+    """Table of the likely label errors among a data set's clips, the largest margin first.
 
-    Parameters
-    ----------
-    clips
-        The data set's table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``clip_id, recording, subject, start_s, end_s, label, suggested, p_label, p_suggested, margin``.
+    Its columns are ``clip_id, recording, subject, start_s, end_s, label, suggested, p_label, p_suggested,
+    margin``.
 
     Raises
     ------
@@ -112,26 +101,23 @@ def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     if missing:
         raise LaennecError(f"{len(missing)} predicted clips are not in this data, first {missing[0]}")
     ordered = known.loc[list(predictions.clip_ids)].reset_index()
-    moved = [
-        clip
-        for clip, own, label in zip(
-            predictions.clip_ids, ordered["label"].astype(str), predictions.labels, strict=True
-        )
-        if own != label and own in predictions.classes
-    ]
+    differs = (ordered["label"] != list(predictions.labels)) & ordered["label"].isin(predictions.classes)
+    moved = ordered["clip_id"][differs].tolist()
     if moved:
         raise LaennecError(f"{len(moved)} clips have another label in this data, first {moved[0]}")
-    classes = np.array(predictions.classes)
+    classes, probabilities = np.array(predictions.classes), predictions.probabilities
     label = predictions.label_indices
-    issues = confident_learning(label, predictions.probabilities)
+    issues = confident_learning(label, probabilities)
     rows = np.flatnonzero(issues.is_issue)
     rows = rows[np.argsort(-issues.margin[rows], kind="stable")]
-    table = ordered.loc[rows, ["clip_id", "recording", "subject", "start_s", "end_s"]].copy()
-    table["label"] = classes[label[rows]]
-    table["suggested"] = classes[issues.suggested[rows]]
-    table["p_label"] = predictions.probabilities[rows, label[rows]].round(4)
-    table["p_suggested"] = predictions.probabilities[rows, issues.suggested[rows]].round(4)
-    table["margin"] = issues.margin[rows].round(4)
+    annotated, suggested = label[rows], issues.suggested[rows]
+    table = ordered.loc[rows, ["clip_id", "recording", "subject", "start_s", "end_s"]].assign(
+        label=classes[annotated],
+        suggested=classes[suggested],
+        p_label=probabilities[rows, annotated].round(4),
+        p_suggested=probabilities[rows, suggested].round(4),
+        margin=issues.margin[rows].round(4),
+    )
     return table.reset_index(drop=True)
 
 
@@ -144,14 +130,11 @@ def counts(table: pd.DataFrame) -> list[tuple[str, str, int]]:
 def print_audit(
     clips: pd.DataFrame,
     predictions: Predictions,
-    defects: Sequence[Any],
+    defects: Sequence[Defect],
     out: str | os.PathLike[str] | None,
     shown: int = 20,
 ) -> int:
     """Print likely label errors and known defects, and write all of the former as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
     console = Console()
     table = audit(clips, predictions)
     console.print(
@@ -171,7 +154,7 @@ def print_audit(
             soft_wrap=True,
             highlight=False,
         )
-    console.print(f"{len(defects)} defects of the files and annotations themselves:")
+    console.print(f"defects of the files and annotations themselves: {len(defects)}")
     for defect in list(defects)[:shown]:
         console.print(f"  {defect}", soft_wrap=True, highlight=False)
     if len(defects) > shown:

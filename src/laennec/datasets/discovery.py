@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "laennec.datasets"
 OWN = "folder"  # your own recordings: any folder with sound is one, so the others are asked first
+TRAINING_LAYER = {"audit", "fetch", "splits", "summary"}  # no data sets, and they need pandas or requests
 NEEDED = ("NAME", "TITLE", "CITATION", "LICENCE", "MATCHES", "tiny", "load", "check")
 DEFAULTS: dict[str, Any] = {
     "HOMEPAGE": "",
@@ -83,9 +84,9 @@ class DataSet(Protocol):
 def data_sets() -> dict[str, DataSet]:
     """Return every data set by its name: public ones first, your own recordings last."""
     package = importlib.import_module(__package__)
-    names = [f"{__package__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
-    modules = [module for module in map(importlib.import_module, names) if hasattr(module, "MATCHES")]
-    sets = [checked(module, module.__name__) for module in modules]
+    names = {info.name for info in pkgutil.iter_modules(package.__path__)} - TRAINING_LAYER
+    modules = [importlib.import_module(f"{__package__}.{name}") for name in sorted(names)]
+    sets = [checked(module, module.__name__) for module in modules if hasattr(module, "MATCHES")]
     for point in entry_points(group=ENTRY_POINTS):
         try:
             sets.append(checked(point.load(), f"entry point {point.name}"))

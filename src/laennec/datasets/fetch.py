@@ -4,8 +4,6 @@ A file is either the one named by its checksum or not there. No library that is 
 transfer, so the download is our own.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -16,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import requests
+from requests.exceptions import ChunkedEncodingError
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
 from laennec.datasets.table import Archive
@@ -37,19 +37,8 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
     An interrupted download is continued by the next call: what has come is kept beside `to`, under a name
     that ends in ``.part``, until it is whole. `to` appears only when all is unpacked and verified.
 
-    Parameters
-    ----------
-    module : module
-        A dataset with ``ARCHIVES``; one without a published checksum also needs ``verify(root, progress)``.
-    to : Path
-        A folder that does not exist yet, or is empty.
-    progress : bool
-        Show progress bars on stderr.
-
-    Returns
-    -------
-    Path
-        `to`.
+    `module` is a dataset with ``ARCHIVES``; one without a published checksum also needs ``verify(root,
+    progress)``. `to` does not exist yet, or is empty. It is returned.
 
     Raises
     ------
@@ -87,8 +76,6 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
 
 def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
     """Download one archive to `path`, continuing what an earlier call left."""
-    import requests
-
     if path.exists() and _is_published(archive, path):
         return path
     part = path.with_name(f"{path.name}.part")
@@ -116,26 +103,22 @@ def _is_published(archive: Archive, path: Path) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == archive.sha256
 
 
-def _download(session: Any, url: str, part: Path, show: Show) -> None:
+def _download(session: requests.Session, url: str, part: Path, show: Show) -> None:
     """Fetch `url` into `part`, going on from the bytes that are there, over connections that break."""
-    from requests import ConnectionError as Broken
-    from requests import Timeout
-    from requests.exceptions import ChunkedEncodingError
-
     breaks = 0
     while True:
         before = _size(part)
         try:
             _continue(session, url, part, show)
             break
-        except (Broken, Timeout, ChunkedEncodingError):
+        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
             breaks = 0 if _size(part) > before else breaks + 1
             if breaks >= ATTEMPTS:
                 raise
     _etag_file(part).unlink(missing_ok=True)
 
 
-def _continue(session: Any, url: str, part: Path, show: Show) -> None:
+def _continue(session: requests.Session, url: str, part: Path, show: Show) -> None:
     """Ask for the bytes that are still missing and append them.
 
     A server that does not know ranges, or whose file has changed since (by its ETag), sends the whole file
@@ -151,11 +134,11 @@ def _continue(session: Any, url: str, part: Path, show: Show) -> None:
     with session.get(
         url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
     ) as response:
-        if response.status_code == HTTP_RANGE_REFUSED and _total(response) == have:
-            return  # everything had come before the break
         if response.status_code == HTTP_RANGE_REFUSED:
-            part.unlink()
-            _continue(session, url, part, show)
+            # ``Content-Range: bytes */1234`` has the file's size: everything may have come before the break.
+            if response.headers.get("Content-Range", "").rpartition("/")[2] != str(have):
+                part.unlink()
+                _continue(session, url, part, show)
             return
         response.raise_for_status()
         resumed = response.status_code == HTTP_PARTIAL
@@ -164,9 +147,7 @@ def _continue(session: Any, url: str, part: Path, show: Show) -> None:
         _append(response, part, have if resumed else 0, show)
 
 
-def _append(response: Any, part: Path, have: int, show: Show) -> None:
-    from requests import ConnectionError as Broken
-
+def _append(response: requests.Response, part: Path, have: int, show: Show) -> None:
     expected = response.headers.get("Content-Length")
     total = have + int(expected) if expected else None
     with part.open("ab" if have else "wb") as file:
@@ -175,7 +156,7 @@ def _append(response: Any, part: Path, have: int, show: Show) -> None:
             have += len(chunk)
             show(have, total)
     if total is not None and have < total:
-        raise Broken(f"the connection ended after {have} of {total} bytes")
+        raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
 
 
 def _size(part: Path) -> int:
@@ -184,12 +165,6 @@ def _size(part: Path) -> int:
 
 def _etag_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.etag")
-
-
-def _total(response: Any) -> int | None:
-    """Return the file's size from ``Content-Range: bytes */1234``."""
-    size = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(size) if size.isdigit() else None
 
 
 def _cause(error: BaseException) -> str:

@@ -36,6 +36,7 @@ from laennec.datasets.table import (
     checked_level,
     clips_table,
     event_id,
+    files_below,
     has_files,
     label_clips,
     read_rows,
@@ -70,17 +71,11 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
 
     Parameters
     ----------
-    root : path
+    root
         A CSV file, or a folder, as the module's documentation describes.
-    level : {"event", "record"}
+    level
         ``event``: every row of a CSV, every label of a label track, every event of a JSON. ``record``: the
         rows of a CSV without times, the ``record_annotation`` of a JSON.
-
-    Returns
-    -------
-    DataFrame
-        The columns of :mod:`laennec.datasets.table`. Recordings without an annotation are named in
-        ``attrs["defects"]``.
 
     Raises
     ------
@@ -145,7 +140,10 @@ def _csv_row(folder: Path, cells: dict[str, str]) -> dict[str, Any]:
     if "start_s" not in cells:
         return {**row, "clip_id": row["recording"], "start_s": 0.0, "end_s": None}
     start_s, end_s = _number(cells, "start_s"), _number(cells, "end_s")
-    return {**row, **_times(row["recording"], start_s, end_s)}
+    if start_s >= end_s:
+        raise ValueError(f"the clip from {start_s:g} to {end_s:g} s has no duration")
+    clip_id = event_id(row["recording"], start_s, end_s)
+    return {**row, "clip_id": clip_id, "start_s": start_s, "end_s": end_s}
 
 
 def _existing(path: Path) -> Path:
@@ -186,13 +184,11 @@ def _files(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """Return the recordings below a folder, and the label files by their path without suffix."""
     recordings: list[Path] = []
     labels: dict[str, list[Path]] = {}
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
-            if path.suffix.lower() in AUDIO_SUFFIXES:
-                recordings.append(path)
-            elif path.suffix.lower() in LABEL_SUFFIXES:
-                labels.setdefault(_composed(str(path.with_suffix(""))), []).append(path)
+    for path in files_below(root):
+        if path.suffix.lower() in AUDIO_SUFFIXES:
+            recordings.append(path)
+        elif path.suffix.lower() in LABEL_SUFFIXES:
+            labels.setdefault(_composed(str(path.with_suffix(""))), []).append(path)
     return sorted(recordings), labels
 
 
@@ -290,15 +286,9 @@ def _number(cells: dict[str, str], name: str) -> float:
         value = float(cells[name])
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
+    if not 0 <= value < math.inf:
         raise ValueError(f"{name} is {cells[name]!r}; expected a number from 0 up")
     return value
-
-
-def _times(recording: str, start_s: float, end_s: float) -> dict[str, Any]:
-    if start_s >= end_s:
-        raise ValueError(f"the clip from {start_s:g} to {end_s:g} s has no duration")
-    return {"clip_id": event_id(recording, start_s, end_s), "start_s": start_s, "end_s": end_s}
 
 
 def tiny(root: Path) -> None:

@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any
 from laennec.annotations import read_labels
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
+from laennec.datasets.table import (
+    Archive,
+    Defect,
+    checked_level,
+    clips_table,
+    files_below,
+    has_files,
+    label_clips,
+)
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
@@ -85,17 +93,12 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
 
     Parameters
     ----------
-    root : path
+    root
         The folder that holds ``ICBHI_final_database``, or that folder itself. A part of the database is
         read as well; the recordings that the split lists and that are not there are counted in the defects.
-    level : {"event", "record"}
+    level
         ``event``: a row per respiratory cycle: normal, crackle, wheeze or both. ``record``: a row per
         recording, labelled by all of its cycles together (ours: the database labels cycles only).
-
-    Returns
-    -------
-    DataFrame
-        The columns of :mod:`laennec.datasets.table`; what could not be used is in ``attrs["defects"]``.
 
     Raises
     ------
@@ -145,12 +148,9 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
 def _audio(root: Path) -> dict[str, Path]:
     """Each recording's file by its stem, WAV before FLAC."""
     audio: dict[str, Path] = {}
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        for name in sorted(names, key=lambda name: not name.lower().endswith(".wav")):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
-                audio.setdefault(stem, Path(folder, name))
+    for path in sorted(files_below(root), key=lambda path: (path.parent, path.suffix.lower() != ".wav")):
+        if path.suffix.lower() in AUDIO_SUFFIXES:
+            audio.setdefault(path.stem, path)
     return audio
 
 
@@ -178,35 +178,24 @@ def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> 
     }
 
 
-def _lines(path: Path, defects: list[Defect]) -> list[str]:
-    """Lines of a text file, whatever their ends; an unreadable one is noted and has none."""
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        defects.append(Defect("malformed annotation", str(path), f"not readable as text ({error})"))
-        return []
-
-
-def _table_file(root: Path, name: str) -> Path | None:
-    """One of the three tables, in the folder, above it or one folder below."""
-    places = [root, root.parent, *sorted(path for path in root.iterdir() if path.is_dir())]
-    return next((place / name for place in places if (place / name).is_file()), None)
-
-
 def _rows(root: Path, name: str, columns: int, defects: list[Defect]) -> Iterator[list[str]]:
-    """Yield the cells of a table's lines; what is odd about its form is noted once."""
-    path = _table_file(root, name)
+    """Yield the cells of a table in the folder, above it or one folder below; note what is odd once."""
+    places = [root, root.parent, *sorted(path for path in root.iterdir() if path.is_dir())]
+    path = next((place / name for place in places if (place / name).is_file()), None)
     if path is None:
         defects.append(Defect("missing", str(root / name), "not there; what it would tell is unknown"))
         return
     try:
         content = path.read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         defects.append(Defect("missing", str(path), f"cannot be read ({error.strerror})"))
         return
+    except UnicodeDecodeError as error:
+        defects.append(Defect("malformed annotation", str(path), f"not readable as text ({error})"))
+        return
     if b"\r\n" in content and name == SPLIT_FILE:
         defects.append(Defect("odd form", str(path), "lines end with CRLF; read all the same"))
-    lines = _lines(path, defects)
     blank = sum(not line.strip() for line in lines)
     if blank:
         defects.append(Defect("odd form", str(path), f"{blank} empty lines; left out"))
@@ -267,18 +256,15 @@ def _absent(split: dict[str, str], audio: dict[str, Path], root: Path) -> Iterat
 def verify(root: Path, progress: bool = False) -> list[Defect]:
     """Return whatever differs from the published counts; recordings that cannot be decoded are named."""
     rows, defects = read(root)
-    wrong = [
-        defect for defect in defects if defect.kind not in ("odd form", "renamed", "patient in two splits")
-    ]
+    known = ("odd form", "renamed", "patient in two splits")
+    wrong = [defect for defect in defects if defect.kind not in known]
     recordings = {row["recording"]: row["split"] for row in rows}
+    cycles, halves = Counter(row["label"] for row in rows), Counter(recordings.values())
     counts = {
         "recordings": (len(recordings), RECORDINGS),
         "patients": (len({row["subject"] for row in rows}), PATIENTS),
-        **{f"{label} cycles": (sum(row["label"] == label for row in rows), n) for label, n in CYCLES.items()},
-        **{
-            f"{half} recordings": (sum(split == half for split in recordings.values()), n)
-            for half, n in SPLIT_RECORDINGS.items()
-        },
+        **{f"{label} cycles": (cycles[label], n) for label, n in CYCLES.items()},
+        **{f"{half} recordings": (halves[half], n) for half, n in SPLIT_RECORDINGS.items()},
     }
     wrong += [
         Defect("missing", what, f"{count} found, {published} published")

@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,16 @@ from laennec.annotations import LabelFile, read_labels
 from laennec.annotations.sprsound import parse_name, write
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import Archive, Defect, checked_level, clips_table, has_files, label_clips
+from laennec.datasets.table import (
+    LEVELS,
+    Archive,
+    Defect,
+    checked_level,
+    clips_table,
+    files_below,
+    has_files,
+    label_clips,
+)
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, spelling
@@ -62,18 +72,11 @@ def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
 
     Parameters
     ----------
-    root : path
+    root
         The folder of any public layout, or of one release inside it. Audio may be WAV or FLAC.
-    level : {"event", "record"}
+    level
         ``event``: a row per annotated event, in seven classes. ``record``: a row per recording, in five,
         from 0 s to the end that its header states.
-
-    Returns
-    -------
-    DataFrame
-        The columns of :mod:`laennec.datasets.table`. What could not be used (an unknown label, an
-        annotation without audio or not readable) is not in the table but in ``attrs["defects"]``, one
-        sentence each.
 
     Raises
     ------
@@ -89,32 +92,23 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
     checked_level(level)
     defects: list[Defect] = []
-    clips_of = _events if level == "event" else _record
     rows = [
         {**recording, **clip}
         for recording, path, annotation in _recordings(root, defects)
-        for clip in clips_of(path, annotation, defects)
+        for clip in _clips(path, annotation, defects, (level,))
     ]
     return rows, defects
 
 
 def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
-    """Return everything that is wrong with a copy of SPRSound; every annotated recording is decoded once.
-
-    Parameters
-    ----------
-    root : path
-        As for :func:`load`.
-    progress : bool
-        Show a progress bar on stderr.
-    """
+    """Return everything that is wrong with a copy of SPRSound; every annotated recording is decoded once."""
     root = Path(root)
     defects: list[Defect] = []
     recordings = _recordings(root, defects)
     rows = [
         {**recording, **clip}
         for recording, path, annotation in recordings
-        for clip in (*_record(path, annotation, defects), *_events(path, annotation, defects))
+        for clip in _clips(path, annotation, defects)
     ]
     annotations, audio = _find(root)
     defects.extend(
@@ -181,18 +175,12 @@ def _find(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """Return the annotations below `root`, in the order in which they count, and each stem's audio files."""
     annotations: list[Path] = []
     audio: dict[str, list[Path]] = {}
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(folder).relative_to(root).parts
-        annotated = any(part.lower().endswith("json") for part in below)
-        for name in names:
-            stem, suffix = os.path.splitext(name)
-            if name.startswith("."):
-                continue
-            if suffix.lower() in AUDIO_SUFFIXES:
-                audio.setdefault(stem, []).append(Path(folder, name))
-            elif annotated and suffix.lower() == ".json":
-                annotations.append(Path(folder, name))
+    for path in files_below(root):
+        folders = path.relative_to(root).parts[:-1]
+        if path.suffix.lower() in AUDIO_SUFFIXES:
+            audio.setdefault(path.stem, []).append(path)
+        elif path.suffix.lower() == ".json" and any(part.lower().endswith("json") for part in folders):
+            annotations.append(path)
     # Where one recording is annotated by several releases, the classification tasks' labels win over the
     # detection task's, and otherwise the first release does.
     annotations.sort(key=lambda path: ("Detection" in path.relative_to(root).parts, path.as_posix()))
@@ -201,8 +189,6 @@ def _find(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
 
 def _nearest(candidates: list[Path], annotation: Path) -> Path:
     """Return the audio file that shares most folders with its annotation; WAV before FLAC beside it."""
-    if len(candidates) == 1:
-        return candidates[0]
 
     def closeness(path: Path) -> tuple[int, bool]:
         return len(os.path.commonpath([path, annotation])), path.suffix.lower() == ".wav"
@@ -214,15 +200,12 @@ def _conflict(
     path: Path, annotation: LabelFile, first: Path, first_annotation: LabelFile, root: Path
 ) -> Iterator[Defect]:
     """Yield a defect if a second annotation of a recording differs from the one that is used."""
-    other = split_of(path.relative_to(root)), split_of(first.relative_to(root))
+    here, there = split_of(path.relative_to(root)), split_of(first.relative_to(root))
     if annotation != first_annotation:
         yield Defect("conflicting annotation", str(path), f"differs from {first}, which is used")
-    elif other[0] != other[1]:
-        yield Defect(
-            "conflicting annotation",
-            str(path),
-            f"is {other[0]} here and {other[1]} in {first}, which is used",
-        )
+    elif here != there:
+        detail = f"is {here} here and {there} in {first}, which is used"
+        yield Defect("conflicting annotation", str(path), detail)
 
 
 def _from_name(path: Path, defects: list[Defect]) -> dict[str, Any]:
@@ -242,17 +225,21 @@ def _from_name(path: Path, defects: list[Defect]) -> dict[str, Any]:
     }
 
 
-def _events(path: Path, labels: LabelFile, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    """Yield the events with a known label and sensible times, and note the others."""
-    yield from label_clips(labels, path, path.stem, defects, lambda label: spelling(label, SPRSOUND_EVENTS))
+def _clips(
+    path: Path, labels: LabelFile, defects: list[Defect], levels: tuple[str, ...] = LEVELS
+) -> Iterator[dict[str, Any]]:
+    """Yield the recording's own label and its events, those with a known label; note the others.
 
-
-def _record(path: Path, labels: LabelFile, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    """Yield the recording's own label; some files of 2024 and 2025 have none, which is no defect."""
-    if labels.record in SPRSOUND_RECORDS:
-        yield {"clip_id": path.stem, "start_s": 0.0, "label": labels.record}
-    elif labels.record is not None:
-        defects.append(Defect("unknown label", str(path), f"the recording is {labels.record!r}"))
+    Some files of 2024 and 2025 have no label of the recording, which is no defect.
+    """
+    if "record" in levels:
+        if labels.record in SPRSOUND_RECORDS:
+            yield {"clip_id": path.stem, "start_s": 0.0, "label": labels.record}
+        elif labels.record is not None:
+            defects.append(Defect("unknown label", str(path), f"the recording is {labels.record!r}"))
+    if "event" in levels:
+        known = partial(spelling, vocabulary=SPRSOUND_EVENTS)
+        yield from label_clips(labels, path, path.stem, defects, known)
 
 
 def digests(root: Path, progress: bool = False) -> dict[str, tuple[str, str]]:
@@ -266,8 +253,7 @@ def digests(root: Path, progress: bool = False) -> dict[str, tuple[str, str]]:
     facts, _ = checks.read_audio([recording["path"] for recording, _, _ in recordings], progress)
     stored = {}
     for recording, path, annotation in recordings:
-        clips = [*_record(path, annotation, defects), *_events(path, annotation, defects)]
-        labels = sorted((clip["clip_id"], clip["label"]) for clip in clips)
+        labels = sorted((clip["clip_id"], clip["label"]) for clip in _clips(path, annotation, defects))
         audio = facts[recording["path"]].digest if recording["path"] in facts else ""
         stored[path.stem] = audio[:12], hashlib.sha256(json.dumps(labels).encode()).hexdigest()[:12]
     return stored

@@ -30,6 +30,8 @@ diagnosis
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,27 +118,22 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
     one's ``clip_id`` gets ``-2``, so that it stays unique. The defects met while reading are kept as text
     in ``DataFrame.attrs["defects"]``.
     """
-    import pandas as pd
+    import pandas as pd  # not at the top: data sets are listed without it
 
     def order(row: Mapping[str, Any]) -> tuple[str, float, str, str]:
         return row["recording"], row.get("start_s") or 0.0, row["clip_id"], row["label"]
 
-    rows = sorted(rows, key=order)
-    columns: dict[str, Any] = {}
-    for name in COLUMNS:
-        values = [row.get(name) for row in rows]
-        if name in NUMBERS:
-            columns[name] = pd.Series(values, dtype="float64")
-        elif name == "channel":
-            columns[name] = pd.Series(values, dtype="Int64")
-        else:
-            # Object, not the string type: `clips.split == "train"` is then a plain mask, missing or not.
-            columns[name] = pd.Series(values, dtype="object")
-    clips = pd.DataFrame(columns)
-    repeat = clips.groupby("clip_id").cumcount() if len(clips) else pd.Series(dtype="int64")
-    # Not pandas' string arithmetic: with pyarrow installed, some versions cannot add its strings to objects.
-    again = repeat[repeat > 0]
-    clips.loc[again.index, "clip_id"] = [f"{clips.at[row, 'clip_id']}-{n + 1}" for row, n in again.items()]
+    seen: Counter[str] = Counter()
+    unique = []
+    for row in sorted(rows, key=order):
+        seen[row["clip_id"]] += 1
+        repeat = seen[row["clip_id"]]
+        unique.append({**row, "clip_id": f"{row['clip_id']}-{repeat}"} if repeat > 1 else row)
+    # Object, not the string type: `clips.split == "train"` is then a plain mask, missing or not.
+    types = {**dict.fromkeys(COLUMNS, "object"), **dict.fromkeys(NUMBERS, "float64"), "channel": "Int64"}
+    clips = pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in unique], dtype=types[name]) for name in COLUMNS}
+    )
     clips.attrs["defects"] = [str(defect) for defect in defects]
     return clips
 
@@ -150,6 +147,13 @@ def checked_level(level: str) -> None:
 def has_files(*patterns: str) -> Callable[[Path], bool]:
     """Return a test of a folder for files or folders of these patterns, see :meth:`pathlib.Path.glob`."""
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Yield the files below a folder, less hidden ones and what a Mac adds to archives; parents first."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def overlapped(
@@ -181,20 +185,8 @@ def label_clips(
     """Yield the clips of a label file, and note what is none.
 
     An event that begins before its recording is cut to what is inside it, as an analysis does; one without a
-    label is left out.
-
-    Parameters
-    ----------
-    labels
-        As :func:`laennec.annotations.read_labels` returns it.
-    path
-        The label file, for defects.
-    recording
-        The recording's name, for ``clip_id``.
-    defects
-        Gets a defect for each part that is left out or cut.
-    known
-        The data set's word for a label; None for a label that is not the data set's.
+    label is left out. `defects` gets a defect for each part that is cut or left out. `known` gives the data
+    set's word for a label, None for a label that is not the data set's.
     """
     defects.extend(Defect("malformed annotation", str(path), str(problem)) for problem in labels.problems)
     for event in labels.events:

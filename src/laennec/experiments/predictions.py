@@ -19,7 +19,6 @@ from laennec.errors import LaennecError
 from laennec.experiments import run
 from laennec.files import write_json, written_whole
 from laennec.score.predictions import read_table
-from laennec.version import __version__
 
 MANIFEST = "manifest.json"
 
@@ -57,7 +56,6 @@ def keep(cv: Path, name: str, out: Path, about: dict[str, Any]) -> list[str]:
             manifest[file] = {
                 **about,
                 "seed": int(seed.name.removeprefix("seed")),
-                "version": __version__,
                 "n": len(read_table(out / file)) - 1,
                 "sha256": digest(out / file),
             }

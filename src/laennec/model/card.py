@@ -47,78 +47,68 @@ def entry(check: Check, key: str = "", **default: Any) -> Any:
     return dataclasses.field(metadata={"check": check, "key": key}, **default)
 
 
-def text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("text")
-    return value
+def expect(expected: str, valid: Callable[[Any], bool], convert: Check = lambda value: value) -> Check:
+    """A check that converts a valid entry, and raises ValueError, saying what is expected, for others."""
+
+    def check(value: Any) -> Any:
+        if not valid(value):
+            raise ValueError(expected)
+        return convert(value)
+
+    return check
 
 
-def filled_text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("text that is not empty")
-    return value
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
+def is_filled(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
-def words(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(w, str) and w.strip() for w in value):
-        raise ValueError("a list of words")
-    if len(set(value)) < len(value):
-        raise ValueError("distinct words")
-    return tuple(value)
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("an object")
-    return value
+text = expect("text", is_text)
+filled_text = expect("text that is not empty", is_filled)
+flag = expect("true or false", lambda value: isinstance(value, bool))
+mapping = expect("an object", lambda value: isinstance(value, dict))
+distinct = expect("distinct words", lambda value: len(set(value)) == len(value), tuple)
+words = expect(
+    "a list of words",
+    lambda value: isinstance(value, list) and value != [] and all(map(is_filled, value)),
+    distinct,
+)
 
 
 def one_of(*options: str) -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or value not in options:
-            raise ValueError(f"one of {', '.join(options)}")
-        return value
-
-    return check
+    return expect(f"one of {', '.join(options)}", lambda value: is_text(value) and value in options)
 
 
 def whole(low: int, high: int) -> Check:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return check
+    return expect(
+        f"a whole number from {low} to {high}",
+        lambda value: is_number(value) and isinstance(value, int) and low <= value <= high,
+    )
 
 
 def number(low: float, high: float) -> Check:
-    def check(value: Any) -> float:
-        # NaN compares false; a whole number too large for a float compares exactly.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}")
-        return float(value)
-
-    return check
+    # NaN compares false; a whole number too large for a float compares exactly.
+    return expect(
+        f"a number from {low:g} to {high:g}", lambda value: is_number(value) and low <= value <= high, float
+    )
 
 
 def numbers(low: float, high: float) -> Check:
-    check_one = number(low, high)
-
-    def check(value: Any) -> tuple[float, ...]:
-        if not isinstance(value, list):
-            raise ValueError(f"a list of numbers from {low:g} to {high:g}")
+    def convert(values: list[Any]) -> tuple[float, ...]:
         try:
-            return tuple(check_one(each) for each in value)
+            return tuple(map(number(low, high), values))
         except ValueError as error:
             raise ValueError(f"in it only {error}") from error
 
-    return check
+    expected = f"a list of numbers from {low:g} to {high:g}"
+    return expect(expected, lambda value: isinstance(value, list), convert)
 
 
 def numbers_by_name(low: float, high: float) -> Check:
@@ -149,15 +139,12 @@ class ModelCard:
 
     Attributes
     ----------
-    name : str
     version : str
         Of the Laennec that wrote the file.
     task : str
         ``event`` or ``cycle``: a clip of either; ``recording``: whole recordings.
     labels : tuple of str
-        Classes of events, in the order of the outputs.
-    normal : str
-        The one of them that means normal breathing.
+        Classes of events, in the order of the outputs; `normal` is that of normal breathing.
     sample_rate : int
         Hz, of the waveform that the graph takes.
     data, recipe, metrics : mapping
@@ -271,22 +258,15 @@ class RecordingCard(ModelCard):
 
     Attributes
     ----------
-    records : tuple of str
-        Classes of a whole recording.
-    sound_classes : tuple of str
-        What a recording may sound like, the lung first.
-    frame_samples : int
-        Samples from one frame of the outputs to the next.
-    reach_frames : int
-        Frames to either side that an output depends on.
+    records, sound_classes : tuple of str
+        Classes of a whole recording; what it may sound like, the lung first.
+    frame_samples, reach_frames : int
+        Samples from one frame of the outputs to the next; frames to either side that an output depends on.
     edges_hz : tuple of float
         Edges of the rows of the evidence, rising.
-    rule : EventRule
-        How events are found.
-    event_temperature, record_temperature : float
-        Divide the logits.
-    event_bias, record_bias : tuple of float
-        Are then added, one a label, and undo what the class weights of the training's losses shifted.
+    event_temperature, record_temperature, event_bias, record_bias
+        Temperatures divide the logits. Then biases are added, one a label, which undo what the class weights
+        of the training's losses shifted.
     event_abstain_below, record_abstain_below : float
         Probability below which the model abstains: the prediction is uncertain.
     lung_threshold : float
@@ -353,20 +333,11 @@ class RecordingCard(ModelCard):
 
 
 def read_card(metadata: str | None, source: str = "model") -> ClipCard | RecordingCard:
-    """Return the card that a file's metadata holds; its task decides of which kind.
+    """Return the card that a file holds as JSON under the key ``laennec``; its task decides which.
 
-    Parameters
-    ----------
-    metadata : str or None
-        The JSON under the key ``laennec``; None: the file has none.
-    source : str
-        What to call the file in messages.
-
-    Raises
-    ------
-    LaennecError
-        If there is none, it is no JSON object, it is of a later format, or an entry is missing, of another
-        type, out of its range, or contradicts another one; the message names the entry.
+    LaennecError, which names the entry and calls the file `source`, if there is no metadata (None), it is no
+    JSON object, it is of a later format, or an entry is missing, of another type, out of its range, or
+    contradicts another one.
     """
     if metadata is None:
         raise LaennecError(

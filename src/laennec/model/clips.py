@@ -35,7 +35,7 @@ class LungModel(Model):
         sex: str | Sequence[str | None] | None = None,
         position: str | Sequence[str | None] | None = None,
     ) -> Array:
-        """Probabilities of each clip's classes.
+        """Probabilities ``(clips, classes)`` of the classes of the card, float32; rows sum to 1.
 
         Parameters
         ----------
@@ -44,17 +44,9 @@ class LungModel(Model):
             or one clip ``(samples,)``. What a clip gets does not depend on the clips beside it.
         sample_rate : int
             Hz, of all clips; resampled where the model's is another.
-        age_years : float or sequence, optional
-            Years, 0 to 130; None or NaN: not known. One for all clips, or one for each.
-        sex : str or sequence, optional
-            ``male`` or ``female`` (``m``, ``f``); None: not known.
-        position : str or sequence, optional
-            One of ``card.positions`` (or ``p1`` to ``p4``); None: not known.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(clips, classes)`` float32 in [0, 1], rows summing to 1, columns as ``card.labels``.
+        age_years, sex, position : value or sequence, optional
+            Years, 0 to 130; ``male`` or ``female`` (``m``, ``f``); one of ``card.positions`` (or ``p1`` to
+            ``p4``). One for all clips, or one for each; None: not known.
 
         Raises
         ------
@@ -64,14 +56,13 @@ class LungModel(Model):
         """
         clips = [self._clip(clip, index, sample_rate) for index, clip in enumerate(_as_clips(waveforms))]
         count = len(clips)
+        sexes = [check_sex(value) for value in _each(sex, count, "sex")]
+        places = self.card.positions
+        positions = [check_position(value, places) for value in _each(position, count, "position")]
         metadata: dict[str, npt.NDArray[Any]] = {
             "age_years": np.array([check_age(v) for v in _each(age_years, count, "age_years")], np.float32),
-            "sex": self._places([check_sex(v) for v in _each(sex, count, "sex")], self.card.sexes, "sex"),
-            "position": self._places(
-                [check_position(v, self.card.positions) for v in _each(position, count, "position")],
-                self.card.positions,
-                "position",
-            ),
+            "sex": self._indices(sexes, self.card.sexes, "sex"),
+            "position": self._indices(positions, places, "position"),
         }
         probabilities = np.empty((count, len(self.card.labels)), np.float32)
         for chosen in _batches([clip.size for clip in clips]):
@@ -81,9 +72,10 @@ class LungModel(Model):
         return probabilities
 
     def _clip(self, clip: npt.ArrayLike, index: int, sample_rate: int) -> Array:
-        """Return a clip as the graph takes it."""
         samples = np.asarray(clip)
-        if samples.ndim != 1 or samples.size == 0:
+        if samples.shape == (0,):
+            raise LaennecError(f"clip {index}: empty, it holds no samples")
+        if samples.ndim != 1:
             raise LaennecError(f"clip {index}: expected samples of shape (samples,), got {samples.shape}")
         if not np.issubdtype(samples.dtype, np.floating):
             raise LaennecError(
@@ -101,10 +93,10 @@ class LungModel(Model):
             )
         return resample(samples, sample_rate, self.card.sample_rate)
 
-    def _places(
+    def _indices(
         self, values: list[str | None], vocabulary: tuple[str, ...], what: str
     ) -> npt.NDArray[np.int64]:
-        """Places of words in a vocabulary, from 1; 0 where a word is not known."""
+        """Indices of words in a vocabulary, from 1; 0 where none is known."""
         for value in values:
             if value is not None and value not in vocabulary:
                 raise LaennecError(f"{what} is {value!r}, which the model {self.card.name} does not know")

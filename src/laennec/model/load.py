@@ -22,7 +22,7 @@ def load_model(path_or_name: str | os.PathLike[str], *, threads: int = 1) -> Lun
 def load_model(
     path_or_name: str | os.PathLike[str] | None = None, *, threads: int = 1
 ) -> LungModel | Detector:
-    """Read a model file, for clips or for whole recordings.
+    """Read a model file, for clips (LungModel) or for whole recordings (Detector), as its metadata says.
 
     Parameters
     ----------
@@ -32,11 +32,6 @@ def load_model(
     threads : int
         Processor cores that one batch may take; 0 lets ONNX Runtime decide. One is best for a recording or
         two, since the clips are small.
-
-    Returns
-    -------
-    LungModel or Detector
-        As the task in its metadata says: a model for clips, or for whole recordings. Either can be pickled.
 
     Raises
     ------
@@ -54,21 +49,21 @@ def load_model(
     graph = Graph(content, str(path), threads)
     card = read_card(graph.metadata, str(path))
     graph.check(card)
-    if isinstance(card, RecordingCard):
-        return Detector(card, graph)
-    return LungModel(card, graph)
+    return Detector(card, graph) if isinstance(card, RecordingCard) else LungModel(card, graph)
 
 
 def shipped_models() -> tuple[str, ...]:
     """Names of the models that are installed with the package, sorted."""
     folder = files("laennec").joinpath("pretrained")
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return tuple(sorted(name.removesuffix(".onnx") for name in names if name.endswith(".onnx")))
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return tuple(sorted(e.name.removesuffix(".onnx") for e in entries if e.name.endswith(".onnx")))
 
 
 def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
     """The file of a model by its path, its run folder or its name; of `DEFAULT` where nothing is named."""
-    name = DEFAULT if path_or_name is None else os.fspath(path_or_name)
+    name = DEFAULT if path_or_name is None else path_or_name
+    if not isinstance(name, str | os.PathLike) or not (name := os.fspath(name)):
+        raise LaennecError(f"model is {path_or_name!r}; expected the path of a model file, or a model's name")
     if name in shipped_models():
         return Path(str(files("laennec").joinpath("pretrained", f"{name}.onnx")))
     if path_or_name is None:

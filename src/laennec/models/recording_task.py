@@ -17,8 +17,8 @@ from laennec.features.augment import Augmentation, uniform
 from laennec.features.base import Batch
 from laennec.features.recording import RecordingLogMel
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
-from laennec.models.tasks import among_allowed, challenge_scores, laid_out, weighted_loss
-from laennec.score.confusion import accuracy, confusion_matrix
+from laennec.models.tasks import among_allowed, laid_out, weighted_loss
+from laennec.score.confusion import accuracy, challenge_scores, confusion_matrix
 from laennec.score.ranking import average_precision
 
 UNKNOWN = -1  # an index where nothing is annotated

@@ -15,16 +15,7 @@ from torch.nn import functional as F
 
 from laennec.features.augment import Augmentation, draw_hidden_metadata, draw_mixing, mix
 from laennec.features.base import Batch, FrontEnd
-from laennec.score.confusion import (
-    accuracy,
-    average_score,
-    challenge_score,
-    confusion_matrix,
-    harmonic_score,
-    sensitivity,
-    specificity,
-    total_score,
-)
+from laennec.score.confusion import accuracy, challenge_scores, confusion_matrix
 from laennec.score.ranking import average_precision
 
 
@@ -189,22 +180,3 @@ def laid_out(image: Tensor, network: nn.Module) -> Tensor:
     layout = memory_format(network)
     image = image.contiguous(memory_format=layout)
     return image.view(image.shape) if layout is torch.contiguous_format else image
-
-
-def challenge_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Se, Sp, AS, HS and TS (Chen & Zhang, equation 1) and the challenge's Score; Normal comes first.
-
-    A score that the clips leave undefined (no normal or no adventitious one) counts as zero here, since it
-    is compared from epoch to epoch.
-    """
-    se = np.nan_to_num(sensitivity(confusion, classes, classes[0]))
-    sp = np.nan_to_num(specificity(confusion, classes, classes[0]))
-    scores = {
-        "se": se,
-        "sp": sp,
-        "as": average_score(se, sp),
-        "hs": harmonic_score(se, sp),
-        "ts": total_score(se, sp),
-        "score": challenge_score(se, sp),
-    }
-    return {name: float(value) for name, value in scores.items()}

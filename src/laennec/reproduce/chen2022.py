@@ -7,7 +7,8 @@ interrupted and kept when it is finished; tables are made from those folders alo
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ import torch
 from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import UsageError
-from laennec.files import write_json, write_text
-from laennec.models.tasks import challenge_scores
+from laennec.experiments.markdown import table
+from laennec.files import make_folder, write_json, write_text
 from laennec.reproduce.jobs import ChenJob
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
-    confusion_by_group,
+    challenge_scores,
     confusion_matrix,
     predicted_classes,
     sensitivity,
@@ -31,6 +32,7 @@ from laennec.score.confusion import (
     total_score,
 )
 from laennec.score.predictions import Predictions, read_predictions, write_predictions
+from laennec.score.text import interval, listed, number
 from laennec.train.card import command
 from laennec.train.data import predictions, read_clips
 from laennec.train.loop import Hardware, predict
@@ -64,30 +66,6 @@ PAPER = {
 TABLE = {"validation": 2, "test": 3, "test-inter": 3, "test-intra": 3}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One model on one side of the data, over the seeds."""
-
-    model: str
-    side: str
-    split: str
-    shared_patients: int
-    """Patients of this side who were also trained on."""
-    seeds: tuple[int, ...]
-    scores: dict[str, float]
-    """Mean over the seeds of Se, Sp, AS, HS and TS (equation 1)."""
-    seed_ts: tuple[float, ...]
-    ts_interval: tuple[float, float] | None
-    """95 % interval over patients of TS, averaged over the seeds in every draw."""
-    last_epoch_ts: float | None
-    """Mean TS of the last epoch: not chosen by looking at these clips, as the best epoch is."""
-    epochs: int
-    seconds: float
-    machine: str
-    clips: int
-    patients: int
-
-
 def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Train the ablation's models and write ``tables.md`` and ``tables.json`` below ``job.out``.
 
@@ -99,6 +77,7 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
+    make_folder(out, outside=(job.data,))
     clips = datasets.load("sprsound", job.data)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))
@@ -112,10 +91,10 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     recipes = [load_recipe(name, split=job.split, epochs=epochs) for name in with_ancestors(models)]
     data = prepare(training, recipes[0])
     total = len(recipes) * len(seeds)
-    for number, (recipe, seed) in enumerate([(r, s) for s in seeds for r in recipes], start=1):
+    for step, (seed, recipe) in enumerate(product(seeds, recipes), start=1):
         run = run_folder(out, job.split, recipe.name, seed)
         done = (run / "run.json").exists()
-        say(f"[{number}/{total}] {recipe.title}, seed {seed}{': done already' if done else ''}")
+        say(f"[{step}/{total}] {recipe.title}, seed {seed}{': done already' if done else ''}")
         start = run_folder(out, job.split, recipe.start_from, seed) if recipe.start_from else None
         fit(data, replace(recipe, seed=seed), run, Hardware(threads=job.threads), start)
         if len(test) and not (run / "predictions-test.csv").exists():
@@ -158,51 +137,56 @@ SIDES = {
 }
 
 
-def collect(out: Path) -> list[Cell]:
-    """Every finished run below `out`; those of equal epochs and clips, over their seeds, are one cell."""
-    cells = []
-    for split in ("patient", "random"):
-        for side, file in SIDES.items():
-            for model in MODELS:
-                groups: dict[tuple[int, tuple[str, ...]], dict[Path, Predictions]] = {}
-                for folder in sorted((out / "runs" / split / model).glob("seed-*")):
-                    if (folder / "run.json").exists() and (folder / file).exists():
-                        found = read_predictions(folder / file)
-                        groups.setdefault((_run(folder)["epochs"], found.clip_ids), {})[folder] = found
-                cells += [_cell(model, side, split, runs) for runs in groups.values()]
-    return cells
+def collect(out: Path) -> list[dict[str, Any]]:
+    """Every finished run below `out`; those of equal epochs and clips, over their seeds, are one row."""
+    rows = []
+    for split, (side, file), model in product(("patient", "random"), SIDES.items(), MODELS):
+        groups: dict[Any, list[tuple[Path, dict[str, Any], Predictions]]] = {}
+        for folder in sorted((out / "runs" / split / model).glob("seed-*")):
+            if (folder / "run.json").exists() and (folder / file).exists():
+                facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+                predicted = read_predictions(folder / file)
+                key = facts["epochs"], predicted.clip_ids
+                groups.setdefault(key, []).append((folder, facts, predicted))
+        rows += [_row(model, side, split, *zip(*runs, strict=True)) for runs in groups.values()]
+    return rows
 
 
-def _run(folder: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return facts
-
-
-def _cell(model: str, side: str, split: str, predictions: dict[Path, Predictions]) -> Cell:
-    folders, found = list(predictions), list(predictions.values())
-    runs = [_run(folder) for folder in folders]
-    scores = [_scores(one) for one in found]
+def _row(
+    model: str,
+    side: str,
+    split: str,
+    folders: Sequence[Path],
+    facts: Sequence[dict[str, Any]],
+    predicted: Sequence[Predictions],
+) -> dict[str, Any]:
+    """One model on one side of the data, over the seeds; ``ours`` has the means of the scores."""
+    scores, first = [_scores(one) for one in predicted], predicted[0]
     trained = pd.read_csv(folders[0] / "clips.csv", dtype=str).query("side == 'train'")
-    return Cell(
-        model,
-        side,
-        split,
-        len(set(trained["subject"]) & set(found[0].subjects)),
-        tuple(run["seed"] for run in runs),
-        {name: float(np.mean([s[name] for s in scores])) for name in SCORES},
-        tuple(s["ts"] for s in scores),
-        mean_ts_interval(found),
-        float(np.mean([run["last_epoch"]["val_ts"] for run in runs])) if side == "validation" else None,
-        runs[0]["epochs"],
-        float(np.mean([run["seconds"] for run in runs])),
-        f"{runs[0]['machine']['processor']}, {runs[0]['machine']['threads']} threads",
-        len(found[0].labels),
-        len(set(found[0].subjects)),
-    )
+    # The last epoch is not chosen by looking at these clips, as the best epoch is.
+    last = [run["last_epoch"]["val_ts"] for run in facts] if side == "validation" else []
+    return {
+        "table": TABLE[side],
+        "model": MODELS[model],
+        "recipe": model,
+        "split": split,
+        "side": side,
+        "shared_patients": len(set(trained["subject"]) & set(first.subjects)),
+        "paper": paper_scores(side, model),
+        "ours": {name: float(np.mean([each[name] for each in scores])) for name in SCORES},
+        "ts_of_each_seed": [each["ts"] for each in scores],
+        "ts_interval_95": mean_ts_interval(predicted),
+        "ts_of_last_epoch": float(np.mean(last)) if last else None,
+        "seeds": [run["seed"] for run in facts],
+        "epochs": facts[0]["epochs"],
+        "seconds_per_run": float(np.mean([run["seconds"] for run in facts])),
+        "machine": f"{facts[0]['machine']['processor']}, {facts[0]['machine']['threads']} threads",
+        "clips": len(first.labels),
+        "patients": len(set(first.subjects)),
+    }
 
 
 def _scores(predictions: Predictions) -> dict[str, float]:
-
     classes = predictions.classes
     predicted = predicted_classes(predictions.probabilities, classes)
     return challenge_scores(confusion_matrix(predictions.labels, predicted, classes), classes)
@@ -216,7 +200,7 @@ def mean_ts_interval(
     The same patients are drawn for all seeds, which share one validation side.
     """
     patients, classes = Patients.of(predictions[0].subjects), predictions[0].classes
-    confusions = np.stack([_by_patient(one, patients) for one in predictions], axis=1)
+    of_seeds = [patients.confusions(one.labels, one.probabilities, classes) for one in predictions]
 
     def mean_ts(drawn: np.ndarray) -> dict[str, np.ndarray]:
         """``(draws, seeds, classes, classes)`` to ``(draws,)``."""
@@ -224,50 +208,20 @@ def mean_ts_interval(
         sp = specificity(drawn, classes, classes[0])
         return {"ts": total_score(se, sp).mean(axis=1)}
 
-    interval = over_patients(confusions, mean_ts, draws, seed)["ts"].interval
+    interval = over_patients(np.stack(of_seeds, axis=1), mean_ts, draws, seed)["ts"].interval
     return (interval[0], interval[1]) if interval else None
-
-
-def _by_patient(predictions: Predictions, patients: Patients) -> np.ndarray:
-    """Confusion of each patient, ``(patients, classes, classes)``."""
-    predicted = predicted_classes(predictions.probabilities, predictions.classes)
-    return confusion_by_group(
-        predictions.labels, predicted, patients.of_item, len(patients), predictions.classes
-    )
 
 
 def write_tables(out: Path, command: str, has_test: bool) -> dict[str, Any]:
     """Write ``tables.json`` and ``tables.md`` from the finished runs, and return the former."""
-    cells = collect(Path(out))
     result = {
         "paper": "Chen & Zhang, Tables 2 and 3",
         "command": command,
         "test_set": "present" if has_test else "missing: Table 3 cannot be filled",
-        "rows": [
-            {
-                "table": TABLE[cell.side],
-                "model": MODELS[cell.model],
-                "recipe": cell.model,
-                "split": cell.split,
-                "side": cell.side,
-                "shared_patients": cell.shared_patients,
-                "paper": paper_scores(cell.side, cell.model),
-                "ours": cell.scores,
-                "ts_of_each_seed": cell.seed_ts,
-                "ts_interval_95": cell.ts_interval,
-                "ts_of_last_epoch": cell.last_epoch_ts,
-                "seeds": cell.seeds,
-                "epochs": cell.epochs,
-                "seconds_per_run": cell.seconds,
-                "machine": cell.machine,
-                "clips": cell.clips,
-                "patients": cell.patients,
-            }
-            for cell in cells
-        ],
+        "rows": collect(out),
     }
-    write_json(Path(out) / "tables.json", result)
-    write_text(Path(out) / "tables.md", render(result))
+    write_json(out / "tables.json", result)
+    write_text(out / "tables.md", render(result))
     return result
 
 
@@ -287,11 +241,10 @@ def paper_scores(side: str, model: str) -> dict[str, float] | None:
 def render(result: dict[str, Any]) -> str:
     """The tables as Markdown: the paper's figures, then ours, one line a model."""
     lines = [f"Made by `{result['command']}`. Test set: {result['test_set']}.", ""]
-    for side in SIDES:
-        for split in ("patient", "random"):
-            rows = [row for row in result["rows"] if row["side"] == side and row["split"] == split]
-            if rows:
-                lines += _render_table(side, split, rows)
+    for side, split in product(SIDES, ("patient", "random")):
+        rows = [row for row in result["rows"] if row["side"] == side and row["split"] == split]
+        if rows:
+            lines += _render_table(side, split, rows)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -302,17 +255,16 @@ def _render_table(side: str, split: str, rows: list[dict[str, Any]]) -> list[str
         f"**Table {rows[0]['table']}**, {side}, trained on the {split} split: {rows[0]['clips']} events of "
         f"{rows[0]['patients']} patients; {how}"
     )
-    columns = "model||Se|Sp|AS|HS|TS|95 % interval of TS|TS, last epoch|seeds|epochs|min a run"
-    lines = [title, "", f"| {' | '.join(columns.split('|'))} |", "|" + "---|" * 12]
+    header = ["model", "", "Se", "Sp", "AS", "HS", "TS", "95 % interval of TS", "TS, last epoch"]
+    cells = []
     for row in rows:
-        ours = " | ".join(f"{row['ours'][name]:.4f}" for name in SCORES)
-        interval = "–".join(f"{x:.3f}" for x in row["ts_interval_95"]) if row["ts_interval_95"] else ""
-        last = f"{row['ts_of_last_epoch']:.4f}" if row["ts_of_last_epoch"] is not None else ""
+        name = row["model"]
         if row["paper"]:
-            paper = " | ".join(f"{row['paper'][name]:.4f}" for name in SCORES)
-            lines.append(f"| {row['model']} | paper | {paper} | | | | | |")
-        lines.append(
-            f"| {'' if row['paper'] else row['model']} | ours | {ours} | {interval} | {last} "
-            f"| {', '.join(map(str, row['seeds']))} | {row['epochs']} | {row['seconds_per_run'] / 60:.1f} |"
-        )
-    return [*lines, ""]
+            cells.append([name, "paper", *(number(row["paper"][key], 4) for key in SCORES), *[""] * 5])
+            name = ""
+        ours = [number(row["ours"][key], 4) for key in SCORES]
+        between = interval(row["ts_interval_95"], 3, "", "–")
+        last = number(row["ts_of_last_epoch"], 4, "")
+        minutes = number(row["seconds_per_run"] / 60, 1)
+        cells.append([name, "ours", *ours, between, last, listed(row["seeds"]), row["epochs"], minutes])
+    return [title, "", table([*header, "seeds", "epochs", "min a run"], cells), ""]

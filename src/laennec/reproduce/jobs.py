@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import subcommand
 
 
 @dataclass(frozen=True)
 class ChenJob:
-    """Chen & Zhang: four models on SPRSound, Tables 2 and 3; goes on after an interruption.
+    """Chen & Zhang: four models on SPRSound, Tables 2 and 3; resumes after an interruption.
 
     Example:  laennec reproduce chen2022 --data ~/data/SPRSound --quick
 
@@ -43,7 +45,7 @@ class ChenJob:
 
 @dataclass(frozen=True)
 class NguyenJob:
-    """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; goes on after an interruption.
+    """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; resumes after an interruption.
 
     Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
     parts, with options after a plus; all, scratch, transfer, ratios and layers stand for several.
@@ -102,3 +104,13 @@ class NguyenJob:
     source_dataset: str = ""
     target_dataset: str = ""
     threads: int = 0
+
+
+@dataclass(frozen=True)
+class ReproduceJob:
+    """Train a paper's models and print its tables beside ours.
+
+    Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
+    """
+
+    paper: Annotated[ChenJob, subcommand("chen2022")] | Annotated[NguyenJob, subcommand("nguyen2022")]

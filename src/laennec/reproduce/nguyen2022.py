@@ -108,7 +108,7 @@ def reproduce_nguyen2022(job: NguyenJob, say: Callable[[str], None] = print) -> 
     say(describe(cohort, target_dataset))
     if job.estimate:
         return {"seconds": _estimate(job, rows, cohort, say)}
-    make_folder(job.out)
+    make_folder(job.out, outside=(job.target, job.source))
     _claim(job, cohort, target_dataset, source_dataset)
     hardware = Hardware(threads=job.threads)
     progress = FoldProgress(len(rows) * job.runs * cohort.folds)

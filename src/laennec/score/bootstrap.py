@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from laennec.score.confusion import Floats
+from laennec.score.confusion import Floats, confusion_by_group, predicted_classes
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -87,6 +87,11 @@ class Patients:
         table = np.zeros((len(self), *terms.shape[1:]))
         np.add.at(table, self.of_item, terms)
         return table
+
+    def confusions(self, labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]) -> Floats:
+        """Return the confusion of each patient's clips, ``(patients, classes, classes)``."""
+        answers = predicted_classes(probabilities, classes)
+        return confusion_by_group(labels, answers, self.of_item, len(self), classes)
 
     def settings(
         self, draws: int = DRAWS, seed: int = 0, level: float = LEVEL, what: str = "clips"

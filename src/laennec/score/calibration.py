@@ -1,14 +1,19 @@
-"""Scores of probabilities: Brier score, calibration error, risk and coverage."""
+"""How far probabilities can be trusted: Brier score, calibration, and risk where a model may abstain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from laennec.score.bootstrap import DRAWS, Interval, Patients, over_patients
 from laennec.score.confusion import Floats, class_indices, first_index, ratio
+from laennec.score.predictions import Predictions
+from laennec.score.ranking import descending
 
 ECE_BINS = 15  # Guo et al., "On calibration of modern neural networks", ICML 2017, section 4
+COVERAGE = 0.8  # of the clips, where a model may abstain
 
 
 def brier_score(labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]) -> float:
@@ -23,6 +28,14 @@ def brier_terms(labels: Sequence[str], probabilities: ArrayLike, classes: Sequen
     """Return the squared distance between the probabilities and the truth of each clip, ``(clips,)``."""
     truth = np.eye(len(classes))[class_indices(labels, classes)]
     return np.asarray(((np.asarray(probabilities, np.float64) - truth) ** 2).sum(axis=1))
+
+
+def confidence_and_truth(
+    labels: Sequence[str], probabilities: ArrayLike, classes: Sequence[str]
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the highest probability of each clip and whether it is that of the annotated class."""
+    rows = np.asarray(probabilities, np.float64)
+    return rows.max(axis=1), rows.argmax(axis=1) == class_indices(labels, classes)
 
 
 def expected_calibration_error(
@@ -45,13 +58,9 @@ def calibration_gaps(
     Gaps add up over the clips of a patient, so that they can be resampled
     (:func:`laennec.score.bootstrap.over_patients`).
     """
-    rows = np.asarray(probabilities, np.float64)
-    confidence = rows.max(axis=1)
-    correct = rows.argmax(axis=1) == class_indices(labels, classes)
+    confidence, correct = confidence_and_truth(labels, probabilities, classes)
     bin_of_clip = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.zeros((len(rows), bins))
-    gaps[np.arange(len(rows)), bin_of_clip] = correct - confidence
-    return gaps
+    return np.asarray(np.eye(bins)[bin_of_clip] * (correct - confidence)[:, None])
 
 
 def error_of_gaps(gaps: Floats, clips: ArrayLike) -> Floats:
@@ -100,11 +109,9 @@ def reliability(
     ValueError
         If there is no clip or no bin.
     """
-    rows = np.asarray(probabilities, np.float64)
-    if len(rows) == 0 or bins < 1:
-        raise ValueError(f"{len(rows)} clips and {bins} bins; expected at least one of each")
-    confidence = rows.max(axis=1)
-    correct = rows.argmax(axis=1) == class_indices(labels, classes)
+    if len(labels) == 0 or bins < 1:
+        raise ValueError(f"{len(labels)} clips and {bins} bins; expected at least one of each")
+    confidence, correct = confidence_and_truth(labels, probabilities, classes)
     edges = np.linspace(0, 1, bins + 1)
     if equal_mass:
         edges = np.unique(np.quantile(confidence, edges))
@@ -154,8 +161,7 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
         raise ValueError(f"{confidence.shape} confidences and {correct.shape} answers; expected one per clip")
     if np.isnan(confidence).any():
         raise ValueError(f"the confidence of clip {first_index(np.isnan(confidence))} is no number")
-    order = np.argsort(-confidence, kind="stable")
-    ends = np.flatnonzero(np.diff(confidence[order], append=-np.inf))  # last of each run of tied clips
+    order, ends = descending(confidence)
     answered = ends + 1
     risk = np.cumsum(~correct[order])[ends] / answered
     coverage = answered / len(order)
@@ -168,10 +174,8 @@ def risk_at(confidence: ArrayLike, correct: ArrayLike, coverage: float) -> float
 
     Parameters
     ----------
-    confidence, correct
-        As for :func:`risk_coverage`.
-    coverage : float
-        In (0, 1]. Tied clips are answered together, so more may be answered.
+    confidence, correct : as for :func:`risk_coverage`
+    coverage : in (0, 1]; tied clips are answered together, so more may be answered
 
     Raises
     ------
@@ -182,3 +186,56 @@ def risk_at(confidence: ArrayLike, correct: ArrayLike, coverage: float) -> float
         raise ValueError(f"a coverage of {coverage:g} is outside (0, 1]")
     curve = risk_coverage(confidence, correct)
     return float(curve.risk[np.searchsorted(curve.coverage, coverage - 1e-12)])
+
+
+class CertaintyScores(TypedDict):
+    """Calibration and selective risk, ready for JSON."""
+
+    items: int
+    ece: float
+    ece_interval: Interval | None
+    """Too high by what resampling widens each bin's gap; it bounds the error from above."""
+    brier: float
+    risk: float
+    """Share of wrong answers."""
+    risk_at_80: float
+    """The same where the surest 80 % are answered."""
+    risk_curve: list[list[float]]
+    """Coverage and risk."""
+    reliability: list[list[float]]
+    """Mean confidence, accuracy and items of each bin that holds some."""
+
+
+def certainty_scores(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> CertaintyScores:
+    """Compute calibration and risk of one run's predictions.
+
+    Parameters
+    ----------
+    predictions : clips, events or recordings; ``(clips, classes)`` probabilities
+    draws, seed : of the bootstrap over patients
+    """
+    labels, probabilities, classes = predictions.labels, predictions.probabilities, predictions.classes
+    patients = Patients.of(predictions.subjects)
+    gaps = calibration_gaps(labels, probabilities, classes)
+    sums = patients.sums(np.column_stack([gaps, np.ones(len(gaps))]))
+
+    def error(drawn: Floats) -> Mapping[str, Floats]:
+        return {"ece": error_of_gaps(drawn[:, :-1], drawn[:, -1])}
+
+    ece = over_patients(sums, error, draws, seed)["ece"]
+    confidence, correct = confidence_and_truth(labels, probabilities, classes)
+    bins = reliability(labels, probabilities, classes)
+    return {
+        "items": len(labels),
+        "ece": expected_calibration_error(labels, probabilities, classes),
+        "ece_interval": ece.interval,
+        "brier": brier_score(labels, probabilities, classes),
+        "risk": float(1 - correct.mean()),
+        "risk_at_80": risk_at(confidence, correct, COVERAGE),
+        "risk_curve": [[k / 10, risk_at(confidence, correct, k / 10)] for k in range(1, 11)],
+        "reliability": [
+            [float(sure), float(right), int(count)]
+            for sure, right, count in zip(bins.confidence, bins.accuracy, bins.count, strict=True)
+            if count
+        ],
+    }

@@ -227,6 +227,25 @@ def challenge_score(se: ArrayLike, sp: ArrayLike) -> Floats:
     return (average_score(se, sp) + harmonic_score(se, sp)) / 2
 
 
+def challenge_scores(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Se, Sp, AS, HS and TS (Chen & Zhang, equation 1) and the challenge's Score; Normal comes first.
+
+    A score that the clips leave undefined (no normal or no adventitious one) counts as zero here, since it
+    is compared from epoch to epoch.
+    """
+    se = np.nan_to_num(sensitivity(confusion, classes, classes[0]))
+    sp = np.nan_to_num(specificity(confusion, classes, classes[0]))
+    scores = {
+        "se": se,
+        "sp": sp,
+        "as": average_score(se, sp),
+        "hs": harmonic_score(se, sp),
+        "ts": total_score(se, sp),
+        "score": challenge_score(se, sp),
+    }
+    return {name: float(value) for name, value in scores.items()}
+
+
 def precision_recall_f1(confusion: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Return precision TP/(TP+FP), recall TP/(TP+FN) and F1 2TP/(2TP+FP+FN), each ``(..., classes)``.
 

@@ -18,9 +18,10 @@ Conventions
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laennec.errors import LaennecError
 from laennec.score.bootstrap import (
@@ -56,6 +57,7 @@ EZHOUNET_CLASSES = {
 EZHOUNET_OFFSET_RATIO = 0.1
 
 MATCHES = 7  # columns of a recording's counts before those by class
+BY_CLASS = ("reference", "estimated", "correct")  # events of each class, in those columns
 
 # Names of the scores in the tables, in their order; docs/metrics.md gives the equations.
 SCORE_NAMES = {
@@ -193,7 +195,7 @@ def ezhounet_counts(reference: Sequence[Span], estimated: Sequence[Span]) -> tup
 
 def _counts(
     reference: Sequence[Span], estimated: Sequence[Span], classes: Sequence[str], normal: str
-) -> list[Floats]:
+) -> list[int]:
     """Count one recording's events, in the order that :func:`_scores` reads."""
     correct = match_events(reference, estimated, agnostic=False)
     right_r, right_e = {r for r, _ in correct}, {e for _, e in correct}
@@ -206,18 +208,19 @@ def _counts(
         len(match_events(sides[0], sides[1], agnostic=True)),
         *ezhounet_counts(reference, estimated),
     )
-    labels = ([reference[r][2] for r, _ in correct], [s[2] for s in reference], [s[2] for s in estimated])
-    return [np.array(matches, float), *(np.array([side.count(c) for c in classes], float) for side in labels)]
+    labels = ([s[2] for s in reference], [s[2] for s in estimated], [reference[r][2] for r, _ in correct])
+    return [*matches, *(side.count(name) for side in labels for name in classes)]
 
 
 def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Key, Floats]:
     """Scores ``(draws,)`` of ``(draws, columns)`` counts by name, and those of a class by (class, name)."""
     agnostic, substitutions, adventitious, *ezhounet = counts[:, :MATCHES].T
-    correct, reference, estimated = np.split(counts[:, MATCHES:], 3, axis=1)
+    reference, estimated, correct = np.split(counts[:, MATCHES:], 3, axis=1)
+    events, found, hits = (each.sum(axis=1) for each in (reference, estimated, correct))
     sound = np.array([name != normal for name in classes])
     pairs = {
-        "agnostic_": (agnostic, reference.sum(axis=1), estimated.sum(axis=1)),
-        "": (correct.sum(axis=1), reference.sum(axis=1), estimated.sum(axis=1)),
+        "agnostic_": (agnostic, events, found),
+        "": (hits, events, found),
         "adventitious_": (adventitious, reference[:, sound].sum(axis=1), estimated[:, sound].sum(axis=1)),
     }
     scores: dict[Key, Floats] = {}
@@ -227,9 +230,7 @@ def _scores(counts: Floats, classes: Sequence[str], normal: str) -> dict[Key, Fl
     present = reference > 0
     f1_sum = np.where(present, np.nan_to_num(by_class["f1"]), 0).sum(axis=1)
     scores["macro_f1"] = ratio(f1_sum, present.sum(axis=1))
-    events, hits = reference.sum(axis=1), correct.sum(axis=1)
-    deletions = events - hits - substitutions
-    insertions = estimated.sum(axis=1) - hits - substitutions
+    deletions, insertions = (side - hits - substitutions for side in (events, found))
     scores["error_rate"] = ratio(substitutions + deletions + insertions, events)
     scores["substitution_rate"] = ratio(substitutions, events)
     scores["deletion_rate"] = ratio(deletions, events)
@@ -253,51 +254,22 @@ def _precision_recall_f1(matched: Floats, reference: Floats, estimated: Floats) 
 # ------------------------------------------------------------------------------------------------ scores
 
 
-class EventCounts(TypedDict):
-    """Events of a whole test set."""
-
-    reference: int
-    estimated: int
-    agnostic: int
-    """Pairs of any labels."""
-    correct: int
-    substitutions: int
-    deletions: int
-    insertions: int
-
-
-class EventClassScores(TypedDict):
-    """Events of one class."""
-
-    reference: int
-    estimated: int
-    correct: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    intervals: dict[str, Interval | None]
-
-
-class EventConventions(TypedDict):
-    """When an event matches."""
-
-    normal: str
-    onset_tolerance_s: float
-    offset_tolerance_s: float
-    offset_ratio: float
-
-
 class EventScores(TypedDict):
     """Every score of a detector's events, ready for JSON."""
 
     recordings: int
     subjects: int
     """Known patients."""
-    counts: EventCounts
+    counts: dict[str, int]
+    """Events of the whole test set: ``reference``, ``estimated``, ``agnostic`` (pairs of any labels),
+    ``correct``, ``substitutions``, ``deletions``, ``insertions``."""
     scores: dict[str, float | None]
     intervals: dict[str, Interval | None]
-    classes: dict[str, EventClassScores]
-    conventions: EventConventions
+    classes: dict[str, dict[str, Any]]
+    """Of each class: counts (``reference``, ``estimated``, ``correct``), ``precision``, ``recall``, ``f1``,
+    and the ``intervals`` of these three."""
+    conventions: dict[str, Any]
+    """When an event matches: ``normal``, ``onset_tolerance_s``, ``offset_tolerance_s``, ``offset_ratio``."""
     bootstrap: BootstrapSettings
 
 
@@ -342,20 +314,21 @@ def event_scores(
     if not len(subjects):
         settings["no_interval"] = "the patients are not given"
     counts = patients.sums(
-        [np.concatenate(_counts(*pair, classes, normal)) for pair in zip(reference, estimated, strict=True)]
+        [_counts(*pair, classes, normal) for pair in zip(reference, estimated, strict=True)]
     )
     scores = over_patients(
         counts, lambda drawn: _scores(drawn, classes, normal), settings["draws"], seed, level
     )
     total = counts.sum(axis=0)
+    by_class = total[MATCHES:].reshape(len(BY_CLASS), len(classes)).astype(int)
     values, intervals = as_json({key: scores[key] for key in SCORE_NAMES})
     return {
         "recordings": len(reference),
         "subjects": patients.known,
-        "counts": _total(total),
+        "counts": _total(total, by_class),
         "scores": values,
         "intervals": intervals,
-        "classes": {label: _of_class(k, label, total, scores) for k, label in enumerate(classes)},
+        "classes": {label: _of_class(label, by_class[:, k], scores) for k, label in enumerate(classes)},
         "conventions": {
             "normal": normal,
             "onset_tolerance_s": ONSET_TOLERANCE_S,
@@ -387,9 +360,9 @@ def _validate_recordings(
             validate(events, classes, f"recording {number}, {kind}")
 
 
-def _total(total: Floats) -> EventCounts:
-    correct, reference, estimated = (int(part.sum()) for part in np.split(total[MATCHES:], 3))
-    agnostic, substitutions = int(total[0]), int(total[1])
+def _total(total: Floats, by_class: NDArray[np.int64]) -> dict[str, int]:
+    agnostic, substitutions = map(int, total[:2])
+    reference, estimated, correct = map(int, by_class.sum(axis=1))
     return {
         "reference": reference,
         "estimated": estimated,
@@ -401,15 +374,6 @@ def _total(total: Floats) -> EventCounts:
     }
 
 
-def _of_class(k: int, label: str, total: Floats, scores: Mapping[Key, Score]) -> EventClassScores:
-    correct, reference, estimated = (int(part[k]) for part in np.split(total[MATCHES:], 3))
+def _of_class(label: str, counts: NDArray[np.int64], scores: Mapping[Key, Score]) -> dict[str, Any]:
     values, intervals = as_json({key: scores[label, key] for key in ("precision", "recall", "f1")})
-    return {
-        "reference": reference,
-        "estimated": estimated,
-        "correct": correct,
-        "precision": values["precision"],
-        "recall": values["recall"],
-        "f1": values["f1"],
-        "intervals": intervals,
-    }
+    return {**dict(zip(BY_CLASS, counts.tolist(), strict=True)), **values, "intervals": intervals}

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from laennec.output.colours import label_colours
 from laennec.output.html import text
-from laennec.score.calibration import reliability, risk_coverage
-from laennec.score.confusion import Floats, predicted_classes
+from laennec.score.calibration import confidence_and_truth, reliability, risk_coverage
+from laennec.score.confusion import Floats
 from laennec.score.evaluation import Metrics
 from laennec.score.page_tables import number_table
 from laennec.score.predictions import Predictions
+from laennec.score.ranking import descending
 from laennec.score.text import number
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
@@ -114,18 +115,16 @@ def curves(predictions: Predictions, scores: Metrics) -> str:
 
 def _passed(positive: npt.NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
     """Count the positive and the other clips at or above each distinct score, from the highest down."""
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.diff(score[order], append=-np.inf))
+    order, ends = descending(score)
     true = np.cumsum(positive[order])[ends].astype(np.float64)
     return true, ends + 1 - true
 
 
 def trust(predictions: Predictions, scores: Metrics) -> str:
     """Return the section of reliability, and of risk against coverage."""
-    surest = predictions.probabilities.max(axis=1)
-    answers = predicted_classes(predictions.probabilities, predictions.classes)
-    correct = np.array([a == label for a, label in zip(answers, predictions.labels, strict=True)])
-    curve = risk_coverage(surest, correct)
+    curve = risk_coverage(
+        *confidence_and_truth(predictions.labels, predictions.probabilities, predictions.classes)
+    )
     y_top = next(top for top in (0.1, 0.25, 0.5, 1.0) if curve.risk.max() <= top)
     line = _path(_Line("wrong answers", curve.coverage, curve.risk), y_top)
     rows = []

@@ -9,18 +9,20 @@ import numpy.typing as npt
 from laennec.labels import AGE_GROUPS, ICBHI_CYCLES, age_group
 from laennec.output.html import table, text
 from laennec.score.bootstrap import Patients, Score, over_patients
-from laennec.score.confusion import confusion_by_group, confusion_scores, predicted_classes
+from laennec.score.confusion import confusion_scores
 from laennec.score.evaluation import DetectionMetrics, Metrics
 from laennec.score.events import SCORE_NAMES as EVENT_SCORE_NAMES
 from laennec.score.predictions import Predictions
-from laennec.score.tasks import TASK_SCORES
 from laennec.score.text import (
     CLASS_SCORES,
     SCORE_NAMES,
+    class_rows,
     describe_matching,
+    event_rows,
     interval,
     level_of,
     number,
+    task_rows,
     tasks_of,
 )
 
@@ -81,33 +83,19 @@ def score_tables(scores: Metrics) -> str:
 
 
 def _tasks(scores: Metrics) -> str:
-    tasks = tasks_of(scores)
-    if not tasks:
-        return ""
     rows = [
-        [
-            f"{task}: {'exact class' if len(own['classes']) > 3 else text(' / '.join(own['classes']))}",
-            f"<strong>{number(own['scores']['challenge_score'])}</strong>",
-            interval(own["intervals"]["challenge_score"]),
-            *(number(own["scores"][key]) for key in TASK_SCORES[:-1]),
-        ]
-        for task, own in tasks.items()
+        [text(name), f"<strong>{score}</strong>", bounds, *parts]
+        for name, *parts, score, bounds in task_rows(scores)
     ]
-    return number_table(
-        ["task", "Score", "interval", "Se", "Sp", "AS", "HS"], rows, "Tasks of the BioCAS challenge"
-    )
+    header = ["task", "Score", "interval", "Se", "Sp", "AS", "HS"]
+    return number_table(header, rows, "Tasks of the BioCAS challenge") if rows else ""
 
 
 def detection_tables(detection: DetectionMetrics) -> str:
     """Return the section of a detector's events."""
     rows = [
-        [
-            text(name),
-            *(number(own["f1"]), interval(own["intervals"]["f1"])),
-            *(number(value) for value in (own["precision"], own["recall"])),
-            *(str(count) for count in (own["reference"], own["estimated"], own["correct"])),
-        ]
-        for name, own in detection["classes"].items()
+        [text(name), f1, bounds, precision, recall, *counts]
+        for name, *counts, precision, recall, f1, bounds in event_rows(detection)
     ]
     columns = ["class", "F1", "F1 interval", "precision", "recall", "annotated", "found", "correct"]
     why = detection["bootstrap"]["no_interval"]
@@ -155,16 +143,7 @@ def _percent(count: int, total: int) -> str:
 
 def class_table(scores: Metrics) -> str:
     """Return the section of scores by class."""
-    rows = [
-        [
-            text(name),
-            *(str(count) for count in (own["clips"], own["subjects"], own["predicted"])),
-            *(number(own[key]) for key in CLASS_SCORES),  # type: ignore[literal-required]
-            interval(own["intervals"]["recall"]),
-            interval(own["intervals"]["f1"]),
-        ]
-        for name, own in scores["classes"].items()
-    ]
+    rows = [[text(name), *row] for name, *row in class_rows(scores)]
     columns = ["class", "clips", "patients", "predicted", *CLASS_SCORES.values()]
     columns += ["recall interval", "F1 interval"]
     classes = number_table(columns, rows, "Each class against the others")
@@ -232,15 +211,9 @@ def _group_scores(
     """Return Score, Se, Sp and the number of known patients of some of the clips."""
     classes, rules, bootstrap = predictions.classes, scores["conventions"], scores["bootstrap"]
     patients = Patients.of([predictions.subjects[k] for k in rows])
-    confusions = confusion_by_group(
-        [predictions.labels[k] for k in rows],
-        predicted_classes(predictions.probabilities[rows], classes),
-        patients.of_item,
-        len(patients),
-        classes,
-    )
+    labels = [predictions.labels[k] for k in rows]
     measured = over_patients(
-        confusions,
+        patients.confusions(labels, predictions.probabilities[rows], classes),
         lambda drawn: confusion_scores(drawn, classes, rules["normal"], rules["ignored"]),
         bootstrap["draws"],
         bootstrap["seed"],

@@ -77,7 +77,7 @@ def _draw_classes(axes: Any, scores: ClipScores) -> None:
     for k, (key, title, colour) in enumerate(
         (("recall", "recall", "#4292c6"), ("precision", "precision", "#9ecae1"), ("f1", "F1", "#d9d9d9"))
     ):
-        values = [scores["classes"][name][key] for name in classes]  # type: ignore[literal-required]
+        values = [scores["classes"][name][key] for name in classes]
         places = np.arange(len(classes)) + (k - 1) * height
         axes.barh(places, [value or 0 for value in values], height, color=colour, label=title)
         for place, name, value in zip(places, classes, values, strict=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,10 +24,8 @@ from laennec.score.confusion import (
     adventitious_classes,
     as_runs,
     class_indices,
-    confusion_by_group,
     confusion_scores,
     precision_recall_f1,
-    predicted_classes,
     ratio,
     validate,
 )
@@ -39,36 +37,6 @@ Key = str | tuple[str, str]
 """Of a score: its name, or a class and the name of that class's score."""
 
 
-class ClassScores(TypedDict):
-    """Scores of one class against the others; None where undefined."""
-
-    clips: int
-    subjects: int
-    predicted: int
-    """Clips given this class, over all runs."""
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    roc_auc: float | None
-    average_precision: float | None
-    intervals: dict[str, Interval | None]
-
-
-class ConfusionCounts(TypedDict):
-    """Clips by annotated (row) and predicted (column) class, over all runs."""
-
-    classes: list[str]
-    counts: list[list[int]]
-
-
-class Conventions(TypedDict):
-    """What the scores took for granted."""
-
-    normal: str
-    ignored: list[str]
-    ece_bins: int
-
-
 class ClipScores(TypedDict):
     """Every score of a set of predictions, ready for JSON."""
 
@@ -78,9 +46,13 @@ class ClipScores(TypedDict):
     runs: int
     scores: dict[str, float | None]
     intervals: dict[str, Interval | None]
-    classes: dict[str, ClassScores]
-    confusion: ConfusionCounts
-    conventions: Conventions
+    classes: dict[str, dict[str, Any]]
+    """Of each class against the others: ``clips``, ``subjects``, ``predicted`` (clips given it, over all
+    runs), ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``, and their ``intervals``."""
+    confusion: dict[str, Any]
+    """``classes``, and the ``counts`` of clips by annotated (row) and predicted one (column), of all runs."""
+    conventions: dict[str, Any]
+    """What the scores took for granted: ``normal``, ``ignored``, ``ece_bins``."""
     bootstrap: BootstrapSettings
 
 
@@ -128,7 +100,7 @@ def bootstrap_difference(
     patients = Patients.of(subjects)
     models = []
     for runs in (as_runs(first), as_runs(second)):
-        samples = _samples(labels, runs, patients, subjects, classes, normal, ignored)
+        samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
         # Ranking class by class is most of the work and not asked for here.
         models.append([replace(run, rankings={None: run.rankings[None]}) for run in samples])
     reason = patients.settings()["no_interval"]
@@ -179,7 +151,7 @@ def evaluate(
         From :func:`validate`.
     """
     runs, patients = as_runs(probabilities), Patients.of(subjects)
-    samples = _samples(labels, runs, patients, subjects, classes, normal, ignored)
+    samples = [_sample(labels, run, subjects, classes, normal, ignored) for run in runs]
     settings = patients.settings(draws, seed, level)
     scores = over_patients(
         len(patients), lambda times: _mean_scores(samples, times), settings["draws"], seed, level
@@ -217,29 +189,17 @@ class _Sample:
     rankings: dict[str | None, Ranking]  # each class against the rest; None: adventitious against normal
 
 
-def _samples(
+def _sample(
     labels: Sequence[str],
-    runs: Floats,
-    patients: Patients,
+    probabilities: Floats,
     subjects: Sequence[str],
     classes: Sequence[str],
     normal: str,
     ignored: Sequence[str],
-) -> list[_Sample]:
-    """The test set as each run predicted it; ValueError where a run cannot be scored."""
-    for run in runs:
-        validate(labels, run, subjects, classes, normal, ignored)
-    return [_sample(labels, run, patients, classes, normal, ignored) for run in runs]
-
-
-def _sample(
-    labels: Sequence[str],
-    probabilities: Floats,
-    patients: Patients,
-    classes: Sequence[str],
-    normal: str,
-    ignored: Sequence[str],
 ) -> _Sample:
+    """Gather a test set as one run predicted it; ValueError where it cannot be scored."""
+    validate(labels, probabilities, subjects, classes, normal, ignored)
+    patients = Patients.of(subjects)
     group, count = patients.of_item, len(patients)
     index = class_indices(labels, classes)
     adventitious = adventitious_classes(classes, normal, ignored)
@@ -249,12 +209,11 @@ def _sample(
         name: rank_scores(index == k, probabilities[:, k], group, count) for k, name in enumerate(classes)
     }
     rankings[None] = rank_scores(np.isin(index, adventitious)[counted], score[counted], group[counted], count)
-    predicted = predicted_classes(probabilities, classes)
     return _Sample(
         classes=classes,
         normal=normal,
         ignored=ignored,
-        confusions=confusion_by_group(labels, predicted, group, count, classes),
+        confusions=patients.confusions(labels, probabilities, classes),
         brier=patients.sums(brier_terms(labels, probabilities, classes)),
         rankings=rankings,
     )
@@ -289,7 +248,7 @@ def _of_class(
     patients: Patients,
     scores: Mapping[Key, Score],
     runs: int,
-) -> ClassScores:
+) -> dict[str, Any]:
     """Scores of one class, from its row and column of each patient's confusion ``(patients, classes)``."""
     own = {key[1]: each for key, each in scores.items() if isinstance(key, tuple) and key[0] == name}
     values, intervals = as_json(own)
@@ -298,4 +257,4 @@ def _of_class(
         "subjects": int((annotated[patients.names != ""].sum(axis=1) > 0).sum()),
         "predicted": int(predicted.sum()),
     }
-    return cast(ClassScores, {**counts, **values, "intervals": intervals})
+    return {**counts, **values, "intervals": intervals}

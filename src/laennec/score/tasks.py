@@ -12,11 +12,9 @@ from laennec.score.bootstrap import DRAWS, Interval, Patients, as_json, over_pat
 from laennec.score.confusion import (
     Floats,
     as_runs,
-    confusion_by_group,
     confusion_scores,
     ignored_classes,
     normal_class,
-    predicted_classes,
 )
 from laennec.score.predictions import Predictions
 
@@ -87,15 +85,8 @@ def shifted(predictions: Predictions, shift: ArrayLike) -> Predictions:
 
 def _task(predictions: Predictions, draws: int, seed: int) -> TaskScores:
     classes, patients = predictions.classes, Patients.of(predictions.subjects)
-    confusions = np.stack(
-        [
-            confusion_by_group(
-                predictions.labels, predicted_classes(run, classes), patients.of_item, len(patients), classes
-            )
-            for run in as_runs(predictions.probabilities)
-        ],
-        axis=1,
-    )
+    runs = as_runs(predictions.probabilities)
+    confusions = np.stack([patients.confusions(predictions.labels, run, classes) for run in runs], axis=1)
 
     def scores(drawn: Floats) -> Mapping[str, Floats]:
         """``(draws, runs, classes, classes)`` to the means over the runs."""

@@ -43,6 +43,12 @@ CLASS_SCORES = {
 }
 
 
+Style = tuple[int, str]
+"""Digits of a number, and what stands for an undefined one."""
+SHORT: Style = (3, "–")
+PLAIN: Style = (4, "-")
+
+
 def number(value: float | None, digits: int = 3, missing: str = "–") -> str:
     """Return a score as text, `missing` where it is undefined."""
     return missing if value is None or math.isnan(value) else f"{value:.{digits}f}"
@@ -89,31 +95,57 @@ def tasks_of(scores: ClipScores) -> dict[str, TaskScores]:
     return {key.removeprefix("task_"): entries[key] for key in entries if key.startswith("task_")}
 
 
-def render_tables(scores: ClipScores) -> str:
-    """Return the scores with their intervals, the classes and the confusion matrix as plain text.
-
-    Parameters
-    ----------
-    scores : from :func:`laennec.score.evaluation.score`
-    """
-    confusion, level = scores["confusion"], level_of(scores)
-    per_class = [
+def class_rows(scores: ClipScores, style: Style = SHORT) -> list[list[str]]:
+    """Return name, clips, patients, answers, `CLASS_SCORES`, intervals of recall and F1 of each class."""
+    return [
         [
             name,
-            *(str(count) for count in (own["clips"], own["subjects"], own["predicted"])),
-            *(_number(own[key]) for key in CLASS_SCORES),  # type: ignore[literal-required]
-            _interval(own["intervals"]["recall"]),
+            *(str(own[key]) for key in ("clips", "subjects", "predicted")),
+            *(number(own[key], *style) for key in CLASS_SCORES),
+            *(interval(own["intervals"][key], *style) for key in ("recall", "f1")),
         ]
         for name, own in scores["classes"].items()
     ]
+
+
+def task_rows(scores: ClipScores, style: Style = SHORT) -> list[list[str]]:
+    """Return name, `TASK_SCORES` and the interval of the last of each of the challenge's tasks."""
+    return [
+        [
+            f"{task}: {' / '.join(own['classes']) if len(own['classes']) < 4 else 'exact class'}",
+            *(number(own["scores"][key], *style) for key in TASK_SCORES),
+            interval(own["intervals"][TASK_SCORES[-1]], *style),
+        ]
+        for task, own in tasks_of(scores).items()
+    ]
+
+
+def event_rows(scores: EventScores, style: Style = SHORT) -> list[list[str]]:
+    """Return name, annotated, found, correct, precision, recall, F1 and its interval of each class."""
+    return [
+        [
+            name,
+            *(str(own[key]) for key in ("reference", "estimated", "correct")),
+            *(number(own[key], *style) for key in ("precision", "recall", "f1")),
+            interval(own["intervals"]["f1"], *style),
+        ]
+        for name, own in scores["classes"].items()
+    ]
+
+
+def render_tables(scores: ClipScores) -> str:
+    """Return the answer of :func:`laennec.score.evaluation.score` as plain text."""
+    confusion, level = scores["confusion"], level_of(scores)
+    tasks = [[f"task {name}", *row] for name, *row in task_rows(scores, PLAIN)]
+    task_header = ["BioCAS challenge", "Se", "Sp", "AS", "HS", "Score", f"Score {level}"]
     rows = zip(confusion["classes"], confusion["counts"], strict=True)
     matrix = [[name, *map(str, row)] for name, row in rows]
     class_header = ["class", "clips", "patients", "predicted", *CLASS_SCORES.values(), f"recall {level}"]
     return "\n".join(
         [
             *_overall(scores, size_of(scores), SCORE_NAMES),
-            *_task_lines(scores),
-            columns(class_header, per_class),
+            *([columns(task_header, tasks), ""] if tasks else []),
+            columns(class_header, [row[:-1] for row in class_rows(scores, PLAIN)]),
             "",
             "Confusion matrix: a row is the annotated class, a column the predicted one.",
             "",
@@ -123,51 +155,22 @@ def render_tables(scores: ClipScores) -> str:
     )
 
 
-def _task_lines(scores: ClipScores) -> list[str]:
-    """Return the challenge's tasks and an empty line, or nothing where there are none."""
-    rows = [
-        [
-            f"task {task}: {' / '.join(own['classes']) if len(own['classes']) < 4 else 'exact class'}",
-            *(_number(own["scores"][key]) for key in TASK_SCORES),
-            _interval(own["intervals"]["challenge_score"]),
-        ]
-        for task, own in tasks_of(scores).items()
-    ]
-    header = ["BioCAS challenge", "Se", "Sp", "AS", "HS", "Score", f"Score {level_of(scores)}"]
-    return [columns(header, rows), ""] if rows else []
-
-
 def render_detection(scores: EventScores) -> str:
-    """Return the scores of events with their intervals, and the classes, as plain text.
-
-    Parameters
-    ----------
-    scores : from :func:`laennec.score.evaluation.score_detections`
-    """
-    level = level_of(scores)
-    header = ["class", "annotated", "found", "correct", "precision", "recall", "F1", f"F1 {level}"]
-    classes = [
-        [
-            label,
-            *(str(count) for count in (own["reference"], own["estimated"], own["correct"])),
-            *(_number(value) for value in (own["precision"], own["recall"], own["f1"])),
-            _interval(own["intervals"]["f1"]),
-        ]
-        for label, own in scores["classes"].items()
-    ]
-    return "\n".join(
-        [*_overall(scores, describe_matching(scores), EVENT_SCORE_NAMES), columns(header, classes), ""]
-    )
+    """Return the answer of :func:`laennec.score.evaluation.score_detections` as plain text."""
+    header = ["class", "annotated", "found", "correct", "precision", "recall", "F1", f"F1 {level_of(scores)}"]
+    overall = _overall(scores, describe_matching(scores), EVENT_SCORE_NAMES)
+    return "\n".join([*overall, columns(header, event_rows(scores, PLAIN)), ""])
 
 
 def _overall(scores: ClipScores | EventScores, size: str, names: Mapping[str, str]) -> list[str]:
     """Return what was scored and its overall scores, as lines that end with an empty one."""
     rows = [
-        [title, _number(scores["scores"][key]), _interval(scores["intervals"][key])]
+        [title, number(scores["scores"][key], *PLAIN), interval(scores["intervals"][key], *PLAIN)]
         for key, title in names.items()
     ]
+    entries: Mapping[str, Any] = scores
     return [
-        *_provenance(scores),
+        *(f"{key}: {listed(value)}" for key, value in entries["provenance"].items() if value is not None),
         "",
         size,
         "",
@@ -218,15 +221,3 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def listed(value: Any) -> str:
     """Return several values with commas between them, one as it is."""
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _provenance(scores: Mapping[str, Any]) -> list[str]:
-    return [f"{key}: {listed(value)}" for key, value in scores["provenance"].items() if value is not None]
-
-
-def _number(value: float | None) -> str:
-    return number(value, 4, "-")
-
-
-def _interval(bounds: Sequence[float] | None) -> str:
-    return interval(bounds, 4, "-")

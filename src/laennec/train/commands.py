@@ -60,7 +60,7 @@ def train(job: TrainJob) -> int:
     )
     hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
     recipe, also = with_auxiliary(recipe, job.also)
-    out = make_folder(job.out)
+    out = make_folder(job.out, outside=(job.data, also))
     clips = load_clips(recipe.dataset, job.data)
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
@@ -76,7 +76,8 @@ def train(job: TrainJob) -> int:
     fold = prepared.folds[0]
     entries = card(recipe, prepared.clips[fold.train], auxiliary)
     if (out / "events.csv").exists():
-        print(render_detection(score_events(out / "events.csv", out, {"command": command()})))
+        events = score_events(out / "events.csv", out, {"command": command()}, recipe.labels)
+        print(render_detection(events))
     if (out / "predictions.csv").exists():
         validation = prepared.clips[fold.test]
         scores = score_predictions(
@@ -127,7 +128,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     whole = takes_recordings(recipe)
     if whole and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
-    out = make_folder(job.out)
+    out = make_folder(job.out, outside=(job.data, also))
     clips = training_clips(load_clips(recipe.dataset, job.data))
     records = record_rows(recipe.dataset, job.data) if whole else None
     auxiliary = auxiliary_clips(recipe, also)

@@ -70,12 +70,10 @@ class ClipTensors(Dataset[Batch]):
 
     def joined(self, more: "ClipTensors") -> "ClipTensors":
         """These clips and more of them, whose labels may mean several classes."""
-        own: ClipTensors = self
-        if more.allowed is not None and own.allowed is None:
-            one = nn.functional.one_hot(own.label, more.allowed.shape[1]).float()
-            own = replace(own, allowed=one)
-        both = {name: torch.cat([value, getattr(more, name)]) for name, value in own.tensors().items()}
-        return _tensors(both)
+        own = self.tensors()
+        if more.allowed is not None and self.allowed is None:
+            own["allowed"] = nn.functional.one_hot(self.label, more.allowed.shape[1]).float()
+        return _tensors({name: torch.cat([value, getattr(more, name)]) for name, value in own.items()})
 
     def fit_statistics(self, front_end: FrontEnd) -> None:
         """Let the front end learn what it normalises by."""
@@ -86,8 +84,7 @@ class ClipTensors(Dataset[Batch]):
         """The clips with their images normalised."""
         if self.image is None:
             return self
-        images = front_end.normalised(self.image).to(memory_format=torch.channels_last)
-        return replace(self, image=images)
+        return replace(self, image=front_end.normalised(self.image).to(memory_format=torch.channels_last))
 
     def additions(self, chosen: np.ndarray, recipe: Recipe, front_end: FrontEnd) -> "ClipTensors | None":
         """Augmented copies of the clips where `chosen` is True, as the recipe's seed draws them."""
@@ -158,8 +155,7 @@ class ClipTensors(Dataset[Batch]):
 
 
 def _tensors(batch: Batch) -> ClipTensors:
-    held: dict[str, Any] = {"image": None, **batch}
-    return ClipTensors(**held)
+    return ClipTensors(**{"image": None, **batch})  # type: ignore[arg-type]
 
 
 def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -180,11 +176,9 @@ def in_taxonomy(clips: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
 def read_clips(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> ClipTensors:
     """Read and cut clips, before anything is fitted."""
     features = front_end.read(clips, recipe.padding, recipe.known_phases)
-    label = label_indices(clips, recipe.labels)
-    metadata = metadata_tensors(clips)
-    return ClipTensors(
-        features.image, label, *metadata, features.waveform, features.bounds, cycles=features.cycles
-    )
+    label = torch.as_tensor([recipe.labels.index(label) for label in clips["label"]])
+    held = (features.image, label, *metadata_tensors(clips), features.waveform, features.bounds)
+    return ClipTensors(*held, cycles=features.cycles)
 
 
 def read_auxiliary(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> ClipTensors:
@@ -197,9 +191,7 @@ def read_auxiliary(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> 
     """
     if front_end.task == "cycle":
         raise LaennecError(f"recipe {recipe.name} is one of cycles and takes no second data set (also)")
-    allowed = torch.from_numpy(
-        allowed_classes(list(clips["label"]), recipe, recipe.also, exact=False)
-    ).float()
+    allowed = torch.tensor(allowed_classes(list(clips["label"]), recipe, recipe.also, exact=False)).float()
     first = [recipe.labels[int(row)] for row in allowed.argmax(1)]
     return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed, cycles=())
 
@@ -226,11 +218,6 @@ def allowed_classes(labels: Sequence[object], recipe: Recipe, dataset: str, exac
         )
     nothing = np.zeros((0, len(recipe.labels)), bool)
     return np.array([rows[str(label)] for label in labels], bool) if len(labels) else nothing
-
-
-def label_indices(clips: pd.DataFrame, labels: Sequence[str]) -> Tensor:
-    """``(clips,)`` index of each clip's label."""
-    return torch.as_tensor([labels.index(label) for label in clips["label"]])
 
 
 def metadata_tensors(clips: pd.DataFrame) -> tuple[Tensor, Tensor, Tensor]:

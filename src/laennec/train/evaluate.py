@@ -34,6 +34,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     lung_model = load_model(model)
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
     everything = load_clips(dataset, data)
+    make_folder(out, outside=(data,))
     if isinstance(lung_model, Detector):
         recordings = recordings_of(everything, record_rows(dataset, data, with_test=True))
         recordings = select(recordings, split, lung_model)
@@ -44,7 +45,6 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
     if split != "validation" and set(clips["clip_id"]) & training_clip_ids(everything, lung_model, dataset):
         note = ", with clips that the model was trained on"
         print(f"laennec: these events are scored{note}", file=sys.stderr)
-    make_folder(out)
     labels = lung_model.card.labels
     predicted = predictions(clips, labels, predict_clips(lung_model, clips))
     write_predictions(out / "predictions.csv", predicted)

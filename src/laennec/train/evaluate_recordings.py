@@ -10,7 +10,6 @@ import pandas as pd
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
 from laennec.errors import LaennecError
-from laennec.files import make_folder
 from laennec.labels import to_icbhi
 from laennec.model.detector import Detector
 from laennec.progress import track
@@ -56,7 +55,6 @@ def evaluate_recordings(
             "the model learnt from their patients",
             file=sys.stderr,
         )
-    make_folder(out)
     analyses = [analyze(str(path), model=detector) for path in track(list(recordings["path"]), "recordings")]
     detected = detections(events, recordings, analyses, detector.card.labels)
     write_events(out / "events.csv", detected)
@@ -68,7 +66,7 @@ def evaluate_recordings(
         "command": command,
         "seeds": detector.card.recipe.get("seeds"),
     }
-    detection = score_events(out / "events.csv", out, provenance)
+    detection = score_events(out / "events.csv", out, provenance, detector.card.labels)
     print(render_detection(detection))
     classes = detector.card.records
     label = [CYCLE_RECORDS.get(str(name), str(name)) for name in recordings["label"]]

@@ -24,6 +24,7 @@ from laennec.model.card import FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RE
 from laennec.model.load import RUN_MODEL
 from laennec.models.recording_task import reach_frames, row_edges_hz
 from laennec.train.card import render_card, render_recording_card
+from laennec.train.export_lstm import TRANSLATIONS, with_one_operator
 from laennec.train.recipe import Recipe, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.weights import read_entries, read_run
@@ -100,6 +101,7 @@ def export(
         "sample_rate": front_end.sample_rate,
     }
     front_end.for_export()
+    with_one_operator(network)
     if front_end.task == RECORDING:
         metadata = {**common, **_recording_entries(recipe, front_end, network), **entries}
         module: nn.Module = DeployedRecordingModel(front_end, network).eval()
@@ -218,6 +220,7 @@ def write_model(
                 dynamic_shapes=dynamic_shapes,
                 opset_version=OPSET,
                 dynamo=True,
+                custom_translation_table=TRANSLATIONS,
                 external_data=False,
                 verbose=False,
             )

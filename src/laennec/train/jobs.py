@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train a model by a recipe; the same command goes on after an interruption.
+    """Train a model by a recipe; the same command resumes after an interruption.
 
     OUT receives the checkpoints, logs for TensorBoard and as CSV, predictions, figures and model.onnx.
 
@@ -81,8 +81,8 @@ class TrainJob:
 class CrossValidationJob:
     """Measure a recipe by cross-validation over patients.
 
-    Every patient is predicted by the fold that did not train on that patient. The same command goes on after
-    an interruption.
+    Every patient is predicted by the fold that did not train on that patient. The same command resumes
+    after an interruption.
 
     OUT receives each fold's model and predictions, and of all of them predictions.csv (one per seed),
     metrics.json and tables.txt: scores with 95 % intervals over patients, averaged over the seeds. Nothing is
@@ -147,11 +147,11 @@ class CrossValidationJob:
 
 @dataclass(frozen=True)
 class TransferJob:
-    """Carry a model over to your own small cohort, with figures by cross-validation.
+    """Fine-tune a model on another data set, such as your own small cohort; scores by cross-validation.
 
     Patients are dealt into folds, so that no patient is trained on and measured on; OUT receives predictions,
     metrics.json, tables.txt and confusion.png of that, and model.onnx, trained on all patients. The same
-    command goes on after an interruption.
+    command resumes after an interruption.
 
     Example:  laennec transfer --data my-cohort --target-class crackle --out runs/mine
 
@@ -194,3 +194,93 @@ class TransferJob:
     epochs: int | None = None
     folds: int = 7
     threads: int = 0
+
+
+@dataclass(frozen=True)
+class DetectorJob:
+    """Train the model that finds events in whole recordings, and measure it by cross-validation.
+
+    Patients are dealt into folds; thresholds and calibration come from out-of-fold predictions. OUT receives
+    detector.md, detector.json and recording.onnx, trained on all patients. The same command resumes after an
+    interruption, fold by fold.
+
+    Example:  laennec detector --data ~/data/SPRSound --icbhi ~/data/ICBHI --out runs/detector --seeds 0 1
+
+    Attributes
+    ----------
+    data
+        SPRSound's folder.
+    out
+        Folder for the folds, the figures and the model.
+    icbhi
+        ICBHI 2017's folder, for lungs recorded by other devices.
+    folds
+        Parts that the patients are dealt into.
+    seeds
+        A whole cross-validation each; the first one's settings ship.
+    epochs
+        In place of the ten that were measured.
+    threads
+        CPU threads; 0 uses all cores.
+    """
+
+    data: Path
+    out: Path
+    icbhi: Path | None = None
+    folds: int = 5
+    seeds: tuple[int, ...] = (0,)
+    epochs: int | None = None
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Measure a model on annotated events, with 95 % intervals over patients.
+
+    OUT receives predictions.csv, metrics.json, tables.txt, confusion.png and a page, index.html. A model for
+    whole recordings is measured on both: the events that it finds and its answers (detection.json,
+    events.csv besides).
+
+    Example:  laennec evaluate runs/first --data ~/data/SPRSound --split validation --out results
+
+    Attributes
+    ----------
+    model
+        An .onnx file, a run folder, "default" or "recording".
+    data
+        The data set's folder.
+    out
+        Folder for the results.
+    split
+        validation (what the model's recipe held out), all, train, test (or official), official-disjoint,
+        which leaves out test clips of patients who are trained on, test-inter or test-intra.
+    dataset
+        {datasets}; otherwise the model's recipe's.
+    """
+
+    model: Positional[str]
+    data: Path
+    out: Path
+    split: str = "validation"
+    dataset: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """Write a finished run as one .onnx file: waveform in, calibrated probabilities out.
+
+    Example:  laennec export runs/first --out lungs.onnx
+
+    Attributes
+    ----------
+    run
+        Run folder of `laennec train`.
+    out
+        The file to write; model.onnx in the run folder otherwise.
+    temperature
+        Calibration in place of the run's own, for a model trained on everything.
+    """
+
+    run: Positional[Path]
+    out: Path | None = None
+    temperature: float | None = None

@@ -266,12 +266,15 @@ def train_network(
         batches = training.training_loader(recipe, front_end, trainer.world_size, trainer.global_rank)
         module = Module(network, training.task(recipe, front_end), recipe, len(batches))
         last = None if out is None else out / "checkpoints" / "last.ckpt"
-        trainer.fit(
-            module,
-            batches,
-            None if validation is None else validation.loader(),
-            ckpt_path=str(last) if last is not None and last.exists() else None,
-        )
+        try:
+            trainer.fit(
+                module,
+                batches,
+                None if validation is None else validation.loader(),
+                ckpt_path=str(last) if last is not None and last.exists() else None,
+            )
+        except SystemExit as stopped:
+            raise KeyboardInterrupt from stopped  # Lightning's answer to Ctrl-C, which says nothing
     return module, trainer
 
 

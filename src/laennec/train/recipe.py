@@ -140,6 +140,9 @@ def _available() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+# What a setting is called in messages.
+NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+NAMES |= {tuple: "a list", dict: "a table"}
 ALIASES = {"floor": "baseline"}  # earlier names of recipes
 
 
@@ -177,7 +180,9 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
         if colon and place.endswith(".py"):
             table[part]["kind"] = f"{(path.parent / place).resolve()}:{name}"
     table |= {key: value for key, value in overrides.items() if value is not None}
-    return recipe_from_dict(table, str(path))
+    # Where the package lies helps nobody.
+    of_package = Path(name_or_path).suffix != ".toml"
+    return recipe_from_dict(table, f"recipe {path.stem}" if of_package else str(path))
 
 
 def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -258,7 +263,7 @@ def _fits(value: Any, hint: Any) -> bool:
 def _spelled(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
-    return "a " + getattr(hint, "__name__", str(hint))
+    return NAMES.get(typing.get_origin(hint) or hint, str(hint))
 
 
 def parent_of(recipe: Recipe) -> Recipe | None:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from laennec.analyze.decode import families
+from laennec.analyze.events import families
 from laennec.labels import SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
-from laennec.score.certainty import COVERAGE
+from laennec.score.calibration import COVERAGE
 from laennec.score.events import Span, match_events
 from laennec.score.predictions import Predictions
 from laennec.score.tasks import shifted, task_scores

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from laennec.analyze.decode import emission_scores, families, find_events
+from laennec.analyze.events import emission_scores, families, find_events
 from laennec.files import written_whole
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from laennec import datasets
-from laennec.analyze.rate import respiratory_rate
+from laennec.analyze.recording import respiratory_rate
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
 from laennec.model.probability import calibrated, sigmoid
-from laennec.score.certainty import COVERAGE, certainty_scores
+from laennec.score.calibration import COVERAGE, certainty_scores
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import event_scores
-from laennec.score.frames import frame_average_precision
+from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import shifted, task_scores
 from laennec.score.text import interval, number
 from laennec.train.card import command
@@ -84,7 +84,7 @@ def report_recordings(
     for seed in folders:
         folder = out / f"seed{seed}"
         given = {**provenance, "data": f"{recipe.dataset}, {size}", "seeds": [seed]}
-        score_events(folder / "events.csv", folder, given)
+        score_events(folder / "events.csv", folder, given, recipe.labels)
         if (folder / "predictions.csv").exists():
             score_predictions(folder / "predictions.csv", folder, given)
     write_json(out / files[0], {**figures, "command": command(), "seeds": list(folders)})
@@ -172,7 +172,7 @@ def _measure(
         for own, decoded in zip(annotated, spans, strict=True)
     ]
     reference, estimated = ([own.reference for own in detections], [own.estimated for own in detections])
-    detection = event_scores(reference, estimated, labels, subjects=subjects, draws=DRAWS)
+    detection = event_scores(reference, estimated, labels, labels[0], subjects, DRAWS)
     figures: dict[str, Any] = {
         "recordings": len(annotated),
         "patients": len(set(subjects)),

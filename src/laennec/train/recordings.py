@@ -113,9 +113,8 @@ class RecordingExamples(Dataset[Batch]):
 
     def usable(self, recipe: Recipe, front_end: Any) -> list[int]:
         """Rows of the recordings that are long enough to train on."""
-        shortest = recipe.recording.shortest_s
-        frames = [example.image.shape[-1] for example in self.examples]
-        return [row for row, count in enumerate(frames) if count * front_end.frame_s >= shortest]
+        durations_s = [example.image.shape[-1] * front_end.frame_s for example in self.examples]
+        return [row for row, own in enumerate(durations_s) if own >= recipe.recording.shortest_s]
 
     def training_loader(
         self, recipe: Recipe, front_end: Any, world: int = 1, rank: int = 0
@@ -252,18 +251,15 @@ def read_recordings(
     allowed = allowed_classes(list(events["label"]), recipe, recipe.dataset)
     spans = events[["start_s", "end_s"]].to_numpy(float)
     rows_of = events.assign(channel=events["channel"].fillna(0)).groupby(["path", "channel"]).indices
-    nothing = np.zeros(0, int)
     examples = []
-    rows: list[Any] = list(recordings.itertuples())
-    for name, row in track(list(zip(_names(recordings), rows, strict=True)), "reading recordings"):
-        channel = 0 if pd.isna(row.channel) else int(row.channel)
-        own = rows_of.get((row.path, channel), nothing)
+    for row, name, channel, subject, samples in _read_each(recordings, front_end.sample_rate):
+        own = rows_of.get((row.path, channel), [])
         label = CYCLE_RECORDS.get(str(row.label), str(row.label))
         examples.append(
             Example(
                 name,
-                "" if pd.isna(row.subject) else str(row.subject),
-                image_of(read(row.path, front_end.sample_rate, channel), front_end),
+                subject,
+                image_of(samples, front_end),
                 spans[own],
                 allowed[own],
                 True,
@@ -284,25 +280,27 @@ def read_pieces(
     length = round(recipe.recording.piece_s * front_end.sample_rate)
     tables, examples = [], []
     recordings = clips.drop_duplicates(["path", "channel"]).reset_index(drop=True)
+    for row, name, _, subject, samples in _read_each(recordings, front_end.sample_rate):
+        firsts = np.arange(0, samples.size - length + 1, length)
+        names = [f"{name}@{number}" for number in range(len(firsts))]
+        for piece, first in zip(names, firsts, strict=True):
+            image = image_of(samples[first : first + length], front_end)
+            patient = f"{recipe.also}-{subject or name}"
+            examples.append(Example(piece, patient, image, *_no_events(recipe), False, UNKNOWN))
+        starts_s = firsts / front_end.sample_rate
+        table = recordings.iloc[[row.Index] * len(firsts)]
+        ends_s = starts_s + recipe.recording.piece_s
+        tables.append(table.assign(clip_id=names, start_s=starts_s, end_s=ends_s))
+    return pd.concat(tables).reset_index(drop=True), RecordingExamples(examples)
+
+
+def _read_each(recordings: pd.DataFrame, sample_rate: int) -> Iterator[tuple[Any, str, int, str, np.ndarray]]:
+    """Row, name, channel, subject ("": unknown) and samples ``(samples,)`` of each recording."""
     rows: list[Any] = list(recordings.itertuples())
     for name, row in track(list(zip(_names(recordings), rows, strict=True)), "reading recordings"):
         channel = 0 if pd.isna(row.channel) else int(row.channel)
-        samples = read(row.path, front_end.sample_rate, channel)
-        firsts = range(0, samples.size - length + 1, length)
-        subject = f"{recipe.also}-{name if pd.isna(row.subject) else row.subject}"
-        for number, first in enumerate(firsts):
-            image = image_of(samples[first : first + length], front_end)
-            examples.append(Example(f"{name}@{number}", subject, image, *_no_events(recipe), False, UNKNOWN))
-        table = recordings.iloc[[row.Index] * len(firsts)]
-        starts_s = [first / front_end.sample_rate for first in firsts]
-        tables.append(
-            table.assign(
-                clip_id=[f"{name}@{number}" for number in range(len(firsts))],
-                start_s=starts_s,
-                end_s=[start_s + recipe.recording.piece_s for start_s in starts_s],
-            )
-        )
-    return pd.concat(tables).reset_index(drop=True), RecordingExamples(examples)
+        samples = Recording.read(str(row.path)).resampled(sample_rate).samples[channel]
+        yield row, name, channel, "" if pd.isna(row.subject) else str(row.subject), samples
 
 
 def _no_events(recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -320,11 +318,6 @@ def other_examples(recipe: Recipe, front_end: Any, seed: int = 0) -> list[Exampl
             name = f"{kind}-{index}"
             examples.append(Example(name, "", image, *_no_events(recipe), True, UNKNOWN, number))
     return examples
-
-
-def read(path: Any, sample_rate: int, channel: int = 0) -> np.ndarray:
-    """A channel of a recording at a rate, ``(samples,)``."""
-    return Recording.read(str(path)).resampled(sample_rate).samples[channel]
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,10 @@ def transfer(job: TransferJob) -> int:
     recipe = target_recipe(job, dataset, labels, source)
     rate = build_front_end(source.front_end).sample_rate
     cohort = make_cohort(clips, labels, rate, job.folds, recipe.split_seed)
-    recipe = with_length(recipe, cohort.clip_samples)
+    # The length that the cohort's cycles are brought to.
+    recipe = replace(recipe, front_end={**recipe.front_end, "clip_samples": cohort.clip_samples})
     print(describe(cohort, dataset), file=sys.stderr)
-    make_folder(job.out)
+    make_folder(job.out, outside=(job.data, job.source_data))
     data = cohort.data(recipe)
     progress = FoldProgress(job.runs * cohort.folds)
     with progress.shown("cross-validation"):
@@ -87,14 +88,14 @@ def transfer(job: TransferJob) -> int:
     print("training on all patients", file=sys.stderr)
     run = final_run(data, recipe, start, job.out, runs, hardware)
     entries = card(replace(recipe, dataset=dataset), clips)
-    entries["data"]["source"] = source_card(source, start)
+    began = {"recipe": start.name, "dataset": source.dataset, "labels": list(source.labels)}
+    entries["data"]["source"] = began
     entries["metrics"] = {
         **summary(scores, clips["clip_id"]),
         "split": f"{cohort.folds}-fold cross-validation by patient; the file is trained on all of them",
     }
     write_json(run / "card.json", entries)
-    model = export(run, job.out / RUN_MODEL)
-    print(f"model: {model}")
+    print(f"model: {export(run, job.out / RUN_MODEL)}")
     return 0
 
 
@@ -230,11 +231,6 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
     return recipe_from_dict(table, job.recipe)
 
 
-def with_length(recipe: Recipe, clip_samples: int) -> Recipe:
-    """The recipe with the length that the cohort's cycles are brought to."""
-    return replace(recipe, front_end={**recipe.front_end, "clip_samples": clip_samples})
-
-
 def report(
     runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, job: TransferJob, dataset: str
 ) -> Metrics:
@@ -305,8 +301,3 @@ def calibrated(runs: Sequence[Predictions]) -> float:
     label = [run.classes.index(name) for run in runs for name in run.labels]
     logits = torch.from_numpy(np.log(np.maximum(probabilities, 1e-12))).float()
     return fit_temperature(logits, torch.tensor(label))
-
-
-def source_card(source: Recipe, start: Start) -> Mapping[str, Any]:
-    """What the model file says of where its weights began."""
-    return {"recipe": start.name, "dataset": source.dataset, "labels": list(source.labels)}

@@ -1,0 +1,220 @@
+"""What can be asked of each command: fields are its arguments, the docstring is its help.
+
+Nothing is imported here that does work, so that ``--help`` comes at once. The arguments of training are in
+:mod:`laennec.train.jobs`, those of papers in :mod:`laennec.reproduce.jobs`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg, subcommand
+
+
+@dataclass(frozen=True)
+class Analyze:
+    """Find and classify respiratory events in recordings, and classify each recording as a whole.
+
+    Of one recording, the table has its class with reasons, its respiratory rate and every event. Of
+    several, or of folders with all that lies below them, it has one row per recording, and the same command
+    resumes after an interruption. --out writes results into the same folders below FOLDER:
+
+    json, csv (everything); html (a page to see and hear), png (a picture; needs the extra "web"); audacity,
+    sprsound, icbhi (label files that other programs open).
+
+    Exit code 1: a recording failed; the others are done all the same.
+
+    Example:  laennec analyze rec.wav
+
+    Example:  laennec analyze ward/ --out results --format csv,html,audacity
+
+    Example:  laennec analyze rec.wav --events breaths.txt --age 4.5 --sex female --out results
+
+    Attributes
+    ----------
+    files
+        Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them.
+    events
+        Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text. They are found
+        otherwise.
+    model
+        An .onnx model file, a run folder, or one that comes with Laennec: "recording", which finds
+        events, or "default", which is taken with --events.
+    age
+        Age in years, if known.
+    sex
+        male or female, if known.
+    position
+        left-posterior, left-lateral, right-posterior or right-lateral, if known.
+    out
+        Folder for the results.
+    format
+        Some of json,csv,audacity,sprsound,icbhi,html,png; json,html otherwise.
+    json
+        Print JSON, an array with one element per recording, instead of a table.
+    again
+        Analyse recordings anew whose results are there and up to date.
+    """
+
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE|FOLDER [FILE|FOLDER ...]", help_behavior_hint="(required)"),
+    ]
+    events: Annotated[Path | None, arg(metavar="FILE")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    age: Annotated[float | None, arg(metavar="YEARS")] = None
+    sex: Annotated[str | None, arg(metavar="SEX")] = None
+    position: Annotated[str | None, arg(metavar="PLACE")] = None
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    format: Annotated[str | None, arg(metavar="FORMAT,…")] = None
+    json: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Make lung-sound recordings with exact ground truth, for demonstrations and tests.
+
+    Example:  laennec simulate practice --subjects 12 --seed 0 --layout sprsound
+
+    Example:  laennec simulate cohort --layout multichannel --subjects 16 healthy 7 ipf
+
+    Attributes
+    ----------
+    out
+        Folder to write; new or empty, or one that the same command wrote before.
+    layout
+        Files as SPRSound or ICBHI has them; "multichannel" makes a cohort recorded by sixteen sensors
+        with airflow (1 GB); "demo" makes two recordings with label tracks.
+    subjects
+        How many patients, 12; of a cohort, how many healthy and ipf, 16 and 7.
+    recordings
+        Recordings a patient, 4; of a cohort, 2 of the healthy and 5 of the others.
+    seed
+        The same seed makes the same bytes.
+    """
+
+    out: Positional[Path] = Path("simulated")
+    layout: Literal["sprsound", "icbhi", "multichannel", "demo"] = "sprsound"
+    subjects: Annotated[tuple[str, ...], arg(metavar="N | N GROUP …")] = ()
+    recordings: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class List:
+    """List the data sets that Laennec can read, with their licence and source.
+
+    Example:  laennec datasets list
+    """
+
+
+@dataclass(frozen=True)
+class Info:
+    """Count what a data set holds and name every defect found in it.
+
+    Example:  laennec datasets info sprsound ~/data/SPRSound --strict
+
+    Attributes
+    ----------
+    name
+        {datasets}.
+    folder
+        Where it lies.
+    strict
+        Exit with 1 if there is any defect.
+    """
+
+    name: Positional[str]
+    folder: Positional[Path]
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Download:
+    """Download a public data set, resuming an interrupted download, and verify it.
+
+    Example:  laennec datasets download sprsound --to ~/data/SPRSound
+
+    Attributes
+    ----------
+    name
+        {datasets}.
+    to
+        Folder to put it in.
+    """
+
+    name: Positional[str]
+    to: Path
+
+
+@dataclass(frozen=True)
+class Audit:
+    """List annotations that are likely wrong: confident learning on out-of-fold predictions.
+
+    The predictions are those of a cross-validation; what reading the files tells is listed as well. Nothing
+    is changed.
+
+    Example:  laennec datasets audit sprsound ~/data/SPRSound --predictions runs/cv --out issues.csv
+
+    Attributes
+    ----------
+    name
+        {datasets}.
+    folder
+        Where it lies.
+    predictions
+        Folder of `laennec crossvalidate`, or one predictions.csv.
+    out
+        CSV for all likely label errors, with their times.
+    shown
+        How many of them are printed.
+    """
+
+    name: Positional[str]
+    folder: Positional[Path]
+    predictions: Path
+    out: Path | None = None
+    shown: int = 20
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """List, check, audit and download data sets.
+
+    Example:  laennec datasets info sprsound ~/data/SPRSound --strict
+    """
+
+    action: (
+        Annotated[List, subcommand("list")]
+        | Annotated[Info, subcommand("info")]
+        | Annotated[Audit, subcommand("audit")]
+        | Annotated[Download, subcommand("download")]
+    ) = List()
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """Predict for the BioCAS respiratory sound challenge: one class per file of a folder.
+
+    Example:  laennec challenge --task 12 --wav events --out output.json
+
+    Example:  laennec challenge --task 22 --wav recordings --out output.json
+
+    Attributes
+    ----------
+    task
+        Of events already cut, 11: Normal or Adventitious, 12: seven classes. Of whole recordings, 21:
+        Normal, Adventitious or Poor Quality, 22: CAS, DAS or CAS & DAS in place of Adventitious.
+    wav
+        Folder of events, or of whole recordings.
+    out
+        JSON file, file name to class.
+    model
+        An .onnx model file or a run folder; the one that comes with Laennec for the task otherwise.
+    """
+
+    task: Literal[11, 12, 21, 22]
+    wav: Path
+    out: Path
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
