@@ -1,6 +1,5 @@
 """Writing files so that an interruption leaves the old file or the new one, never half of either."""
 
-import hashlib
 import json
 import os
 import zlib
