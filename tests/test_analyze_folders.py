@@ -18,8 +18,8 @@ from laennec import Analysis, LaennecError, analyze
 from laennec.cli import analyze as command_line
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
-from laennec.output.batch import LEDGER
 from laennec.output.files import find_recordings, parse_formats
+from laennec.output.recordings import LEDGER
 from tiny_model import RATE, tiny_model
 
 

@@ -295,7 +295,7 @@ import sys, io
 import numpy as np
 from laennec import analyze
 from laennec.output.text import print_table
-from laennec.output.json import to_json
+from laennec.output.formats import to_json
 from rich.console import Console
 found = analyze(np.random.default_rng(0).normal(0, .1, 80_000), sample_rate=16_000, model={str(path)!r})
 to_json(found); print_table(found, Console(file=io.StringIO()))

@@ -20,12 +20,18 @@ from laennec.annotations import read_events, read_labels
 from laennec.audio.quality import Finding
 from laennec.errors import UsageError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
-from laennec.output.batch import LEDGER, Ledger
-from laennec.output.csv import to_csv, to_record_csv, to_summary_csv
 from laennec.output.files import FORMATS, beginning, planned, refuse_twice, write_outputs
-from laennec.output.labels import to_audacity, to_sprsound
-from laennec.output.labels import to_icbhi as icbhi_text
-from laennec.output.summary import Summary, summary
+from laennec.output.formats import (
+    Summary,
+    summary,
+    to_audacity,
+    to_csv,
+    to_record_csv,
+    to_sprsound,
+    to_summary_csv,
+)
+from laennec.output.formats import to_icbhi as icbhi_text
+from laennec.output.recordings import LEDGER, Ledger
 
 RATE = 4_000
 
@@ -328,7 +334,7 @@ def test_a_ledger_that_cannot_be_read_is_none(out: Path, source: Path, content: 
 def test_the_ledger_is_written_every_few_seconds(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from laennec.output import batch
+    from laennec.output import recordings as batch
 
     now_s = 0.0
     monkeypatch.setattr(batch.time, "monotonic", lambda: now_s)

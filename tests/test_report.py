@@ -20,12 +20,10 @@ from laennec.analyze.analysis import Relevance, RespiratoryRate
 from laennec.audio.quality import Finding
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.output.colours import label_colours, short_label
-from laennec.output.json import to_json, write_json
-from laennec.output.lanes import assign_lanes
+from laennec.output.formats import Summary, to_json, write_json
 from laennec.output.picture import draw
+from laennec.output.presentation import assign_lanes, label_colours, short_label
 from laennec.output.spectrogram import log_spectrogram
-from laennec.output.summary import Summary
 from laennec.output.text import print_summary, print_table
 from laennec.simulate import demo_recordings
 from laennec.version import DISCLAIMER

@@ -16,16 +16,9 @@ from laennec.errors import LaennecError
 def load_class(kind: str, package: str, base: type) -> Any:
     """Find a subclass of `base` by the name that a recipe gives it.
 
-    Parameters
-    ----------
-    kind
-        The `kind` of a class in a module of `package`; the name of an installed entry point of the group
-        `package`; ``my_module:MyClass``; or ``path/to/file.py:MyClass``.
-
-    Raises
-    ------
-    LaennecError
-        If there is no such class, or its module cannot be imported.
+    `kind` is that of a class in a module of `package`, the name of an installed entry point of the group
+    `package`, ``my_module:MyClass``, or ``path/to/file.py:MyClass``. LaennecError if there is no such class,
+    or its module cannot be imported.
     """
     place, colon, name = str(kind).rpartition(":")
     if colon:

@@ -14,10 +14,7 @@ from laennec.errors import LaennecError
 def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = ()) -> Path:
     """Make a folder to write into, if need be, and return it; it may not lie in folders of data.
 
-    Raises
-    ------
-    LaennecError
-        If it is a file, lies below one or in one of `outside`, or nothing may be written into it.
+    LaennecError if it is a file, lies below one or in one of `outside`, or nothing may be written into it.
     """
     path = Path(path)
     for data in outside:
@@ -41,13 +38,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without an error.
 
     The temporary name is short, and keeps the suffix, since some writers choose their format by it. What a
-    symbolic link points to is written, and the link stays.
-
-    Raises
-    ------
-    LaennecError
-        If the file cannot be written: its place is a folder or a device, its folder cannot be made, the disk
-        is full, its name is too long.
+    symbolic link points to is written, and the link stays. LaennecError if the file cannot be written: its
+    place is a folder or a device, its folder cannot be made, the disk is full, its name is too long.
     """
     path = Path(path)
     temporary = None

@@ -108,13 +108,7 @@ def to_icbhi(label: str) -> str | None:
 
 
 def task_class(task: int, label: str) -> str:
-    """Return the class of a challenge's task (11, 12, 21 or 22) that a label belongs to.
-
-    Raises
-    ------
-    ValueError
-        If the task has no such label.
-    """
+    """Return the class of a challenge's task (11, 12, 21 or 22) of a label; ValueError if it has none."""
     for name, labels in CHALLENGE_TASKS[task].items():
         if label in labels:
             return name

@@ -20,24 +20,8 @@ POSITION_SPELLINGS = {f"p{number}": position for number, position in enumerate(P
 class Patient:
     """What is known of a patient and of where the chest piece lay; None where it is not known.
 
-    Every spelling that the checks below take is taken; the values kept are those of
-    :data:`laennec.labels.SEXES` and of `positions`.
-
-    Parameters
-    ----------
-    positions : sequence of str
-        The positions that may be named: those of a model, for example.
-
-    Attributes
-    ----------
-    age_years : float or None
-        0 to 130.
-    sex, position : str or None
-
-    Raises
-    ------
-    LaennecError
-        If a value is none of those.
+    Every spelling that the checks below take is taken, else LaennecError; the values kept are years from 0 to
+    130, those of :data:`laennec.labels.SEXES`, and those of `positions`, such as a model's.
     """
 
     age_years: float | None = None
@@ -53,7 +37,6 @@ class Patient:
 
     @property
     def known(self) -> bool:
-        """Whether anything is known."""
         return self != Patient()
 
 
@@ -67,12 +50,9 @@ def is_unknown(value: Any) -> bool:
 
 
 def check_age(age_years: Any) -> float:
-    """Return an age in years, 0 to 130, or NaN where it is not known; text of a number is taken.
+    """Return an age in years, 0 to 130, or NaN where it is not known; a number as text is taken.
 
-    Raises
-    ------
-    LaennecError
-        If it is something else.
+    Else LaennecError, as for the checks below.
     """
     if is_unknown(age_years):
         return math.nan
@@ -88,17 +68,11 @@ def check_age(age_years: Any) -> float:
 
 
 def check_sex(sex: Any) -> str | None:
-    """Return ``male`` or ``female``, or None where it is not known; capitals and ``m``, ``f`` are taken.
-
-    Raises
-    ------
-    LaennecError
-        If it is something else.
-    """
+    """Return ``male`` or ``female``, or None where it is not known; capitals and ``m``, ``f`` are taken."""
     if is_unknown(sex):
         return None
-    known = str(sex).strip().lower()
-    known = SEX_SPELLINGS.get(known, known)
+    word = str(sex).strip().lower()
+    known = SEX_SPELLINGS.get(word, word)
     if known not in SEXES:
         raise LaennecError(f"sex is {sex!r}; expected male or female (m or f), or nothing")
     return known
@@ -109,16 +83,11 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
 
     Capitals, blanks and underscores for hyphens are taken, and so are ``p1`` to ``p4``, as SPRSound numbers
     left and right posterior and lateral.
-
-    Raises
-    ------
-    LaennecError
-        If it is something else.
     """
     if is_unknown(position):
         return None
-    known = str(position).strip().lower().replace("_", "-").replace(" ", "-")
-    known = POSITION_SPELLINGS.get(known, known)
+    word = str(position).strip().lower().replace("_", "-").replace(" ", "-")
+    known = POSITION_SPELLINGS.get(word, word)
     if known not in positions:
         raise LaennecError(
             f"position is {position!r}; expected {', '.join(positions)} (p1 to p4), or nothing"

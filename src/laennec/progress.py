@@ -15,21 +15,9 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), 
 def progress_bar(
     description: str, columns: tuple[Any, ...] = COLUMNS, shown: bool = True
 ) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar with the time left while the block runs; stdout is left alone.
+    """Show a bar of rich's `columns`, by default counted steps, while the block runs; stdout is left alone.
 
-    Parameters
-    ----------
-    description : str
-        Stands before the bar.
-    columns : tuple of rich.progress.ProgressColumn
-        What the bar consists of; counted steps otherwise.
-    shown : bool
-        False for no bar at all.
-
-    Yields
-    ------
-    callable
-        ``show(done, total)`` moves the bar; `total` is None where it is not known.
+    Yields ``show(done, total)``, which moves the bar; `total` is None where it is not known.
     """
     console = Console(stderr=True)
     progress = Progress(*columns, console=console, transient=True, redirect_stdout=False)

@@ -17,8 +17,8 @@ from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.html import data_block, page, png, text
 from laennec.output.page import render_report, write_report
+from laennec.output.page_channel import relevance_png
 from laennec.output.page_events import ROWS
-from laennec.output.page_picture import relevance_png
 from laennec.version import DISCLAIMER
 
 VOID = {"meta", "link", "img", "br", "input", "path"}

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze import analyze
+from laennec.analyze.inputs import model_for
 from laennec.annotations.sprsound import parse_name
 from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
@@ -35,10 +36,9 @@ from laennec.labels import (
     SPRSOUND_EVENTS,
     SPRSOUND_RECORDS,
 )
-from laennec.model.card import RECORDING
+from laennec.model.card import RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
-from laennec.model.load import load_model
 from laennec.patient import Patient
 from laennec.progress import track
 
@@ -83,9 +83,13 @@ def answer_folder(
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it
-    answer = _recording_answers if task in RECORD_TASKS else _event_answers
+    loaded = model_for(model, clips=task not in RECORD_TASKS)
+    _check(loaded, task)
     unread: list[str] = []
-    answers = dict(answer(task, paths, model, unread))
+    if isinstance(loaded, Detector):
+        answers = dict(_recording_answers(task, paths, loaded, unread))
+    else:
+        answers = dict(_event_answers(task, paths, loaded, unread))
     write_json(out, dict(sorted(answers.items())))
     if unread:
         raise LaennecError(
@@ -124,21 +128,28 @@ def patient_of(name: str) -> Patient:
     return Patient() if parsed is None else parsed.patient
 
 
+def _check(model: LungModel | Detector, task: int) -> None:
+    """Refuse a model that is for the other tasks, or has other classes than the task."""
+    card = model.card
+    whole = isinstance(card, RecordingCard)
+    if whole and task not in RECORD_TASKS:
+        raise LaennecError(f"the model {card.name} is for whole recordings; task {task} asks of events")
+    if not whole and task in RECORD_TASKS:
+        raise LaennecError(
+            f"the model {card.name} gives no answers for whole recordings; task {task} asks them"
+        )
+    labels: Sequence[str] = card.records if isinstance(card, RecordingCard) else card.labels
+    expected: Sequence[str] = {12: SPRSOUND_EVENTS, 11: labels}.get(task, SPRSOUND_RECORDS)
+    if set(labels) != set(expected):
+        raise LaennecError(
+            f"the model {card.name} tells {', '.join(labels)}; task {task} asks for {', '.join(expected)}"
+        )
+
+
 def _recording_answers(
-    task: int, paths: Sequence[Path], model: Model, unread: list[str]
+    task: int, paths: Sequence[Path], model: Detector, unread: list[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield name and class of each recording; `unread` gets what is wrong with the others."""
-    if model is None or isinstance(model, str | os.PathLike):
-        model = load_model(RECORDING if model is None else model)
-    if not isinstance(model, Detector):
-        raise LaennecError(
-            f"the model {model.card.name} gives no answers for whole recordings; task {task} asks them"
-        )
-    if set(model.card.records) != set(SPRSOUND_RECORDS):
-        raise LaennecError(
-            f"the model {model.card.name} predicts {', '.join(model.card.records)}; "
-            f"task {task} asks for {', '.join(SPRSOUND_RECORDS)}"
-        )
     shift = model.card.normal_shift.get(str(task), 0.0)
     for path in track(paths, "answering"):
         try:
@@ -151,22 +162,20 @@ def _recording_answers(
 
 
 def _event_answers(
-    task: int, paths: Sequence[Path], model: Model, unread: list[str]
+    task: int, paths: Sequence[Path], model: LungModel, unread: list[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield name and class of each event; `unread` gets what is wrong with the others."""
-    if model is None or isinstance(model, str | os.PathLike):
-        model = load_model(model)
-    if isinstance(model, Detector):
-        raise LaennecError(f"the model {model.card.name} is for whole recordings; task {task} asks of events")
     card = model.card
-    if task == 12 and set(card.labels) != set(SPRSOUND_EVENTS):
-        raise LaennecError(
-            f"the model {card.name} tells {', '.join(card.labels)}; "
-            f"task 12 asks for {', '.join(SPRSOUND_EVENTS)}"
-        )
     events = _read_events(track(paths, "answering"), card.sample_rate, unread)
     while batch := dict(islice(events, EVENTS_AT_ONCE)):
-        rows = model.predict(list(batch.values()), card.sample_rate, **_metadata(list(batch), model))
+        patients = [patient_of(name) for name in batch]
+        rows = model.predict(
+            list(batch.values()),
+            card.sample_rate,
+            [patient.age_years for patient in patients],
+            [patient.sex for patient in patients],
+            [patient.position if patient.position in card.positions else None for patient in patients],
+        )
         yield from zip(batch, answers_of(rows, card.labels, card.normal, task), strict=True)
 
 
@@ -185,12 +194,3 @@ def _read_events(
             if finding.kind == "too_short":
                 print(f"laennec: {path.name}: {finding.message}; answered all the same", file=sys.stderr)
         yield path.name, samples
-
-
-def _metadata(names: Sequence[str], model: LungModel) -> Mapping[str, Any]:
-    patients = [patient_of(name) for name in names]
-    return {
-        "age_years": [patient.age_years for patient in patients],
-        "sex": [patient.sex for patient in patients],
-        "position": [p.position if p.position in model.card.positions else None for p in patients],
-    }

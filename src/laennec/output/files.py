@@ -1,7 +1,6 @@
 """Which files an analysis becomes, and writing them."""
 
 import importlib.util
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +11,10 @@ from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
-from laennec.files import write_text
-from laennec.output.csv import to_csv, to_record_csv
-from laennec.output.json import write_json
-from laennec.output.labels import to_audacity, to_icbhi, to_sprsound
+from laennec.files import write_json, write_text
+from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
+from laennec.output.page import write_report
+from laennec.output.picture import draw
 
 # Label files lie in a folder of their own, under the recording's name: that is where their programs look for
 # them, and two formats share a suffix. SPRSound's folders of annotations end in "json".
@@ -113,44 +112,30 @@ def write_outputs(
     is wanted. LaennecError if a file cannot be written, or a label has no place in a format.
     """
     written = []
+    shown = analysis if recording is None else beginning(analysis, recording.duration_s)
     for form in formats:
         path = planned(out, name, form)
-        if form in WITH_SOUND:
-            assert recording is not None
-            written += _write_shown(form, beginning(analysis, recording.duration_s), recording, path)
-        elif form == "json":
-            write_json(analysis, path)
-            written.append(path)
-        elif form == "csv":
-            second = path.with_name(f"{path.stem}{RECORD_PART}.csv")
-            write_text(path, to_csv(analysis))
-            write_text(second, to_record_csv(analysis))
-            written += [path, second]
-        else:
-            for channel, part in _parts(path, analysis.channels):
-                write_text(part, _labels_text(form, analysis, channel))
-                written.append(part)
+        files = list(_parts(path, analysis.channels)) if PART.get(form) is CHANNEL_PART else [(0, path)]
+        written += [part for _, part in files]
+        for channel, part in files:
+            match form:
+                case "json":
+                    write_json(part, to_json(analysis))
+                case "csv":
+                    written.append(part.with_name(f"{part.stem}{RECORD_PART}.csv"))
+                    write_text(part, to_csv(analysis))
+                    write_text(written[-1], to_record_csv(analysis))
+                case "html" if recording is not None:
+                    write_report(shown, recording, part)
+                case "png" if recording is not None:
+                    draw(shown, recording, part, channel=channel)
+                case "audacity":
+                    write_text(part, to_audacity(analysis, channel))
+                case "icbhi":
+                    write_text(part, to_icbhi(analysis, channel))
+                case "sprsound":
+                    write_json(part, to_sprsound(analysis, channel))
     return written
-
-
-def _labels_text(form: str, analysis: Analysis, channel: int) -> str:
-    if form == "sprsound":
-        return json.dumps(to_sprsound(analysis, channel), indent=2, ensure_ascii=False) + "\n"
-    return to_audacity(analysis, channel) if form == "audacity" else to_icbhi(analysis, channel)
-
-
-def _write_shown(form: str, analysis: Analysis, recording: Recording, path: Path) -> list[Path]:
-    if form == "html":
-        from laennec.output.page import write_report
-
-        write_report(analysis, recording, path)
-        return [path]
-    from laennec.output.picture import draw
-
-    parts = list(_parts(path, recording.channels))
-    for channel, part in parts:
-        draw(analysis, recording, part, channel=channel)
-    return [part for _, part in parts]
 
 
 def _parts(path: Path, channels: int) -> Iterator[tuple[int, Path]]:

@@ -8,6 +8,7 @@ lets no script run but the page's own. Names, labels and notes can hold anything
 import base64
 import hashlib
 import html
+import io
 import json
 import struct
 import zlib
@@ -18,9 +19,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
+
+from laennec.audio.samples import resample
 
 _PNG_COLOURS = {1: 0, 3: 2, 4: 6}  # channels: colour type (PNG specification, section 11.2.1)
 _LONG_FACT = 60  # letters, from which on it gets a line of its own
+PEAK = 10 ** (-3 / 20)  # of a sound: -3 dBFS
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  # have no place in HTML
 
 
@@ -130,6 +135,16 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+def wav(samples: npt.NDArray[np.float32], sample_rate: int, rate: int) -> bytes:
+    """Return samples, ``(samples,)`` at `sample_rate`, as a 16-bit WAV at `rate` with a peak of -3 dBFS."""
+    resampled = resample(samples, sample_rate, rate)
+    peak = float(np.abs(resampled).max())
+    written = io.BytesIO()
+    scaled = resampled * (PEAK / peak) if peak > 0 else resampled
+    soundfile.write(written, scaled, rate, format="WAV", subtype="PCM_16")
+    return written.getvalue()
 
 
 def data_uri(data: bytes, mime: str) -> str:

@@ -4,16 +4,14 @@ import math
 import os
 from collections.abc import Sequence
 
-from laennec.analyze.analysis import Analysis, RecordAnswer, RespiratoryRate
+from laennec.analyze.analysis import Analysis, RecordingPrediction, RespiratoryRate
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import write_text
-from laennec.output.colours import analysis_colours
 from laennec.output.html import asset, facts, fill, page, text
-from laennec.output.page_channel import channel_section
+from laennec.output.page_channel import channel_section, sounds_of
 from laennec.output.page_events import UNCERTAIN, event_table, label_css, page_events
-from laennec.output.page_sound import sounds_of
-from laennec.output.phrases import MEANINGS, boundaries, no_answer, patient, plural
+from laennec.output.presentation import MEANINGS, analysis_colours, boundaries, patient, plural
 from laennec.version import DISCLAIMER, __version__
 
 
@@ -21,20 +19,8 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
     """Return an analysis as one HTML page: answer, facts, picture with sound, table of events, model.
 
     The page holds the sound itself, up to 10 minutes of it: 16-bit WAV at 16 kHz at most (8 kHz for more than
-    2 minutes), scaled to a peak of -3 dBFS.
-
-    Parameters
-    ----------
-    analysis : Analysis
-    recording : Recording
-        The one that was analysed.
-    channel : int, optional
-        From 0; by default all channels, one below the other.
-
-    Raises
-    ------
-    LaennecError
-        If the recording is another, or there is no such channel.
+    2 minutes), scaled to a peak of -3 dBFS. It has one `channel`, from 0, or all, one below the other.
+    LaennecError if `recording` is not the one that was analysed, or has no such channel.
     """
     same = math.isclose(analysis.duration_s, recording.duration_s, abs_tol=0.01)
     if analysis.channels != recording.channels or not same:
@@ -75,13 +61,12 @@ def write_report(
     write_text(path, render_report(analysis, recording, channel=channel))
 
 
-def _answer(record: RecordAnswer | None) -> str:
+def _answer(record: RecordingPrediction | None) -> str:
     """Return the answer for a whole recording or channel with its reasons; refusal and doubt stand out."""
     if record is None:
         return '<p class="quiet">The model gives no answer for whole recordings.</p>'
-    refused = no_answer(record)
-    if refused is not None or record.label is None:
-        lines = [f'<p class="verdict">No answer: {text(refused)}</p>']
+    if record.label is None or record.refused is not None:
+        lines = [f'<p class="verdict">No answer: {text(record.refused or "refused")}</p>']
     else:
         sign = UNCERTAIN if record.uncertain else ""
         sure = "" if record.probability is None else f" (calibrated probability {record.probability:.2f})"
@@ -102,13 +87,8 @@ def _listed(lines: Sequence[str]) -> str:
 
 def _summary(analysis: Analysis) -> str:
     adventitious = f"{plural(len(analysis.adventitious), 'adventitious event')} of {len(analysis.events)}"
-    rate = analysis.record.rate if analysis.record else None
-    return facts(
-        {
-            "Events": adventitious if analysis.events else "no events",
-            "Respiratory rate": _rate(rate) if rate else "",
-        }
-    )
+    rate = _rate(analysis.record.rate) if analysis.record and analysis.record.rate else ""
+    return facts({"Events": adventitious if analysis.events else "no events", "Respiratory rate": rate})
 
 
 def _rate(rate: RespiratoryRate) -> str:
@@ -119,27 +99,21 @@ def _rate(rate: RespiratoryRate) -> str:
 
 def _facts(analysis: Analysis) -> str:
     merged = ", merged" if analysis.segmentation == "windows" else ""
+    known = {f"{name} (model input)": text(value or "not known") for name, value in patient(analysis).items()}
     return facts(
         {
             "Duration": f"{analysis.duration_s:.1f} s",
             "Sample rate": f"{analysis.sample_rate} Hz",
             "Channels": str(analysis.channels),
-            **{
-                f"{name} (model input)": text(value or "not known")
-                for name, value in patient(analysis).items()
-            },
+            **known,
             "Event boundaries": f"{boundaries(analysis).removeprefix('events ')}{merged}",
         }
     )
 
 
 def _lists(analysis: Analysis) -> str:
-    problems = [finding.message for finding in analysis.quality]
-    lists = {
-        "Quality": problems or ["No problems found"],
-        "Repairs": analysis.repairs,
-        "Notes": analysis.notes,
-    }
+    problems = [finding.message for finding in analysis.quality] or ["No problems found"]
+    lists = {"Quality": problems, "Repairs": analysis.repairs, "Notes": analysis.notes}
     return "".join(f"<div><h3>{name}</h3>{_listed(lines)}</div>" for name, lines in lists.items() if lines)
 
 

@@ -4,26 +4,43 @@ Times are horizontal positions in per cent of what is shown, the same for labels
 cursor, so the page needs no measuring and fits any width.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Relevance
 from laennec.audio.recording import Recording
-from laennec.output.colours import short_label
-from laennec.output.html import data_uri, fill, text
-from laennec.output.lanes import Strip, strips
+from laennec.output.html import data_uri, fill, png, text, wav
 from laennec.output.page_events import PageEvent, label_classes, legend
-from laennec.output.page_picture import Samples, relevance_png, spectrogram_uri, waveform_svg
-from laennec.output.page_sound import Sounds
-from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ
+from laennec.output.presentation import Strip, short_label, strips
+from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ, Floats, grey, log_spectrogram
 
+Samples = npt.NDArray[np.float32]
+
+PIECE_S = 60.0  # of a long recording, the spectrogram is made of such pieces
+PIECE_COLUMNS, MARGIN_COLUMNS = 1000, 100  # of a piece; the margins on both sides are cut off
+WAVE_COLUMNS, WAVE_COLUMNS_A_S = 1200, 10.0
+RELEVANCE_ROWS = 110  # half of the spectrogram's
+RELEVANCE_COLOUR = (214, 20, 90)  # no label has it, and it stands out on grey
+RATE = 16_000  # Hz, of the sound: has all that a stethoscope passes
+LONG_S, LONG_RATE = 120.0, 8_000  # from this length on; 10 minutes are then 13 MB of page
 TICKS = 8  # of the time axis, at most
 PLAY = """<button class="play" type="button">Play</button>
 <button class="slow" type="button" aria-pressed="false">Half speed</button>
 <button class="stop" type="button" disabled>Stop loop</button><span class="clock"></span>"""
 EVIDENCE = '<label><input class="evidence" type="checkbox" checked> evidence of the chosen event</label>'
+
+
+class Sounds(NamedTuple):
+    """The sound in a page."""
+
+    elements: tuple[str, ...]  # HTML
+    ids: Mapping[int, str]  # of the element that plays each channel
+    note: str  # what they are, in a sentence
 
 
 def channel_section(
@@ -36,7 +53,7 @@ def channel_section(
 ) -> str:
     """Return one channel, from 0, with those of the page's events that are in it.
 
-    `answer` is HTML: the answer for this channel, where it has one of its own.
+    `answer` is HTML: the prediction for this channel, where it has one of its own.
     """
     shown_s = min(recording.duration_s, SHOWN_S)
     samples = recording.samples[channel, : math.ceil(shown_s * recording.sample_rate)]
@@ -44,7 +61,7 @@ def channel_section(
     title = f"Channel {channel}" if recording.channels > 1 else "Sound"
     sound = sounds.ids.get(channel, "")
     rows = strips([each.event for each in mine]) if mine else []
-    image, top_hz = spectrogram_uri(samples, recording.sample_rate)
+    level_db, top_hz = spectrogram(samples, recording.sample_rate)
     mapped = [(each, each.event.relevance) for each in mine if each.event.relevance and each.in_table]
     classes = label_classes(analysis)
     return fill(
@@ -60,7 +77,7 @@ def channel_section(
         hertz=_frequency_ticks(recording.sample_rate),
         strips="\n".join(_strip(row, mine, shown_s, classes) for row in rows),
         waveform=waveform_svg(samples, shown_s),
-        spectrogram=image,
+        spectrogram=data_uri(png(grey(level_db)), "image/png"),
         subject=f"{title.lower()}, {FMIN_HZ:g} to {top_hz:g} Hz, 0 to {shown_s:.1f} s",
         maps="".join(_map(each.number, relevance, top_hz, shown_s) for each, relevance in mapped),
         shades="".join(_shade(each, analysis.normal, shown_s) for each in mine),
@@ -77,16 +94,15 @@ def _hint(sound: bool, events: bool) -> str:
 
 
 def _caption(samples: Samples, events: Sequence[PageEvent], duration_s: float) -> str:
-    sentences = [
-        "Labels, waveform and spectrogram." if events else "Waveform and spectrogram.",
-        "Frequency in Hz on a logarithmic scale, time in s.",
-        "Striped, with a question mark: the model is uncertain."
-        if any(each.event.uncertain for each in events)
-        else "",
-        f"Loudest sample: {float(np.abs(samples).max()):.3g} of full scale.",
-        f"The picture shows the first {SHOWN_S / 60:.0f} minutes." if duration_s > SHOWN_S else "",
-    ]
-    return " ".join(filter(None, sentences))
+    uncertain = any(each.event.uncertain for each in events)
+    sentences = {
+        "Labels, waveform and spectrogram." if events else "Waveform and spectrogram.": True,
+        "Frequency in Hz on a logarithmic scale, time in s.": True,
+        "Striped, with a question mark: the model is uncertain.": uncertain,
+        f"Loudest sample: {float(np.abs(samples).max()):.3g} of full scale.": True,
+        f"The picture shows the first {SHOWN_S / 60:.0f} minutes.": duration_s > SHOWN_S,
+    }
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 def _frequency_ticks(sample_rate: int) -> str:
@@ -144,7 +160,7 @@ def _strip(strip: Strip, events: Sequence[PageEvent], shown_s: float, classes: d
 
 
 def _shade(each: PageEvent, normal: str, shown_s: float) -> str:
-    """Return an event as a faint span over waveform and spectrogram."""
+    """An event as a faint span over waveform and spectrogram."""
     quiet = " normal" if each.event.label == normal else ""
     position = _position(each.event.start_s, each.event.end_s, shown_s)
     return f'<i class="{each.css}{quiet}" data-event="{each.number}" style="{position}"></i>'
@@ -157,3 +173,72 @@ def _map(number: int, relevance: Relevance, top_hz: float, shown_s: float) -> st
         f'src="{data_uri(relevance_png(relevance, top_hz), "image/png")}" '
         f'alt="Where the evidence for event {number} lies">'
     )
+
+
+# --- sound and pictures -------------------------------------------------------------------------------------
+
+
+def sounds_of(recording: Recording, channels: Sequence[int]) -> Sounds:
+    """Return each channel's sound, or the mean of all where that would make the page too large."""
+    if recording.duration_s > SHOWN_S:
+        return Sounds((), {}, f"The sound is longer than {SHOWN_S / 60:.0f} minutes and not in this page.")
+    samples = recording.samples[list(channels)]
+    mixed = recording.duration_s * len(channels) > SHOWN_S
+    rate = min(recording.sample_rate, RATE if recording.duration_s <= LONG_S else LONG_RATE)
+    elements = tuple(
+        f'<audio class="screen" id="sound-{index}" controls preload="auto" aria-label="Sound {index}" '
+        f'src="{data_uri(wav(row, recording.sample_rate, rate), "audio/wav")}"></audio>'
+        for index, row in enumerate(samples.mean(axis=0, keepdims=True) if mixed else samples)
+    )
+    ids = {channel: f"sound-{0 if mixed else index}" for index, channel in enumerate(channels)}
+    what = "the mean of the channels" if mixed else "the recording"
+    note = (
+        f"The sound in this page is {what} at {rate} Hz and 16 bit. "
+        "Lung sounds are quiet, so it is scaled: its peak is at -3 dBFS."
+    )
+    return Sounds(elements, ids, note)
+
+
+def spectrogram(samples: Samples, sample_rate: int) -> tuple[Floats, float]:
+    """`log_spectrogram` with more columns where a recording is long, since one can zoom into it."""
+    pieces = math.ceil(samples.size / sample_rate / PIECE_S)
+    if pieces == 1:
+        return log_spectrogram(samples, sample_rate)
+    edges = np.linspace(0, samples.size, pieces + 1).astype(int)
+    margin = round(samples.size / pieces * MARGIN_COLUMNS / PIECE_COLUMNS)
+    padded = np.pad(samples, margin)  # a piece includes some of its neighbours, else the seams would show
+    parts = [
+        log_spectrogram(padded[start : end + 2 * margin], sample_rate)
+        for start, end in itertools.pairwise(edges)
+    ]
+    inner = slice(MARGIN_COLUMNS, MARGIN_COLUMNS + PIECE_COLUMNS)
+    return np.concatenate([level_db[:, inner] for level_db, _ in parts], axis=1), parts[0][1]
+
+
+def waveform_svg(samples: Samples, shown_s: float) -> str:
+    """Return the range of each of some columns as an SVG area, of the loudest sample's height."""
+    columns = min(samples.size, max(WAVE_COLUMNS, int(shown_s * WAVE_COLUMNS_A_S)))
+    starts = np.linspace(0, samples.size, columns, endpoint=False).astype(int)
+    scale = 48 / max(1e-4, float(np.abs(samples).max()))
+    high = 50 - scale * np.maximum.reduceat(samples, starts)
+    low = 50 - scale * np.minimum.reduceat(samples, starts)
+    x = 1000 * (starts + 0.5) / samples.size
+    outline = zip(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]), strict=True)
+    path = "L".join(f"{a:.2f} {b:.1f}" for a, b in outline)
+    return (
+        '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="Waveform">'
+        f'<path vector-effect="non-scaling-stroke" d="M{path}Z"/></svg>'
+    )
+
+
+def relevance_png(relevance: Relevance, top_hz: float) -> bytes:
+    """Return a relevance map on the spectrogram's logarithmic axis; what is outside its bands is clear."""
+    values = np.asarray(relevance.values, dtype=np.float64)
+    edges = np.linspace(math.log(FMIN_HZ), math.log(top_hz), RELEVANCE_ROWS + 1)
+    rows_hz = np.exp((edges[:-1] + edges[1:]) / 2)[::-1]
+    band = np.searchsorted(relevance.edges_hz, rows_hz, side="right") - 1
+    inside = (band >= 0) & (band < len(values))
+    pixels = np.zeros((RELEVANCE_ROWS, values.shape[1], 4), np.uint8)
+    pixels[..., :3] = RELEVANCE_COLOUR
+    pixels[inside, :, 3] = np.round(200 * np.clip(values[band[inside]], 0, 1))
+    return png(pixels)

@@ -4,9 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event
-from laennec.output.colours import analysis_colours, legend_label, readable_on, short_label
 from laennec.output.html import table, text
-from laennec.output.phrases import NUMERIC, event_columns
+from laennec.output.presentation import (
+    NUMERIC,
+    analysis_colours,
+    event_columns,
+    legend_label,
+    readable_on,
+    short_label,
+)
 from laennec.output.spectrogram import SHOWN_S
 
 ROWS = 500  # of the table
@@ -23,11 +29,9 @@ class PageEvent(NamedTuple):
 
     @property
     def in_table(self) -> bool:
-        """Whether the table has it."""
         return self.number <= ROWS
 
     def in_words(self) -> str:
-        """Return number, label, times and probability."""
         event = self.event
         uncertain = ", uncertain" if event.uncertain else ""
         return (

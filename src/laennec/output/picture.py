@@ -14,9 +14,18 @@ from laennec.analyze.analysis import Analysis, Event
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import written_whole
-from laennec.output.colours import analysis_colours, label_colours, legend_label, readable_on, short_label
-from laennec.output.lanes import Strip, strips
-from laennec.output.phrases import answer, facts, plural
+from laennec.output.presentation import (
+    Strip,
+    analysis_colours,
+    answer,
+    facts,
+    label_colours,
+    legend_label,
+    plural,
+    readable_on,
+    short_label,
+    strips,
+)
 from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram, top_level_db
 from laennec.version import DISCLAIMER
 

@@ -1,10 +1,13 @@
 """Recordings analysed one after the other: each is shown and written at once, what is done is left alone."""
 
+import hashlib
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +17,115 @@ from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, write_text
+from laennec.files import make_folder, write_json, write_text
 from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import DEFAULT, load_model
-from laennec.output.batch import Ledger, printable
-from laennec.output.csv import to_summary_csv
 from laennec.output.files import SUMMARY, WITH_SOUND, planned, write_outputs
-from laennec.output.json import to_json
+from laennec.output.formats import Summary, summary, to_json, to_summary_csv
 from laennec.output.spectrogram import SHOWN_S
-from laennec.output.summary import Summary, summary
 from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
 from laennec.progress import progress_bar
 from laennec.version import __version__
 
 Show = Callable[[Mapping[str, Any]], None]
+LEDGER = ".laennec-analyze.json"
+LEDGER_FORMAT = 1
+SAVE_EVERY_S = 5.0  # the ledger; what an interruption costs at most, besides the recording at hand
+SAVE_SHARE = 20  # of the time goes into saving, at most one part in so many
+
+
+# --- what is done already -----------------------------------------------------------------------------------
+
+
+class Ledger:
+    """What of a folder of results is done, by which model and options, from which files.
+
+    A ledger that cannot be read counts as none. Results depend on the options, in JSON's types: other ones
+    make them out of date.
+    """
+
+    def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
+        self.out, self.path = out, out / LEDGER
+        self._options = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+        self._files = _read_ledger(self.path)
+        self._due = time.monotonic() + SAVE_EVERY_S
+        self._changed = False
+
+    def done(self, key: str, source: Path, formats: Sequence[str]) -> Summary | None:
+        """Return the summary of a recording whose results are there and up to date, else None."""
+        try:
+            entry = self._files[key]
+            wanted = set(formats) <= set(entry["formats"]) and entry["options"] == self._options
+            there = all((self.out / name).is_file() for name in entry["outputs"])
+            if wanted and there and _same_file(entry, source):
+                row = entry["summary"]
+                return Summary(**{**row, "quality": tuple(row["quality"])})
+        except (KeyError, TypeError, OSError):
+            pass  # not there, of another release, or the recording is gone: it is analysed as any other
+        return None
+
+    def add(
+        self, key: str, source: Path, formats: Sequence[str], outputs: Iterable[Path], row: Summary
+    ) -> None:
+        """Keep what was done; it is written every few seconds."""
+        stat = source.stat()
+        self._files[key] = {
+            "path": printable(os.path.abspath(source)),
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "sha256": _sha256(source),
+            "options": self._options,
+            "formats": list(formats),
+            "outputs": [path.relative_to(self.out).as_posix() for path in outputs],
+            "summary": asdict(row),
+        }
+        self._changed = True
+        if time.monotonic() >= self._due:
+            self.save()
+
+    def save(self) -> None:
+        """Write it, if there is anything new in it."""
+        if not self._changed:
+            return
+        began = time.monotonic()
+        write_json(self.path, {"format": LEDGER_FORMAT, "files": self._files})
+        self._changed = False
+        ended = time.monotonic()
+        self._due = ended + max(SAVE_EVERY_S, SAVE_SHARE * (ended - began))
+
+
+def _read_ledger(path: Path) -> dict[str, Any]:
+    try:
+        ledger = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    known = isinstance(ledger, dict) and ledger.get("format") == LEDGER_FORMAT
+    return ledger["files"] if known and isinstance(ledger.get("files"), dict) else {}
+
+
+def _same_file(entry: Mapping[str, Any], source: Path) -> bool:
+    """Whether a recording is the one of before: untouched where it was, or with the same content."""
+    stat = source.stat()
+    if stat.st_size != entry["size"]:
+        return False
+    untouched = entry["path"] == printable(os.path.abspath(source)) and entry["mtime_ns"] == stat.st_mtime_ns
+    return bool(untouched or _sha256(source) == entry["sha256"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def printable(path: str) -> str:
+    """Return a path as text that can be written; bytes that are no UTF-8 are spelt out."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+# --- recordings ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -103,33 +198,27 @@ def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
     Returns 1 if a recording failed, else 0.
     """
     ledger = job.ledger()
-    done: list[Summary] = []
-    rows: list[Summary] = []
+    done, rows = 0, []
     try:
         with _json_array(job.as_json) as show, progress_bar("analysing") as advance:
             advance(0, len(names))
             for path, name in names.items():
                 row = None if again else _done_before(path, name, job, ledger, show)
-                done += [] if row is None else [row]
+                done += row is not None
                 rows.append(row or _summarised(path, name, job, ledger, show))
                 advance(len(rows), len(names))
     finally:  # what was done is not lost to an interruption
-        if ledger is not None and job.out is not None:
+        if ledger is not None:
             ledger.save()
-            write_text(job.out / SUMMARY, to_summary_csv(rows))
+            write_text(ledger.out / SUMMARY, to_summary_csv(rows))
     if not job.as_json:
         print_summary(rows, Console())
     if done:
-        job.say(f"{len(done)} done before; --again analyses them anew")
+        job.say(f"{done} done before; --again analyses them anew")
     if job.out is not None:
         job.say(f"Results are in {job.out}")
-    return _report_failures(rows, job.as_json)
-
-
-def _report_failures(rows: list[Summary], each: bool) -> int:
-    """Name what failed on stderr, `each` with its reason where no table shows it; return the exit code."""
     failed = [row for row in rows if row.error]
-    for row in failed if each else ():
+    for row in failed if job.as_json else ():  # otherwise the table shows the reasons
         print(f"laennec: {row.recording}: {row.error}", file=sys.stderr)
     if failed:
         print(f"laennec: {len(failed)} of {len(rows)} recordings failed", file=sys.stderr)
@@ -143,27 +232,25 @@ def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Sh
         analysis, recording = job.analyze(path)
         show(to_json(analysis))
         row = summary(analysis, shown)
-        if ledger is not None and job.out is not None:
-            written = write_outputs(analysis, recording, job.out, name, job.formats)
+        if ledger is not None:
+            written = write_outputs(analysis, recording, ledger.out, name, job.formats)
             ledger.add(shown, path, job.formats, written, row)
+        return row
     except LaennecError as error:
         return Summary(shown, error=str(error).removeprefix(f"{path.name}: "))
     except Exception as error:  # a mistake of ours with one recording must not cost all the others
-        what = f"{type(error).__name__}: {error}"
-        return Summary(
-            shown, error=f"{what} (an error in Laennec; with this file alone, --debug shows where)"
-        )
-    return row
+        hint = "(an error in Laennec; with this file alone, --debug shows where)"
+        return Summary(shown, error=f"{type(error).__name__}: {error} {hint}")
 
 
 def _done_before(path: Path, name: str, job: Job, ledger: Ledger | None, show: Show) -> Summary | None:
     """Return what an earlier run wrote, and show its JSON; None where that is not there or out of date."""
-    if ledger is None or job.out is None or (job.as_json and "json" not in job.formats):
+    if ledger is None or (job.as_json and "json" not in job.formats):
         return None
     row = ledger.done(printable(f"{name}{path.suffix}"), path, job.formats)
     if row is not None and job.as_json:
         try:
-            show(json.loads(planned(job.out, name, "json").read_bytes()))
+            show(json.loads(planned(ledger.out, name, "json").read_bytes()))
         except (OSError, ValueError):
             return None
     return row

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
 from laennec.analyze.analysis import Analysis
-from laennec.output.phrases import NUMERIC, answer, event_columns, facts, rate_in_words
-from laennec.output.summary import Summary
+from laennec.output.formats import Summary
+from laennec.output.presentation import NUMERIC, answer, event_columns, facts, rate_in_words
 from laennec.version import DISCLAIMER
 
 
@@ -22,15 +22,9 @@ def print_table(analyses: Analysis | Sequence[Analysis], console: Console) -> No
 def _print_analysis(analysis: Analysis, console: Console) -> None:
     console.print(f"[bold]{escape(analysis.name)}[/bold]  {escape(facts(analysis))}", highlight=False)
     _print_answers(analysis, console)
-    if analysis.events:
-        console.print(_event_table(analysis))
-    else:
-        console.print("no events", highlight=False)
-    for title, lines in (
-        ("quality", [finding.message for finding in analysis.quality]),
-        ("repaired", analysis.repairs),
-        ("note", analysis.notes),
-    ):
+    console.print(_event_table(analysis) if analysis.events else "no events", highlight=False)
+    problems = [finding.message for finding in analysis.quality]
+    for title, lines in (("quality", problems), ("repaired", analysis.repairs), ("note", analysis.notes)):
         for line in lines:
             console.print(f"{title}: {escape(line)}", highlight=False)
     console.print()
@@ -42,11 +36,10 @@ def _event_table(analysis: Analysis) -> Table:
         columns.pop(name, None)
     table = Table(box=None, pad_edge=False)
     for name in columns:
-        number = name == "channel" or name in NUMERIC
+        number = name in ("channel", *NUMERIC)
+        justify: JustifyMethod = "right" if number else "left"
         header = "" if name == "uncertain" else name
-        table.add_column(
-            header, justify="right" if number else "left", no_wrap=number and name != "probability"
-        )
+        table.add_column(header, justify=justify, no_wrap=number and name != "probability")
     for event, cells in zip(analysis.events, zip(*columns.values(), strict=True), strict=True):
         table.add_row(*map(escape, cells), style="dim" if event.label == analysis.normal else None)
     return table

@@ -17,8 +17,7 @@ from laennec.audio.recording import Recording
 from laennec.audio.segment import cut
 from laennec.errors import LaennecError
 from laennec.files import write_text
-from laennec.output.html import asset, data_uri, facts, page, png, text
-from laennec.output.page_sound import wav
+from laennec.output.html import asset, data_uri, facts, page, png, text, wav
 from laennec.output.spectrogram import RANGE_DB, log_spectrogram
 from laennec.score.evaluation import DetectionMetrics, Metrics, score_detections
 from laennec.score.events_table import Detection

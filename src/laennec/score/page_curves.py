@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from laennec.output.colours import label_colours
 from laennec.output.html import text
+from laennec.output.presentation import label_colours
 from laennec.score.calibration import confidence_and_truth, reliability, risk_coverage
 from laennec.score.confusion import Floats
 from laennec.score.evaluation import Metrics

@@ -1,0 +1,262 @@
+"""An analysis as JSON, as tables, as label files, and as one row of many."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from laennec.analyze.analysis import Analysis, Event, RecordingPrediction
+from laennec.annotations import audacity, icbhi, rounded_span, sprsound, table
+from laennec.files import write_json as write_json_file
+from laennec.version import DISCLAIMER, __version__
+
+FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
+TIME_DIGITS, PROBABILITY_DIGITS = 4, 6
+DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS, "edges_hz": 2, "values": 3, "per_min": 2}  # of fields
+PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """Return an analysis as JSON's types.
+
+    The keys are stable for ``"format": 1``: one once in it stays and keeps its meaning. All are always
+    there; ``analysis.schema.json``, in this package, describes each. Events and predictions have the fields
+    of their dataclasses.
+    """
+    return {
+        "format": FORMAT,
+        "laennec": __version__,
+        "disclaimer": DISCLAIMER,
+        "recording": {
+            "name": analysis.name,
+            "duration_s": round(analysis.duration_s, TIME_DIGITS),
+            "sample_rate": analysis.sample_rate,
+            "channels": analysis.channels,
+            "quality": [asdict(finding) for finding in analysis.quality],
+            "repairs": list(analysis.repairs),
+        },
+        "patient": {name: getattr(analysis, name) for name in ("age_years", "sex", "position")},
+        "model": {
+            "name": analysis.model_name,
+            "version": analysis.model_version,
+            "sha256": analysis.model_sha256,
+            "labels": list(analysis.labels),
+            "normal": analysis.normal,
+            "data": analysis.model_data,
+            "limits": analysis.model_limits,
+        },
+        "segmentation": {
+            "kind": analysis.segmentation,
+            "window_s": analysis.window_s,
+            "hop_s": analysis.hop_s,
+        },
+        "record": None if analysis.record is None else _channel_first(analysis.record),
+        "channel_records": [_channel_first(record) for record in analysis.channel_records],
+        "events": [_channel_first(event) for event in analysis.events],
+        "notes": list(analysis.notes),
+    }
+
+
+def _channel_first(value: Event | RecordingPrediction) -> dict[str, Any]:
+    return {"channel": value.channel, **_plain(value)}
+
+
+def _plain(value: Any, digits: int = PROBABILITY_DIGITS) -> Any:
+    """Return a dataclass, with all in it, as JSON's types; decimals are rounded by their field."""
+    if isinstance(value, float):
+        return round(value, digits)
+    if is_dataclass(value):
+        names = [field.name for field in fields(value)]
+        return {name: _plain(getattr(value, name), DIGITS.get(name, digits)) for name in names}
+    if isinstance(value, Mapping):
+        return {name: _plain(each, digits) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [round(each, digits) if type(each) is float else _plain(each, digits) for each in value]
+    return value
+
+
+def write_json(analyses: Analysis | Sequence[Analysis], path: str | os.PathLike[str]) -> None:
+    """Write one analysis as its object, or a sequence (also of one) as ``{"format": 1, "analyses": […]}``."""
+    if isinstance(analyses, Analysis):
+        write_json_file(path, to_json(analyses))
+    else:
+        write_json_file(path, {"format": FORMAT, "analyses": [to_json(analysis) for analysis in analyses]})
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is kept of a recording among many, whose name is its path below the folder that was given.
+
+    Label to rate are those of the whole recording; `events` counts those of each class of the model, of which
+    `normal` is normal breathing; `quality` has the kinds of what is wrong with the recording; `error` is why
+    it could not be analysed, or its results not be written.
+    """
+
+    recording: str
+    label: str | None = None
+    probability: float | None = None
+    uncertain: bool = False
+    refused: str | None = None
+    rate_per_min: float | None = None
+    rate_quality: str = ""
+    duration_s: float | None = None
+    events: Mapping[str, int] = field(default_factory=dict)
+    normal: str = ""
+    quality: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def summary(analysis: Analysis, recording: str) -> Summary:
+    """Return what is kept of an analysis among many."""
+    return replace(
+        _prediction_summary(analysis.record or RecordingPrediction(None, None, {}), recording),
+        duration_s=analysis.duration_s,
+        events={label: sum(e.label == label for e in analysis.events) for label in analysis.labels},
+        normal=analysis.normal,
+        quality=tuple(dict.fromkeys(finding.kind for finding in analysis.quality)),
+    )
+
+
+def _prediction_summary(record: RecordingPrediction, recording: str) -> Summary:
+    per_min, quality = (record.rate.per_min, record.rate.quality) if record.rate else (None, "")
+    return Summary(
+        recording, record.label, record.probability, record.uncertain, record.refused, per_min, quality
+    )
+
+
+def to_csv(analysis: Analysis) -> str:
+    """Return the events as CSV, one row per event.
+
+    Columns: ``recording, channel`` (from 0)``, start_s, end_s, label, probability, uncertain`` (true or
+    false)``, presence`` (empty where not known), then the probability of each class under its name.
+    :func:`laennec.annotations.read_events` reads it.
+    """
+    header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
+    rows = (
+        [
+            analysis.name,
+            event.channel,
+            *(
+                _decimal(edge_s, TIME_DIGITS)
+                for edge_s in rounded_span(event.start_s, event.end_s, TIME_DIGITS)
+            ),
+            event.label,
+            _decimal(event.probability),
+            _flag(event.uncertain),
+            _decimal(event.presence),
+            *(_decimal(event.probabilities[label]) for label in analysis.labels),
+        ]
+        for event in analysis.events
+    )
+    return table.write([*header, *analysis.labels], rows)
+
+
+def to_record_csv(analysis: Analysis) -> str:
+    """Return the predictions for the whole recording as CSV: a row for all channels, then one per channel.
+
+    Columns: ``recording, channel`` (``all``, or from 0)``, label, probability, uncertain, refused``
+    (why)``, rate_per_min, rate_quality``, then the probability of each record label under its name. Empty is
+    what is not known; a model that predicts none leaves the header alone.
+    """
+    records = [("all", analysis.record)] if analysis.record else []
+    records += [(str(record.channel), record) for record in analysis.channel_records]
+    labels = list(dict.fromkeys(label for _, record in records for label in record.probabilities))
+    rows = (
+        [
+            analysis.name,
+            channel,
+            *_prediction_cells(_prediction_summary(record, analysis.name)),
+            *(_decimal(record.probabilities.get(label)) for label in labels),
+        ]
+        for channel, record in records
+    )
+    return table.write(["recording", "channel", *PREDICTION, *labels], rows)
+
+
+def to_summary_csv(summaries: Sequence[Summary]) -> str:
+    """Return one row per recording as CSV.
+
+    Columns: ``recording, label, probability, uncertain, refused, rate_per_min, rate_quality, duration_s``,
+    the number of events of each class under its name, ``quality`` (kinds, with a semicolon between) and
+    ``error``.
+    """
+    labels = list(dict.fromkeys(label for row in summaries for label in row.events))
+    rows = (
+        [
+            row.recording,
+            *_prediction_cells(row),
+            _decimal(row.duration_s, 3),
+            *(row.events.get(label, "") for label in labels),
+            "; ".join(row.quality),
+            row.error or "",
+        ]
+        for row in summaries
+    )
+    return table.write(["recording", *PREDICTION, "duration_s", *labels, "quality", "error"], rows)
+
+
+def _prediction_cells(row: Summary) -> list[str]:
+    return [
+        row.label or "",
+        _decimal(row.probability),
+        "" if row.error else _flag(row.uncertain),
+        row.refused or "",
+        _decimal(row.rate_per_min, 1),
+        row.rate_quality,
+    ]
+
+
+def _decimal(value: float | None, digits: int = PROBABILITY_DIGITS) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+# --- label files --------------------------------------------------------------------------------------------
+
+
+def to_audacity(analysis: Analysis, channel: int = 0) -> str:
+    """Return one channel's events as an Audacity label track.
+
+    An uncertain event's label is followed by `` ?``, so that it is seen and not taken for a label.
+    """
+    return audacity.write(
+        (event.start_s, event.end_s, event.label + (" ?" if event.uncertain else ""))
+        for event in analysis.events
+        if event.channel == channel
+    )
+
+
+def to_sprsound(analysis: Analysis, channel: int = 0) -> dict[str, Any]:
+    """Return one channel as an annotation of SPRSound, in JSON's types.
+
+    ``record_annotation`` is left out where there is no prediction, as in some files of SPRSound. LaennecError
+    if an event's label is none of SPRSound's seven.
+    """
+    record = next((record for record in analysis.channel_records if record.channel == channel), None)
+    if record is None and analysis.channels == 1:
+        record = analysis.record
+    return sprsound.write(_spans(analysis, channel), None if record is None else record.label)
+
+
+def to_icbhi(analysis: Analysis, channel: int = 0) -> str:
+    """Return one channel's events as ICBHI 2017 has its cycles.
+
+    Events are not cycles: what lies between two is in no line. LaennecError if a label has no place in
+    ICBHI's four classes.
+    """
+    return icbhi.write(_spans(analysis, channel))
+
+
+def _spans(analysis: Analysis, channel: int) -> Iterator[tuple[float, float, str]]:
+    return (
+        (event.start_s, event.end_s, event.label) for event in analysis.events if event.channel == channel
+    )
