@@ -1028,7 +1028,7 @@ def test_multichannel_names_labels_of_what_is_not_there_and_reads_other_columns(
 
 
 def real(*parts):
-    if "LAENNEC_DATA" not in os.environ:
+    if not os.environ.get("LAENNEC_DATA"):
         pytest.skip("LAENNEC_DATA does not name the real recordings")
     return Path(os.environ["LAENNEC_DATA"]).joinpath(*parts)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from laennec.audio.folder import audio_files
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_text, written_whole
 
@@ -61,3 +62,10 @@ def test_results_do_not_go_into_the_data(tmp_path: Path) -> None:
             make_folder(out, outside=(None, data))
     assert list(data.iterdir()) == []
     assert make_folder(tmp_path / "data-runs", outside=(data,)).is_dir()
+
+
+def test_a_folder_takes_files_and_broken_links_but_no_pipes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "broken.wav").symlink_to(tmp_path / "nothing")
+    (tmp_path / "file.wav").touch()
+    assert [path.name for path in audio_files(tmp_path)] == ["broken.wav", "file.wav"]

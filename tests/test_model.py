@@ -107,6 +107,7 @@ def test_other_sample_rates_are_resampled(tiny: LungModel) -> None:
         ([np.array([0.0, np.nan])], RATE, r"clip 0: samples must be numbers in \[-1, 1\]"),
         ([np.array([0.0, 12_000.0])], RATE, r"clip 0: samples must be numbers in \[-1, 1\]"),
         ([noise(9)], 100, "the sample rate is 100 Hz"),
+        ([noise(9)], "8000", "the sample rate is .8000.; expected a number"),
         ([noise(2)], 44_100, "too short"),
     ],
 )

@@ -27,7 +27,9 @@ def audio_files(folder: Path, below: bool = True) -> list[Path]:
     paths: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if below and not name.startswith("."))
-        paths += [Path(place, name) for name in sorted(names) if is_audio(name)]
+        named = [Path(place, name) for name in sorted(names) if is_audio(name)]
+        # A pipe would block its reader for ever; a link to nothing stays, and is reported as a failure.
+        paths += [path for path in named if path.is_file() or not path.exists()]
     if not paths:
         where = "in it or below it" if below else "in it"
         raise LaennecError(f"{folder}: no audio file {where} ({', '.join(AUDIO_SUFFIXES)})")

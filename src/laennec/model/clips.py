@@ -72,6 +72,8 @@ class LungModel(Model):
         return probabilities
 
     def _clip(self, clip: npt.ArrayLike, index: int, sample_rate: int) -> Array:
+        if not isinstance(sample_rate, int | float | np.number):
+            raise LaennecError(f"the sample rate is {sample_rate!r}; expected a number, in Hz")
         samples = np.asarray(clip)
         if samples.shape == (0,):
             raise LaennecError(f"clip {index}: empty, it holds no samples")
