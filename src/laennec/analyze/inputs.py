@@ -27,7 +27,7 @@ def model_for(model: Any, clips: bool) -> Detector | LungModel:
     """The model to use: the one that is given, or else the shipped one for `clips` or for recordings."""
     if model is None:
         return load_model(DEFAULT if clips else RECORDING)
-    return load_model(model) if isinstance(model, str | os.PathLike) else model
+    return model if isinstance(model, Detector | LungModel) else load_model(model)
 
 
 def recording_of(source: Any, sample_rate: int | None) -> Recording:

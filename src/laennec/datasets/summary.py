@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from laennec.audio.samples import counted
 from laennec.datasets.discovery import DataSet
 from laennec.datasets.table import SPLITS, Defect
 from laennec.errors import LaennecError
@@ -94,7 +95,7 @@ def _print_counts(console: Console, title: str, counts: Counts, with_total: bool
 
 
 def _print_defects(console: Console, defects: list[Defect]) -> None:
-    title = f"[bold]{len(defects)} defects[/bold]" if defects else "no defect found"
+    title = f"[bold]{counted(len(defects), 'defect')}[/bold]" if defects else "no defect found"
     console.print(f"\n{title}", highlight=False)
     for kind, group in groupby(defects, key=lambda defect: defect.kind):
         own = list(group)
