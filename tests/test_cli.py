@@ -398,3 +398,10 @@ def test_a_full_disk_is_named(arguments: list[str], recordings: Path, model: Pat
         done = subprocess.run(line, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert done.stderr == "laennec: the output cannot be written: No space left on device\n"
+
+
+def test_the_list_of_data_sets_needs_no_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    # In the environment of the base tests there is no pandas.
+    assert run_command("datasets", "list") == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("sprsound", "icbhi", "multichannel", "folder"))
