@@ -141,7 +141,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["analyze", "a.wav", "--model", "MODEL", "--sex", "other"],
         ["analyze", "a.wav", "--model", "MODEL", "--position", "p9"],
         ["datasets", "info", "sprsond", "."],
-        ["analyze", "a.wav", "--format", "json", "--format=csv"],
+        ["simulate", "x", "--subjects", "3", "--subjects=4"],
         ["analyze", ""],
         ["datasets", "info", "sprsound", ""],
         pytest.param(["train", "chen", "--data", ".", "--out", "x"], marks=pytest.mark.needs("torch")),

@@ -56,6 +56,8 @@ EXTRAS = {
     "matplotlib": "web",
 }
 
+SEVERAL = ("--set", "--seeds", "--only", "--models", "--rows", "--subjects")  # options of several values
+
 
 def load(place: str) -> Any:
     """Import what stands in ``module:name``; nothing else is imported late."""
@@ -66,8 +68,8 @@ def load(place: str) -> Any:
 def parse(name: str, arguments: Sequence[str]) -> Any:
     """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
 
-    UsageError if an option is given twice, of which tyro would take the last, or an argument is empty, which
-    would be the current folder.
+    UsageError if an option of several values is given twice, of which tyro would take the last values alone,
+    or an argument is empty, which would be the current folder.
     """
     command = load(COMMANDS[name][0])
     parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
@@ -76,9 +78,9 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
             part.__doc__ = part.__doc__.replace(DATASETS, load("laennec.cli.names:data_sets")())
     if "" in arguments:
         raise UsageError("an argument is empty; is a variable of the shell not set?")
-    options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
-    if twice := next((option for option in options if options.count(option) > 1), None):
-        raise UsageError(f"{twice} is given twice; give an option once, with all its values behind it")
+    for option in SEVERAL:
+        if sum(argument.split("=")[0] == option for argument in arguments) > 1:
+            raise UsageError(f"{option} is given twice; give it once, with all its values behind it")
     return tyro.cli(command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
 
 
