@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from laennec.experiments.markdown import Load, change, numbers, table
+from laennec.score.markdown import Load, change, numbers, table
 from laennec.score.text import interval, number, with_interval
 
 CONFIRMED = {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from laennec.experiments.markdown import Load, change, table
+from laennec.score.markdown import Load, change, table
 from laennec.score.text import interval, listed, number, with_interval
 
 CHEN = ("se", "sp", "as", "hs", "ts")

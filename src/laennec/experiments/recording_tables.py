@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from laennec.experiments.markdown import Load, numbers, table
+from laennec.score.markdown import Load, numbers, table
 from laennec.score.text import bracketed, interval, number, with_interval
 
 EVENTS = {

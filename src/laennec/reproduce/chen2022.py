@@ -19,7 +19,6 @@ import torch
 from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import UsageError
-from laennec.experiments.markdown import table
 from laennec.files import make_folder, write_json, write_text
 from laennec.reproduce.jobs import ChenJob
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
@@ -31,6 +30,7 @@ from laennec.score.confusion import (
     specificity,
     total_score,
 )
+from laennec.score.markdown import table
 from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.score.text import interval, listed, number
 from laennec.train.card import command

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from laennec.experiments.markdown import change, table
 from laennec.files import write_json, write_text
 from laennec.reproduce.nguyen2022_rows import BASELINE, PAPER
 from laennec.score.bootstrap import DRAWS, over_patients, resampled_counts
+from laennec.score.markdown import change, table
 from laennec.score.predictions import Predictions, write_predictions
 from laennec.score.ranking import roc_auc
 from laennec.score.text import interval, number
