@@ -93,9 +93,10 @@ def print_info(name: str, root: str | os.PathLike[str], strict: bool = False, pr
 
     Returns the exit status: 1 if `strict` and there is a defect, else 0.
     """
+    module = dataset(name)  # what is no data set is named before what is not installed
     from laennec.datasets import summary
 
-    return int(summary.print_info(dataset(name), Path(root), progress) > 0 and strict)
+    return int(summary.print_info(module, Path(root), progress) > 0 and strict)
 
 
 def print_audit(
@@ -107,9 +108,9 @@ def print_audit(
     progress: bool = True,
 ) -> int:
     """Print the annotations of a dataset that are likely wrong; see :mod:`laennec.datasets.audit`."""
+    module = dataset(name)
     from laennec.datasets import audit
 
-    module = dataset(name)
     answered = audit.cross_validated(predictions)
     clips = module.load(Path(root))
     return audit.print_audit(clips, answered, module.check(Path(root), progress), out, shown)
@@ -117,6 +118,7 @@ def print_audit(
 
 def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Path:
     """Fetch a dataset's public archive into the new folder `to`; see :func:`laennec.datasets.fetch.fetch`."""
+    module = dataset(name)
     from laennec.datasets.fetch import fetch
 
-    return fetch(dataset(name), Path(to), progress)
+    return fetch(module, Path(to), progress)
