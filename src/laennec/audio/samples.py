@@ -116,5 +116,6 @@ def check_layout(sample_rate: int, channels: int, name: str) -> None:
         raise LaennecError(f"{name}: it has {channels:,} channels; up to {MAX_CHANNELS} can be used")
 
 
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, digits: str = ",") -> str:
+    """Return a count with its noun, ``1,200 events``; without the comma where `digits` is empty."""
+    return f"{count:{digits}} {noun}{'' if count == 1 else 's'}"

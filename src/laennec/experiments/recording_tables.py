@@ -2,16 +2,11 @@
 
 from typing import Any
 
-from laennec.score.markdown import Load, numbers, table
+from laennec.score.markdown import EVENT_TITLES, Load, numbers, table
 from laennec.score.text import bracketed, interval, number, with_interval
 
 EVENTS = {
-    "event F, class-agnostic": "agnostic_f1",
-    "event F, with class": "f1",
-    "error rate": "error_rate",
-    "insertions / annotated": "insertion_rate",
-    "deletions / annotated": "deletion_rate",
-    "substitutions / annotated": "substitution_rate",
+    **EVENT_TITLES,
     "event F, by EzhouNet's rule": "ezhounet_f1",
     "error rate, by EzhouNet's rule": "ezhounet_error_rate",
 }

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from laennec.analyze.analysis import Analysis, RecordingPrediction, RespiratoryRate
 from laennec.audio.recording import Recording
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 from laennec.files import write_text
 from laennec.output.html import asset, facts, fill, page, text
 from laennec.output.page_channel import channel_section, sounds_of
 from laennec.output.page_events import UNCERTAIN, event_table, label_css, page_events
-from laennec.output.presentation import MEANINGS, analysis_colours, boundaries, patient, plural
+from laennec.output.presentation import MEANINGS, analysis_colours, boundaries, patient
 from laennec.version import DISCLAIMER, __version__
 
 
@@ -86,7 +87,9 @@ def _listed(lines: Sequence[str]) -> str:
 
 
 def _summary(analysis: Analysis) -> str:
-    adventitious = f"{plural(len(analysis.adventitious), 'adventitious event')} of {len(analysis.events)}"
+    adventitious = (
+        f"{counted(len(analysis.adventitious), 'adventitious event', '')} of {len(analysis.events)}"
+    )
     rate = _rate(analysis.record.rate) if analysis.record and analysis.record.rate else ""
     return facts({"Events": adventitious if analysis.events else "no events", "Respiratory rate": rate})
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Event
 from laennec.audio.recording import Recording
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.output.presentation import (
@@ -21,7 +22,6 @@ from laennec.output.presentation import (
     facts,
     label_colours,
     legend_label,
-    plural,
     readable_on,
     short_label,
     strips,
@@ -85,7 +85,7 @@ def _subtitle(analysis: Analysis, shown: Sequence[Event]) -> list[str]:
     count = sum(event.label != analysis.normal for event in shown)
     remarks = [finding.message for finding in analysis.quality] + list(analysis.notes)
     lines = [] if analysis.record is None else [answer(analysis.record)]
-    adventitious = plural(count, "adventitious event") if shown else "no events"
+    adventitious = counted(count, "adventitious event", "") if shown else "no events"
     lines.append(f"{adventitious}; {facts(analysis)}")
     if remarks:
         more = f" (and {len(remarks) - 2} more)" if len(remarks) > 2 else ""

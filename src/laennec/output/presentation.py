@@ -85,11 +85,6 @@ def assign_lanes(events: Sequence[Event]) -> tuple[list[int], int]:
 # --- phrases ------------------------------------------------------------------------------------------------
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 event``, ``2 events``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def answer(record: RecordingPrediction) -> str:
     """Return the label of a whole recording and its probability, or why there is none, in one line."""
     if record.label is None or record.refused is not None:

@@ -11,6 +11,15 @@ Load = Callable[[str], Any]
 
 Cell = str | float | None
 """A text, a count (int), or a score (float, or None where it is undefined)."""
+EVENT_TITLES = {
+    "event F, class-agnostic": "agnostic_f1",
+    "event F, with class": "f1",
+    "error rate": "error_rate",
+    "insertions / annotated": "insertion_rate",
+    "deletions / annotated": "deletion_rate",
+    "substitutions / annotated": "substitution_rate",
+}
+"""Scores of found events in tables, and their names in metrics.json."""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:

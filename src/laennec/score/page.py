@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.audio.recording import Recording
+from laennec.audio.samples import counted
 from laennec.audio.segment import cut
 from laennec.errors import LaennecError
 from laennec.files import write_text
@@ -31,7 +32,7 @@ from laennec.score.page_tables import (
     score_tables,
 )
 from laennec.score.predictions import Predictions
-from laennec.score.text import interval, level_of, listed, number, plural, size_of
+from laennec.score.text import interval, level_of, listed, number, size_of
 from laennec.version import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -155,9 +156,8 @@ def _worst_clips(predictions: Predictions, metadata: "pd.DataFrame | None") -> s
         else f"Sound: 16 bit, {RATE} Hz at most, scaled to a peak of -3 dBFS, the first {SHOWN_S:g} s; "
         "whoever has this page can hear it. Spectrograms: 20 Hz to 2 kHz on a logarithmic scale, low below."
     )
-    loss = (
-        f"The {plural(len(worst), 'clip')} with the highest loss: least probability of the annotated class."
-    )
+    shown = counted(len(worst), "clip", "")
+    loss = f"The {shown} with the highest loss: least probability of the annotated class."
     return f'<section>{title}<p class="small">{loss} {sound}</p><div class="cards">{cards}</div></section>'
 
 

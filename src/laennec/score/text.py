@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from laennec.audio.samples import counted
 from laennec.score.bootstrap import BootstrapSettings
 from laennec.score.events import SCORE_NAMES as EVENT_SCORE_NAMES
 from laennec.score.events import EventScores
@@ -78,11 +79,6 @@ def bracketed(bounds: Sequence[float] | None, digits: int = 3) -> str:
     return f" ({interval(bounds, digits)})" if bounds else ""
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def level_of(scores: ClipScores | EventScores) -> str:
     """Return the coverage of the intervals, such as ``95 %``."""
     return f"{100 * scores['bootstrap']['level']:g} %"
@@ -90,7 +86,7 @@ def level_of(scores: ClipScores | EventScores) -> str:
 
 def size_of(scores: ClipScores) -> str:
     """Return how many clips of how many patients were scored."""
-    return f"{plural(scores['clips'], 'clip')} of {plural(scores['subjects'], 'patient')}"
+    return f"{counted(scores['clips'], 'clip', '')} of {counted(scores['subjects'], 'patient', '')}"
 
 
 def tasks_of(scores: ClipScores) -> dict[str, TaskScores]:

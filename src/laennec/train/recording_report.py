@@ -20,6 +20,7 @@ from laennec.model.probability import calibrated, sigmoid
 from laennec.score.calibration import COVERAGE, certainty_scores
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import event_scores
+from laennec.score.markdown import EVENT_TITLES
 from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import shifted, task_scores
 from laennec.score.text import interval, number
@@ -303,15 +304,6 @@ def _rates(recordings: Sequence[RecordingOutput], spans: Sequence[Sequence[Float
 
 # --- tables -------------------------------------------------------------------------------------------------
 
-DETECTION = {
-    "event F, class-agnostic": "agnostic_f1",
-    "event F, with class": "f1",
-    "error rate": "error_rate",
-    "insertions / annotated": "insertion_rate",
-    "deletions / annotated": "deletion_rate",
-    "substitutions / annotated": "substitution_rate",
-}
-
 
 def render(figures: Mapping[str, Any]) -> str:
     """The figures as Markdown."""
@@ -322,7 +314,7 @@ def render(figures: Mapping[str, Any]) -> str:
         spread = ", ".join(map(_number, figures["by_seed"].get(name, [])))
         lines.append(f"| {title} | {_number(value)} | {interval(bounds, missing='-')} | {spread} |")
 
-    for title, key in DETECTION.items():
+    for title, key in EVENT_TITLES.items():
         line(title, scores[key], intervals[key], title)
     for task, own in figures.get("tasks", {}).items():
         name = f"task {task} Score"
