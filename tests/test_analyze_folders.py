@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from laennec import Analysis, LaennecError, analyze
+from laennec.audio.folder import is_audio
 from laennec.cli import analyze as command_line
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
@@ -89,6 +90,12 @@ def test_a_folder_without_audio_is_said(tmp_path: Path) -> None:
         find_recordings([tmp_path])
     with pytest.raises(UsageError, match="at least one"):
         find_recordings([])
+
+
+def test_every_ending_that_can_be_read_is_audio_in_a_folder() -> None:
+    endings = "wav WAVE flac oga opus mp3 aifc au snd caf w64 rf64 bwf sph m4a 3gp aac amr wma webm mka mp4"
+    assert all(is_audio(f"visit.{ending}") for ending in endings.split())
+    assert not any(is_audio(name) for name in ("visit.txt", "visit", "._visit.wav", "wav", "visit.wav.part"))
 
 
 def test_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

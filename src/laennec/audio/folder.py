@@ -5,7 +5,17 @@ from pathlib import Path
 
 from laennec.errors import LaennecError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")  # lower case; the first is preferred
+# Endings, in lower case, of what `Recording.open` reads, the preferred one first. A format that holds other
+# things than sound as often (.raw, .mat, .mov) has to be named itself.
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
+    *(".wave", ".bwf", ".rf64", ".w64", ".oga", ".opus", ".mp2", ".aifc", ".au", ".snd", ".caf"),
+    *(".sph", ".nist", ".voc"),
+    # phones, browsers and recorders: read where PyAV or ffmpeg is there
+    *(".m4a", ".mp4", ".m4b", ".aac", ".3gp", ".3gpp", ".3ga", ".3g2"),
+    *(".amr", ".awb", ".wma", ".webm", ".weba", ".mka"),
+)
+SUFFIXES_SHOWN = ".wav, .flac, .ogg, .mp3, .aif, .m4a and the like"
 
 
 def is_audio(name: str) -> bool:
@@ -32,5 +42,5 @@ def audio_files(folder: Path, below: bool = True) -> list[Path]:
         paths += [path for path in named if path.is_file() or not path.exists()]
     if not paths:
         where = "in it or below it" if below else "in it"
-        raise LaennecError(f"{folder}: no audio file {where} ({', '.join(AUDIO_SUFFIXES)})")
+        raise LaennecError(f"{folder}: no audio file {where} ({SUFFIXES_SHOWN})")
     return paths

@@ -38,6 +38,7 @@ class Decoder:
         self.sample_rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
+        self.coding = str(self._sound.subtype)
         check_layout(self.sample_rate, self.channels, name)
 
     def blocks(self, block_length: int, most: int | None = None) -> Iterator[Array]:
@@ -111,7 +112,7 @@ class Decoder:
 
     def survey(self) -> tuple[Survey, Array | None]:
         """Decode to the end; return what was seen, and the samples if they are few enough to be kept."""
-        survey = Survey(self.channels, self.sample_rate)
+        survey = Survey(self.channels, self.sample_rate, self.coding)
         keepable = min(KEPT_SAMPLES, MAX_SAMPLES) // self.channels
         # A header may promise more than a file of this size can hold.
         believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)

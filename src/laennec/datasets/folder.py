@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import read_labels
-from laennec.audio.folder import AUDIO_SUFFIXES
+from laennec.audio.folder import AUDIO_SUFFIXES, SUFFIXES_SHOWN, is_audio
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
     SPLITS,
@@ -37,7 +37,6 @@ from laennec.datasets.table import (
     clips_table,
     event_id,
     files_below,
-    has_files,
     label_clips,
     read_rows,
 )
@@ -59,11 +58,16 @@ CSV_NAME, SUBJECTS_NAME = "clips.csv", "subjects.csv"
 DESCRIBING = ("subject", "location", "device", "channel", "age_years", "sex", "split")
 CSV_COLUMNS = ("path", "label", "start_s", "end_s", "recording", *DESCRIBING)
 LABEL_SUFFIXES = (".txt", ".json")
-_ENDINGS = (*AUDIO_SUFFIXES, *(suffix.upper() for suffix in AUDIO_SUFFIXES))
-MATCHES = has_files(CSV_NAME, *(f"**/*{ending}" for ending in _ENDINGS))
 NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
 # Listed, but no reason to refuse the rest.
 HARMLESS = ("no annotation", "no label", "outside file", "unknown column", "unknown position")
+
+
+def _matches(root: Path) -> bool:
+    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_below(root))
+
+
+MATCHES = _matches
 
 
 def load(root: str | os.PathLike[str], level: str = "event") -> pd.DataFrame:
@@ -157,7 +161,7 @@ def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict
     recordings, labels = _files(root)
     if not recordings:
         raise LaennecError(
-            f"{root}: no recording here; expected {', '.join(AUDIO_SUFFIXES)} files, or a clips.csv"
+            f"{root}: no recording here; expected audio files ({SUFFIXES_SHOWN}), or a clips.csv"
         )
     used, annotated = set(), set()
     for path in recordings:

@@ -52,7 +52,7 @@ def answer_folder(
 ) -> None:
     """Answer a task of the challenge, 11, 12, 21 or 22, for a folder of cut events or whole recordings.
 
-    Files that are not called audio (.wav, .flac, .ogg, .mp3, .aif) are passed over, and so are hidden ones
+    Files that are not called audio (.wav, .flac, .m4a and the like) are passed over, and so are hidden ones
     (``._a.wav``); folders in it are not entered. Age, sex and position are taken from names of SPRSound's
     form; other names leave them unknown. An event's channels are averaged.
 
