@@ -25,7 +25,7 @@ from laennec.annotations.sprsound import parse_name
 from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
-from laennec.files import make_folder, write_json
+from laennec.files import make_folder, printable, write_json
 from laennec.labels import (
     ADVENTITIOUS,
     CHALLENGE_SPELLING,
@@ -192,5 +192,6 @@ def _read_events(
             continue
         for finding in recording.warnings:
             if finding.kind == "too_short":
-                print(f"laennec: {path.name}: {finding.message}; answered all the same", file=sys.stderr)
+                told = f"{path.name}: {finding.message}; answered all the same"
+                print(f"laennec: {printable(told)}", file=sys.stderr)
         yield path.name, samples
