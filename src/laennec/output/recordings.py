@@ -15,7 +15,7 @@ from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, printable
+from laennec.files import make_folder, printable, remove_leftovers
 from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
@@ -125,6 +125,8 @@ def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
     Returns 1 if a recording failed or the folder's state cannot be written, else 0.
     """
     ledger = job.ledger(names)
+    if ledger is not None:
+        remove_leftovers(ledger.out)
     done, others, rows = 0, 0, []
     try:
         with _json_array(job.as_json) as show, progress_bar("analysing") as advance:

@@ -12,7 +12,7 @@ import numpy as np
 
 from laennec.annotations import audacity, icbhi, sprsound
 from laennec.errors import LaennecError
-from laennec.files import write_json, write_text, written_whole
+from laennec.files import remove_leftovers, write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
 from laennec.simulate.chest import Wave
 from laennec.simulate.recording import (
@@ -228,6 +228,7 @@ def claim_folder(out: Path, names: Sequence[str], layout: str, seed: int, **fact
     """
     if out.exists() and not out.is_dir():
         raise LaennecError(f"{out} is a file; give a folder to simulate into.")
+    remove_leftovers(out)
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     record = _earlier_record(out)
     strangers = sorted(present - {*record.get("files", ()), *([SIMULATION_FILE] if record else [])})

@@ -20,7 +20,7 @@ from torch import nn
 from laennec.datasets import splits
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
-from laennec.files import make_folder, write_json, written_whole
+from laennec.files import make_folder, remove_leftovers, write_json, written_whole
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
@@ -138,6 +138,7 @@ def claim(
     LaennecError
         Naming what differs: settings, clips, or the weights that it begins with.
     """
+    remove_leftovers(folder)
     path = folder / "recipe.json"
     tables = {"clips.csv": data.clips.assign(side=fold.sets())}
     if data.auxiliary is not None:
