@@ -64,7 +64,9 @@ HARMLESS = ("no annotation", "no label", "outside file", "unknown column", "unkn
 
 
 def _matches(root: Path) -> bool:
-    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_below(root))
+    return (root / CSV_NAME).exists() or any(
+        is_audio(path.name) for path in files_below(root, lambda *_: None)
+    )
 
 
 MATCHES = _matches

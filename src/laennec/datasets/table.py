@@ -30,7 +30,6 @@ diagnosis
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.annotations import LabelFile, table
+from laennec.audio.folder import files_below as files_below
 from laennec.errors import LaennecError
 
 if TYPE_CHECKING:
@@ -147,13 +147,6 @@ def checked_level(level: str) -> None:
 def has_files(*patterns: str) -> Callable[[Path], bool]:
     """Return a test of a folder for files or folders of these patterns, see :meth:`pathlib.Path.glob`."""
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
-
-
-def files_below(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder, less hidden ones and what a Mac adds to archives; parents first."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def overlapped(
