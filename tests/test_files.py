@@ -130,5 +130,5 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(
         audio_files(tmp_path / "locked")
     for name in ("a", "z"):
         (tmp_path / name).rename(tmp_path / "locked" / name)
-    with pytest.raises(LaennecError, match="no audio file .*; 3 files with .*; .*locked cannot be read"):
+    with pytest.raises(LaennecError, match=r"no audio file .*; 3 files with .*; .*locked cannot be read"):
         audio_files(tmp_path)
