@@ -42,6 +42,7 @@ import numpy.typing as npt
 
 from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
+from laennec.audio.folder import files_below
 from laennec.errors import LaennecError
 from laennec.labels import nearest
 from laennec.patient import Patient, read_age
@@ -150,6 +151,15 @@ def checked_level(level: str) -> None:
 def has_files(*patterns: str) -> Callable[[Path], bool]:
     """Return a test of a folder for files or folders of these patterns, see :meth:`pathlib.Path.glob`."""
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
+
+
+def files_of(root: Path, defects: list[Defect]) -> Iterator[Path]:
+    """Yield the files of a copy as :func:`files_below` does; a folder that cannot be read is a defect."""
+
+    def note(folder: Path, why: str) -> None:
+        defects.append(Defect("unreadable", str(folder), f"the folder cannot be read ({why})"))
+
+    return files_below(root, note)
 
 
 def overlapped(
