@@ -14,6 +14,7 @@ from laennec.analyze.inputs import Remarks
 from laennec.audio.level import SILENT_RANGE
 from laennec.audio.quality import SILENT_SHARE, Finding
 from laennec.audio.recording import Recording
+from laennec.files import printable
 from laennec.model.card import RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, Frames
@@ -138,8 +139,7 @@ def summarise(
             remarks.notes.extend(_refused(channel, recording.channels))
     window_s, hop_s = windows or (None, None)
     return Analysis(
-        # Undecodable bytes in a file name show as "?".
-        name=recording.name.encode("utf-8", "replace").decode(),
+        name=printable(recording.name),
         duration_s=recording.duration_s,
         sample_rate=recording.sample_rate,
         channels=recording.channels,

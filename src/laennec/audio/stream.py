@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from laennec.audio.containers import declared_size, error_reason, ogg_lacks_end, open_sound, read_riff
+from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
 from laennec.audio.source import Input, Origin
@@ -15,7 +16,6 @@ from laennec.errors import LaennecError
 
 MAX_SAMPLES = 2**30  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to far too much
 KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
-UNKNOWN_LENGTH = 2**62  # libsndfile's frame count of a stream of unknown length is 2**63 - 1
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
 
@@ -96,6 +96,8 @@ class Decoder:
             message = f"truncated: {promised}, the file holds {riff.data_present:,}"
             return Finding("truncated", message, riff.missing / riff.data_bytes)
         lasts = f"{self.length / self.sample_rate:.3f} s"
+        if self.length < getattr(self._sound, "promised", 0):
+            claimed = self._sound.promised
         known = claimed < UNKNOWN_LENGTH
         if self._failure is not None or (known and self.length < claimed):
             promised = f" of {claimed / self.sample_rate:.3f} s promised" if known else ""
