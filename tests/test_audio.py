@@ -354,6 +354,9 @@ def test_bytes_that_belong_to_no_chunk_are_named() -> None:
         ("W64", "PCM_16"),
         ("AIFF", "PCM_16"),
         ("AU", "PCM_16"),
+        ("CAF", "PCM_24"),
+        ("NIST", "PCM_16"),
+        ("VOC", "PCM_16"),
         ("FLAC", "PCM_16"),
         ("OGG", "VORBIS"),
         ("OGG", "OPUS"),
@@ -404,6 +407,15 @@ def test_a_variable_bit_rate_mp3_without_frame_count_is_read_whole(loud_first: b
     recording = Recording.read(tag + data[start:])
     assert 80_000 <= recording.samples.shape[1] <= 82_304  # with the coder's delay and two frames of padding
     assert recording.warnings == ()
+
+
+@pytest.mark.parametrize("cut", [1, 100, 3_000])
+def test_an_mp3_without_frame_count_is_read_to_its_last_whole_frame(cut: int) -> None:
+    data = encoded(breath(80_000), kind="MP3", subtype=None)
+    data = data[data.index(data[:2], 200) : -cut]
+    recording = Recording.read(data)
+    assert kinds(recording) == ["truncated"]
+    assert recording.length > 79_000 * len(data) / (len(data) + cut)
 
 
 def test_a_flac_stream_of_unknown_length() -> None:
