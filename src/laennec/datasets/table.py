@@ -44,6 +44,7 @@ from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
 from laennec.audio.folder import files_below
 from laennec.errors import LaennecError
+from laennec.files import printable
 from laennec.labels import nearest
 from laennec.patient import Patient, read_age
 
@@ -95,7 +96,7 @@ class Defect:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path}: {self.detail}"
+        return printable(f"{self.kind}: {self.path}: {self.detail}")
 
 
 @dataclass(frozen=True)
