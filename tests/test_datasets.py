@@ -11,6 +11,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -1249,3 +1250,22 @@ def test_icbhi_subset():
     assert any("769 of 920 listed recordings are not here" in text for text in said)
     assert (clips["end_s"] - clips["start_s"]).between(0.1999, 16.2).all()
     assert clips["diagnosis"].notna().all()
+
+
+@pytest.mark.parametrize("module", [folder, sprsound, icbhi])
+def test_a_folder_that_cannot_be_read_is_a_defect(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.tiny(tmp_path)
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def locked(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert [defect.path for defect in module.check(tmp_path) if defect.kind == "unreadable"] == [
+        str(tmp_path / "locked")
+    ]

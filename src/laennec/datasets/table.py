@@ -30,7 +30,6 @@ diagnosis
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,7 +42,9 @@ import numpy.typing as npt
 
 from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
+from laennec.audio.folder import files_below
 from laennec.errors import LaennecError
+from laennec.files import printable
 from laennec.labels import nearest
 from laennec.patient import Patient, read_age
 
@@ -95,7 +96,7 @@ class Defect:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path}: {self.detail}"
+        return printable(f"{self.kind}: {self.path}: {self.detail}")
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,13 @@ def has_files(*patterns: str) -> Callable[[Path], bool]:
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
 
 
-def files_below(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder, less hidden ones and what a Mac adds to archives; parents first."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+def files_of(root: Path, defects: list[Defect]) -> Iterator[Path]:
+    """Yield the files of a copy as :func:`files_below` does; a folder that cannot be read is a defect."""
+
+    def note(folder: Path, why: str) -> None:
+        defects.append(Defect("unreadable", str(folder), f"the folder cannot be read ({why})"))
+
+    return files_below(root, note)
 
 
 def overlapped(
