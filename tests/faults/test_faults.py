@@ -45,7 +45,7 @@ def laennec(
     given = {name: value for name, value in {**environment(), **(more or {})}.items() if value is not None}
     line = f"{before}\nexec {sys.executable} -m laennec {' '.join(words)} {redirect}"
     done = subprocess.run(
-        ["sh", "-c", line], cwd=place, env=given, capture_output=True, text=True, preexec_fn=limits, timeout=120
+        ["/bin/sh", "-c", line], cwd=place, env=given, capture_output=True, text=True, preexec_fn=limits, timeout=120
     )
     assert "Traceback" not in done.stderr
     assert "an error in Laennec" not in done.stdout + done.stderr
@@ -198,14 +198,15 @@ def test_few_open_files_are_enough(place: Path) -> None:
     assert len(results(place)) == 13
 
 
-@pytest.mark.parametrize("mib", [60, 150, 250, 400, 600])
+@pytest.mark.parametrize("mib", [60, 150, 250])
 def test_little_memory_is_a_message(place: Path, mib: int) -> None:
     def limits() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20))
 
     done = laennec(place, ANALYZE, limits=limits)
     if done.returncode:
-        assert "memory" in (done.stdout + done.stderr).lower()
+        said = (done.stdout + done.stderr).lower()
+        assert "memory" in said or "cannot be loaded" in said
     elif (place / "out").exists():
         assert results(place) == RESULTS
 
@@ -216,15 +217,24 @@ def test_little_memory_is_a_message(place: Path, mib: int) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_keeps_what_is_done(place: Path, sent: signal.Signals) -> None:
     recordings(place, 60)
+    code = {signal.SIGINT: 1, signal.SIGTERM: 143, signal.SIGHUP: 129}[sent]
     line = [sys.executable, "-m", "laennec", *ANALYZE]
-    with subprocess.Popen(line, cwd=place, env=environment(), text=True, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        line,
+        cwd=place,
+        env=environment(),
+        text=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),  # a shell ignores some for what it runs
+    ) as process:
         until = time.monotonic() + 60
         while not list((place / "out").rglob("*.html")) and time.monotonic() < until:
             time.sleep(0.01)
         process.send_signal(sent)
         error = process.communicate(timeout=60)[1]
-    assert process.returncode in (1, -sent)
-    assert "Traceback" not in error
+    assert (process.returncode, error) == (
+        code, "laennec: interrupted; the same command resumes where it can\n"
+    )  # fmt: skip
     ledger: dict[str, Any] = json.loads((place / "out" / ".laennec-analyze.json").read_text())
     done = [entry for entry in ledger["files"].values() if "summary" in entry]
     assert done

@@ -3,7 +3,8 @@
 The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
 PyTorch.
 
-Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where).
+Exit codes: 0 done, 2 wrong usage, 143 ended by SIGTERM (129 by SIGHUP), 1 anything else, with one line on
+stderr (``--debug`` shows where).
 """
 
 import os
@@ -15,7 +16,8 @@ from typing import Any, get_args
 
 import tyro
 
-from laennec.errors import LaennecError, UsageError
+from laennec.cli.process import cause, ended_in_order, open_streams
+from laennec.errors import LaennecError, Terminated, UsageError
 from laennec.files import printable
 from laennec.terminal import spell_out
 from laennec.version import __version__
@@ -118,10 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    open_streams()
     spell_out()
     try:
         try:
-            code = run(given)
+            with ended_in_order():
+                code = run(given)
         finally:
             sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice
     except UsageError as error:
@@ -132,8 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         hint = f'; install it with: pip install "laennec[{extra}]"' if extra else ""
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
-    except KeyboardInterrupt:
-        code = _fail("interrupted; the same command resumes where it can", debug)
+    except ImportError as error:
+        code = _fail(f"a Python package cannot be loaded ({cause(error)})", debug)
+    except MemoryError:
+        code = _fail("there is not enough memory; close other programs, or give it less at once", debug)
+    except KeyboardInterrupt as stopped:
+        code = stopped.code if isinstance(stopped, Terminated) else 1
+        code = _fail("interrupted; the same command resumes where it can", debug, code)
     except OSError as error:
         if error.filename is None:  # of standard output, whose flush at exit would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -192,6 +192,8 @@ def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Sh
             ledger.add(key, path, job.formats, written, row)
     except LaennecError as error:
         row = Summary(key, error=printable(str(error).removeprefix(f"{path.name}: ")))
+    except MemoryError:
+        row = Summary(key, error="there is not enough memory for it")
     except Exception as error:  # a mistake of ours with one recording must not cost all the others
         hint = "(an error in Laennec; with this file alone, --debug shows where)"
         row = Summary(key, error=printable(f"{type(error).__name__}: {error} {hint}"))

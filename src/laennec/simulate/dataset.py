@@ -1,5 +1,6 @@
 """Simulated patients and recordings in the layouts of SPRSound and ICBHI 2017, with their ground truth."""
 
+import io
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -274,8 +275,10 @@ def _simulate_planned(item: _Planned, seed: int) -> SimulatedRecording:
 def write_wav(path: Path, samples: Wave, sample_rate: int) -> None:
     import soundfile
 
+    held = io.BytesIO()  # libsndfile says of a full disk only that there was a system error
+    soundfile.write(held, samples, sample_rate, subtype="PCM_16", format="WAV")
     with written_whole(path) as temporary:
-        soundfile.write(temporary, samples, sample_rate, subtype="PCM_16", format="WAV")
+        temporary.write_bytes(held.getbuffer())
 
 
 def _sprsound_note(recording: SimulatedRecording, poor: bool) -> str:
