@@ -1,9 +1,13 @@
 """Nothing that was analysed is lost: to a file name, a later run, a run at the same time, a full disk."""
 
 import csv
+import errno
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec import LaennecError
+from laennec import Analysis, LaennecError, analyze
 from laennec.annotations import read_events, table
 from laennec.cli import analyze as command_line
+from laennec.cli import main
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.files import printable
@@ -241,6 +246,83 @@ def test_a_ledger_of_wrong_types_is_named_and_written_anew(
     assert "done before" not in captured.out
     assert analyze_files([source.parent], model=model, out=out, format="json") == 0
     assert "1 done before" in capsys.readouterr().out
+
+
+# --- an early end -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    for name in ("a.wav", "b.wav", "c.wav"):
+        write_sound(tmp_path / "in" / name)
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_keeps_what_is_done(
+    ward: Path,
+    tmp_path: Path,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+
+    def ended(source: Any, **told: Any) -> Analysis:
+        if source.name == "b.wav":
+            os.kill(os.getpid(), number)
+        return analyze(source, **told)
+
+    monkeypatch.setattr("laennec.output.recordings.analyze", ended)
+    with pytest.raises(SystemExit) as stopped:
+        main(["analyze", str(ward), "--model", model, "--out", str(tmp_path / "out"), "--format", "json"])
+    assert stopped.value.code == 128 + number
+    assert capsys.readouterr().err == "laennec: interrupted; the same command resumes where it can\n"
+    assert rows_of(tmp_path / "out") == ["a.wav"]
+    assert set(json.loads((tmp_path / "out" / LEDGER).read_text())["files"]) == {"a.wav"}
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("more", [["--json"], []])
+def test_a_reader_that_is_gone_costs_no_result_and_no_word(
+    ward: Path, tmp_path: Path, model: str, more: list[str]
+) -> None:
+    words = [
+        "analyze",
+        str(ward),
+        "--model",
+        model,
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "json",
+        *more,
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "laennec", *map(str, words)]
+    done = subprocess.run(line, check=False, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr.replace(f"Results are in {tmp_path}/out\n", "")) == (1, "")
+    assert rows_of(tmp_path / "out") == ["a.wav", "b.wav", "c.wav"]
+    assert (tmp_path / "out" / "c.json").is_file()
+
+
+def test_a_full_disk_behind_standard_output_costs_no_result(
+    ward: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("builtins.print", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        analyze_files([ward], model=model, out=tmp_path / "out", format="json", json=True)
+    assert rows_of(tmp_path / "out") == ["a.wav", "b.wav", "c.wav"]
+    with pytest.raises(OSError, match="No space left"):
+        analyze_files([ward / "a.wav"], model=model, out=tmp_path / "one", format="json", json=True)
+    assert (tmp_path / "one" / "a.json").is_file()
 
 
 # --- spreadsheets -------------------------------------------------------------------------------------------
