@@ -1,7 +1,6 @@
 """The one exception a user is meant to read."""
 
 import reprlib
-import signal
 from typing import Any
 
 _short = reprlib.Repr()
@@ -21,17 +20,6 @@ class UsageError(LaennecError):
 
     The command line exits with 2 for it, as it does for an argument that is not there.
     """
-
-
-class Terminated(KeyboardInterrupt):
-    """A signal that ends the work as Ctrl-C does; its number is the argument, SIGTERM where there is none.
-
-    The command line exits with 128 and the number: 143 for SIGTERM.
-    """
-
-    @property
-    def code(self) -> int:
-        return 128 + int(self.args[0] if self.args else signal.SIGTERM)
 
 
 def shown(value: Any) -> str:

@@ -3,23 +3,25 @@
 The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
 PyTorch.
 
-Exit codes: 0 done, 2 wrong usage, 143 ended by SIGTERM (129 by SIGHUP), 1 anything else, with one line on
-stderr (``--debug`` shows where).
+Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where); 143 and
+129 after SIGTERM and SIGHUP.
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, make_dataclass
 from importlib import import_module
 from typing import Any, get_args
 
 import tyro
 
-from laennec.cli.process import cause, ended_in_order, open_streams
-from laennec.errors import LaennecError, Terminated, UsageError
+from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
-from laennec.terminal import spell_out
+from laennec.terminal import open_streams, spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -115,6 +117,31 @@ def _described(name: str) -> type:
     return make_dataclass(name, (), namespace={"__doc__": first})
 
 
+class Terminated(KeyboardInterrupt):
+    """The system wants the process to end; what is done is kept, as after Ctrl-C."""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the block by an exception, so that it can clean up."""
+
+    def end(number: int, _: object) -> None:
+        raise Terminated(number)
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows it nowhere else
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What is ignored stays so: nohup, or a shell that starts it in the background.
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``laennec`` command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -124,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spell_out()
     try:
         try:
-            with ended_in_order():
+            with _ended_by_signals():
                 code = run(given)
         finally:
             sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice
@@ -136,13 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         hint = f'; install it with: pip install "laennec[{extra}]"' if extra else ""
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
-    except ImportError as error:
-        code = _fail(f"a Python package cannot be loaded ({cause(error)})", debug)
-    except MemoryError:
-        code = _fail("there is not enough memory; close other programs, or give it less at once", debug)
-    except KeyboardInterrupt as stopped:
-        code = stopped.code if isinstance(stopped, Terminated) else 1
-        code = _fail("interrupted; the same command resumes where it can", debug, code)
+    except KeyboardInterrupt as error:
+        signalled = 128 + error.args[0] if isinstance(error, Terminated) else 1
+        code = _fail("interrupted; the same command resumes where it can", debug, code=signalled)
     except OSError as error:
         if error.filename is None:  # of standard output, whose flush at exit would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -151,12 +174,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         gone = isinstance(error, BrokenPipeError)
         code = 1 if gone else _fail(f"{where}: {error.strerror}", debug)
     except Exception as error:
-        code = _fail(f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)", debug)
+        code = _fail(_unforeseen(error), debug)
     sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """Say what a limit of the computer or a mistake of ours has ended."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; close other programs, or give it less at once"
+    if isinstance(error, ImportError):
+        first: BaseException = error  # packages explain at length what came of it
+        while first.__cause__ is not None:
+            first = first.__cause__
+        return f"a Python package cannot be loaded ({(str(first).splitlines() or [error.name])[0]})"
+    return f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)"
 
 
 def _fail(message: str, debug: bool, code: int = 1) -> int:
     if debug:
         raise
-    print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
     return code
