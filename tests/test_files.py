@@ -40,14 +40,20 @@ with written_whole(Path(sys.argv[1])) as temporary:
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "deep" / "a.json")], check=False)
     (left,) = (tmp_path / "deep").iterdir()
     first, computer, process = left.name[1:].split(".")[:3]
-    kept = [tmp_path / "mine.json", tmp_path / ".notes.tmp", tmp_path / f".{first}.00000000.{process}.tmp.json"]
+    kept = [
+        tmp_path / "mine.json",
+        tmp_path / ".notes.tmp",
+        tmp_path / f".{first}.00000000.{process}.tmp.json",
+    ]
     for path in kept:
         path.touch()
     with written_whole(tmp_path / "b.json") as temporary:
         temporary.write_text("whole")
         remove_leftovers(tmp_path)
     assert computer in temporary.name
-    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted([*kept, tmp_path / "b.json"])
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        [*kept, tmp_path / "b.json"]
+    )
 
 
 def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None:

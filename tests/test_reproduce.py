@@ -98,7 +98,9 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
     out = tmp_path / "out"
     models = ("chen2022-cnn", "chen2022-upsampling-cnn")
     lines: list[str] = []
-    result = reproduce_chen2022(ChenJob(data, out, quick=True, models=models, epochs=1, threads=1), lines.append)
+    result = reproduce_chen2022(
+        ChenJob(data, out, quick=True, models=models, epochs=1, threads=1), lines.append
+    )
     assert result["test_set"].startswith("missing")
     assert [row["table"] for row in result["rows"]] == [2, 2]
     assert len(lines) == 2

@@ -5,6 +5,7 @@ had happened: byte for byte, except
 
 - what carries a time (`TIMES`: when a run ended, how many seconds an epoch took) and what the machine is;
 - weights and checkpoints, which are zip archives with a name of their own inside: their tensors are compared;
+- the order of fields in ``.laennec-analyze.json``, the state of a folder of analyses;
 - ``logs/``, where Lightning writes one folder for each start of a training.
 """
 
@@ -139,7 +140,8 @@ COMMANDS: Mapping[str, Command] = {
         training=True,
     ),
     "transfer": Command(
-        "transfer --from source.toml --source-data icbhi --data mine --out out --folds 3 --epochs 1 --threads 1",
+        "transfer --from source.toml --source-data icbhi --data mine --out out "
+        "--folds 3 --epochs 1 --threads 1",
         cohort,
         training=True,
     ),
@@ -197,7 +199,7 @@ def content(path: Path) -> Any:
         import torch
 
         return _plain(torch.load(path, weights_only=True, map_location="cpu"))
-    if path.name in ("run.json", "fold.json"):
+    if path.name in ("run.json", "fold.json", ".laennec-analyze.json"):
         return _plain(json.loads(path.read_text(encoding="utf-8")))
     return path.read_bytes()
 
@@ -215,12 +217,10 @@ def _plain(value: Any) -> Any:
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Say in which files two results differ."""
-    names = sorted(found.keys() | wanted.keys())
-    return [
-        f"{name}: {'differs' if name in found and name in wanted else 'is missing' if name in wanted else 'is left over'}"
-        for name in names
-        if found.get(name) != wanted.get(name)
-    ]
+    missing = [f"{name}: is missing" for name in sorted(wanted.keys() - found.keys())]
+    more = [f"{name}: is left over" for name in sorted(found.keys() - wanted.keys())]
+    both = sorted(found.keys() & wanted.keys())
+    return [*missing, *more, *(f"{name}: differs" for name in both if found[name] != wanted[name])]
 
 
 def halves(folder: Path) -> list[str]:
@@ -228,7 +228,7 @@ def halves(folder: Path) -> list[str]:
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder)
-        if path.name.startswith(".") and ".tmp" in path.name or ONE_PER_START in name.parts:
+        if (path.name.startswith(".") and ".tmp" in path.name) or ONE_PER_START in name.parts:
             continue
         try:
             _read(path)

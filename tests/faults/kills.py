@@ -135,7 +135,12 @@ class Victim:
 
     def _run(self, watch: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._line(watch), cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=LIMIT_S
+            self._line(watch),
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
         )
 
     def _succeed(self, watch: list[str]) -> None:
@@ -182,7 +187,10 @@ def measured(name: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
         wrong = victim.interrupted(point)
         kinds["system call" if point.call else point.how] += 1
         lost += [{"point": str(point), "wrong": wrong}] if wrong else []
-        print(f"{name} {number}/{kills}: {point}: {'; '.join(wrong) or 'as if nothing had happened'}", flush=True)
+        print(
+            f"{name} {number}/{kills}: {point}: {'; '.join(wrong) or 'as if nothing had happened'}",
+            flush=True,
+        )
     return {
         "command": name,
         "kills": kills,

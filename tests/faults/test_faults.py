@@ -45,29 +45,35 @@ def laennec(
     given = {name: value for name, value in {**environment(), **(more or {})}.items() if value is not None}
     line = f"{before}\nexec {sys.executable} -m laennec {' '.join(words)} {redirect}"
     done = subprocess.run(
-        ["/bin/sh", "-c", line], cwd=place, env=given, capture_output=True, text=True, preexec_fn=limits, timeout=120
-    )
-    assert "Traceback" not in done.stderr
-    assert "an error in Laennec" not in done.stdout + done.stderr
-    return done
-
-
-def with_mounts(place: Path, mounts: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command where `mounts`, lines of a shell, hold for it alone; skipped where none may be made."""
-    if shutil.which("unshare") is None or subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "mount", "-t", "tmpfs", "none", str(place / "sounds")],
-        capture_output=True,
-    ).returncode:
-        pytest.skip("file systems cannot be mounted here")
-    line = f"set -e\n{mounts}\n{sys.executable} -m laennec {' '.join(words)}\ncode=$?; exit $code"
-    done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", line.replace("set -e\n", "set -e\n")],
+        ["/bin/sh", "-c", line],
         cwd=place,
-        env=environment(),
+        env=given,
         capture_output=True,
         text=True,
+        preexec_fn=limits,
         timeout=120,
     )
+    return in_order(done)
+
+
+def with_mounts(
+    place: Path, mounts: str, words: Sequence[str], after: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command where `mounts`, lines of a shell, hold for it alone; skipped where none may be made."""
+    own = ["unshare", "--mount", "--map-root-user"]
+    trial = [*own, "mount", "-t", "tmpfs", "none", str(place / "sounds")]
+    if shutil.which("unshare") is None or subprocess.run(trial, capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    run = f"{sys.executable} -m laennec {' '.join(words)}"
+    line = f"set -e\n{mounts}\nset +e\n{run}\ncode=$?\n{after}\nexit $code"
+    done = subprocess.run(
+        [*own, "sh", "-c", line], cwd=place, env=environment(), capture_output=True, text=True, timeout=120
+    )
+    return in_order(done)
+
+
+def in_order(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """Return how a command ended, which was neither by a traceback nor by a mistake of ours."""
     assert "Traceback" not in done.stderr
     assert "an error in Laennec" not in done.stdout + done.stderr
     return done
@@ -84,13 +90,16 @@ def results(place: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [ANALYZE, ("simulate", "out", "--subjects", "1", "--recordings", "1"), ("simulate", "out", "--layout", "demo")],
+    [
+        ANALYZE,
+        ("simulate", "out", "--subjects", "1", "--recordings", "1"),
+        ("simulate", "out", "--layout", "demo"),
+    ],
     ids=["analyze", "simulate", "demo"],
 )
 def test_a_full_disk_is_named_and_nothing_is_half(place: Path, words: Sequence[str]) -> None:
     mount = "mkdir -p out kept\nmount -t tmpfs -o size=24k none out\n"
-    copy = f"; code=$?; cp -r out/. kept; exit $code\n"
-    done = with_mounts(place, mount, [*words, copy])
+    done = with_mounts(place, mount, words, "cp -r out/. kept")
     assert done.returncode == 1
     assert "No space left on device" in done.stdout + done.stderr
     assert halves(place / "kept") == []
@@ -108,9 +117,9 @@ def test_a_file_above_the_limit_of_the_system_is_named(place: Path) -> None:
 
 
 def test_a_read_only_folder_for_results_is_named(place: Path) -> None:
-    mount = "mkdir out\nmount --bind out out\nmount -o remount,ro,bind out"
+    mount = "mkdir -p out\nmount --bind out out\nmount -o remount,ro,bind out"
     for words in (ANALYZE, ("simulate", "out", "--layout", "demo")):
-        done = with_mounts(place, mount.replace("mkdir", "mkdir -p"), words)
+        done = with_mounts(place, mount, words)
         assert done.returncode == 1
         assert done.stderr.startswith("laennec: ")
         assert "out" in done.stderr
@@ -177,7 +186,11 @@ main(sys.argv[1:])
 """
     for _ in range(2):  # the second finds what the first did
         done = subprocess.run(
-            [sys.executable, "-c", code, *ANALYZE], cwd=place, env=environment(), capture_output=True, text=True
+            [sys.executable, "-c", code, *ANALYZE],
+            cwd=place,
+            env=environment(),
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
     assert "1 done before" in done.stdout

@@ -26,7 +26,12 @@ def trained(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def line(data: Path, out: Path, epochs: int = 15, final: bool = True) -> list[str]:
     """A network that learns in seconds."""
-    settings = [f"epochs={epochs}", "learning_rate=1e-2", "recording.batch_s=60.0", "recording.other_sounds=1"]
+    settings = [
+        f"epochs={epochs}",
+        "learning_rate=1e-2",
+        "recording.batch_s=60.0",
+        "recording.other_sounds=1",
+    ]
     settings += ["model.channels=[4, 6, 8, 8, 8]", "model.width=16", "model.dilations=[1, 2]"]
     words = ["crossvalidate", "recording", "--data", str(data), "--out", str(out), "--folds", "2"]
     words += ["--final"] * final

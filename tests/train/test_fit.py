@@ -341,9 +341,7 @@ def test_a_network_that_cannot_be_built_is_named_before_anything_is_read(
 
 def test_a_run_of_five_steps_trains(clips: pd.DataFrame, tiny_recipe: Path, tmp_path: Path) -> None:
     recipe = load_recipe(tiny_recipe, epochs=5, batch_size=1000, warmup=0.2)
-    assert (
-        fit(prepare(clips, recipe), recipe, tmp_path / "x", CPU) / "run.json"
-    ).exists()
+    assert (fit(prepare(clips, recipe), recipe, tmp_path / "x", CPU) / "run.json").exists()
 
 
 STEPS = """
