@@ -24,6 +24,7 @@ from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
+from laennec.simulate import simulate_dataset
 
 RATE_HZ = 8000
 TRAIN, INTER, INTRA = "40000001_4.5_0_p1_11", "40000002_0.3_1_p4_12", "40000001_4.6_0_p2_13"
@@ -187,6 +188,52 @@ def test_a_recording_in_two_releases_is_read_once_and_a_difference_is_said(tmp_p
     assert "Detection" in differs
     assert "differs from" in differs
     assert "is test here and train in" in moved
+
+
+def test_the_detection_task_is_no_conflict(tmp_path):
+    events, turned = [event(0, 400), event(500, 900, "Wheeze")], [event(500, 900, "Wheeze"), event(0, 400)]
+    for place, own, label in (("Classification/valid", events, "CAS"), ("Detection/train", turned, None)):
+        write_recording(tmp_path / f"{place}_wav", tmp_path / f"{place}_json", TRAIN, own, label)
+    assert sprsound.load(tmp_path).attrs["defects"] == []
+    assert sprsound.load(tmp_path)["split"].tolist() == ["test", "test"]
+    assert sprsound.check(tmp_path) == []
+
+
+def test_each_recording_says_its_release(tmp_path):
+    unknown = "_5.3_0_p8_34877"
+    for place, stem in {
+        "BioCAS2022/train2022_json": TRAIN,
+        "Classification/valid_classification_json/2023": INTER,
+        "Detection/test2024_detection_json": INTRA,
+        "train_json": unknown,
+    }.items():
+        write_recording(tmp_path / "wav", tmp_path / place, stem, [event(0, 500)])
+    clips = sprsound.load(tmp_path).set_index("recording")
+    assert clips["release"].to_dict() == {TRAIN: "2022", INTER: "2023", INTRA: "2024", unknown: None}
+    assert clips["split"].to_dict() == {TRAIN: "train", INTER: "test", INTRA: "test", unknown: "train"}
+
+
+def test_simulated_data_is_not_taken_for_the_data_set_and_half_of_it_is_a_defect(tmp_path, capsys):
+    (sound,) = simulate_dataset(tmp_path, subjects=1, recordings_per_subject=1, duration_s=8.0)
+    for level in ("event", "record"):
+        assert set(sprsound.load(tmp_path, level)["dataset"]) == {"simulated sprsound"}
+    assert set(datasets.load("sprsound", tmp_path)["dataset"]) == {"simulated sprsound"}
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 0
+    assert "simulated recordings, of no patients" in capsys.readouterr().out
+    annotation = tmp_path / "train_json" / f"{sound.stem}.json"
+    whole = annotation.read_text()
+    annotation.write_text(whole.replace("Normal", "Wheeze"))
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 1
+    assert "changed: 1" in capsys.readouterr().out
+    annotation.write_text(whole)
+    truth = tmp_path / "ground_truth.json"
+    record = json.loads(truth.read_text())
+    truth.write_text(json.dumps({**record, "files": [*record["files"], "train_wav/gone.wav"]}))
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 1
+    assert "train_wav/gone.wav: the simulation wrote it, and it is not here" in capsys.readouterr().out
+    truth.write_text(json.dumps({key: record[key] for key in record if key not in ("sha256", "recordings")}))
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 1
+    assert "the simulation was cut short" in capsys.readouterr().out
 
 
 def test_what_is_no_copy_is_said(tmp_path):
