@@ -78,7 +78,8 @@ def answer_folder(
     if task not in CHALLENGE_TASKS:
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
-        raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
+        what = "whole recordings" if task in RECORD_TASKS else "cut events"
+        raise LaennecError(f"{folder}: not a folder; for task {task}, --wav names the folder of the {what}")
     paths, _, passed_over = audio_files(Path(folder), below=False)
     if passed_over:
         print(f"laennec: {counted_endings(passed_over)}", file=sys.stderr)
