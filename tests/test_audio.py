@@ -21,6 +21,7 @@ from laennec.audio import quality, stream
 from laennec.audio.quality import Clipping, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
+from laennec.audio.source import locate
 from laennec.errors import LaennecError
 from laennec.simulate import simulate_recording
 
@@ -460,6 +461,36 @@ def test_a_flac_header_that_promises_years_of_sound_costs_no_memory() -> None:
     recording = Recording.read(bytes(data))
     assert recording.samples.shape == (1, 40_000)
     assert kinds(recording) == ["truncated"]
+
+
+def test_a_length_is_the_headers_only_where_the_file_can_hold_it() -> None:
+    honest = encoded(breath(40_000), kind="FLAC")
+    lying = bytearray(honest)
+    lying[21] |= 0x0F
+    for content in (honest, bytes(lying)):
+        with stream.decoding(locate(content)) as decoder:
+            assert decoder.total_length() == 40_000
+            assert (decoder.length == 0) == (content is honest)  # decoded to count them, or not
+
+
+def test_many_channels_come_in_shorter_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("laennec.audio.recording.BLOCK_SAMPLES", 64_000)
+    x = breath(4_000, channels=64)
+    recording = Recording.from_array(x, RATE)
+    blocks = list(recording.blocks())
+    assert [block.shape for block in blocks] == [(64, 1_000)] * 4
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), x)
+
+
+def test_a_signal_of_any_rate_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "flow.wav"
+    x = breath(500, channels=80)
+    soundfile.write(path, x.T, 100, subtype="FLOAT")
+    samples, rate = stream.read_signal(path)
+    assert rate == 100
+    np.testing.assert_array_equal(samples, x)
+    with pytest.raises(LaennecError, match="sample rate is 100 Hz"):
+        Recording.open(path)
 
 
 # --- one recording, whatever its length -------------------------------------------------------------------
