@@ -11,6 +11,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -286,7 +287,7 @@ def test_check_finds_every_kind_of_defect(broken):
         found.setdefault(defect.kind, []).append(f"{Path(defect.path).name}: {defect.detail}")
     expected = {
         "missing": ["41000000_1.0_0_p1_31.json: no 41000000_1.0_0_p1_31.wav"],
-        "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: holds no samples"],
+        "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: empty, it holds no samples"],
         "malformed annotation": [
             "event 4: it ends at 0.6 s, not after its start at 0.7 s",
             "event 5: end is None, no number",
@@ -1378,6 +1379,16 @@ def test_sprsound_training_set_is_sound_and_is_the_indexed_one():
     assert sprsound.verify(root) == []
 
 
+def test_a_header_that_promises_years_of_sound_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.sin(np.arange(8_000)) / 2, 8_000)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the upper bits of "total samples" (RFC 9639, section 8.2)
+    path.write_bytes(content)
+    facts, defects = datasets.sprsound.checks.read_audio([str(path)])
+    assert (facts[str(path)].duration_s, defects) == (1.0, [])
+
+
 @pytest.mark.real
 def test_public_files_with_a_wrong_riff_header_can_be_read(tmp_path):
     paths = sorted(real("malformed").glob("*.wav"))
@@ -1405,3 +1416,22 @@ def test_icbhi_subset():
     assert any("769 of 920 listed recordings are not here" in text for text in said)
     assert (clips["end_s"] - clips["start_s"]).between(0.1999, 16.2).all()
     assert clips["diagnosis"].notna().all()
+
+
+@pytest.mark.parametrize("module", [folder, sprsound, icbhi])
+def test_a_folder_that_cannot_be_read_is_a_defect(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.tiny(tmp_path)
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def locked(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert [defect.path for defect in module.check(tmp_path) if defect.kind == "unreadable"] == [
+        str(tmp_path / "locked")
+    ]

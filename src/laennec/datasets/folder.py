@@ -37,7 +37,7 @@ from laennec.datasets.table import (
     checked_level,
     clips_table,
     event_id,
-    files_below,
+    files_of,
     label_clips,
     noted,
     patient_of,
@@ -71,7 +71,7 @@ HARMLESS = (
 
 
 def _matches(root: Path) -> bool:
-    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_below(root))
+    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_of(root, []))
 
 
 MATCHES = _matches
@@ -167,7 +167,7 @@ def _existing(folder: Path, name: str, twins: dict[str, Path]) -> Path:
     path = folder / name
     if not os.path.isfile(path):
         if not twins:
-            twins.update({_plain(str(each.relative_to(folder))): each for each in files_below(folder)})
+            twins.update({_plain(str(each.relative_to(folder))): each for each in files_of(folder, [])})
         path = twins.get(_plain(name), path)
     return path
 
@@ -177,7 +177,7 @@ def _plain(name: str) -> str:
 
 
 def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    recordings, labels = _files(root)
+    recordings, labels = _files(root, defects)
     if not recordings:
         raise LaennecError(
             f"{root}: no recording here; expected audio files ({SUFFIXES_SHOWN}), or a clips.csv"
@@ -204,11 +204,11 @@ def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict
     )
 
 
-def _files(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+def _files(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, list[Path]]]:
     """Return the recordings below a folder, and the label files by the name of their recording."""
     recordings: list[Path] = []
     labels: dict[str, list[Path]] = {}
-    for path in files_below(root):
+    for path in files_of(root, defects):
         if path.suffix.lower() in AUDIO_SUFFIXES:
             recordings.append(path)
         elif path.suffix.lower() in LABEL_SUFFIXES:

@@ -30,7 +30,7 @@ from laennec.datasets.table import (
     Defect,
     checked_level,
     clips_table,
-    files_below,
+    files_of,
     has_files,
     label_clips,
     noted,
@@ -117,7 +117,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     if not root.is_dir():
         raise LaennecError(f"{root}: not a folder; give the one that holds ICBHI_final_database")
     defects: list[Defect] = []
-    audio, texts = _find(root)
+    audio, texts = _find(root, defects)
     tables = _read_tables(root, defects)
     _match_renamed(tables.split, set(audio), root, defects)
     rows = []
@@ -147,11 +147,13 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     return defects + [defect for defect in others if defect.kind != "patient in two splits"]
 
 
-def _find(root: Path) -> tuple[dict[str, Path], dict[Path, Path]]:
+def _find(root: Path, defects: list[Defect]) -> tuple[dict[str, Path], dict[Path, Path]]:
     """Each recording's file by its stem, WAV before FLAC, and the text files by their path without ending."""
     audio: dict[str, Path] = {}
     texts: dict[Path, Path] = {}
-    for path in sorted(files_below(root), key=lambda path: (path.parent, path.suffix.lower() != ".wav")):
+    for path in sorted(
+        files_of(root, defects), key=lambda path: (path.parent, path.suffix.lower() != ".wav")
+    ):
         if path.suffix.lower() in AUDIO_SUFFIXES:
             audio.setdefault(path.stem, path)
         elif path.suffix.lower() == ".txt":

@@ -31,7 +31,6 @@ release  text    year of the release that the recording is of, such as ``2023``
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,7 +43,9 @@ import numpy.typing as npt
 
 from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
+from laennec.audio.folder import files_below
 from laennec.errors import LaennecError
+from laennec.files import printable, written_whole
 from laennec.labels import nearest
 from laennec.patient import Patient, read_age
 
@@ -97,7 +98,7 @@ class Defect:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path}: {self.detail}"
+        return printable(f"{self.kind}: {self.path}: {self.detail}")
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,24 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
     return clips
 
 
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table whole or not at all; no text in it is a formula in a spreadsheet."""
+    with written_whole(path) as temporary:
+        _each_text(frame, table.for_spreadsheet).to_csv(temporary, index=False)
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read what :func:`write_csv` has written; `options` are pandas's."""
+    import pandas as pd  # not at the top: data sets are listed without it
+
+    return _each_text(pd.read_csv(path, **options), table.from_spreadsheet)
+
+
+def _each_text(frame: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
+    texts = [str(name) for name, kind in frame.dtypes.items() if str(kind) in ("object", "str", "string")]
+    return frame.assign(**{name: frame[name].map(change, na_action="ignore") for name in texts})
+
+
 def checked_level(level: str) -> None:
     """Raise LaennecError if there is no such level."""
     if level not in LEVELS:
@@ -155,11 +174,13 @@ def has_files(*patterns: str) -> Callable[[Path], bool]:
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
 
 
-def files_below(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder, less hidden ones and what a Mac adds to archives; parents first."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+def files_of(root: Path, defects: list[Defect]) -> Iterator[Path]:
+    """Yield the files of a copy as :func:`files_below` does; a folder that cannot be read is a defect."""
+
+    def note(folder: Path, why: str) -> None:
+        defects.append(Defect("unreadable", str(folder), f"the folder cannot be read ({why})"))
+
+    return files_below(root, note)
 
 
 def overlapped(

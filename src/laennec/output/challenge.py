@@ -22,7 +22,7 @@ import numpy.typing as npt
 from laennec.analyze import analyze
 from laennec.analyze.inputs import model_for
 from laennec.annotations.sprsound import parse_name
-from laennec.audio.folder import audio_files
+from laennec.audio.folder import audio_files, counted_endings
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import make_folder, printable, write_json
@@ -54,7 +54,8 @@ def answer_folder(
 
     Files that are not called audio (.wav, .flac, .m4a and the like) are passed over, and so are hidden ones
     (``._a.wav``); folders in it are not entered. Age, sex and position are taken from names of SPRSound's
-    form; other names leave them unknown. An event's channels are averaged.
+    form; other names leave them unknown. An event's channels are
+    averaged; where they cancel each other, the loudest is taken.
 
     Task 12 answers the likeliest class. Task 11 answers Adventitious where the six adventitious classes
     together are likelier than Normal; the likeliest of seven would call normal what is most likely not. Tasks
@@ -78,8 +79,11 @@ def answer_folder(
     if task not in CHALLENGE_TASKS:
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
-        raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
-    paths = audio_files(Path(folder), below=False)
+        what = "whole recordings" if task in RECORD_TASKS else "cut events"
+        raise LaennecError(f"{folder}: not a folder; for task {task}, --wav names the folder of the {what}")
+    paths, _, passed_over = audio_files(Path(folder), below=False)
+    if passed_over:
+        print(f"laennec: {counted_endings(passed_over)}", file=sys.stderr)
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it
