@@ -3,7 +3,8 @@
 The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
 PyTorch.
 
-Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where).
+Exit codes: 0 done, 2 wrong usage, 143 training ended by SIGTERM, 1 anything else, with one line
+on stderr (``--debug`` shows where).
 """
 
 import io
@@ -16,7 +17,7 @@ from typing import Any, get_args
 
 import tyro
 
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, Terminated, UsageError
 from laennec.files import printable
 from laennec.version import __version__
 
@@ -134,8 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         hint = f'; install it with: pip install "laennec[{extra}]"' if extra else ""
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
-    except KeyboardInterrupt:
-        code = _fail("interrupted; the same command resumes where it can", debug)
+    except KeyboardInterrupt as stopped:
+        code = 143 if isinstance(stopped, Terminated) else 1
+        code = _fail("interrupted; the same command resumes where it can", debug, code)
     except OSError as error:
         if error.filename is None:  # of standard output, whose flush at exit would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
