@@ -22,10 +22,6 @@ class UsageError(LaennecError):
     """
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, where it ends the work as Ctrl-C does; the command line exits with 143."""
-
-
 def shown(value: Any) -> str:
     """A wrong value as a message shows it: shortened, whatever it is."""
     try:

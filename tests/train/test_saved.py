@@ -3,7 +3,6 @@
 import errno
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from laennec.cli import main
-from laennec.errors import LaennecError, Terminated
+from laennec.cli import Terminated
+from laennec.errors import LaennecError
 from laennec.files import claimed, read_json
 from laennec.train.build import build_parts
 from laennec.train.commands import crossvalidate, train
@@ -207,30 +206,6 @@ def test_a_killed_process_leaves_the_folder_free(tmp_path: Path) -> None:
         pass
 
 
-def test_sigterm_ends_the_work_like_an_interruption_with_143(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    reached = []
-
-    def work(_: object) -> int:
-        with at_work(tmp_path / "run"):
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-                signal.pause()
-            finally:
-                reached.append("finally")
-        return 0
-
-    monkeypatch.setattr("laennec.train.commands.train", work)
-    with pytest.raises(SystemExit) as stopped:
-        main(["train", "baseline", "--data", "x", "--out", "y"])
-    assert stopped.value.code == 143
-    assert reached == ["finally"]
-    assert capsys.readouterr().err == "laennec: interrupted; the same command resumes where it can\n"
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 def test_what_stops_lightning_is_what_stops_the_command(
     tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +221,7 @@ def test_what_stops_lightning_is_what_stops_the_command(
 
     def stopped(*_: object, **__: object) -> None:
         try:
-            raise Terminated
+            raise Terminated(15)
         except KeyboardInterrupt:
             sys.exit(1)  # as Lightning does
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import soundfile
 
-from laennec.audio.media import MediaError, MediaSound, declared_bytes, id3_bytes, kind_of, open_media
+from laennec.audio.media import MediaError, MediaSound, id3_bytes, kind_of, open_media
 from laennec.audio.samples import counted
 from laennec.audio.source import Input
 from laennec.errors import LaennecError
@@ -199,26 +199,6 @@ def error_reason(error: soundfile.SoundFileError) -> str:
     return reason or "no reason given"
 
 
-def declared_size(source: Input) -> int:
-    """File size in bytes that the header of AIFF, AU, RF64, W64, MP4 … promises; 0 where it promises none."""
-    head = source.peek(0, 28)
-    if len(head) < 28:
-        return 0
-    media = kind_of(source)
-    if media and (declared := declared_bytes(source, media)):
-        return declared
-    sizes = {
-        b"FORM": 8 + struct.unpack(">I", head[4:8])[0],
-        b".snd": sum(struct.unpack(">II", head[4:12])),
-        b"RF64": 8 + struct.unpack("<Q", head[20:28])[0],
-        b"RIFF": 8 + struct.unpack("<I", head[4:8])[0] if head[8:12] == b"AVI " else 0,
-        b"riff": struct.unpack("<Q", head[16:24])[0],
-    }
-    declared = sizes.get(head[:4], 0)
-    unknown = 0xFFFFFFFF if head[:4] in (b"FORM", b".snd") else 2**62
-    return 0 if declared >= unknown else declared
-
-
 def _mp3_counts_frames(source: Input) -> bool:
     """True if the first frame of an MP3 file is a Xing or Info header, which holds the number of frames."""
     head = source.peek(0, 10)
@@ -227,14 +207,3 @@ def _mp3_counts_frames(source: Input) -> bool:
         start = id3_bytes(head)
     frame = source.peek(start, 256)
     return b"Xing" in frame or b"Info" in frame
-
-
-def ogg_lacks_end(source: Input) -> bool:
-    """True if the last page of an Ogg file is incomplete or not marked as the end (RFC 3533, section 6)."""
-    if source.peek(0, 4) != b"OggS":
-        return False
-    tail = source.peek(max(0, source.size - 2**17), 2**17)  # a page has at most 65,307 bytes
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return not page[5] & 4 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])

@@ -84,37 +84,6 @@ def id3_bytes(head: bytes) -> int:
     return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
-def declared_bytes(source: Input, kind: Kind) -> int:
-    """Where the last of a file's outermost parts ends, by its own header; 0 where none says."""
-    position, limit = 0, 10_000  # a recorder that streams writes a part every second
-    while position < source.size and (limit := limit - 1):
-        head = source.peek(position, 24)
-        if kind.demuxer == "mov" and len(head) >= 16:
-            size = int.from_bytes(head[:4], "big")
-            size = int.from_bytes(head[8:16], "big") if size == 1 else size
-        elif kind.demuxer == "asf" and len(head) == 24:
-            size = int.from_bytes(head[16:], "little")
-        elif kind.demuxer == "matroska" and len(head) >= 16:
-            size = _ebml_bytes(head)
-        else:
-            break
-        if size < 8:
-            return 0
-        position += size
-    return position
-
-
-def _ebml_bytes(head: bytes) -> int:
-    """Length of an EBML element, by its identifier and size (RFC 8794, sections 5, 6); 0 if unknown."""
-    start = 9 - head[0].bit_length()
-    width = 9 - head[start].bit_length() if start < 9 else 9
-    if width > 8:
-        return 0
-    bits = 7 * width
-    size = int.from_bytes(head[start : start + width], "big") & (1 << bits) - 1
-    return 0 if size == (1 << bits) - 1 else start + width + size
-
-
 class MediaSound:
     """Sound that another decoder gives in pieces ``(frames, channels)``, read as a SoundFile is.
 

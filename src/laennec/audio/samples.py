@@ -17,6 +17,7 @@ MAX_SAMPLE_RATE = 192_000  # Hz; the highest rate of common sound cards
 MAX_CHANNELS = 64  # multi-channel chest arrays have 14 to 60 microphones
 MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be repaired, a lost stretch of sound cannot
 MAX_MAGNITUDE = 2.0**31  # full scale of 32-bit integers kept as floats; beyond it a number is no sample
+BLOCK_SAMPLES = 2**22  # of all channels together, at most, in a block: 16 MiB
 BLOCK_LENGTH = 2**16  # samples of a channel that are looked at together: they stay in the processor's cache
 
 

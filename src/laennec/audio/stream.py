@@ -1,5 +1,6 @@
 """Decoding: a recording block by block, in constant memory; what is short is kept."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -7,14 +8,15 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from laennec.audio.containers import declared_size, error_reason, ogg_lacks_end, open_sound, read_riff
+from laennec.audio.containers import error_reason, open_sound, read_riff
 from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.quality import Finding, Survey, survey_block_length
-from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
-from laennec.audio.source import Input, Origin
+from laennec.audio.samples import BLOCK_LENGTH, BLOCK_SAMPLES, Array, check_layout, counted
+from laennec.audio.sizes import declared_size, ogg_lacks_end
+from laennec.audio.source import Input, Origin, locate
 from laennec.errors import LaennecError
 
-MAX_SAMPLES = 2**30  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to far too much
+MAX_SAMPLES = 2**28  # 1 GiB as float32, 9 h at 8 kHz; stops a small file that decodes to far too much
 KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
@@ -26,7 +28,7 @@ class Decoder:
     `UNKNOWN_LENGTH` or more if it does not say.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, any_layout: bool = False) -> None:
         self.name, self.length = name, 0
         self._source = Input(stream)
         if self._source.size == 0:
@@ -39,10 +41,12 @@ class Decoder:
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
         self.coding = str(self._sound.subtype)
-        check_layout(self.sample_rate, self.channels, name)
+        if not any_layout or self.sample_rate < 1:
+            check_layout(self.sample_rate, self.channels, name)
 
-    def blocks(self, block_length: int, most: int | None = None) -> Iterator[Array]:
+    def blocks(self, block_length: int | None = None, most: int | None = None) -> Iterator[Array]:
         """Yield ``(channels, block_length)`` float32, the last one shorter; `most` samples in all."""
+        block_length = block_length or max(1, min(BLOCK_LENGTH, BLOCK_SAMPLES // self.channels))
         end = self.claimed_length if most is None else min(most, self.claimed_length)
         while self.length < end and self._failure is None:
             block = self._decoded(min(block_length, end - self.length))
@@ -59,22 +63,19 @@ class Decoder:
         block = np.empty((length, self.channels), np.float32)
         filled = 0
         while filled < length and self._failure is None:
+            rest = block[filled:]
+            rest[:] = np.nan
             try:
-                count = len(self._sound.read(length - filled, out=block[filled:]))
+                count = len(self._sound.read(len(rest), out=rest))
             except soundfile.SoundFileError as error:
                 self._failure = error
-                count = self._count_before_error(self.length + filled, length - filled)
+                # What was decoded before the error has been written already.
+                written = ~np.isnan(rest).any(axis=1)
+                count = len(rest) if written.all() else int(written.argmin())
             if count == 0:
                 break
             filled += count
         return block[:filled]
-
-    def _count_before_error(self, position: int, limit: int) -> int:
-        """Samples of each channel that libsndfile had decoded of a block when it failed."""
-        try:
-            return min(max(0, int(self._sound.tell()) - position), limit)
-        except soundfile.SoundFileError:
-            return 0
 
     def warnings(self) -> list[Finding]:
         """Name what the file promises and does not hold, and what was not read; after the last block."""
@@ -87,6 +88,19 @@ class Decoder:
             unread = f"{counted(self._riff.unread, 'byte')} after the audio belong to no chunk: not read"
             warnings.append(Finding("unread", unread))
         return warnings
+
+    @property
+    def _room(self) -> int:
+        """Samples of each channel that a file of this size can hold; a header may promise more."""
+        return max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
+
+    def total_length(self) -> int:
+        """Samples of each channel: as the header says, or decoded where it does not or cannot be believed."""
+        if 0 < self.claimed_length <= self._room:
+            return self.claimed_length
+        for _ in self.blocks():
+            pass
+        return self.length
 
     def _truncation(self) -> Finding | None:
         """Name what the file promises and does not hold."""
@@ -116,9 +130,7 @@ class Decoder:
         """Decode to the end; return what was seen, and the samples if they are few enough to be kept."""
         survey = Survey(self.channels, self.sample_rate, self.coding)
         keepable = min(KEPT_SAMPLES, MAX_SAMPLES) // self.channels
-        # A header may promise more than a file of this size can hold.
-        believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
-        surely_long = keepable < min(self.claimed_length, believable) and self.claimed_length < UNKNOWN_LENGTH
+        surely_long = self.claimed_length < UNKNOWN_LENGTH and keepable < min(self.claimed_length, self._room)
         kept: list[Array] | None = None if surely_long else []
         for block in self.blocks(survey_block_length(self.sample_rate)):
             survey.add(block)
@@ -130,9 +142,24 @@ class Decoder:
 
 
 @contextmanager
-def decoding(origin: Origin) -> Iterator[Decoder]:
-    """Open a sound file for one pass over it."""
+def decoding(origin: Origin, any_layout: bool = False) -> Iterator[Decoder]:
+    """Open a sound file for one pass over it; with `any_layout`, at any rate and channels."""
     with origin.opened() as stream:
-        decoder = Decoder(stream, origin.name)
+        decoder = Decoder(stream, origin.name, any_layout)
         with decoder._sound:
             yield decoder
+
+
+def read_signal(path: str | os.PathLike[str]) -> tuple[Array, int]:
+    """``(channels, samples)`` float32 and sample rate of any signal in a sound file, such as an airflow.
+
+    LaennecError if it cannot be read, or is too long.
+    """
+    with decoding(locate(path), any_layout=True) as decoder:
+        blocks = []
+        for block in decoder.blocks():
+            blocks.append(block)
+            if decoder.length * decoder.channels > MAX_SAMPLES:
+                raise LaennecError(f"{decoder.name}: longer than {MAX_SAMPLES:,} samples")
+        decoder.warnings()
+        return np.concatenate(blocks, axis=1), decoder.sample_rate

@@ -3,22 +3,25 @@
 The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
 PyTorch.
 
-Exit codes: 0 done, 2 wrong usage, 143 training ended by SIGTERM, 1 anything else, with one line
-on stderr (``--debug`` shows where).
+Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where); 143 and
+129 after SIGTERM and SIGHUP.
 """
 
-import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, make_dataclass
 from importlib import import_module
 from typing import Any, get_args
 
 import tyro
 
-from laennec.errors import LaennecError, Terminated, UsageError
+from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
+from laennec.terminal import spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -114,17 +117,41 @@ def _described(name: str) -> type:
     return make_dataclass(name, (), namespace={"__doc__": first})
 
 
+class Terminated(KeyboardInterrupt):
+    """The system wants the process to end; what is done is kept, as after Ctrl-C."""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the block by an exception, so that it can clean up."""
+
+    def end(number: int, _: object) -> None:
+        raise Terminated(number)
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows it nowhere else
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What is ignored stays so: nohup, or a shell that starts it in the background.
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``laennec`` command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
-    for stream in (sys.stdout, sys.stderr):  # what an encoding lacks is spelt out, and costs nothing else
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    spell_out()
     try:
         try:
-            code = run(given)
+            with _ended_by_signals():
+                code = run(given)
         finally:
             sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice
     except UsageError as error:
@@ -135,9 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         hint = f'; install it with: pip install "laennec[{extra}]"' if extra else ""
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
-    except KeyboardInterrupt as stopped:
-        code = 143 if isinstance(stopped, Terminated) else 1
-        code = _fail("interrupted; the same command resumes where it can", debug, code)
+    except KeyboardInterrupt as error:
+        signalled = 128 + error.args[0] if isinstance(error, Terminated) else 1
+        code = _fail("interrupted; the same command resumes where it can", debug, code=signalled)
     except OSError as error:
         if error.filename is None:  # of standard output, whose flush at exit would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -153,5 +180,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _fail(message: str, debug: bool, code: int = 1) -> int:
     if debug:
         raise
-    print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
     return code

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import counted_endings
@@ -29,6 +27,7 @@ from laennec.output.spectrogram import SHOWN_S
 from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
 from laennec.progress import progress_bar
+from laennec.terminal import is_unicode, terminal
 from laennec.version import __version__
 
 Show = Callable[[Mapping[str, Any]], None]
@@ -111,9 +110,9 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
                 ledger.add(key, path, job.formats, written, summary(analysis, key))
         finally:
             if job.as_json:
-                print(json.dumps([to_json(analysis)], indent=2, ensure_ascii=False))
+                print(_json_text([to_json(analysis)]))
             else:
-                print_table(analysis, Console())
+                print_table(analysis, terminal())
     finally:
         if ledger is not None:
             ledger.close()
@@ -134,7 +133,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     ledger = job.ledger(names)
     done, others, rows = 0, 0, []
     try:
-        with _json_array(job.as_json) as show, progress_bar("analysing") as advance:
+        with _json_array(job.as_json, job.out is not None) as show, progress_bar("analysing") as advance:
             advance(0, len(names))
             for path, name in names.items():
                 row = None if again else _done_before(path, name, job, ledger, show)
@@ -146,7 +145,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
             others = ledger.close(lost)
     rows += lost
     if not job.as_json:
-        print_summary(rows, Console())
+        print_summary(rows, terminal())
     if recordings.passed_over:
         job.say(f"{counted_endings(recordings.passed_over)}; name a file to have it analysed")
     if done:
@@ -216,21 +215,41 @@ def _done_before(path: Path, name: str, job: Job, ledger: Ledger | None, show: S
     return row
 
 
+def _json_text(value: Any) -> str:
+    # What the encoding lacks would be spelt as Python does, which is not always JSON.
+    return json.dumps(value, indent=2, ensure_ascii=not is_unicode())
+
+
 @contextmanager
-def _json_array(as_json: bool) -> Iterator[Show]:
-    """Print JSON objects as elements of one array, each as it comes; nothing where no JSON is asked for."""
+def _json_array(as_json: bool, go_on: bool) -> Iterator[Show]:
+    """Print JSON objects as elements of one array, each as it comes; nothing where no JSON is asked for.
+
+    Where printing fails (a full disk, a reader that is gone) and the block is to `go_on`, since it writes
+    files as well, the OSError is raised at its end.
+    """
     if not as_json:
         yield lambda _: None
         return
     between = "[\n  "
+    failure: OSError | None = None
 
     def show(element: Mapping[str, Any]) -> None:
-        nonlocal between
-        text = json.dumps(element, indent=2, ensure_ascii=False)
-        print(between + text.replace("\n", "\n  "), end="", flush=True)
+        nonlocal between, failure
+        text = _json_text(element).replace("\n", "\n  ")
+        if failure is not None:
+            return
+        try:
+            print(between + text, end="", flush=True)
+        except OSError as error:
+            failure = error
+            if not go_on:
+                raise
         between = ",\n  "
 
     try:
         yield show
     finally:
-        print("[]" if between.startswith("[") else "\n]")
+        if failure is None:
+            print("[]" if between.startswith("[") else "\n]")
+    if failure is not None:
+        raise failure

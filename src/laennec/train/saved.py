@@ -2,8 +2,6 @@
 
 import io
 import os
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,7 +12,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import nn
 
-from laennec.errors import LaennecError, Terminated
+from laennec.errors import LaennecError
 from laennec.files import claimed, has_content, make_folder, written_whole
 
 RESULTS = ("run.json", "fold.json", "model.pt", "predictions.csv", "events.csv", "outputs.npz")
@@ -96,25 +94,9 @@ def at_work(out: Path, outside: Sequence[Path | None] = ()) -> Iterator[Path]:
     """Make a folder of results and hold it for the time of a command.
 
     A second command in the same folder is refused; the system ends the hold with the process, however that
-    ends. SIGTERM ends the block like Ctrl-C, so that nothing is left half written. Of several processes of
-    one training, the first holds the folder.
+    ends. Of several processes of one training, the first holds the folder.
     """
     folder = make_folder(out, outside)
     first = all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK"))
-    with claimed(folder) if first else nullcontext(), _terminated_like_interrupted():
+    with claimed(folder) if first else nullcontext():
         yield folder
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    def stop(*_: Any) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():  # where no signal can be awaited
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
