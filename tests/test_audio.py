@@ -949,6 +949,20 @@ def test_findings_name_their_channel() -> None:
         recording.channel(3)
 
 
+def test_channels_of_opposite_phase_are_not_summed_to_silence() -> None:
+    x = breath(channels=2)
+    opposite = Recording.from_array(np.concatenate([x[:1], -1.2 * x[:1]]), RATE)
+    one = opposite.mono()
+    assert one.channels == 1
+    assert one.repairs == ("the channels cancel each other: channel 1, the loudest, stands for their mean",)
+    np.testing.assert_array_equal(one.samples, opposite.samples[1:])
+    noise = np.random.default_rng(0).standard_normal((4, 4_000)) / 8
+    for kept in (x, noise, np.concatenate([x[:1], np.zeros((1, 4_000))]), noise * [[1], [0.1], [0], [0]]):
+        np.testing.assert_allclose(
+            Recording.from_array(kept, RATE).mono().samples[0], kept.mean(0), atol=1e-6
+        )
+
+
 # --- arrays --------------------------------------------------------------------------------------------
 
 

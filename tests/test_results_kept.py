@@ -325,6 +325,30 @@ def test_a_full_disk_behind_standard_output_costs_no_result(
     assert (tmp_path / "one" / "a.json").is_file()
 
 
+# --- standard input -----------------------------------------------------------------------------------------
+
+
+def test_standard_input_is_a_recording_and_replaces_none(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [write_sound(tmp_path / "a.wav", level).read_bytes() for level in (0.1, 0.3)]
+    out = tmp_path / "out"
+
+    def piped(sound: bytes, *files: Path) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sound)))
+        return analyze_files([Path("-"), *files], model=model, out=out, format="json")
+
+    assert piped(sounds[0]) == 0
+    kept = (out / "stdin.json").read_bytes()
+    assert json.loads(kept)["recording"]["name"] == "stdin"
+    with pytest.raises(UsageError, match=r"would both write .*stdin\.json; it holds the first one's results"):
+        piped(sounds[1])
+    assert (out / "stdin.json").read_bytes() == kept
+    (out / "stdin.json").rename(out / "mine.json")
+    assert piped(sounds[1], tmp_path / "a.wav") == 0
+    assert (out / "a.json").is_file()
+
+
 # --- spreadsheets -------------------------------------------------------------------------------------------
 
 FORMULAS = [

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import Found, audio_files
 from laennec.audio.recording import Recording
+from laennec.audio.source import STANDARD_INPUT
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
@@ -83,9 +84,14 @@ def find_recordings(files: Sequence[Path]) -> Recordings:
         unreadable |= found.unreadable
         passed_over += found.passed_over
         for path in found.paths:
-            name = path.relative_to(given) if given.is_dir() else Path(path.name)
+            name = path.relative_to(given) if given.is_dir() else Path(called(path))
             names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
     return Recordings(_told_apart(dict(names.values())), unreadable, passed_over)
+
+
+def called(path: Path) -> str:
+    """Return a file's name; that of standard input is ``stdin``."""
+    return "stdin" if str(path) == STANDARD_INPUT else path.name
 
 
 def _told_apart(names: Mapping[Path, str]) -> dict[Path, str]:
