@@ -161,6 +161,9 @@ def _recording_answers(
         except LaennecError as error:
             unread.append(str(error))
             continue
+        except Exception as error:  # a mistake of ours with one recording must not cost all the others
+            unread.append(f"{path.name}: {type(error).__name__}: {error} (an error in Laennec)")
+            continue
         # Of a silent or too short recording there is no answer.
         yield path.name, record_answer_of(record.probabilities if record else {}, task, shift)
 

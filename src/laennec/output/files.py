@@ -37,7 +37,9 @@ WITH_SOUND = frozenset({"html", "png"})  # they need the recording itself
 CHANNEL_PART = re.compile(r"\.ch\d+$", re.IGNORECASE)
 PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*FOLDERS, "png"), CHANNEL_PART)}
 RECORD_PART = ".record"  # of the second CSV's name
+ANY_PART = re.compile(r"\.(ch\d+|record)$", re.IGNORECASE)
 SUMMARY = "summary.csv"
+SUMMARY_STEM = SUMMARY.removesuffix(".csv")
 
 
 def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
@@ -95,13 +97,23 @@ def called(path: Path) -> str:
 
 
 def _told_apart(names: Mapping[Path, str]) -> dict[Path, str]:
-    """Keep the ending in the names of recordings that differ in it alone: ``a.wav`` beside ``a.mp3``."""
+    """Keep the ending in names that would clash without: ``a.wav`` beside ``a.mp3`` or ``a.ch0.wav``.
+
+    Of a folder's recordings that differ in capitals alone, the second is called ``a-2``.
+    """
     endings: dict[str, set[str]] = {}
     for path, name in names.items():
         endings.setdefault(name.lower(), set()).add(path.suffix.lower())
-    return {
-        path: name + path.suffix if len(endings[name.lower()]) > 1 else name for path, name in names.items()
-    }
+    told: dict[Path, str] = {}
+    taken: Counter[tuple[Path, str]] = Counter()
+    for path, name in names.items():
+        whole = ANY_PART.sub("", name.lower())
+        clashes = len(endings[name.lower()]) > 1 or (whole != name.lower() and whole in endings)
+        name += path.suffix if clashes or name.lower() == SUMMARY_STEM else ""
+        taken[path.parent, name.lower()] += 1
+        same = taken[path.parent, name.lower()]
+        told[path] = f"{name}-{same}" if same > 1 else name
+    return told
 
 
 def planned(out: Path, name: str, form: str) -> Path:
