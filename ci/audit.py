@@ -156,7 +156,9 @@ def bills() -> list[str]:
             if own["ref"] in refs
         ]
         path = DIST / f"sbom-{name}.json"
-        path.write_text(json.dumps({**whole, "components": components, "dependencies": links}, indent=1) + "\n")
+        path.write_text(
+            json.dumps({**whole, "components": components, "dependencies": links}, indent=1) + "\n"
+        )
         print(f"bill of materials: {path.relative_to(ROOT)}, {len(components)} components")
         if len(components) != len(needed):
             return [f"{path.name} lacks {len(needed) - len(components)} dependencies"]
@@ -200,7 +202,11 @@ def hashes(lock: bool) -> list[str]:
     named = {file: about.get("hashes", {}).get("sha256", "") for file, about in found.items()}
     if lock:
         kept |= {file: digest for file, digest in named.items() if digest}
-        head = [line for line in HASHES.read_text().splitlines() if line.startswith("#")] if HASHES.exists() else []
+        head = (
+            [line for line in HASHES.read_text().splitlines() if line.startswith("#")]
+            if HASHES.exists()
+            else []
+        )
         HASHES.write_text("\n".join([*head, *(f"{kept[file]}  {file}" for file in sorted(kept))]) + "\n")
     known = {file for file in named if file in kept}
     print(f"hashes: {len(known)} of {len(named)} files that pip would install here are kept in {HASHES.name}")

@@ -377,6 +377,27 @@ def test_bytes_that_belong_to_no_chunk_are_named() -> None:
 @pytest.mark.parametrize(
     ("kind", "subtype"),
     [
+        *[(kind, "PCM_16") for kind in ("WAV", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "VOC", "FLAC")],
+        *[("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")],
+    ],
+)
+def test_what_follows_the_audio_is_not_read_and_named(kind: str, subtype: str) -> None:
+    """Such as a second recording, where two files were laid end to end."""
+    alone = encoded(breath(60_000), kind=kind, subtype=subtype)
+    good = Recording.read(alone)
+    for more in (alone, b"\x01junk!" * 4_000):
+        recording = Recording.read(alone + more)
+        np.testing.assert_array_equal(recording.samples, good.samples)
+        assert kinds(recording) == ["unread"]
+        count = int(recording.warnings[0].message.split(" bytes")[0].replace(",", ""))
+        assert count == pytest.approx(len(more), abs=8_192)
+    for padding in (b"\0", bytes(4_000), b"TAG" + bytes(125))[: None if kind == "MP3" else 2]:
+        assert kinds(Recording.read(alone + padding)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [
         ("WAV", "PCM_16"),
         ("WAV", "FLOAT"),
         ("WAV", "IMA_ADPCM"),
@@ -947,6 +968,20 @@ def test_findings_name_their_channel() -> None:
     np.testing.assert_allclose(recording.mono().samples, recording.samples.mean(axis=0)[None], atol=1e-7)
     with pytest.raises(LaennecError, match="no channel 3, it has 3 channels"):
         recording.channel(3)
+
+
+def test_channels_of_opposite_phase_are_not_summed_to_silence() -> None:
+    x = breath(channels=2)
+    opposite = Recording.from_array(np.concatenate([x[:1], -1.2 * x[:1]]), RATE)
+    one = opposite.mono()
+    assert one.channels == 1
+    assert one.repairs == ("the channels cancel each other: channel 1, the loudest, stands for their mean",)
+    np.testing.assert_array_equal(one.samples, opposite.samples[1:])
+    noise = np.random.default_rng(0).standard_normal((4, 4_000)) / 8
+    for kept in (x, noise, np.concatenate([x[:1], np.zeros((1, 4_000))]), noise * [[1], [0.1], [0], [0]]):
+        np.testing.assert_allclose(
+            Recording.from_array(kept, RATE).mono().samples[0], kept.mean(0), atol=1e-6
+        )
 
 
 # --- arrays --------------------------------------------------------------------------------------------

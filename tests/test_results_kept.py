@@ -167,13 +167,37 @@ def test_what_an_interrupted_run_has_not_come_to_is_free(tmp_path: Path) -> None
     Ledger(tmp_path, {}).claim({other: "a"}, ["json"])
 
 
-def test_recordings_that_differ_in_their_ending_keep_it(tmp_path: Path, model: str) -> None:
-    for name in ("a.wav", "a.mp3", "b.wav"):
+def test_recordings_whose_results_would_clash_have_names_of_their_own(tmp_path: Path, model: str) -> None:
+    names = [
+        "A.wav",
+        "a.ch0.wav",
+        "a.mp3",
+        "a.wav",
+        "b.ch0.wav",
+        "b.ch1.wav",
+        "b.wav",
+        "c.wav",
+        "summary.wav",
+    ]
+    for name in names:
         write_sound(tmp_path / "in" / name)
     out = tmp_path / "out"
-    assert analyze_files([tmp_path / "in"], model=model, out=out, format="json") == 0
-    assert sorted(path.name for path in out.glob("*.json")) == [LEDGER, "a.mp3.json", "a.wav.json", "b.json"]
-    assert rows_of(out) == ["a.mp3", "a.wav", "b.wav"]
+    if len(list((tmp_path / "in").iterdir())) < len(names):
+        pytest.skip("capitals make no difference here")
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="csv") == 0
+    results = {path.name for path in out.glob("*.csv") if ".record." not in path.name}
+    kept = {
+        "A.wav.csv",
+        "a.wav-2.csv",
+        "a.mp3.csv",
+        "a.ch0.wav.csv",
+        "b.csv",
+        "b.ch0.wav.csv",
+        "b.ch1.wav.csv",
+    }
+    assert results == {*kept, "c.csv", "summary.wav.csv", "summary.csv"}
+    assert rows_of(out) == names
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="csv") == 0
 
 
 def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
@@ -323,6 +347,30 @@ def test_a_full_disk_behind_standard_output_costs_no_result(
     with pytest.raises(OSError, match="No space left"):
         analyze_files([ward / "a.wav"], model=model, out=tmp_path / "one", format="json", json=True)
     assert (tmp_path / "one" / "a.json").is_file()
+
+
+# --- standard input -----------------------------------------------------------------------------------------
+
+
+def test_standard_input_is_a_recording_and_replaces_none(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [write_sound(tmp_path / "a.wav", level).read_bytes() for level in (0.1, 0.3)]
+    out = tmp_path / "out"
+
+    def piped(sound: bytes, *files: Path) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sound)))
+        return analyze_files([Path("-"), *files], model=model, out=out, format="json")
+
+    assert piped(sounds[0]) == 0
+    kept = (out / "stdin.json").read_bytes()
+    assert json.loads(kept)["recording"]["name"] == "stdin"
+    with pytest.raises(UsageError, match=r"would both write .*stdin\.json; it holds the first one's results"):
+        piped(sounds[1])
+    assert (out / "stdin.json").read_bytes() == kept
+    (out / "stdin.json").rename(out / "mine.json")
+    assert piped(sounds[1], tmp_path / "a.wav") == 0
+    assert (out / "a.json").is_file()
 
 
 # --- spreadsheets -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from laennec.audio.samples import (
     check_layout,
     counted,
     divide_by_peak,
+    mixed,
     no_samples_left,
     non_finite_repairs,
     resample,
@@ -267,10 +268,16 @@ class Recording:
         return replace(self._holding(samples), sample_rate=sample_rate)
 
     def mono(self) -> "Recording":
-        """Return the mean of the channels as one channel; itself where there is only one."""
+        """Return the mean of the channels as one channel; itself where there is only one.
+
+        Where channels cancel each other, as those of opposite phase do, it is the loudest, and a repair.
+        """
         if self.channels == 1:
             return self
-        mean = self.samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        mean, loudest = mixed(self.samples)
+        if loudest is not None:
+            instead = f"the channels cancel each other: channel {loudest}, the loudest, stands for their mean"
+            return replace(self.channel(loudest), repairs=(*self.repairs, instead))
         silent = (0,) if len(self.silent_channels) == self.channels else ()
         return replace(self._holding(mean), twins={}, silent_channels=silent, levels=())
 

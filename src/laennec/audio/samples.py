@@ -117,6 +117,22 @@ def check_layout(sample_rate: int, channels: int, name: str) -> None:
         raise LaennecError(f"{name}: it has {channels:,} channels; up to {MAX_CHANNELS} can be used")
 
 
+def mixed(samples: Array) -> tuple[Array, int | None]:
+    """Mean of the channels, ``(1, samples)``, and None; or the loudest and its number where they cancel.
+
+    Channels of opposite phase, as a swapped wire leaves them, sum up to silence. They cancel where their sum
+    has less than half the power of the loudest.
+    """
+    if len(samples) == 1:
+        return samples, None
+    mean = samples.mean(axis=0, keepdims=True, dtype=np.float32)
+    powers = [float(np.vdot(row - row.mean(), row - row.mean())) for row in (*samples, mean[0])]
+    loudest = int(np.argmax(powers[:-1]))
+    if powers[-1] * len(samples) ** 2 >= powers[loudest] / 2:
+        return mean, None
+    return samples[loudest : loudest + 1], loudest
+
+
 def counted(count: int, noun: str, digits: str = ",") -> str:
     """Return a count with its noun, ``1,200 events``; without the comma where `digits` is empty."""
     return f"{count:{digits}} {noun}{'' if count == 1 else 's'}"

@@ -8,6 +8,7 @@ Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``-
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, make_dataclass
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, get_args
 
 import tyro
@@ -62,6 +64,7 @@ EXTRAS = {
     "matplotlib": "web",
 }
 
+ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 SEVERAL = ("--set", "--seeds", "--only", "--models", "--rows", "--subjects")  # options of several values
 
 
@@ -75,7 +78,7 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
     """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
 
     UsageError if an option of several values is given twice, of which tyro would take the last values alone,
-    or an argument is empty, which would be the current folder.
+    an argument is empty, which would be the current folder, or one names no place for files.
     """
     command = load(COMMANDS[name][0])
     parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
@@ -84,6 +87,11 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
             part.__doc__ = part.__doc__.replace(DATASETS, load("laennec.cli.names:data_sets")())
     if "" in arguments:
         raise UsageError("an argument is empty; is a variable of the shell not set?")
+    address = next((argument for argument in arguments if ADDRESS.match(argument)), None)
+    if address:
+        raise UsageError(f"{address}: addresses are not supported; download it first and name the file")
+    if "--out=-" in arguments or ("--out", "-") in pairwise(arguments):
+        raise UsageError("--out -: results are files; name a folder or file to write")
     for option in SEVERAL:
         if sum(argument.split("=")[0] == option for argument in arguments) > 1:
             raise UsageError(f"{option} is given twice; give it once, with all its values behind it")

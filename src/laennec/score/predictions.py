@@ -7,6 +7,7 @@ by the class in the model's order. Clips, cycles and whole recordings are writte
 import csv
 import gzip
 import os
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,7 @@ def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list
     try:
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             return [list(map(from_spreadsheet, row)) for row in csv.reader(file)]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as {kind} ({error})") from error
 
 
