@@ -38,8 +38,26 @@ EXTRAS = {"base": (), "train": ("train",)}
 # What may be used by a program under Apache-2.0. MPL and LGPL ask that changes to those libraries themselves
 # are published; Laennec uses them as they are.
 ALLOWED = set(
-    "0BSD Apache-2.0 BSD BSD-2-Clause BSD-3-Clause BSL-1.0 CC0-1.0 HPND ISC LLVM-exception MIT MIT-0 MIT-CMU "
-    "MPL-2.0 PSF-2.0 Unlicense Zlib LGPL-2.1-or-later".split()
+    [
+        "0BSD",
+        "Apache-2.0",
+        "BSD",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "CC0-1.0",
+        "HPND",
+        "ISC",
+        "LLVM-exception",
+        "MIT",
+        "MIT-0",
+        "MIT-CMU",
+        "MPL-2.0",
+        "PSF-2.0",
+        "Unlicense",
+        "Zlib",
+        "LGPL-2.1-or-later",
+    ]
 )
 SPELLINGS = {  # of those that do not yet write SPDX
     "apache": "Apache-2.0",
@@ -121,20 +139,17 @@ def parts(expression: str) -> list[str]:
 
 def licences() -> list[str]:
     """List the licences of all dependencies, and return those that are not allowed."""
-    of = {name: closure(extras) for name, extras in EXTRAS.items()}
+    base, needed = closure(()), closure(EXTRAS["train"])
+    told = {name: licence(distribution) for name, distribution in needed.items()}
     with (DIST / "licences.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["package", "version", "licence", "needed by"])
-        for name, distribution in of["train"].items() | of["base"].items():
-            who = "base" if name in of["base"] else "train"
-            table.writerow([name, distribution.version, licence(distribution), who])
-    lines = (DIST / "licences.csv").read_text(encoding="utf-8").splitlines()
-    (DIST / "licences.csv").write_text("\n".join([lines[0], *sorted(lines[1:])]) + "\n", encoding="utf-8")
-    told = {name: licence(distribution) for name, distribution in {**of["train"], **of["base"]}.items()}
-    print(f"licences: {len(told)} dependencies, {len(of['base'])} of them of the base install")
+        for name, distribution in needed.items():
+            table.writerow([name, distribution.version, told[name], "base" if name in base else "train"])
+    print(f"licences: {len(told)} dependencies, {len(base)} of them of the base install")
     return [
         f"{name}: licence {text} is not in the list of those allowed"
-        for name, text in sorted(told.items())
+        for name, text in told.items()
         if not all(part in ALLOWED for part in parts(text))
     ]
 
