@@ -37,28 +37,22 @@ DIST, HASHES, PINS = ROOT / "dist", ROOT / "ci/hashes.txt", ROOT / "ci/constrain
 EXTRAS = {"base": (), "train": ("train",)}
 # What may be used by a program under Apache-2.0. MPL and LGPL ask that changes to those libraries themselves
 # are published; Laennec uses them as they are.
-ALLOWED = set(
-    [
-        "0BSD",
-        "Apache-2.0",
-        "BSD",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "BSL-1.0",
-        "CC0-1.0",
-        "HPND",
-        "ISC",
-        "LLVM-exception",
+ALLOWED = {
+    *(
         "MIT",
         "MIT-0",
         "MIT-CMU",
-        "MPL-2.0",
-        "PSF-2.0",
-        "Unlicense",
+        "ISC",
+        "0BSD",
+        "BSD",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
         "Zlib",
-        "LGPL-2.1-or-later",
-    ]
-)
+        "BSL-1.0",
+        "HPND",
+    ),
+    *("Apache-2.0", "LLVM-exception", "PSF-2.0", "CC0-1.0", "Unlicense", "MPL-2.0", "LGPL-2.1-or-later"),
+}
 SPELLINGS = {  # of those that do not yet write SPDX
     "apache": "Apache-2.0",
     "mit": "MIT",

@@ -55,12 +55,12 @@ class Point:
 class Victim:
     """A command with the results of an undisturbed run, interrupted and resumed as often as wanted."""
 
-    def __init__(self, command: Command, folder: Path) -> None:
+    def __init__(self, command: Command, folder: Path, count_calls: bool = True) -> None:
         self.command, self.folder, self.out = command, folder, folder / "out"
         command.make(folder)
         self.calls: list[str] = []
         trace = folder.with_suffix(".trace")
-        watch = [*STRACE, "-e", f"trace={CALLS}", "-o", str(trace)] if strace_works() else []
+        watch = [*STRACE, "-e", f"trace={CALLS}", "-o", str(trace)] if count_calls and strace_works() else []
         with served(folder):
             started = time.monotonic()
             self._succeed([])

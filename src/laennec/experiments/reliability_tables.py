@@ -19,4 +19,17 @@ def fuzz(load: Load) -> str:
     return table(["target", "inputs", "accepted", "faults found", "fixed"], cells)
 
 
-TABLES: dict[str, Callable[[Load], str]] = {"fuzz": fuzz}
+def kills(load: Load) -> str:
+    """Kills of every command, and after how many of them resuming gave the same results."""
+    rows = load("kills")["rows"]
+    cells = []
+    for row in rows:
+        points = ", ".join(f"{count} {name}" for name, count in row["points"].items())
+        cells.append([row["command"], row["kills"], points, row["resumed_equal"], len(row["lost"])])
+    sums = [sum(row["kills"] for row in rows), "", sum(row["resumed_equal"] for row in rows)]
+    cells.append(["**all**", *(f"**{value}**" if value else "" for value in sums)])
+    cells[-1].append(f"**{sum(len(row['lost']) for row in rows)}**")
+    return table(["command", "kills", "points", "resumed equal", "lost"], cells)
+
+
+TABLES: dict[str, Callable[[Load], str]] = {"fuzz": fuzz, "kills": kills}
