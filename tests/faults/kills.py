@@ -36,6 +36,7 @@ STRACE = ["strace", "--follow-forks", "--seccomp-bpf", "-qq", "--signal=none"]
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 LIMIT_S = 300
+TRACEBACK = "a traceback"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Victim:
             error = self._interrupt(point)
             wrong = [f"is no whole file: {line}" for line in halves(self.out)]
             if "Traceback" in error:
-                wrong.append(f"a traceback: {error.splitlines()[-1]}")
+                wrong.append(f"{TRACEBACK}: {error.splitlines()[-1]}")
             done = self._run([])
         different = differences(contents(self.out), self.wanted)
         # A download that was whole before the signal came is refused as already there.
@@ -181,12 +182,14 @@ def measured(name: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
     rng = random.Random(f"{name} {seed}")
     victim = Victim(COMMANDS[name], folder / name.replace(" ", "-"))
     kinds: collections.Counter[str] = collections.Counter()
-    lost = []
+    lost, tracebacks = [], []
     for number in range(1, kills + 1):
         point = victim.draw(rng)
         wrong = victim.interrupted(point)
         kinds["system call" if point.call else point.how] += 1
-        lost += [{"point": str(point), "wrong": wrong}] if wrong else []
+        shown = [line for line in wrong if line.startswith(TRACEBACK)]
+        tracebacks += [{"point": str(point), "wrong": shown}] if shown else []
+        lost += [{"point": str(point), "wrong": wrong}] if len(wrong) > len(shown) else []
         print(
             f"{name} {number}/{kills}: {point}: {'; '.join(wrong) or 'as if nothing had happened'}",
             flush=True,
@@ -198,6 +201,7 @@ def measured(name: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
         "points": dict(sorted(kinds.items())),
         "seconds_undisturbed": round(victim.seconds, 1),
         "lost": lost,
+        "tracebacks": tracebacks,
     }
 
 
@@ -220,9 +224,9 @@ def main() -> int:
                 rows.sort(key=lambda row: list(COMMANDS).index(row["command"]))
                 head = {"command": "make faults", "laennec": __version__, "seed": options.seed}
                 write_json(options.out, {**head, "system_calls_watched": strace_works(), "rows": rows})
-    lost = sum(row["kills"] - row["resumed_equal"] for row in rows)
-    print(f"{sum(row['kills'] for row in rows)} kills, {lost} with a loss")
-    return int(lost > 0)
+    lost, shown = (sum(len(row[kind]) for row in rows) for kind in ("lost", "tracebacks"))
+    print(f"{sum(row['kills'] for row in rows)} kills, {lost} with a loss, {shown} with a traceback")
+    return int(lost + shown > 0)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,20 @@ def kills(load: Load) -> str:
     cells = []
     for row in rows:
         points = ", ".join(f"{count} {name}" for name, count in row["points"].items())
-        cells.append([row["command"], row["kills"], points, row["resumed_equal"], len(row["lost"])])
-    sums = [sum(row["kills"] for row in rows), "", sum(row["resumed_equal"] for row in rows)]
-    cells.append(["**all**", *(f"**{value}**" if value else "" for value in sums)])
-    cells[-1].append(f"**{sum(len(row['lost']) for row in rows)}**")
-    return table(["command", "kills", "points", "resumed equal", "lost"], cells)
+        cells.append(
+            [
+                row["command"],
+                row["kills"],
+                points,
+                row["resumed_equal"],
+                len(row["lost"]),
+                len(row["tracebacks"]),
+            ]
+        )
+    kills, equal = (sum(row[name] for row in rows) for name in ("kills", "resumed_equal"))
+    lost, shown = (sum(len(row[name]) for row in rows) for name in ("lost", "tracebacks"))
+    cells.append(["**all**", f"**{kills}**", "", f"**{equal}**", f"**{lost}**", f"**{shown}**"])
+    return table(["command", "kills", "points", "resumed equal", "lost", "tracebacks"], cells)
 
 
 TABLES: dict[str, Callable[[Load], str]] = {"fuzz": fuzz, "kills": kills}
