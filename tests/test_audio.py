@@ -377,6 +377,27 @@ def test_bytes_that_belong_to_no_chunk_are_named() -> None:
 @pytest.mark.parametrize(
     ("kind", "subtype"),
     [
+        *[(kind, "PCM_16") for kind in ("WAV", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "VOC", "FLAC")],
+        *[("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")],
+    ],
+)
+def test_what_follows_the_audio_is_not_read_and_named(kind: str, subtype: str) -> None:
+    """Such as a second recording, where two files were laid end to end."""
+    alone = encoded(breath(60_000), kind=kind, subtype=subtype)
+    good = Recording.read(alone)
+    for more in (alone, b"\x01junk!" * 4_000):
+        recording = Recording.read(alone + more)
+        np.testing.assert_array_equal(recording.samples, good.samples)
+        assert kinds(recording) == ["unread"]
+        count = int(recording.warnings[0].message.split(" bytes")[0].replace(",", ""))
+        assert count == pytest.approx(len(more), abs=8_192)
+    for padding in (b"\0", bytes(4_000), b"TAG" + bytes(125))[: None if kind == "MP3" else 2]:
+        assert kinds(Recording.read(alone + padding)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [
         ("WAV", "PCM_16"),
         ("WAV", "FLOAT"),
         ("WAV", "IMA_ADPCM"),

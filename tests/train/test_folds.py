@@ -215,9 +215,11 @@ def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
     assert fold["clips"]["train"] + fold["clips"]["test"] + len(held[0]) == len(own) + len(clips)
     model = load_model(out / "model.onnx")
     assert model.card.data["beside"]["clips"] == len(clips)
-    assert training_clip_ids(clips, model, "icbhi") == set(clips["clip_id"])
-    assert training_clip_ids(own, model, "sprsound") == set(own["clip_id"])
-    assert not training_clip_ids(own, model, "folder")
+    assert training_clip_ids(clips, model) == set(clips["clip_id"])
+    assert training_clip_ids(own, model) == set(own["clip_id"])
+    assert model.card.data["dataset"].startswith("simulated SPRSound")
+    for other in ("folder", "sprsound"):  # SPRSound itself is not what was simulated in its layout
+        assert not training_clip_ids(own.assign(dataset=other), model)
     assert "ICBHI" in (out / "model.md").read_text()
     # Folds of one data set are not those of two.
     alone = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0"])
@@ -389,11 +391,11 @@ def test_later_patients_or_each_data_set_can_be_measured_on(
     command += ["--also", f"icbhi={second}", "--protocol", "leave-one-out", "--out", str(b)]
     assert run(command) == 0
     figures = json.loads((b / "metrics.json").read_text())
-    assert figures["provenance"]["split"] == "leave-one-out, measured on icbhi, sprsound"
+    assert figures["provenance"]["split"] == "leave-one-out, measured on simulated icbhi, simulated sprsound"
     sides = pd.read_csv(b / "seed0" / "fold1" / "clips.csv").groupby("dataset")["side"].unique()
     assert {name: list(values) for name, values in sides.items()} == {
-        "icbhi": ["test"],
-        "sprsound": ["train"],
+        "simulated icbhi": ["test"],
+        "simulated sprsound": ["train"],
     }
     assert figures["clips"] == len(pd.read_csv(b / "seed0" / "fold1" / "clips.csv"))
     with pytest.raises(UsageError, match="of --protocol k-fold"):

@@ -12,7 +12,7 @@ from laennec.audio.containers import error_reason, open_sound, read_riff
 from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import BLOCK_LENGTH, BLOCK_SAMPLES, Array, check_layout, counted
-from laennec.audio.sizes import declared_size, ogg_lacks_end
+from laennec.audio.sizes import bytes_after, bytes_not_decoded, declared_size, misleads, ogg_lacks_end
 from laennec.audio.source import Input, Origin, locate
 from laennec.errors import LaennecError
 
@@ -34,6 +34,12 @@ class Decoder:
         if self._source.size == 0:
             raise LaennecError(f"{name}: empty, the file has 0 bytes")
         self._riff = read_riff(self._source)
+        end = declared_size(self._source)
+        self._unread = self._riff.unread if self._riff else bytes_after(self._source, end)
+        if self._unread and self._riff:
+            end = self._source.size - self._unread
+        if self._unread and misleads(self._source, end):
+            self._source.end_at(end)
         self.repairs = self._riff.repairs() if self._riff else []
         self._failure: soundfile.SoundFileError | None = None
         self._sound = open_sound(self._source, self._riff, self.repairs, name)
@@ -84,8 +90,11 @@ class Decoder:
             why = f" ({truncated})" if truncated else ""
             raise LaennecError(f"{self.name}: empty, it holds no samples{why}")
         warnings = [truncated] if truncated else []
-        if self._riff and self._riff.unread:
-            unread = f"{counted(self._riff.unread, 'byte')} after the audio belong to no chunk: not read"
+        if self._sound.format in ("FLAC", "OGG", "MP3") and not truncated:
+            self._unread = bytes_not_decoded(self._source)
+        if self._unread:
+            whose = "belong to no chunk" if self._riff else "are not part of it"
+            unread = f"{counted(self._unread, 'byte')} after the audio {whose}: not read"
             warnings.append(Finding("unread", unread))
         return warnings
 
