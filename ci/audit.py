@@ -195,9 +195,11 @@ def hashes(lock: bool) -> list[str]:
     kept = dict(reversed(line.split()) for line in kept_lines())
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
-        options = ["--dry-run", "--ignore-installed", "--quiet", "--disable-pip-version-check"]
-        wanted = ["--constraint", str(PINS), "--report", str(report), f"{ROOT}[train]"]
-        done = run("pip", "install", *options, *wanted)
+        options = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--disable-pip-version-check"]
+        needed = closure(EXTRAS["train"]).items()
+        # Without a local part (+cpu), which is the index's choice.
+        wanted = [f"{name}=={distribution.version.split('+')[0]}" for name, distribution in needed]
+        done = run("pip", "install", *options, "--report", str(report), *wanted)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             print(f"hashes: NOT CHECKED, pip cannot ask the index ({last})")

@@ -194,7 +194,7 @@ def _unforeseen(error: Exception) -> str:
         first: BaseException = error  # packages explain at length what came of it
         while first.__cause__ is not None:
             first = first.__cause__
-        return f"a Python package cannot be loaded ({(str(first).splitlines() or [error.name])[0]})"
+        return f"a Python package cannot be loaded ({(str(first).splitlines() or [str(error.name)])[0]})"
     return f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)"
 
 
