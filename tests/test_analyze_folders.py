@@ -15,11 +15,12 @@ import pytest
 import soundfile
 
 from laennec import Analysis, LaennecError, analyze
+from laennec.audio.folder import is_audio
 from laennec.cli import analyze as command_line
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.output.files import find_recordings, parse_formats
-from laennec.output.recordings import LEDGER
+from laennec.output.ledger import LEDGER
 from tiny_model import RATE, tiny_model
 
 
@@ -74,7 +75,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 def test_folders_are_searched_and_names_are_below_them(ward: Path) -> None:
     alone = ward / "notes.txt"
-    found = find_recordings([ward, alone, ward / "bed 1" / "b.wav"])
+    found = find_recordings([ward, alone, ward / "bed 1" / "b.wav"]).names
     assert {path.relative_to(ward).as_posix(): name for path, name in found.items()} == {
         "a.wav": "a",
         "bed 1/a.FLAC": os.path.join("bed 1", "a"),
@@ -89,6 +90,12 @@ def test_a_folder_without_audio_is_said(tmp_path: Path) -> None:
         find_recordings([tmp_path])
     with pytest.raises(UsageError, match="at least one"):
         find_recordings([])
+
+
+def test_every_ending_that_can_be_read_is_audio_in_a_folder() -> None:
+    endings = "wav WAVE flac oga opus mp3 aifc au snd caf w64 rf64 bwf sph m4a 3gp aac amr wma webm mka mp4"
+    assert all(is_audio(f"visit.{ending}") for ending in endings.split())
+    assert not any(is_audio(name) for name in ("visit.txt", "visit", "._visit.wav", "wav", "visit.wav.part"))
 
 
 def test_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,12 +116,13 @@ def test_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_clashes_are_refused_before_the_work(
     ward: Path, tmp_path: Path, model: str, heard: list[str]
 ) -> None:
-    (ward / "a.flac").write_bytes((ward / "a.wav").read_bytes())
-    with pytest.raises(UsageError, match=r"a\.(wav|flac) and .*a\.(wav|flac) would both write .*a\.json"):
-        analyze_files([ward], model=model, out=tmp_path / "out")
+    other = tmp_path / "other" / "a.wav"
+    write_sound(other, 0.1)
+    with pytest.raises(UsageError, match=r"a\.wav and .*a\.wav would both write .*a\.json"):
+        analyze_files([ward, other], model=model, out=tmp_path / "out")
     assert heard == []
     assert not (tmp_path / "out").exists()
-    assert analyze_files([ward], model=model) == 1  # nothing is written, so nothing clashes
+    assert analyze_files([ward, other], model=model) == 1  # nothing is written, so nothing clashes
 
 
 # --- many ---------------------------------------------------------------------------------------------------

@@ -181,15 +181,44 @@ def test_the_content_decides_not_the_file_name(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_read(tmp_path: Path) -> None:
+def test_a_pipe_is_read_as_the_file_is(tmp_path: Path) -> None:
     import threading
 
-    pipe = tmp_path / "pipe"
+    pipe, content = tmp_path / "pipe", encoded(breath(), kind="FLAC")
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(encoded(breath()),))
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
     writer.start()
-    assert Recording.read(pipe).duration_s == 0.5
+    recording = Recording.open(pipe)
     writer.join()
+    np.testing.assert_array_equal(recording.samples, Recording.open(content).samples)
+    assert recording.name == "pipe"
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = encoded(breath())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    recording = Recording.open("-")
+    assert (recording.name, recording.path, recording.length) == ("stdin", None, 4_000)
+    with pytest.raises(LaennecError, match="stdin: empty"):
+        Recording.open("-")
+    (tmp_path / "-").write_bytes(content)
+    assert Recording.open(tmp_path / "-").name == "-"
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(LaennecError, match="no standard input"):
+        Recording.open("-")
+
+
+def test_a_pipe_that_never_ends_and_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return bytes(size)
+
+    monkeypatch.setattr("laennec.audio.source.MAX_PIPE_BYTES", 2**22)
+    with pytest.raises(LaennecError, match=r"longer than .* GiB, the most that is read from a pipe; save it"):
+        Recording.open(Endless())  # type: ignore[arg-type]
+    if os.path.exists("/dev/zero"):
+        with pytest.raises(LaennecError, match="/dev/zero: is a device, not a recording"):
+            Recording.open("/dev/zero")
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------
@@ -354,6 +383,9 @@ def test_bytes_that_belong_to_no_chunk_are_named() -> None:
         ("W64", "PCM_16"),
         ("AIFF", "PCM_16"),
         ("AU", "PCM_16"),
+        ("CAF", "PCM_24"),
+        ("NIST", "PCM_16"),
+        ("VOC", "PCM_16"),
         ("FLAC", "PCM_16"),
         ("OGG", "VORBIS"),
         ("OGG", "OPUS"),
@@ -404,6 +436,15 @@ def test_a_variable_bit_rate_mp3_without_frame_count_is_read_whole(loud_first: b
     recording = Recording.read(tag + data[start:])
     assert 80_000 <= recording.samples.shape[1] <= 82_304  # with the coder's delay and two frames of padding
     assert recording.warnings == ()
+
+
+@pytest.mark.parametrize("cut", [1, 100, 3_000])
+def test_an_mp3_without_frame_count_is_read_to_its_last_whole_frame(cut: int) -> None:
+    data = encoded(breath(80_000), kind="MP3", subtype=None)
+    data = data[data.index(data[:2], 200) : -cut]
+    recording = Recording.read(data)
+    assert kinds(recording) == ["truncated"]
+    assert recording.length > 79_000 * len(data) / (len(data) + cut)
 
 
 def test_a_flac_stream_of_unknown_length() -> None:
@@ -772,6 +813,75 @@ def test_silence_is_named() -> None:
     dither = np.random.default_rng(0).integers(-1, 2, 8_000) / 32_768
     assert silent_share(dither, RATE) == 1
     assert silent_share(breath(8_000)[0] / 1_000, RATE) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "bits"),
+    [
+        ("WAV", "PCM_U8", 8),
+        ("WAV", "PCM_16", 16),
+        ("FLAC", "PCM_24", 24),
+        ("WAV", "PCM_32", 32),
+        ("WAV", "ULAW", 13),
+        ("AU", "ALAW", 12),
+        ("CAF", "ALAC_24", 24),
+        ("WAV", "IMA_ADPCM", 16),
+    ],
+)
+def test_silence_is_two_steps_of_the_format(kind: str, subtype: str, bits: int) -> None:
+    step = 2.0 ** (1 - bits)
+    flicker = np.random.default_rng(0).integers(-1, 2, (1, RATE)) * (step if bits != 12 else 2**-12)
+    recording = Recording.read(encoded(flicker, kind=kind, subtype=subtype))
+    assert recording.step == step
+    assert kinds(recording) == ["silent"]
+    if bits > 16:
+        assert kinds(Recording.read(encoded(breath(RATE) * 2e-5, kind=kind, subtype=subtype))) == []
+
+
+@pytest.mark.parametrize("peak", [1e-30, 1e-5, 2.5e-5, 0.3, 1.0])
+def test_floats_in_any_unit_are_silent_only_where_nothing_changes(peak: float) -> None:
+    x = breath(RATE)
+    scaled = peak / np.abs(x).max() * x
+    recording = Recording.from_array(scaled, RATE)
+    assert recording.warnings == ()
+    assert recording.peak == pytest.approx(peak)
+    assert recording.levels[0] == pytest.approx(0.9 * peak, rel=0.15)
+    scaled[:, RATE // 2 :] = scaled[0, 0]
+    assert kinds(Recording.from_array(scaled, RATE)) == ["silent"]
+    square = np.sign(np.sin(2 * np.pi * 100 / RATE * np.arange(RATE) + 0.1)) * peak
+    assert "silent" not in kinds(Recording.from_array(square, RATE))
+
+
+def test_sixteen_bits_are_known_again_in_floats_and_longer_integers() -> None:
+    x = np.round(breath(RATE) * 3_000) / 2**15
+    x[:, 3_000:] = np.random.default_rng(0).integers(-1, 2, RATE - 3_000) / 2**15
+    for recording in (Recording.from_array(x, RATE), Recording.read(encoded(x, subtype="PCM_24"))):
+        assert (recording.step, recording.warnings[0].share) == (2.0**-15, 0.6)
+    scaled = Recording.from_array(x / 3_456, RATE)
+    assert (scaled.step * 3_456, scaled.warnings[0].share) == (pytest.approx(2.0**-15, rel=0.01), 0.6)
+    for subtype in ("PCM_24", "FLOAT"):
+        assert kinds(Recording.read(encoded(x[:, 3_000:], subtype=subtype))) == ["silent"]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])
+def test_a_quiet_lossy_recording_is_not_silent(kind: str, subtype: str) -> None:
+    loud, quiet = (
+        Recording.read(encoded(gain * breath(RATE), kind=kind, subtype=subtype)) for gain in (1, 1e-4)
+    )
+    assert (loud.step, kinds(loud), kinds(quiet)) == (2.0**-15, [], [])
+
+
+def test_knocks_do_not_move_the_level() -> None:
+    x = breath(20 * RATE)
+    before = Recording.from_array(x, RATE).levels
+    x[:, RATE : 2 * RATE] *= 2.0
+    x[:, 5 * RATE : 9 * RATE] = 0
+    x[:, 3_000:3_200] = 0.9
+    recording = Recording.from_array(x, RATE)
+    assert recording.levels == before
+    assert recording.channel(0).levels == before
+    assert Recording.from_array(np.zeros(RATE), RATE).levels == (0.0,)
+    assert (recording.peak, Recording.from_array(4 * x, RATE).peak) == (pytest.approx(0.9), 1.0)
 
 
 def test_a_sensor_that_fell_off_leaves_a_share_of_silence() -> None:

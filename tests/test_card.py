@@ -12,6 +12,7 @@ from laennec import LaennecError, analyze, load_model
 from laennec.model.card import ClipCard, RecordingCard, read_card
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
+from laennec.output.formats import to_json
 
 WRONG: tuple[Any, ...] = (
     None,
@@ -100,12 +101,61 @@ def test_a_wrong_entry_is_named_or_harmless(name: str) -> None:
     assert worked > len(entries)
 
 
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = {"a": [value]}
+    return value
+
+
+STRANGE: dict[str, Any] = {  # as JSON has it
+    "half a character": '"\\ud800"',
+    "half a character in a list": '["\\ud800"]',
+    "a long text": json.dumps("x" * 10**5),
+    "a long list": json.dumps([0.5] * 10**4),
+    "many words": json.dumps([f"word {n}" for n in range(1000)]),
+    "many digits": "1" + "0" * 4000,
+    "the largest number": "1e308",
+    "more than that": "1e999",
+    "NaN in an object": '{"a": [NaN]}',
+    "text in an object": '{"\\ud800": "a"}',
+    "deep": json.dumps(nested(150)),
+    "lines": '"a\\nb"',
+    "lines in a list": '["Normal", "a\\u001b[2Jb"]',
+    "other letters": '["Normál", "呼吸音"]',
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("name", ["recording", "default"])
+def test_strange_values_are_named_in_a_short_line_or_survive_to_the_output(name: str, strange: str) -> None:
+    model, entries = load_model(name), entries_of(name)
+    sound = (0.05 * np.random.default_rng(0).standard_normal(8_000)).astype(np.float32)
+    refused = []
+    for key in (*entries, "spare"):
+        parts = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in entries.items() if k != key]
+        text = "{" + ", ".join([*parts, f'"{key}": {STRANGE[strange]}']) + "}"
+        try:
+            card = read_card(text, "m.onnx")
+            model.graph.check(card)
+        except LaennecError as error:
+            refused.append((key, str(error)))
+            continue
+        if key not in ("spare", "event_bias", "record_bias"):
+            found = analyze(sound, sample_rate=8_000, model=type(model)(card, model.graph))  # type: ignore[arg-type]
+            json.dumps(to_json(found), ensure_ascii=False, allow_nan=False).encode()
+    for key, message in refused:
+        assert any(word in message for word in (key, *ENTRIES.get(key, key).split("|"))), message
+        assert len(message.encode()) < 1500
+
+
 @pytest.mark.parametrize(
     ("metadata", "wrong"),
     [
         (None, "without Laennec's metadata"),
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
+        ('{"format": 1' + "0" * 5000 + "}", "is no JSON"),
         ("[]", "no JSON object"),
         ('{"task": "event"}', "names no format"),
         ('{"task": "event", "format": true}', "names no format: format is True"),

@@ -225,7 +225,10 @@ def test_analyze_one_file_says_what_it_is_as_a_whole(
     assert f"{record['label']}" in table.split("from s")[0]
     assert record["reasons"][0] in table
     assert record["rate"]["reason"] in table
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["fine_crackles.html", "fine_crackles.json"]
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.name[0] != ".") == [
+        "fine_crackles.html",
+        "fine_crackles.json",
+    ]
 
 
 def test_analyze_takes_boundaries(recordings: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ from laennec.output.formats import (
     to_summary_csv,
 )
 from laennec.output.formats import to_icbhi as icbhi_text
-from laennec.output.recordings import LEDGER, Ledger
+from laennec.output.ledger import LEDGER, Ledger
 
 RATE = 4_000
 
@@ -334,7 +334,7 @@ def test_a_ledger_that_cannot_be_read_is_none(out: Path, source: Path, content: 
 def test_the_ledger_is_written_every_few_seconds(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from laennec.output import recordings as batch
+    from laennec.output import ledger as batch
 
     now_s = 0.0
     monkeypatch.setattr(batch.time, "monotonic", lambda: now_s)

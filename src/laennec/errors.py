@@ -1,5 +1,11 @@
 """The one exception a user is meant to read."""
 
+import reprlib
+from typing import Any
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+
 
 class LaennecError(Exception):
     """Something outside the program is wrong: a file, a folder, a label, a setting.
@@ -14,3 +20,11 @@ class UsageError(LaennecError):
 
     The command line exits with 2 for it, as it does for an argument that is not there.
     """
+
+
+def shown(value: Any) -> str:
+    """A wrong value as a message shows it: shortened, whatever it is."""
+    try:
+        return _short.repr(value)
+    except ValueError:  # Python writes no whole number of so many digits
+        return "a number of thousands of digits"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_WAIT_S = 20.0  # what is done under a lock takes far less
+# Surrogates stand for bytes of a file name that are no UTF-8; the others move the cursor or turn text around.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = ()) -> Path:
@@ -60,11 +71,57 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text, whole or not at all; bytes of a file name that are no UTF-8 are spelt ``\\udce9``."""
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write indented JSON, whole or not at all; NaN is refused, since JSON has none."""
+    """Write indented JSON, whole or not at all; NaN is refused, since JSON has none.
+
+    A file name that is no UTF-8 is read back as it was: JSON spells its bytes as :func:`write_text` does.
+    """
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def printable(text: object) -> str:
+    """Return a text, often a path, that a terminal and a UTF-8 file can take, in one line.
+
+    Bytes of a file name that are no UTF-8 are spelt out (``\\xe9``), and so are control characters.
+    """
+    return _UNPRINTABLE.sub(lambda match: _spelt(ord(match[0])), str(text))
+
+
+def _spelt(code: int) -> str:
+    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # PEP 383
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others that lock the same folder waiting while the block runs; no file is left in it.
+
+    Where the system locks no folders (Windows, some disks of a network), nobody waits.
+    """
+    handle = None
+    try:
+        if fcntl is not None and os.access(folder, os.R_OK):
+            handle = os.open(folder, os.O_RDONLY)
+            until = time.monotonic() + LOCK_WAIT_S
+            while not _lock(handle) and time.monotonic() < until:
+                time.sleep(0.02)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Whether there is nothing to wait for: the lock is ours, or there is none to be had."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

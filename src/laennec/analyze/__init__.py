@@ -20,6 +20,7 @@ from laennec.analyze.inputs import Remarks, boundaries_in, channels_of, model_fo
 from laennec.analyze.recording import Channel, segments, summarise, without_refused
 from laennec.analyze.windows import classify_clips, window_and_hop
 from laennec.annotations import Boundary
+from laennec.audio.level import SILENT_RANGE
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.model.card import RecordingCard
@@ -86,7 +87,7 @@ def analyze(
     if isinstance(loaded, Detector):
         frames = loaded.frames(block[channels] for block in recording.blocks(rate))
         maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(frames, channels, loaded.card, boundaries, maps)
+        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -105,13 +106,14 @@ def detect(
     card: RecordingCard,
     boundaries: Sequence[Boundary] | None = None,
     maps: bool = True,
+    silent_range: float = SILENT_RANGE,
 ) -> list[Channel]:
     """Events and segments of every channel, in one pass over the frames and in constant memory.
 
     Each stage takes a chunk of frames and gives what that settles, so all stages of all channels go in step
     and none holds more frames than it needs itself. `channels` are numbers in the recording. Without
     `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
-    its relevance.
+    its relevance. `silent_range` is that of the recording.
     """
     predicted = [Channel(number) for number in channels]
     stages = []
@@ -119,7 +121,8 @@ def detect(
         own, same = itertools.tee(map(itemgetter(row), copy))
         given = None if boundaries is None else on_channel(boundaries, channel.number)
         spans = decode(own, card) if given is None else place(own, given, card)
-        stages.append(zip(classify(spans, card, channel.number, maps), segments(same, card), strict=True))
+        told = segments(same, card, silent_range)
+        stages.append(zip(classify(spans, card, channel.number, maps), told, strict=True))
     for step in zip(*stages, strict=True):
         for channel, (more_events, more_segments) in zip(predicted, step, strict=True):
             channel.events.extend(more_events)

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RespiratoryRate
 from laennec.analyze.inputs import Remarks
-from laennec.audio.quality import SILENT_RANGE, SILENT_SHARE, Finding
+from laennec.audio.level import SILENT_RANGE
+from laennec.audio.quality import SILENT_SHARE, Finding
 from laennec.audio.recording import Recording
+from laennec.files import printable
 from laennec.model.card import RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, Frames
@@ -70,26 +72,31 @@ class Channel:
         return float(np.average([s.loud for s in self.segments], weights=[s.length_s for s in self.segments]))
 
 
-def segments(frames: Iterable[Frames], card: RecordingCard) -> Iterator[list[Segment]]:
-    """Predict segments that cover a channel, each as soon as its frames are there: a list for each chunk."""
+def segments(
+    frames: Iterable[Frames], card: RecordingCard, silent_range: float = SILENT_RANGE
+) -> Iterator[list[Segment]]:
+    """Predict segments that cover a channel, each as soon as its frames are there: a list for each chunk.
+
+    Frames are silent up to `silent_range`, that of the recording.
+    """
     length, rest = (round(seconds / card.frame_s) for seconds in (SEGMENT_S, SHORTEST_SEGMENT_S))
     held: Frames | None = None
     for more in frames:
         held = more.after(held)
         ready = []
         while held.end - held.first >= length + rest:
-            ready.append(predict_segment(held.cut(held.first, held.first + length), card))
+            ready.append(predict_segment(held.cut(held.first, held.first + length), card, silent_range))
             held = held.cut(held.first + length, held.end)
         if held.last and held.end > held.first:
-            ready.append(predict_segment(held, card))
+            ready.append(predict_segment(held, card, silent_range))
         yield ready
 
 
-def predict_segment(frames: Frames, card: RecordingCard) -> Segment:
+def predict_segment(frames: Frames, card: RecordingCard, silent_range: float) -> Segment:
     attention, values = np.split(frames.record.astype(np.float64), 2)
     logits = (softmax(attention, axis=1) * values).sum(1)
     sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
-    silent = float((frames.extent <= SILENT_RANGE).mean())
+    silent = float((frames.extent <= silent_range).mean())
     loud = float((frames.level_db > np.median(frames.level_db) + LOUD_DB).mean())
     refused = None
     if silent >= SILENT_SHARE:
@@ -132,8 +139,7 @@ def summarise(
             remarks.notes.extend(_refused(channel, recording.channels))
     window_s, hop_s = windows or (None, None)
     return Analysis(
-        # Undecodable bytes in a file name show as "?".
-        name=recording.name.encode("utf-8", "replace").decode(),
+        name=printable(recording.name),
         duration_s=recording.duration_s,
         sample_rate=recording.sample_rate,
         channels=recording.channels,

@@ -88,7 +88,7 @@ def _predict(
             clip = cut(recording.samples[channel], rate, span.start_s, span.end_s, remarks.repairs)
         except LaennecError as error:
             raise LaennecError(f"{recording.name}: {error}") from error
-        if silent_share(clip, rate) < SILENT_SHARE:
+        if silent_share(clip, rate, recording.silent_range) < SILENT_SHARE:
             clips.append(clip)
             used.append(span)
         else:

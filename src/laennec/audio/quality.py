@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from laennec.audio.level import SILENT_RANGE, SILENT_STEPS, Extents, Resolution
 from laennec.audio.samples import BLOCK_LENGTH, MAX_MAGNITUDE, Array, set_non_finite_to_zero
 
 MIN_DURATION_S = 0.1  # a wheeze lasts 0.1 s or more (Sovijärvi et al., Eur. Respir. Rev. 10(77), 2000)
-SILENT_RANGE = 2.0**-14  # peak to peak, two steps of 16 bits: what dither leaves of silence
 SILENT_BLOCK_S = 0.05  # a block this long holds several periods of any lung sound (60 Hz and up)
 SILENT_SHARE = 0.5  # of the blocks of a channel, from which it is called silent
 CLIPPED_SHARE = 1e-4  # of the samples of a channel, from which it is called clipped: one sample in 10,000
@@ -44,14 +44,15 @@ class Finding:
         return self.message
 
 
-def silent_share(samples: npt.NDArray[Any], sample_rate: int) -> float:
-    """Share, in [0, 1], of the 50 ms blocks of ``(samples,)`` that stay within two steps of 16 bits.
+def silent_share(samples: npt.NDArray[Any], sample_rate: int, extent: float = SILENT_RANGE) -> float:
+    """Share, in [0, 1], of the 50 ms blocks of ``(samples,)`` that stay within an extent, peak to peak.
 
+    By default it is that of silence in 16 bits; a recording has its own, `Recording.silent_range`.
     Samples after the last whole block do not count, unless the whole channel is shorter than a block.
     """
     length = min(_silent_block_length(sample_rate), samples.size)
     blocks = samples[: samples.size // length * length].reshape(-1, length)
-    return float(np.mean(blocks.max(axis=1) - blocks.min(axis=1) <= SILENT_RANGE))
+    return float(np.mean(blocks.max(axis=1) - blocks.min(axis=1) <= extent))
 
 
 def _silent_block_length(sample_rate: int) -> int:
@@ -132,17 +133,17 @@ class Clipping:
 
 
 class Survey:
-    """Adds up what the blocks of a recording show.
+    """Adds up what the blocks of a recording of a `coding` (see `Resolution`) show.
 
     `length` is the samples of each channel so far; `non_finite`, ``(channels,)``, how many were set to zero.
     """
 
-    def __init__(self, channels: int, sample_rate: int) -> None:
+    def __init__(self, channels: int, sample_rate: int, coding: str) -> None:
         self.channels, self.sample_rate, self.length = channels, sample_rate, 0
         self.non_finite = np.zeros(channels, np.int64)
         self._clipping = [(Clipping(1), Clipping(-1)) for _ in range(channels)]
         self._part = _silent_block_length(sample_rate)
-        self._parts, self._silent_parts = 0, np.zeros(channels, np.int64)
+        self._resolution, self._extents, self._parts = Resolution(coding), Extents(channels), 0
         self._equal = list(itertools.combinations(range(channels), 2))  # pairs that were equal so far
 
     def add(self, block: Array) -> None:
@@ -150,30 +151,41 @@ class Survey:
 
         All blocks but the last have `survey_block_length` samples.
         """
-        highest, lowest, silent = self._ranges(block)
+        highest, lowest, extents = self._ranges(block)
         if not (highest.max() <= MAX_MAGNITUDE and lowest.min() >= -MAX_MAGNITUDE):  # NaN compares false
             self.non_finite += set_non_finite_to_zero(block)
-            highest, lowest, silent = self._ranges(block)
+            highest, lowest, extents = self._ranges(block)
         for (top, bottom), samples, high, low in zip(self._clipping, block, highest, lowest, strict=True):
             top.add(samples, float(high))
             bottom.add(samples, -float(low))
-        self._silent_parts += silent
-        self._parts += block.shape[1] // self._part
+        self._extents.add(extents)
+        self._resolution.add(block, self.peak)
+        self._parts += extents.shape[1]
         self._equal = [(i, k) for i, k in self._equal if np.array_equal(block[i], block[k])]
         self.length += block.shape[1]
 
-    def _ranges(self, block: Array) -> tuple[Array, Array, npt.NDArray[np.int64]]:
-        """Highest and lowest value of each channel, and how many of its whole 50 ms parts are silent."""
+    def _ranges(self, block: Array) -> tuple[Array, Array, Array]:
+        """Highest and lowest value of each channel, and the extents of its whole 50 ms parts."""
         starts, whole = np.arange(0, block.shape[1], self._part), block.shape[1] // self._part
         tops, bottoms = np.maximum.reduceat(block, starts, axis=1), np.minimum.reduceat(block, starts, axis=1)
         with np.errstate(invalid="ignore"):  # what is not finite is repaired next
-            silent = np.count_nonzero((tops - bottoms)[:, :whole] <= SILENT_RANGE, axis=1)
-        return tops.max(axis=1), bottoms.min(axis=1), silent
+            extents = (tops - bottoms)[:, :whole]
+        return tops.max(axis=1), bottoms.min(axis=1), extents
 
     @property
     def peak(self) -> float:
         """Largest magnitude."""
         return max(side.top for sides in self._clipping for side in sides)
+
+    @property
+    def step(self) -> float:
+        """Of the recording's format, in full scale; a power of two, or 0 of nothing but zeros."""
+        return self._resolution.step(self.peak)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Half the median extent of each channel's 50 ms parts that are not silent; 0 of silence."""
+        return self._extents.levels(SILENT_STEPS * self.step)
 
     @property
     def twins(self) -> dict[int, int]:
@@ -182,10 +194,11 @@ class Survey:
 
     def silent_shares(self) -> list[float]:
         """Share of each channel's 50 ms parts that are silent; a shorter recording is one part."""
+        silent = SILENT_STEPS * self.step
         if self._parts:
-            return [float(count / self._parts) for count in self._silent_parts]
+            return [float(share) for share in self._extents.shares(silent)]
         ranges = [np.float32(top.top) + np.float32(bottom.top) for top, bottom in self._clipping]
-        return [float(extent <= SILENT_RANGE) for extent in ranges]
+        return [float(extent <= silent) for extent in ranges]
 
     def findings(self, blocks: Callable[[], Iterator[Array]]) -> tuple[Finding, ...]:
         """Name what is wrong with the sound; `blocks` are read again where any channel may be clipped."""

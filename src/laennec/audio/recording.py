@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.audio import stream
+from laennec.audio.level import INTEGER_CODINGS, SILENT_STEPS, STEP_16_BIT
 from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import (
     Array,
@@ -48,6 +49,14 @@ class Recording:
         Channels that are silent from beginning to end.
     path : str or None
         Of the file that it was read from, where it was one.
+    step : float
+        Between neighbouring values of its format, in full scale: 2**-15 for 16 bits. Floats have the step of
+        the grid that their samples lie on, or that of 24 bits with the recording's peak as full scale.
+    peak : float
+        Largest magnitude of any sample.
+    levels : tuple of float
+        Of each channel: half the median extent, peak to peak, of its 50 ms parts that are not silent. A few
+        knocks do not move it. 0 for a channel that is silent, or shorter than a part.
     """
 
     sample_rate: int
@@ -59,6 +68,10 @@ class Recording:
     twins: dict[int, int] = field(default_factory=dict)
     silent_channels: tuple[int, ...] = ()
     path: str | None = None
+    step: float = STEP_16_BIT
+    peak: float = 0.0
+    levels: tuple[float, ...] = ()
+    _coding: str = field(default="FLOAT", repr=False)  # as for `Resolution`
     _kept: Array | None = field(default=None, repr=False)
     _origin: Origin | None = field(default=None, repr=False)
     _divisor: float = field(default=1.0, repr=False)  # by which a long recording's samples are divided
@@ -67,6 +80,11 @@ class Recording:
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.length / self.sample_rate
+
+    @property
+    def silent_range(self) -> float:
+        """Extent, peak to peak, up to which a part of it is silence: two steps."""
+        return SILENT_STEPS * self.step
 
     @property
     def in_memory(self) -> bool:
@@ -131,8 +149,9 @@ class Recording:
         Parameters
         ----------
         source : str, os.PathLike, bytes or binary file
-            WAV (malformed headers included), FLAC, OGG, MP3 and whatever else libsndfile reads. The content
-            decides, never the file name. An open file is read from where it stands to its end.
+            WAV (malformed headers included), FLAC, OGG, MP3 and whatever else libsndfile reads; with PyAV or
+            ffmpeg also M4A and other formats of phones. The content decides, never the file name. An open
+            file is read from where it stands to its end.
         name : str, optional
             What to call it in messages and reports; by default the file name, or "recording".
 
@@ -155,6 +174,7 @@ class Recording:
                 tuple(decoder.repairs),
                 warnings,
                 path=origin.path,
+                _coding=decoder.coding,
                 _kept=kept,
                 _origin=origin if kept is None else None,
             )._judged(survey)
@@ -202,14 +222,15 @@ class Recording:
         if array.size == 0:
             raise LaennecError(f"{name}: empty, it holds no samples")
         kept = np.atleast_2d(as_float32(array, name))
-        recording = cls(sample_rate, len(kept), kept.shape[1], name, _kept=kept)
+        coding = INTEGER_CODINGS.get(array.dtype.name, "FLOAT")
+        recording = cls(sample_rate, len(kept), kept.shape[1], name, _coding=coding, _kept=kept)
         return recording._judged(recording._surveyed())
 
     def _survey_blocks(self) -> Iterator[Array]:
         return self.blocks(block_s=survey_block_length(self.sample_rate) / self.sample_rate)
 
     def _surveyed(self) -> Survey:
-        survey = Survey(self.channels, self.sample_rate)
+        survey = Survey(self.channels, self.sample_rate, self._coding)
         for block in self._survey_blocks():
             survey.add(block)
         return survey
@@ -229,6 +250,9 @@ class Recording:
             repairs=tuple(repairs),
             warnings=(*self.warnings, *survey.findings(recording._survey_blocks)),
             twins=survey.twins,
+            step=survey.step,
+            peak=survey.peak,
+            levels=survey.levels,
             silent_channels=tuple(i for i, share in enumerate(survey.silent_shares()) if share == 1),
         )
 
@@ -245,7 +269,7 @@ class Recording:
             return self
         mean = self.samples.mean(axis=0, keepdims=True, dtype=np.float32)
         silent = (0,) if len(self.silent_channels) == self.channels else ()
-        return replace(self._holding(mean), twins={}, silent_channels=silent)
+        return replace(self._holding(mean), twins={}, silent_channels=silent, levels=())
 
     def channel(self, index: int) -> "Recording":
         """Return one channel, counted from 0, with the warnings that concern it."""
@@ -254,7 +278,8 @@ class Recording:
         one = self._holding(self.samples[index : index + 1])
         warnings = tuple(w for w in self.warnings if w.channel in (None, index))
         silent = (0,) if index in self.silent_channels else ()
-        return replace(one, warnings=warnings, twins={}, silent_channels=silent)
+        levels = self.levels[index : index + 1]
+        return replace(one, warnings=warnings, twins={}, silent_channels=silent, levels=levels)
 
     def beginning(self, duration_s: float) -> "Recording":
         """Return the first seconds, at least one sample, in memory; repairs and warnings are of the whole."""

@@ -16,6 +16,8 @@ from typing import Any, get_args
 import tyro
 
 from laennec.errors import LaennecError, UsageError
+from laennec.files import printable
+from laennec.terminal import spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -116,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    spell_out()
     try:
         try:
             code = run(given)
@@ -146,5 +149,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _fail(message: str, debug: bool, code: int = 1) -> int:
     if debug:
         raise
-    print("laennec: " + " ".join(message.split()), file=sys.stderr)
+    print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
     return code

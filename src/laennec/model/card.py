@@ -7,14 +7,14 @@ where the file's name for it is another, that name. ``docs/model-file.md`` is th
 import dataclasses
 import itertools
 import json
-import reprlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from laennec.audio.segment import CENTRE, PADDINGS
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, shown
 from laennec.labels import EVENT_FAMILY, POSITIONS
 
 FORMAT = 1  # of the metadata; files of a later format are refused
@@ -30,7 +30,10 @@ INPUTS = {  # of a model for clips
 }
 OUTPUT = "probabilities"  # of a model for clips
 OUTPUTS = ("presence", "evidence", "context", "record", "kind")  # of a model for whole recordings
-LONGEST_SAMPLES = 2**30  # a clip, a frame or a reach of more is a mistake
+LONGEST_SAMPLES = 2**30  # a clip or a reach of more is a mistake
+LONGEST_FRAME = 2**20  # samples
+LONGEST_WORD = 200  # characters
+DEEPEST = 20  # objects and lists within each other
 LARGEST_WEIGHT = 1e6  # of the rule of events, of a bias or a shift
 SHORTEST_HOP_S = 0.001
 
@@ -59,11 +62,23 @@ def expect(expected: str, valid: Callable[[Any], bool], convert: Check = lambda 
 
 
 def is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    """Whether it is text that can be written: an escape of JSON may be half a character."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def is_filled(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    """Whether it is a name: a line break in a label would be one in every table."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value.strip()) <= LONGEST_WORD
+
+
+def is_plain(value: Any, depth: int = DEEPEST) -> bool:
+    """Whether JSON, tables and pages can hold it."""
+    if isinstance(value, dict | list | tuple):
+        inside = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth > 0 and all(is_plain(one, depth - 1) for one in inside)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_text(value) or value is None or isinstance(value, int)
 
 
 def is_number(value: Any) -> bool:
@@ -71,12 +86,16 @@ def is_number(value: Any) -> bool:
 
 
 text = expect("text", is_text)
-filled_text = expect("text that is not empty", is_filled)
+filled_text = expect(f"a line of text, up to {LONGEST_WORD} characters", is_filled)
 flag = expect("true or false", lambda value: isinstance(value, bool))
 mapping = expect("an object", lambda value: isinstance(value, dict))
+plain_mapping = expect(
+    f"an object of text and finite numbers, at most {DEEPEST} levels deep",
+    lambda value: isinstance(value, dict) and is_plain(value),
+)
 distinct = expect("distinct words", lambda value: len(set(value)) == len(value), tuple)
 words = expect(
-    "a list of words",
+    "a list of words, none of them empty or longer than a line",
     lambda value: isinstance(value, list) and value != [] and all(map(is_filled, value)),
     distinct,
 )
@@ -159,14 +178,16 @@ class ModelCard:
     labels: tuple[str, ...] = entry(words)
     normal: str = entry(text)
     sample_rate: int = entry(whole(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE))
-    data: Mapping[str, Any] = entry(mapping, default_factory=dict)
-    recipe: Mapping[str, Any] = entry(mapping, default_factory=dict)
-    metrics: Mapping[str, Any] = entry(mapping, default_factory=dict)
+    data: Mapping[str, Any] = entry(plain_mapping, default_factory=dict)
+    recipe: Mapping[str, Any] = entry(plain_mapping, default_factory=dict)
+    metrics: Mapping[str, Any] = entry(plain_mapping, default_factory=dict)
     limits: str = entry(text, default="")
 
     def __post_init__(self) -> None:
         if self.normal not in self.labels:
-            raise ValueError(f"labels are {self.labels}; expected the normal one, {self.normal!r} among them")
+            raise ValueError(
+                f"labels are {shown(self.labels)}; expected the normal one, {shown(self.normal)} among them"
+            )
 
     @property
     def inputs(self) -> Mapping[str, str]:
@@ -281,7 +302,7 @@ class RecordingCard(ModelCard):
 
     records: tuple[str, ...] = entry(words)
     sound_classes: tuple[str, ...] = entry(words, "kinds")
-    frame_samples: int = entry(whole(1, LONGEST_SAMPLES))
+    frame_samples: int = entry(whole(1, LONGEST_FRAME))
     reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
     edges_hz: tuple[float, ...] = entry(numbers(0.0, MAX_SAMPLE_RATE))
     rule: EventRule = entry(lambda value: _read(EventRule, mapping(value), "rule."))  # noqa: RUF009 (a field)
@@ -298,9 +319,9 @@ class RecordingCard(ModelCard):
         super().__post_init__()
         unknown = [label for label in self.labels if label not in EVENT_FAMILY]
         if unknown:
-            raise ValueError(f"labels are {self.labels}; {unknown[0]!r} is of no known family")
+            raise ValueError(f"labels are {shown(self.labels)}; {unknown[0]!r} is of no known family")
         if len(self.edges_hz) < 2 or any(low >= high for low, high in itertools.pairwise(self.edges_hz)):
-            raise ValueError(f"edges_hz is {self.edges_hz}; expected two or more, rising")
+            raise ValueError(f"edges_hz is {shown(self.edges_hz)}; expected two or more, rising")
         for what, bias, labels in (
             ("event_bias", self.event_bias, self.labels),
             ("record_bias", self.record_bias, self.records),
@@ -351,10 +372,10 @@ def read_card(metadata: str | None, source: str = "model") -> ClipCard | Recordi
         raise LaennecError(f"{source}: its metadata is no JSON object")
     file_format = entries.get("format")
     if isinstance(file_format, bool) or not isinstance(file_format, int) or file_format < 1:
-        raise LaennecError(f"{source}: its metadata names no format: format is {reprlib.repr(file_format)}")
+        raise LaennecError(f"{source}: its metadata names no format: format is {shown(file_format)}")
     if file_format > FORMAT:
         raise LaennecError(
-            f"{source}: a model file of format {file_format}, and this Laennec reads up to {FORMAT}; "
+            f"{source}: a model file of format {shown(file_format)}, and this Laennec reads up to {FORMAT}; "
             "update it: pip install -U laennec"
         )
     try:
@@ -384,5 +405,5 @@ def _read(kind: type[Kind], entries: Mapping[str, Any], prefix: str = "") -> Kin
         except ValueError as error:
             if str(error).startswith(f"{key}."):
                 raise
-            raise ValueError(f"{prefix + key} is {reprlib.repr(entries[key])}; expected {error}") from error
+            raise ValueError(f"{prefix + key} is {shown(entries[key])}; expected {error}") from error
     return kind(**values)

@@ -1,5 +1,6 @@
 """Model files, found by path, run folder or name, and loaded."""
 
+import hashlib
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,12 @@ from laennec.model.session import Graph
 
 DEFAULT = "default"  # name of the model for clips that ships; `RECORDING` is that of the one for recordings
 RUN_MODEL = "model.onnx"  # in a run folder
+LARGEST_FILE = 2**30  # bytes; ONNX itself ends at twice as much
+SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced one is not taken for them
+    "default": "5785aab5740aa7d36b600fe9851cec6af121340f045d38148965917ea44adfc7",
+    "recording": "b5d8b3ab4ea76a319f1956285b3b61030a7878a97bccf409737b50ad3eba5932",
+    "source": "8aa979c57ef5336c9785c8853f9e924854da8c6543407f99cf891b439d72bf15",
+}
 
 
 @overload
@@ -42,14 +49,28 @@ def load_model(
     if threads < 0:
         raise LaennecError(f"threads is {threads}; expected 1 or more, or 0 for as many as are useful")
     path = model_path(path_or_name)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+    content = _content(path)
+    name = DEFAULT if path_or_name is None else path_or_name
+    if name in SHIPPED and hashlib.sha256(content).hexdigest() != SHIPPED[str(name)]:
+        raise LaennecError(
+            f"{path}: not the model {str(name)!r} that ships with this version, but damaged or another one; "
+            "install Laennec again, or name a model of your own by its path"
+        )
     graph = Graph(content, str(path), threads)
     card = read_card(graph.metadata, str(path))
     graph.check(card)
     return Detector(card, graph) if isinstance(card, RecordingCard) else LungModel(card, graph)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file():  # a pipe or a device would be read for ever
+            raise LaennecError(f"{path}: not a file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise LaennecError(f"{path}: larger than a model file may be, {LARGEST_FILE} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import onnxruntime
 
 from laennec.errors import LaennecError
 from laennec.model.card import METADATA_KEY, ModelCard, Shape
+from laennec.model.program import check_program
 
 
 class Graph:
@@ -27,8 +28,19 @@ class Graph:
         options.log_severity_level = 4  # what goes wrong is raised; the same text on stderr would be noise
         # Waiting threads that spin take processor time from other processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            check_program(content, source)
+            self._session = onnxruntime.InferenceSession(
+                content,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it prints
+            )
+            # Names and metadata that are no UTF-8 fail here.
+            self._inputs, self._outputs = self._session.get_inputs(), self._session.get_outputs()
+            _ = [(node.name, node.shape) for node in (*self._inputs, *self._outputs)]
+            self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         except _runtime_errors() as error:
             raise LaennecError(
                 f"{source}: not an ONNX model that ONNX Runtime {onnxruntime.__version__} can load "
@@ -37,20 +49,19 @@ class Graph:
         self._content, self._threads = content, threads  # ONNX Runtime holds the content too: no copy
         self.source = source
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
 
     def __reduce__(self) -> "tuple[Callable[..., Graph], tuple[bytes, str, int]]":
         return Graph, (self._content, self.source, self._threads)
 
     def check(self, card: ModelCard) -> None:
         """Refuse a graph that does not take or give what its card says."""
-        inputs = {node.name: node.type for node in self._session.get_inputs()}
+        inputs = {node.name: node.type for node in self._inputs}
         if inputs != card.inputs:
             raise LaennecError(
                 f"{self.source}: the model takes {_listed(inputs)}; "
                 f"a Laennec model takes {_listed(card.inputs)}"
             )
-        outputs = {node.name: node for node in self._session.get_outputs()}
+        outputs = {node.name: node for node in self._outputs}
         for name, expected in card.outputs.items():
             if name not in outputs or outputs[name].type != "tensor(float)":
                 raise LaennecError(

@@ -22,10 +22,10 @@ import numpy.typing as npt
 from laennec.analyze import analyze
 from laennec.analyze.inputs import model_for
 from laennec.annotations.sprsound import parse_name
-from laennec.audio.folder import audio_files
+from laennec.audio.folder import audio_files, counted_endings
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
-from laennec.files import make_folder, write_json
+from laennec.files import make_folder, printable, write_json
 from laennec.labels import (
     ADVENTITIOUS,
     CHALLENGE_SPELLING,
@@ -52,7 +52,7 @@ def answer_folder(
 ) -> None:
     """Answer a task of the challenge, 11, 12, 21 or 22, for a folder of cut events or whole recordings.
 
-    Files that are not called audio (.wav, .flac, .ogg, .mp3, .aif) are passed over, and so are hidden ones
+    Files that are not called audio (.wav, .flac, .m4a and the like) are passed over, and so are hidden ones
     (``._a.wav``); folders in it are not entered. Age, sex and position are taken from names of SPRSound's
     form; other names leave them unknown. An event's channels are averaged.
 
@@ -79,7 +79,9 @@ def answer_folder(
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
         raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
-    paths = audio_files(Path(folder), below=False)
+    paths, _, passed_over = audio_files(Path(folder), below=False)
+    if passed_over:
+        print(f"laennec: {counted_endings(passed_over)}", file=sys.stderr)
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it
@@ -192,5 +194,6 @@ def _read_events(
             continue
         for finding in recording.warnings:
             if finding.kind == "too_short":
-                print(f"laennec: {path.name}: {finding.message}; answered all the same", file=sys.stderr)
+                told = f"{path.name}: {finding.message}; answered all the same"
+                print(f"laennec: {printable(told)}", file=sys.stderr)
         yield path.name, samples

@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis
-from laennec.audio.folder import audio_files
+from laennec.audio.folder import Found, audio_files
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
@@ -56,20 +58,44 @@ def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
+class Recordings(NamedTuple):
+    """Recordings to analyse, each with the name of its results, and what of the folders is none."""
+
+    names: dict[Path, str]
+    unreadable: dict[Path, str]
+    passed_over: Counter[str]
+
+
+def find_recordings(files: Sequence[Path]) -> Recordings:
     """Return the recordings named or found in folders, each with the name of its results.
 
-    The name is the path below the folder, or that of a file alone, without suffix. UsageError if nothing is
-    named; LaennecError if a folder holds no audio or cannot be read.
+    The name is the path below the folder, or that of a file alone, without suffix, unless another recording
+    differs from it in the suffix alone. UsageError if nothing is named; LaennecError if a folder holds no
+    audio or cannot be read.
     """
     if not files:
         raise UsageError("name at least one recording or folder; see --help")
     names: dict[str, tuple[Path, str]] = {}
+    unreadable: dict[Path, str] = {}
+    passed_over: Counter[str] = Counter()
     for given in files:
-        for path in audio_files(given) if given.is_dir() else [given]:
+        found = audio_files(given) if given.is_dir() else Found([given], {}, Counter())
+        unreadable |= found.unreadable
+        passed_over += found.passed_over
+        for path in found.paths:
             name = path.relative_to(given) if given.is_dir() else Path(path.name)
             names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
-    return dict(names.values())
+    return Recordings(_told_apart(dict(names.values())), unreadable, passed_over)
+
+
+def _told_apart(names: Mapping[Path, str]) -> dict[Path, str]:
+    """Keep the ending in the names of recordings that differ in it alone: ``a.wav`` beside ``a.mp3``."""
+    endings: dict[str, set[str]] = {}
+    for path, name in names.items():
+        endings.setdefault(name.lower(), set()).add(path.suffix.lower())
+    return {
+        path: name + path.suffix if len(endings[name.lower()]) > 1 else name for path, name in names.items()
+    }
 
 
 def planned(out: Path, name: str, form: str) -> Path:
@@ -81,26 +107,32 @@ def planned(out: Path, name: str, form: str) -> Path:
     return out / FOLDERS.get(form, "") / f"{name}{SUFFIXES[form]}"
 
 
-def refuse_twice(out: Path, names: Mapping[Path, str], formats: Sequence[str]) -> None:
+def refuse_twice(
+    out: Path, names: Mapping[Path, str], formats: Sequence[str], earlier: Mapping[Path, str] | None = None
+) -> None:
     """Refuse recordings of which two would write the same file; the UsageError names both and the file.
 
     Capitals make no difference, since many file systems make none. How many channels a recording has is only
     known once it is read, so ``a.ch0.wav`` beside ``a.wav`` is refused as well. `names` are as for
-    :func:`planned`.
+    :func:`planned`, and so are those of `earlier` runs, whose results are not to be replaced.
     """
+    two = "analyse them into two folders"
+    every = {**(earlier or {}), **names}
     taken: dict[str, Path] = {}
-    claims = [(source, form, planned(out, name, form)) for source, name in names.items() for form in formats]
+    claims = [(source, form, planned(out, name, form)) for source, name in every.items() for form in formats]
     for source, _, path in claims:
-        if str(path).lower() == str(out / SUMMARY).lower():
+        if source in names and str(path).lower() == str(out / SUMMARY).lower():
             raise UsageError(f"{source} would write {path}, where the summary of all goes; rename it")
         other = taken.setdefault(str(path).lower(), source)
-        if other != source:
-            raise UsageError(f"{other} and {source} would both write {path}; analyse them into two folders")
+        if other != source and source in names:
+            done = other in (earlier or {})
+            remedy = "it holds the first one's results: name another --out" if done else two
+            raise UsageError(f"{other} and {source} would both write {path}; {remedy}")
     for source, form, path in claims:
         whole = PART[form].sub("", path.stem) if form in PART else path.stem
         other = taken.get(str(path.with_name(whole + path.suffix)).lower(), source)
-        if other != source:
-            raise UsageError(f"{other} and {source} might both write {path}; analyse them into two folders")
+        if other != source and (source in names or other in names):
+            raise UsageError(f"{other} and {source} might both write {path}; {two}")
 
 
 def write_outputs(

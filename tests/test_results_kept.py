@@ -1,0 +1,240 @@
+"""Nothing that was analysed is lost: to a file name, a later run, a run at the same time, a full disk."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from laennec import LaennecError
+from laennec.cli import analyze as command_line
+from laennec.cli.arguments import Analyze
+from laennec.errors import UsageError
+from laennec.files import printable
+from laennec.output.challenge import answer_folder
+from laennec.output.files import find_recordings
+from laennec.output.formats import Summary
+from laennec.output.ledger import LEDGER, Ledger
+from tiny_model import RATE, tiny_model
+
+
+def analyze_files(files: Sequence[Path], **options: Any) -> int:
+    return command_line.run(Analyze(tuple(files), **options))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+
+
+def write_sound(path: Path, level: float = 0.1, seconds: float = 1.0) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    with path.open("wb") as file:
+        samples = level * np.random.default_rng(0).standard_normal(round(seconds * RATE))
+        soundfile.write(file, samples, RATE, format="WAV")
+    return path
+
+
+def rows_of(out: Path) -> list[str]:
+    return [row["recording"] for row in csv.DictReader(io.StringIO((out / "summary.csv").read_text()))]
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+LATIN = os.fsdecode(b"rec\xe9\x1b[31m.wav")  # of an old archive, and a colour
+
+
+@pytest.fixture
+def latin(tmp_path: Path) -> Path:
+    """A folder with a name that is no UTF-8, another one, and a link to nothing with such a name."""
+    folder = tmp_path / os.fsdecode(b"\xe9in")
+    try:
+        write_sound(folder / LATIN)
+    except OSError:
+        pytest.skip("file names are Unicode here")
+    write_sound(folder / "good.wav")
+    (folder / os.fsdecode(b"brok\xe9.wav")).symlink_to("nothing")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "html", "audacity", "sprsound", "icbhi"])
+def test_a_name_that_is_no_utf_8_costs_nothing(
+    latin: Path, tmp_path: Path, model: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / os.fsdecode(b"out\xe9")
+    for again in ("", "2 done before"):
+        assert analyze_files([latin], model=model, out=out, format=form) == 1
+        captured = capsys.readouterr()
+        assert again in captured.out
+        assert "\x1b[31m" not in captured.out + captured.err
+        assert captured.err == "laennec: 1 of 3 recordings failed\n"
+        assert rows_of(out) == ["brok\\xe9.wav", "good.wav", "rec\\xe9\\x1b[31m.wav"]
+    assert f"Results are in {tmp_path}/out\\xe9" in captured.out
+    assert analyze_files([latin / LATIN], model=model, out=out, format=form) == 0
+
+
+def test_the_challenge_answers_for_a_name_that_is_no_utf_8(latin: Path, tmp_path: Path, model: str) -> None:
+    with pytest.raises(LaennecError, match="1 of 3 files have no answer"):
+        answer_folder(12, latin, tmp_path / "out.json", model)
+    assert set(json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))) == {"good.wav", LATIN}
+
+
+def test_what_a_terminal_cannot_take_is_spelt_out() -> None:
+    assert printable("a\x1b[1m\n\udce9\ud800\u202e中 é.wav") == "a\\x1b[1m\\x0a\\xe9\\ud800\\u202e中 é.wav"
+
+
+# --- other runs ---------------------------------------------------------------------------------------------
+
+
+def test_a_later_run_does_not_replace_what_is_of_others(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other = write_sound(tmp_path / "p1" / "rec.wav"), write_sound(tmp_path / "p2" / "rec.wav", 0.2)
+    out = tmp_path / "out"
+    assert analyze_files([first], model=model, out=out, format="json") == 0
+    kept = (out / "rec.json").read_bytes()
+    for files in ([other], [other.parent], [other, write_sound(tmp_path / "more.wav")]):
+        with pytest.raises(UsageError, match=r"p1.rec\.wav and .*p2.rec\.wav would both write .*rec\.json"):
+            analyze_files(files, model=model, out=out, format="json")
+    with pytest.raises(UsageError, match="name another --out"):
+        analyze_files([other], model=model, out=out, format="csv")
+    assert (out / "rec.json").read_bytes() == kept
+    write_sound(first, 0.3)  # the same recording, made anew
+    assert analyze_files([first.parent], model=model, out=out, format="json") == 0
+    assert (out / "rec.json").read_bytes() != kept
+    copy = write_sound(tmp_path / "copy" / "rec.wav", 0.3)
+    assert analyze_files([copy.parent], model=model, out=out, format="json") == 0
+    assert "1 done before" in capsys.readouterr().out
+    (out / "rec.json").unlink()
+    assert analyze_files([other.parent], model=model, out=out, format="json") == 0
+
+
+def test_the_summary_has_the_recordings_of_all_runs(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    for folder, name in (("p1", "a.wav"), ("p2", "b.wav")):
+        write_sound(tmp_path / folder / name)
+        (tmp_path / folder / "bad.wav").write_bytes(b"not audio")
+        assert analyze_files([tmp_path / folder], model=model, out=out, format="json") == 1
+    assert rows_of(out) == ["a.wav", "bad.wav", "b.wav", str(tmp_path / "p2" / "bad.wav")]
+    assert "summary.csv has the rows of 2 recordings of earlier runs, too" in capsys.readouterr().out
+    analyze_files([write_sound(tmp_path / "c.wav")], model=model, out=out, format="json")
+    assert rows_of(out)[-1] == "c.wav"
+    for gone in (out / "a.json", tmp_path / "p2" / "bad.wav"):
+        gone.unlink()
+    analyze_files([tmp_path / "p2"], model=model, out=out, format="json")
+    assert rows_of(out) == ["bad.wav", "c.wav", "b.wav"]
+
+
+def test_two_runs_at_once_lose_nothing(tmp_path: Path) -> None:
+    rows, ledgers = {}, {}
+    for name in ("a", "b"):
+        source = write_sound(tmp_path / f"in-{name}" / f"{name}.wav")
+        ledgers[name] = ledger = Ledger(tmp_path, {})
+        ledger.claim({source: name}, ["json"])
+        rows[name] = (ledger.key(source), source, ["json"], [source], Summary(f"{name}.wav"))
+    same = write_sound(tmp_path / "other" / "a.wav", 0.3)
+    with pytest.raises(UsageError, match="would both write"):  # which the first run has not come to yet
+        Ledger(tmp_path, {}).claim({same: "a"}, ["json"])
+    for name in ("a", "b"):
+        ledgers[name].add(*rows[name])
+    assert ledgers["a"].close([]) == 0
+    assert ledgers["b"].close([]) == 1
+    assert rows_of(tmp_path) == ["a.wav", "b.wav"]
+    assert set(json.loads((tmp_path / LEDGER).read_text())["files"]) == {"a.wav", "b.wav"}
+
+
+def test_what_an_interrupted_run_has_not_come_to_is_free(tmp_path: Path) -> None:
+    one, other = write_sound(tmp_path / "1" / "a.wav"), write_sound(tmp_path / "2" / "a.wav", 0.3)
+    ledger = Ledger(tmp_path, {})
+    ledger.claim({one: "a"}, ["json"])
+    ledger.close()
+    Ledger(tmp_path, {}).claim({other: "a"}, ["json"])
+
+
+def test_recordings_that_differ_in_their_ending_keep_it(tmp_path: Path, model: str) -> None:
+    for name in ("a.wav", "a.mp3", "b.wav"):
+        write_sound(tmp_path / "in" / name)
+    out = tmp_path / "out"
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="json") == 0
+    assert sorted(path.name for path in out.glob("*.json")) == [LEDGER, "a.mp3.json", "a.wav.json", "b.json"]
+    assert rows_of(out) == ["a.mp3", "a.wav", "b.wav"]
+
+
+def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sound(tmp_path / "in" / "a.wav")
+    (tmp_path / "in" / "b.raw").touch()
+    found = find_recordings([tmp_path / "in"])
+    locked = found._replace(unreadable={tmp_path / "in" / "locked": "Permission denied"})
+    monkeypatch.setattr("laennec.cli.analyze.find_recordings", lambda _: locked)
+    assert analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "laennec: 1 folder could not be read\n"
+    assert "1 file with other endings passed over (.raw 1); name a file to have it analysed" in captured.out
+    assert rows_of(tmp_path / "out") == ["a.wav", f"{tmp_path}/in/locked/"]
+
+
+# --- the state of the folder --------------------------------------------------------------------------------
+
+
+def full(path: Any, _: Any) -> None:
+    raise LaennecError(f"{path}: cannot be written (No space left on device)")
+
+
+@pytest.mark.parametrize("what", ["write_json", "write_text"])
+def test_a_state_that_cannot_be_written_costs_no_result(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    for name in ("a.wav", "b.wav"):
+        write_sound(tmp_path / "in" / name)
+    monkeypatch.setattr("laennec.output.ledger.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(f"laennec.output.ledger.{what}", full)
+    out = tmp_path / "out"
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="json") == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert "No space left on device); the results are written" in captured.err
+    assert "b.wav" in captured.out
+    assert (out / "b.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"summary": 3},
+        {"outputs": [1]},
+        {"formats": "json"},
+        {"size": "1"},
+        {"path": None},
+        {"summary": {"recording": "a.wav", "quality": [], "events": []}},
+        {"summary": {"recording": "a.wav", "quality": [], "probability": "high"}},
+        {"summary": {"recording": "a.wav", "quality": [], "probability": float("nan")}},
+        {"failed": {"recording": 1, "quality": []}},
+        None,
+    ],
+)
+def test_a_ledger_of_wrong_types_is_named_and_written_anew(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str], change: dict[str, Any] | None
+) -> None:
+    source, out = write_sound(tmp_path / "in" / "a.wav"), tmp_path / "out"
+    analyze_files([source.parent], model=model, out=out, format="json")
+    ledger = json.loads((out / LEDGER).read_text())
+    ledger["files"]["a.wav"] = 3 if change is None else ledger["files"]["a.wav"] | change
+    (out / LEDGER).write_text(json.dumps(ledger))
+    capsys.readouterr()
+    assert analyze_files([source.parent], model=model, out=out, format="json") == 0
+    captured = capsys.readouterr()
+    assert "1 of 1 entries cannot be read; what it should tell of is analysed again\n" in captured.err
+    assert captured.err.count("\n") == 1
+    assert "done before" not in captured.out
+    assert analyze_files([source.parent], model=model, out=out, format="json") == 0
+    assert "1 done before" in capsys.readouterr().out
