@@ -3,8 +3,8 @@
     python -m laennec.experiments.demonstration demo/recordings demo/results
     python -m laennec.experiments.demonstration --seeds 100
 
-The first compares the ground truth of ``laennec simulate --layout demo`` with the JSON of ``laennec analyze``.
-The second simulates and analyses as many demonstrations. Neither measures accuracy: the sounds are simulated.
+The first compares the ground truth of ``laennec simulate --layout demo`` with ``laennec analyze``'s JSON. The
+second simulates and analyses as many demonstrations. Neither measures accuracy: the sounds are simulated.
 """
 
 import argparse
@@ -75,12 +75,13 @@ def compare_folders(recordings: Path, results: Path) -> list[Comparison]:
         analysis = _read(results / f"{name}.json", "laennec analyze RECORDINGS --out RESULTS --format json")
         found = [(event["start_s"], event["end_s"], event["label"]) for event in analysis["events"]]
         record = analysis["record"] or {}
-        comparisons.append(compared(name, [tuple(event) for event in drawn["events"]], found, _record(record)))
+        events = [(start_s, end_s, label) for start_s, end_s, label in drawn["events"]]
+        comparisons.append(compared(name, events, found, _record(record)))
     return comparisons
 
 
 def compare_seeds(count: int) -> list[Comparison]:
-    """Simulate and analyse the demonstrations of seeds 0 to `count` - 1; one comparison for each recording."""
+    """Simulate and analyse the demonstrations of seeds 0 to `count` - 1; a comparison for each recording."""
     model, comparisons = load_model("recording"), []
     for seed in range(count):
         for name, recording in demo_recordings(seed).items():
@@ -115,7 +116,8 @@ def table(comparisons: Iterable[Comparison]) -> Table:
         rows.add_column(column, justify="left" if column in ("recording", "sound") else "right")
     for name, group in by_name.items():
         drawn, found, matched = (
-            sum((getattr(each, field) for each in group), Counter()) for field in ("drawn", "found", "matched")
+            sum(counts, Counter[str]())
+            for counts in zip(*((each.drawn, each.found, each.matched) for each in group), strict=True)
         )
         for label in dict.fromkeys([*drawn, *sorted(found)]):
             rows.add_row(name, label, *(str(counts[label]) for counts in (drawn, found, matched)))
@@ -140,8 +142,8 @@ def main() -> None:
     console = Console()
     console.print(table(comparisons), highlight=False)
     console.print(
-        "Normal that was not drawn is mostly the other half of a breath whose wheeze or crackles were; anything "
-        "else that was not drawn is a mistake of the model.",
+        "Normal that was not drawn is mostly the other half of a breath whose wheeze or crackles were; "
+        "anything else that was not drawn is a mistake of the model.",
         highlight=False,
     )
 
