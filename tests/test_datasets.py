@@ -240,7 +240,7 @@ def test_check_finds_every_kind_of_defect(broken):
         found.setdefault(defect.kind, []).append(f"{Path(defect.path).name}: {defect.detail}")
     expected = {
         "missing": ["41000000_1.0_0_p1_31.json: no 41000000_1.0_0_p1_31.wav"],
-        "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: holds no samples"],
+        "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: empty, it holds no samples"],
         "malformed annotation": [
             "event 4: it ends at 0.6 s, not after its start at 0.7 s",
             "event 5: end is None, no number",
@@ -1221,6 +1221,16 @@ def test_sprsound_training_set_is_sound_and_is_the_indexed_one():
     root = real("SPRSound")
     assert sprsound.check(root) == []
     assert sprsound.verify(root) == []
+
+
+def test_a_header_that_promises_years_of_sound_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.sin(np.arange(8_000)) / 2, 8_000)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the upper bits of "total samples" (RFC 9639, section 8.2)
+    path.write_bytes(content)
+    facts, defects = datasets.sprsound.checks.read_audio([str(path)])
+    assert (facts[str(path)].duration_s, defects) == (1.0, [])
 
 
 @pytest.mark.real

@@ -1,9 +1,13 @@
 """Nothing that was analysed is lost: to a file name, a later run, a run at the same time, a full disk."""
 
 import csv
+import errno
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec import LaennecError
+from laennec import Analysis, LaennecError, analyze
+from laennec.annotations import read_events, table
 from laennec.cli import analyze as command_line
+from laennec.cli import main
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.files import printable
@@ -21,6 +27,8 @@ from laennec.output.challenge import answer_folder
 from laennec.output.files import find_recordings
 from laennec.output.formats import Summary
 from laennec.output.ledger import LEDGER, Ledger
+from laennec.score.events_table import Detection, read_events_table, write_events
+from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from tiny_model import RATE, tiny_model
 
 
@@ -159,13 +167,37 @@ def test_what_an_interrupted_run_has_not_come_to_is_free(tmp_path: Path) -> None
     Ledger(tmp_path, {}).claim({other: "a"}, ["json"])
 
 
-def test_recordings_that_differ_in_their_ending_keep_it(tmp_path: Path, model: str) -> None:
-    for name in ("a.wav", "a.mp3", "b.wav"):
+def test_recordings_whose_results_would_clash_have_names_of_their_own(tmp_path: Path, model: str) -> None:
+    names = [
+        "A.wav",
+        "a.ch0.wav",
+        "a.mp3",
+        "a.wav",
+        "b.ch0.wav",
+        "b.ch1.wav",
+        "b.wav",
+        "c.wav",
+        "summary.wav",
+    ]
+    for name in names:
         write_sound(tmp_path / "in" / name)
     out = tmp_path / "out"
-    assert analyze_files([tmp_path / "in"], model=model, out=out, format="json") == 0
-    assert sorted(path.name for path in out.glob("*.json")) == [LEDGER, "a.mp3.json", "a.wav.json", "b.json"]
-    assert rows_of(out) == ["a.mp3", "a.wav", "b.wav"]
+    if len(list((tmp_path / "in").iterdir())) < len(names):
+        pytest.skip("capitals make no difference here")
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="csv") == 0
+    results = {path.name for path in out.glob("*.csv") if ".record." not in path.name}
+    kept = {
+        "A.wav.csv",
+        "a.wav-2.csv",
+        "a.mp3.csv",
+        "a.ch0.wav.csv",
+        "b.csv",
+        "b.ch0.wav.csv",
+        "b.ch1.wav.csv",
+    }
+    assert results == {*kept, "c.csv", "summary.wav.csv", "summary.csv"}
+    assert rows_of(out) == names
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="csv") == 0
 
 
 def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
@@ -238,3 +270,182 @@ def test_a_ledger_of_wrong_types_is_named_and_written_anew(
     assert "done before" not in captured.out
     assert analyze_files([source.parent], model=model, out=out, format="json") == 0
     assert "1 done before" in capsys.readouterr().out
+
+
+# --- an early end -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    for name in ("a.wav", "b.wav", "c.wav"):
+        write_sound(tmp_path / "in" / name)
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_keeps_what_is_done(
+    ward: Path,
+    tmp_path: Path,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+
+    def ended(source: Any, **told: Any) -> Analysis:
+        if source.name == "b.wav":
+            os.kill(os.getpid(), number)
+        return analyze(source, **told)
+
+    monkeypatch.setattr("laennec.output.recordings.analyze", ended)
+    with pytest.raises(SystemExit) as stopped:
+        main(["analyze", str(ward), "--model", model, "--out", str(tmp_path / "out"), "--format", "json"])
+    assert stopped.value.code == 128 + number
+    assert capsys.readouterr().err == "laennec: interrupted; the same command resumes where it can\n"
+    assert rows_of(tmp_path / "out") == ["a.wav"]
+    assert set(json.loads((tmp_path / "out" / LEDGER).read_text())["files"]) == {"a.wav"}
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("more", [["--json"], []])
+def test_a_reader_that_is_gone_costs_no_result_and_no_word(
+    ward: Path, tmp_path: Path, model: str, more: list[str]
+) -> None:
+    words = [
+        "analyze",
+        str(ward),
+        "--model",
+        model,
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "json",
+        *more,
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "laennec", *map(str, words)]
+    done = subprocess.run(line, check=False, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr.replace(f"Results are in {tmp_path}/out\n", "")) == (1, "")
+    assert rows_of(tmp_path / "out") == ["a.wav", "b.wav", "c.wav"]
+    assert (tmp_path / "out" / "c.json").is_file()
+
+
+def test_a_full_disk_behind_standard_output_costs_no_result(
+    ward: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("builtins.print", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        analyze_files([ward], model=model, out=tmp_path / "out", format="json", json=True)
+    assert rows_of(tmp_path / "out") == ["a.wav", "b.wav", "c.wav"]
+    with pytest.raises(OSError, match="No space left"):
+        analyze_files([ward / "a.wav"], model=model, out=tmp_path / "one", format="json", json=True)
+    assert (tmp_path / "one" / "a.json").is_file()
+
+
+# --- standard input -----------------------------------------------------------------------------------------
+
+
+def test_standard_input_is_a_recording_and_replaces_none(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [write_sound(tmp_path / "a.wav", level).read_bytes() for level in (0.1, 0.3)]
+    out = tmp_path / "out"
+
+    def piped(sound: bytes, *files: Path) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sound)))
+        return analyze_files([Path("-"), *files], model=model, out=out, format="json")
+
+    assert piped(sounds[0]) == 0
+    kept = (out / "stdin.json").read_bytes()
+    assert json.loads(kept)["recording"]["name"] == "stdin"
+    with pytest.raises(UsageError, match=r"would both write .*stdin\.json; it holds the first one's results"):
+        piped(sounds[1])
+    assert (out / "stdin.json").read_bytes() == kept
+    (out / "stdin.json").rename(out / "mine.json")
+    assert piped(sounds[1], tmp_path / "a.wav") == 0
+    assert (out / "a.json").is_file()
+
+
+# --- spreadsheets -------------------------------------------------------------------------------------------
+
+FORMULAS = [
+    "=cmd()",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "\t=1",
+    "'=quoted",
+    "''=twice",
+    "'plain",
+    "-0.5",
+    "1e-3",
+    "é",
+]
+
+
+def test_no_text_is_a_formula_and_all_of_it_is_read_back() -> None:
+    text = table.write(["=a", "b"], [[cell, 0.5] for cell in FORMULAS])
+    cells = [row[0] for row in csv.reader(io.StringIO(text))]
+    assert not [cell for cell in cells if cell[0] in "=+-@\t" and cell != "-0.5"]
+    assert table.parse(text).columns == ("=a", "b")
+    assert [row[1]["=a"] for row in table.parse(text).rows] == FORMULAS
+
+
+def test_predictions_and_events_of_odd_patients_are_read_back(tmp_path: Path) -> None:
+    count = len(FORMULAS)
+    given = Predictions(
+        tuple(FORMULAS), tuple(FORMULAS), ("Normal",) * count, ("Normal", "=W"), np.full((count, 2), 0.5)
+    )
+    write_predictions(tmp_path / "p.csv", given)
+    assert "\n=" not in (tmp_path / "p.csv").read_text()
+    read = read_predictions(tmp_path / "p.csv")
+    assert (read.clip_ids, read.subjects, read.classes) == (given.clip_ids, given.subjects, given.classes)
+    events = [Detection(name, name, ((0.0, 1.0, "=W"),), ((0.0, 1.0, "-W"),), (0.5,)) for name in FORMULAS]
+    write_events(tmp_path / "e.csv", events)
+    assert read_events_table(tmp_path / "e.csv") == events
+
+
+def test_a_recording_s_csv_is_read_back_whatever_it_is_called(tmp_path: Path, model: str) -> None:
+    source = write_sound(tmp_path / "=1+1.wav", 0.2)
+    assert (
+        analyze_files([source, write_sound(tmp_path / "b.wav")], model=model, out=tmp_path, format="csv") == 0
+    )
+    text = (tmp_path / "=1+1.csv").read_text()
+    assert "'=1+1.wav," in text
+    assert len(read_events(tmp_path / "=1+1.csv", str(source))) == text.count("\n") - 1
+    assert rows_of(tmp_path) == ["'=1+1.wav", "b.wav"]
+    assert analyze_files([source], model=model, events=tmp_path / "=1+1.csv") == 0
+
+
+@pytest.mark.needs("pandas")
+def test_a_clips_table_of_odd_patients_is_read_back(tmp_path: Path) -> None:
+    from laennec.datasets.table import clips_table, read_csv, write_csv
+
+    rows = [
+        {"clip_id": str(k), "recording": "r", "label": "Normal", "subject": name, "channel": k}
+        for k, name in enumerate(FORMULAS)
+    ]
+    write_csv(tmp_path / "clips.csv", clips_table(rows))
+    assert not [line for line in (tmp_path / "clips.csv").read_text().split("\n") if ",=" in line]
+    read = read_csv(tmp_path / "clips.csv", dtype=str)
+    assert dict(zip(read["clip_id"], read["subject"], strict=True)) == {
+        str(k): name for k, name in enumerate(FORMULAS)
+    }
+    assert list(read["channel"])[:2] == ["0", "1"]
+
+
+@pytest.mark.parametrize("name", ["a" * 246, "录" * 82])
+def test_a_name_of_the_greatest_length_has_results(tmp_path: Path, model: str, name: str) -> None:
+    write_sound(tmp_path / "in" / f"{name}.wav")
+    for _ in range(2):
+        assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="json,html,audacity") == 0
+    assert rows_of(tmp_path) == [f"{name}.wav"]
+    assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="csv") == 1
+    assert "cannot be written (File name too long)" in (tmp_path / "summary.csv").read_text()

@@ -74,6 +74,12 @@ def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(
     cross_validate(material, recipe, tmp_path, [3], [2], CPU, on_start=note)
     cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
     assert started == [(3, 2), (3, 1)]
+    emptied = tmp_path / "seed3" / "fold2" / "predictions.csv"
+    before = emptied.read_bytes()
+    emptied.write_bytes(b"")
+    cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
+    assert started == [(3, 2), (3, 1), (3, 2)]
+    assert emptied.read_bytes() == before
     with pytest.raises(LaennecError, match="other settings \\(learning_rate\\)"):
         cross_validate(material, replace(recipe, learning_rate=1e-4), tmp_path, [3], (), CPU)
 

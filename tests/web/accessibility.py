@@ -45,7 +45,9 @@ def faults(html: str) -> list[str]:
         wrong.append("no language")
     if not "".join(next(words for tag, _, words in found if tag == "title")).strip():
         wrong.append("no title")
-    if levels.count(1) != 1 or any(after > before + 1 for before, after in zip(levels, levels[1:], strict=False)):
+    if levels.count(1) != 1 or any(
+        after > before + 1 for before, after in zip(levels, levels[1:], strict=False)
+    ):
         wrong.append(f"headings {levels}")
     if tags.count("main") != 1:
         wrong.append(f"{tags.count('main')} main")
@@ -59,7 +61,11 @@ def faults(html: str) -> list[str]:
             wrong.append("an image without alt")
         if tag == "audio" and not named:
             wrong.append("a sound without a name")
-        if tag == "svg" and told.get("aria-hidden") != "true" and not (named or told.get("role") == "presentation"):
+        if (
+            tag == "svg"
+            and told.get("aria-hidden") != "true"
+            and not (named or told.get("role") == "presentation")
+        ):
             wrong.append("a drawing without a name")
         if tag == "button" and not (named or seen):
             wrong.append("a button without a name")
@@ -79,7 +85,9 @@ def contrasts() -> dict[str, float]:
     found = {}
     for name, block in zip(("light", "dark", "print"), blocks, strict=True):
         colours = dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{6})", block))
-        found |= {f"{name}: {ink} on {ground}": contrast(colours[ink], colours[ground]) for ink, ground in PAIRS}
+        found |= {
+            f"{name}: {ink} on {ground}": contrast(colours[ink], colours[ground]) for ink, ground in PAIRS
+        }
     return found
 
 

@@ -132,7 +132,10 @@ def test_uncertain_and_refused() -> None:
     assert "CAS uncertain (calibrated" in rendered(recording(), record=answer(uncertain=True)).text
     refused = RecordAnswer(None, None, {}, refused="sounds like speech")
     told = rendered(recording(), record=refused).text
-    assert "No answer: sounds like speech If it is a lung after all, --any-sound analyses it all the same." in told
+    assert (
+        "No answer: sounds like speech If it is a lung after all, --any-sound analyses it all the same."
+        in told
+    )
     silent = replace(refused, refused="silent or mostly so")
     assert "No answer: silent or mostly so Check the recording" in rendered(recording(), record=silent).text
     assert "gives no answer for whole recordings" in rendered(recording()).text
@@ -306,7 +309,9 @@ def test_a_phone_shows_every_column() -> None:
     read = rendered(recording(), event(1, 2, presence=0.9, uncertain=True), event(2, 3, "Normal"))
     names = [cell["data-name"] for cell in read.all("td")]
     assert names[: len(names) // 2] == names[len(names) // 2 :]
-    assert {"From s", "To s", "Duration s", "Label", "Probability", "Next likeliest", "Presence"} == set(names)
+    assert {"From s", "To s", "Duration s", "Label", "Probability", "Next likeliest", "Presence"} == set(
+        names
+    )
     css = asset("report.css")
     narrow = css[css.index("@media screen and (max-width: 48rem)") :].split("\n}\n")[0]
     assert "content: attr(data-name)" in narrow

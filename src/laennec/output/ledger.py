@@ -17,7 +17,7 @@ from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.files import locked, printable, write_json, write_text
-from laennec.output.files import SUMMARY, refuse_twice
+from laennec.output.files import SUMMARY, called, refuse_twice
 from laennec.output.formats import Summary, to_summary_csv
 
 LEDGER = ".laennec-analyze.json"
@@ -83,7 +83,7 @@ class Ledger:
         entry = self._entries.get(key, {})
         try:
             wanted = set(formats) <= set(entry["formats"]) and entry["options"] == self._options
-            there = all((self.out / name).is_file() for name in entry["outputs"])
+            there = all(os.path.isfile(self.out / name) for name in entry["outputs"])
             if wanted and there and _same_file(entry, source):
                 known = {name: value for name, value in entry.items() if name != "failed"}
                 self._own[key] = {**known, "path": _path(source)}
@@ -136,7 +136,7 @@ class Ledger:
             others = [entry for key, entry in merged.items() if key not in self._own and self._is_kept(entry)]
             rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
             try:
-                if more is not None or (self.out / SUMMARY).is_file():
+                if more is not None or os.path.isfile(self.out / SUMMARY):
                     write_text(self.out / SUMMARY, to_summary_csv([*rows, *(more or ())]))
             except LaennecError as error:
                 self.problem = str(error)
@@ -156,7 +156,7 @@ class Ledger:
         return there and _row(entry) is not None
 
     def _still_there(self, outputs: Iterable[str]) -> list[str]:
-        return [name for name in outputs if (self.out / name).is_file()]
+        return [name for name in outputs if os.path.isfile(self.out / name)]
 
     def _save_in_time(self) -> None:
         if time.monotonic() < self._due:
@@ -184,7 +184,7 @@ class Ledger:
 
 def shown_name(source: Path, name: str) -> str:
     """Return a recording's path below the folder that was given, `name` being that of its results."""
-    return printable(Path(name).with_name(source.name))
+    return printable(Path(name).with_name(called(source)))
 
 
 def _read(path: Path) -> tuple[dict[str, Entry], str | None]:
@@ -255,9 +255,13 @@ def _is_claim(entry: Entry) -> bool:
 
 
 def _same_recording(entry: Entry, source: Path) -> bool:
-    """Whether an entry is of this file, changed or not, or of one with the same content."""
+    """Whether an entry is of this file, changed or not, or of one with the same content.
+
+    What a pipe or standard input holds is another recording each time.
+    """
     try:
-        return bool(entry["path"] == _path(source)) or _same_file(entry, source)
+        same_place = entry["path"] == _path(source) and (source.is_file() or not source.exists())
+        return bool(same_place and called(source) == source.name) or _same_file(entry, source)
     except (KeyError, OSError):
         return False
 

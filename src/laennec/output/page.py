@@ -50,8 +50,7 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
     records = analysis.channel_records if analysis.channels > 1 else ()
     answers = {record.channel: _answer(record) for record in records}
     sections = [
-        channel_section(analysis, recording, index, events, sounds, answers.get(index, ""))
-        for index in shown
+        channel_section(analysis, recording, index, events, sounds, answers.get(index, "")) for index in shown
     ]
     body = fill(
         "report.html",

@@ -89,7 +89,7 @@ def assign_lanes(events: Sequence[Event]) -> tuple[list[int], int]:
 def answer(record: RecordingPrediction) -> str:
     """Return the label of a whole recording and its probability, or why there is none, in one line."""
     if record.label is None or record.refused is not None:
-        return f"no answer: {record.refused or 'refused'}; {next_step(record)}"
+        return f"no answer: {record.refused or 'refused'}"
     meaning = f" ({MEANINGS[record.label]})" if record.label in MEANINGS else ""
     sure = "" if record.probability is None else f", probability {record.probability:.2f}"
     return f"{record.label}{meaning}{sure}{', uncertain' if record.uncertain else ''}"

@@ -9,7 +9,7 @@ import pandas as pd
 from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.features.reading import cut_clips
-from laennec.files import make_folder
+from laennec.files import has_content, make_folder
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import RUN_MODEL, load_model, shipped_models
@@ -29,7 +29,7 @@ from laennec.train.tables import load_clips, record_rows
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:
     """Run a model file over annotated events and write predictions, figures and a page."""
-    if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
+    if Path(model).is_dir() and model not in shipped_models() and not has_content(Path(model) / RUN_MODEL):
         export(model)
     lung_model = load_model(model)
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
