@@ -1,7 +1,8 @@
-"""What axe-core would find in a page, as far as it can be read from HTML and style sheet without a browser."""
+"""What axe-core would find in a page, as far as HTML and style sheet tell it without a browser."""
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 from laennec.output.html import asset
 
@@ -45,9 +46,7 @@ def faults(html: str) -> list[str]:
         wrong.append("no language")
     if not "".join(next(words for tag, _, words in found if tag == "title")).strip():
         wrong.append("no title")
-    if levels.count(1) != 1 or any(
-        after > before + 1 for before, after in zip(levels, levels[1:], strict=False)
-    ):
+    if levels.count(1) != 1 or any(after > before + 1 for before, after in pairwise(levels)):
         wrong.append(f"headings {levels}")
     if tags.count("main") != 1:
         wrong.append(f"{tags.count('main')} main")
@@ -79,7 +78,7 @@ def faults(html: str) -> list[str]:
 
 
 def contrasts() -> dict[str, float]:
-    """Return the contrast of each pair of text and ground of ``page.css``: on light, on dark, and on paper."""
+    """Return the contrast of each pair of text and ground of ``page.css``: light, dark and on paper."""
     css = asset("page.css")
     blocks = re.findall(r":root\s*\{([^}]*)\}", css)
     found = {}

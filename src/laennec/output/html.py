@@ -86,7 +86,7 @@ def table(
     numbers: Sequence[str] = (),
     attributes: Sequence[str] = (),
 ) -> str:
-    """Return a table that scrolls by itself where the page is narrow, or stands in lines if its style says so.
+    """Return a table that scrolls by itself where the page is narrow, or in lines if its style says so.
 
     Cells are HTML, the first of each row its header; columns and caption are plain text. Each cell has the
     name of its column for styles that show it. The columns `numbers` are set to the right; `attributes` are

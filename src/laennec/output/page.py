@@ -24,7 +24,6 @@ from laennec.output.presentation import (
 )
 from laennec.version import DISCLAIMER, __version__
 
-
 # With sound and picture; 64 of 15 s made a page of 20 MB. Two at least, and more only up to so many seconds.
 SHOWN_CHANNELS, SHOWN_CHANNELS_S = 8, 1200.0
 

@@ -105,7 +105,7 @@ def next_step(record: RecordingPrediction) -> str:
 
 
 def rate_in_words(rate: RespiratoryRate) -> str:
-    """Return the respiratory rate with its quality and the reason, in one line; no number that is doubtful."""
+    """Return the respiratory rate with its quality and the reason, in one line; no doubtful number."""
     return f"respiratory rate: {rate_value(rate)} ({rate.reason})"
 
 

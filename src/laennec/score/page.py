@@ -203,7 +203,8 @@ def _sound(clip: "pd.Series[Any]") -> str:
     words = f"Spectrogram of {samples.size / rate:.1f} s"
     return (
         f'<img class="spectrogram" alt="{words}" title="{words}" src="{picture}">'
-        f'<audio class="screen" controls preload="none" aria-label="Sound of {samples.size / rate:.1f} s" src="{sound}"></audio>'
+        f'<audio class="screen" controls preload="none" aria-label="Sound of {samples.size / rate:.1f} s" '
+        f'src="{sound}"></audio>'
     )
 
 
