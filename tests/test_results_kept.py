@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from laennec.cli import analyze as command_line
 from laennec.cli import main
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
-from laennec.files import printable
+from laennec.files import locked, printable
 from laennec.output.challenge import answer_folder
 from laennec.output.files import find_recordings
 from laennec.output.formats import Summary
@@ -139,6 +140,31 @@ def test_the_summary_has_the_recordings_of_all_runs(
         gone.unlink()
     analyze_files([tmp_path / "p2"], model=model, out=out, format="json")
     assert rows_of(out) == ["bad.wav", "c.wav", "b.wav"]
+
+
+def test_a_recording_has_one_row_from_whichever_folder_it_is_reached(tmp_path: Path, model: str) -> None:
+    for name in ("bed/a.wav", "b.wav"):
+        write_sound(tmp_path / "ward" / name)
+    for folder, rows in (("ward", ["b.wav", "bed/a.wav"]), ("ward/bed", ["b.wav", "a.wav"])):
+        assert analyze_files([tmp_path / folder], model=model, out=tmp_path / "out", format="json") == 0
+        assert rows_of(tmp_path / "out") == rows
+
+
+def test_one_waits_for_another_with_the_same_folder(tmp_path: Path) -> None:
+    order = []
+
+    def second() -> None:
+        with locked(tmp_path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locked(tmp_path):
+        thread.start()
+        thread.join(0.1)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from laennec.audio.samples import counted
 from laennec.audio.source import locate
 from laennec.audio.stream import decoding
+from laennec.datasets.simulated import PREFIX, simulated_paths
 from laennec.datasets.table import Defect, clips_table, suggestion
 from laennec.errors import LaennecError
 from laennec.progress import track
@@ -100,7 +101,7 @@ def to_table(
     empty: str,
     harmless: Collection[str] | None = None,
 ) -> pd.DataFrame:
-    """Return the clips table of rows; a clip without an end has that of its file.
+    """Return the clips table of rows; a clip without an end has that of its file, a simulated one says so.
 
     LaennecError is raised if there is no row (`empty` says what was expected of the copy `root`), or a defect
     of a kind that is not among the `harmless` ones; by default all are.
@@ -119,6 +120,10 @@ def to_table(
     if not rows:
         first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
         raise LaennecError(f"{root}: {empty}{first}")
+    simulated = simulated_paths(row["path"] for row in rows)
+    for row in rows:
+        if row["path"] in simulated:
+            row["dataset"] = PREFIX + row["dataset"]
     return clips_table(rows, defects)
 
 

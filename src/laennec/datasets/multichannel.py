@@ -32,7 +32,7 @@ import soundfile
 
 from laennec.annotations.names import composed, key_of
 from laennec.annotations.table import TIMES, channel_of, time_of
-from laennec.audio.folder import is_audio
+from laennec.audio.folder import files_below, is_audio
 from laennec.audio.source import locate
 from laennec.audio.stream import decoding, read_signal
 from laennec.datasets import check as checks
@@ -194,7 +194,9 @@ def _sounds(root: Path, defects: list[Defect]) -> dict[str, Path]:
     """Return the sound files of a cohort by their bare names; two of one name are a defect."""
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     sounds: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if is_audio(path.name)):
+    for path in files_below(folder, below=False):
+        if not is_audio(path.name):
+            continue
         first = sounds.setdefault(key_of(path.name), path)
         if first != path:
             detail = f"{first.name} has the same name; remove one, or rename it"

@@ -94,8 +94,9 @@ class Summary:
     """What is kept of a recording among many, whose name is its path below the folder that was given.
 
     Label to rate are those of the whole recording, with a rate only where its quality is good; `events`
-    counts those of each class of the model, of which `normal` is normal breathing; `quality` has the kinds of what is wrong with the recording; `error` is why
-    it could not be analysed, or its results not be written.
+    counts those of each class of the model, of which `normal` is normal breathing; `quality` has the
+    kinds of what is wrong with the recording; `error` is why it could not be analysed, or its results not be
+    written.
     """
 
     recording: str

@@ -133,7 +133,10 @@ class Ledger:
         """
         with locked(self.out):
             merged = self._save(closing=True)
-            others = [entry for key, entry in merged.items() if key not in self._own and self._is_kept(entry)]
+            own = {
+                entry["path"] for entry in self._own.values()
+            }  # perhaps by another name, of another folder
+            others = [entry for entry in merged.values() if entry["path"] not in own and self._is_kept(entry)]
             rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
             try:
                 if more is not None or os.path.isfile(self.out / SUMMARY):

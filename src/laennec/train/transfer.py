@@ -16,11 +16,11 @@ from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import make_folder, read_json, write_json
 from laennec.labels import TO_ICBHI, spelling, to_icbhi
-from laennec.model.load import RUN_MODEL, shipped_models
+from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.score.evaluation import Metrics, score_predictions
 from laennec.score.predictions import Predictions, write_predictions
 from laennec.score.text import render_tables
-from laennec.train.card import card, command, summary
+from laennec.train.card import card, command, learnt_from, summary
 from laennec.train.cohort import (
     Cohort,
     FoldProgress,
@@ -194,12 +194,16 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
     if trained is not None:
         columns = {"subject": str, "recording": str, "dataset": str}
         refuse_shared_patients(read_csv(trained, dtype=columns), clips)
-    elif datasets.dataset(recipe.dataset).ARCHIVES and recipe.dataset in set(clips["dataset"]):
+        return
+    data = {} if (Path(source) / "model.pt").is_file() else load_model(source).card.data
+    known = learnt_from(recipe_to_dict(recipe), data, public=True) & set(clips["dataset"])
+    if known:
+        names = " and ".join(sorted(known))
         raise LaennecError(
-            f"the source model {recipe.name} has learnt from {recipe.dataset}, which your cohort is of: "
+            f"the source model {recipe.name} has learnt from {names}, which your cohort is of: "
             "figures of patients that it knows would be memory; take another source with --from"
         )
-    elif not datasets.dataset(recipe.dataset).ARCHIVES:
+    if not datasets.dataset(recipe.dataset).ARCHIVES:
         print(
             f"note: the source model {recipe.name} has learnt from recordings of its makers' own; if your "
             "patients are among them, the figures are memory",
