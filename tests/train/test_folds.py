@@ -16,12 +16,13 @@ from laennec.model.load import load_model
 from laennec.models.tasks import among_allowed
 from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.score.summary import evaluate
+from laennec.score.text import render_tables
 from laennec.simulate import simulate_dataset
 from laennec.train.build import build_parts
 from laennec.train.crossval import CrossValidationData, cross_validate, gather, read_folds
 from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
 from laennec.train.evaluate import training_clip_ids
-from laennec.train.folds_figures import difference, groups, measure, pair
+from laennec.train.folds_figures import difference, groups, measure, pair, render_differences
 from laennec.train.loop import Hardware
 from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
@@ -294,6 +295,42 @@ def test_pairs_hold_the_two_kinds_alone_and_share_their_probability_out() -> Non
     first = predictions.probabilities[1, chosen.index(True)]
     crackles = first[[4, 5, 6]].sum()  # coarse, fine, and both at once
     assert two.probabilities[1, 0, 1] == pytest.approx(crackles / (crackles + first[0]))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("subjects", [1, 4, 0])
+@pytest.mark.parametrize(
+    "labels",
+    [("Normal",), ("Wheeze",), ("Normal", "Wheeze"), ("Normal", "Fine Crackle"), ("Stridor", "Rhonchi")],
+)
+def test_data_without_a_class_end_with_tables(labels: tuple[str, ...], subjects: int) -> None:
+    rng = np.random.default_rng(0)
+    count = 12
+    names = tuple(f"clip{number}" for number in range(count))
+    drawn = rng.dirichlet(np.ones(7), (2, count))
+    predicted = Predictions(
+        names,
+        tuple(f"p{number % subjects}" if subjects else "" for number in range(count)),
+        tuple(labels[number % len(labels)] for number in range(count)),
+        SPRSOUND_EVENTS,
+        drawn,
+    )
+    nothing = dict.fromkeys(("age_years", "sex", "location"), [np.nan] * count)
+    clips = pd.DataFrame({"clip_id": names, **nothing, "label": predicted.labels})
+    figures = measure(predicted, clips, {"model": "m", "split": "s", "command": "c", "seeds": [0, 1]})
+    other = replace(predicted, probabilities=drawn[::-1] ** 2 / (drawn[::-1] ** 2).sum(-1, keepdims=True))
+    if subjects > 1:
+        figures["difference"] = {"against": "other", **difference(predicted, other)}
+    else:
+        with pytest.raises(ValueError, match="a difference over patients cannot be bootstrapped"):
+            difference(predicted, other)
+    json.dumps(figures, allow_nan=False)
+    text = render_tables(figures) + render_differences(figures)
+    assert "None" not in text
+    assert "nan" not in text
+    assert ("against wheeze" in text) == ({"Normal", "Wheeze"} <= set(labels))
+    assert ("against crackle" in text) == ({"Normal", "Fine Crackle"} <= set(labels))
+    assert ("Score of task 12 less that of other: " in text) == (subjects > 1)
 
 
 def test_groups_count_every_clip_once_where_it_is_told() -> None:

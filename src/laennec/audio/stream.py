@@ -178,6 +178,8 @@ def read_signal(path: str | os.PathLike[str]) -> tuple[Array, int]:
         for block in decoder.blocks():
             blocks.append(block)
             if decoder.length * decoder.channels > MAX_SAMPLES:
-                raise LaennecError(f"{decoder.name}: longer than {MAX_SAMPLES:,} samples")
+                raise LaennecError(
+                    f"{decoder.name}: longer than {MAX_SAMPLES:,} samples, the most that is read whole"
+                )
         decoder.warnings()
         return np.concatenate(blocks, axis=1), decoder.sample_rate

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.annotations.table import for_spreadsheet, from_spreadsheet
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, shown
 from laennec.files import written_whole
 from laennec.score.confusion import as_runs, class_indices, ignored_classes, normal_class, validate
 
@@ -66,7 +66,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     if tuple(header[: len(COLUMNS)]) != COLUMNS or len(header) < len(COLUMNS) + 2:
         raise LaennecError(
             f"{path}: the first line must be {','.join(COLUMNS)} and then two or more classes; "
-            f"it is {','.join(header)!r}"
+            f"it is {shown(','.join(header))}"
         )
     rows = [row for row in rows if row]
     for number, row in enumerate(rows, start=1):

@@ -199,7 +199,10 @@ def report_clips(
     scores = measure(together, data.clips, {**provenance, **given})
     if job.against is not None:
         other = _other(job.against, job.only)
-        scores["difference"] = {"against": job.against.name, **difference(other, together)}
+        try:
+            scores["difference"] = {"against": job.against.name, **difference(other, together)}
+        except ValueError as error:  # too few patients; the tables have their worth without it
+            print(f"laennec: no difference to {job.against.name}: {error}", file=sys.stderr)
     write_json(job.out / "metrics.json", scores)
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
     write_text(job.out / "tables.txt", text)
