@@ -151,8 +151,8 @@ def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any],
             continue
         recording = {
             **_from_name(path, defects),
-            "split": split_of(path.relative_to(root)),
-            "release": release_of(path.relative_to(root)),
+            "split": split_of(place := path.relative_to(root)),
+            "release": release_of(place),
             "path": str(_nearest(audio[path.stem], path)),
         }
         recordings.append((recording, path, annotation))
