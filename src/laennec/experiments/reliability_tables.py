@@ -9,7 +9,7 @@ def fuzz(load: Load) -> str:
     """Inputs of every target of ``make fuzz``, and the kept ones that were faults once."""
     run = load("fuzz")
     cells = []
-    for name, counts in run["targets"].items():
+    for name, counts in sorted(run["targets"].items()):
         accepted = f"{100 * counts['accepted'] / max(counts['inputs'], 1):.0f} %"
         left = len(counts["faults"])
         cells.append([name, f"{counts['inputs']:,}", accepted, counts["kept"], counts["kept"] - left])
