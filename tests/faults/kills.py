@@ -169,11 +169,9 @@ def strace_works() -> bool:
 def shares(kills: int, names: list[str]) -> dict[str, int]:
     """Deal the kills out; a command that trains takes ten times as long as another, and gets half as many."""
     weights = {name: 1 if COMMANDS[name].training else 2 for name in names}
-    total, dealt, rest = sum(weights.values()), {}, kills
-    for name, weight in weights.items():
-        dealt[name] = min(rest, max(1, round(kills * weight / total)))
-        rest -= dealt[name]
-    dealt[names[0]] += rest
+    dealt = dict.fromkeys(names, 0)
+    for _ in range(kills):
+        dealt[min(names, key=lambda name: dealt[name] / weights[name])] += 1
     return dealt
 
 
