@@ -21,8 +21,11 @@ import json, sys
 
 seen = open(sys.argv[2], "a")
 
+# urllib3 binds to ::1 to learn of IPv6, which sends nothing.
+SENDING = {"connect", "sendto", "sendmsg", "getaddrinfo", "gethostbyname", "gethostbyaddr"}
+
 def watch(event, arguments):
-    if event.startswith("socket.") and event != "socket.__new__":
+    if event.removeprefix("socket.") in SENDING:
         if not any(isinstance(argument, str | bytes) and "/" in str(argument) for argument in arguments[1:]):
             print(event, arguments, file=seen, flush=True)
 
