@@ -196,9 +196,10 @@ def hashes(lock: bool) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         options = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--disable-pip-version-check"]
+        pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", PINS.read_text(encoding="utf-8"), re.M))
         needed = closure(EXTRAS["train"]).items()
         # Without a local part (+cpu), which is the index's choice.
-        wanted = [f"{name}=={distribution.version.split('+')[0]}" for name, distribution in needed]
+        wanted = [f"{name}=={pinned.get(name, own.version.split('+')[0])}" for name, own in needed]
         done = run("pip", "install", *options, "--report", str(report), *wanted)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
