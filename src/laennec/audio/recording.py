@@ -268,7 +268,8 @@ class Recording:
             return self
         mean = self.samples.mean(axis=0, keepdims=True, dtype=np.float32)
         silent = (0,) if len(self.silent_channels) == self.channels else ()
-        return replace(self._holding(mean), twins={}, silent_channels=silent, levels=())
+        one = replace(self._holding(mean), twins={}, silent_channels=silent)
+        return replace(one, levels=one._surveyed().levels)
 
     def channel(self, index: int) -> "Recording":
         """Return one channel, counted from 0, with the warnings that concern it."""
