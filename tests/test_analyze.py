@@ -232,6 +232,29 @@ FILES = {
         [(1.0, 2.0, "Wheeze")],
     ),
     "empty.txt": ("", []),
+    "tabs.csv": ("recording\tstart_s\tend_s\tlabel\ntwo\t0,5\t1\tWheeze\n", [(0.5, 1.0, "Wheeze")]),
+    "lines before.csv": ("\n\nlabel;start_s;end_s\nWheeze;0,5;1\n", [(0.5, 1.0, "Wheeze")]),
+    "two tables.csv": (
+        "recording,start_s,end_s,label\ntwo.wav,0,1,Normal\none.wav,0,1,x\n\n"
+        "path,channel,label,start_s,end_s\na/two.wav,0,Wheeze,2,3\n",
+        [(0.0, 1.0, "Normal")],  # of two names that fit, the name as it is; a/two.wav is in a folder
+    ),
+    "the same table twice.csv": (
+        "recording,start_s,end_s,label\ntwo.wav,0,1,Normal\nrecording,start_s,end_s,label\ntwo.wav,1,2,Wheeze\n",
+        [(0.0, 1.0, "Normal"), (1.0, 2.0, "Wheeze")],
+    ),
+    "no label.csv": ("start_s,end_s,label\n0,1,NA\n1,2,\n", [(0.0, 1.0, None), (1.0, 2.0, None)]),
+    "raven.txt": (
+        "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tAnnotation\n"
+        "1\tWaveform 1\t1\t0.5\t1.5\t0\t4000\twheeze\n1\tSpectrogram 1\t1\t0.5\t1.5\t0\t4000\twheeze\n"
+        "2\tSpectrogram 1\t1\t2\t3\t0\t4000\t\n",
+        [(0.5, 1.5, "Wheeze"), (2.0, 3.0, None)],
+    ),
+    "raven of two files.txt": (
+        "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tAnnotation\n"
+        "1\t0.5\t1.5\tone.wav\t0.5\tNormal\n2\t20.5\t22\ttwo.wav\t0.25\tWheeze\n",
+        [(0.25, 1.75, "Wheeze")],
+    ),
 }
 
 
@@ -253,6 +276,26 @@ def test_event_files(tmp_path: Path, name: str) -> None:
         ("a.json", b"[" * 100_000, r"a\.json: not JSON"),
         ("a.json", b'{"event_annotation": [{"start": 1%s}]}' % (b"0" * 400), "event 1: start is 1000"),
         ("a.csv", b'start_s,end_s\n"' + b"1" * 200_000, r"a\.csv: not a table"),
+        (
+            "a.csv",
+            b'start_s,end_s,label\n0,1,"x\n1,2,y\n2,3,z\n',
+            "line 2: a quotation mark is opened and not",
+        ),
+        ("a.csv", b"start_s,end_s,start_s\n1,2,3\n", "line 1: column start_s is there twice"),
+        ("a.csv", b"start_s,end_s\n1,1e308\n", r"line 2: end is at 1e\+308 s, where no recording is"),
+        ("a.csv", b"start_s,end_s\n1," + b"9" * 6000, "line 2: end is '9{79}…, no number"),
+        ("a.csv", b"channel,start_s,end_s\n" + b"9" * 6000 + b",1,2\n", "line 2: channel is '9{80}…'"),
+        ("a.csv", b"start_s,end_s\n1,2\n\0,3\n", "line 3 holds a zero byte; save it as UTF-8"),
+        ("a.csv", "start_s,end_s\n".encode("utf-16-le"), "line 1 holds a zero byte; save it as UTF-8"),
+        ("a.csv", b"\xff\xfe\xd8", "not UTF-16 text, as its first bytes say"),
+        ("a.json", b'{"event_annotation": [{"start": 1%s}]}' % (b"0" * 5000), "a number has too many digits"),
+        ("a.txt", b"0\t1\t2\t0\n1\t2\t0\t3\n", "line 1: expected start, end and label with tabs"),
+        ("a.txt", b"Begin Time (s)\tBegin File\n", "line 1: no column End Time"),
+        (
+            "a.txt",
+            b"Begin Time (s)\tEnd Time (s)\tBegin File\n1\t2\ta.wav\n30\t31\tb.wav\n",
+            r"selections of 2 files, but no File Offset \(s\)",
+        ),
         ("a.csv", b"", "no column start_s; it has none"),
         ("a.csv", b"start,end\n1,2\n", "no column start_s; it has start, end"),
         ("a.csv", b"start_s,end_s\n1,2\n3\n", "line 3: end is '', no number"),
@@ -286,6 +329,16 @@ TABLES = {  # table, then the labels that it has for /data/p1/rec.wav
     "two of Windows": ("path,start_s,end_s,label\nC:\\p3\\rec.wav,1,2,x\nC:\\p4\\rec.wav,1,2,x\n", None),
     "decomposed": ("path,start_s,end_s,label\np1/rec.wav,1,2,Wheeze\nJose\u0301.wav,1,2,x\n", ["Wheeze"]),
     "without a path": ("path,start_s,end_s,label\n,1,2,Wheeze\n", ["Wheeze"]),
+    "above the folder": ("path,start_s,end_s,label\nrec.wav,0,1,x\np1/rec.wav,1,2,Wheeze\n", ["Wheeze"]),
+    "of another ending": ("path,start_s,end_s,label\nrec.flac,0,1,x\nrec.wav,1,2,Wheeze\n", ["Wheeze"]),
+    "in two spellings": (
+        "path,start_s,end_s,label\np1/rec.wav,0,1,Normal\n.\\p1\\REC.wav,1,2,x\np1\\rec.WAV,1,2,Wheeze\n",
+        ["Normal", "Wheeze"],
+    ),
+    "by recording where path is empty": (
+        "path,recording,start_s,end_s,label\n,rec,1,2,Wheeze\np2/rec.wav,rec,3,4,x\n",
+        ["Wheeze"],
+    ),
 }
 
 
@@ -299,6 +352,35 @@ def test_rows_of_a_table_belong_to_their_recording(tmp_path: Path, name: str) ->
             read_events(path, "/data/p1/rec.wav")
     else:
         assert [event.annotated for event in read_events(path, "/data/p1/rec.wav")] == labels
+
+
+def test_rows_that_could_be_of_other_recordings_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("path,start_s,end_s\na/rec.wav,0,1\nb/rec.wav,1,2\n")
+    with pytest.raises(
+        LaennecError, match=r"rec.wav could be a/rec.wav or b/rec.wav; analyse it by its path"
+    ):
+        read_events(path, "rec.wav")
+    path.write_text("path,start_s,end_s\nrec.wav,0,1\n,1,2\n")
+    with pytest.raises(LaennecError, match="line 3: names no recording, as other rows do"):
+        read_events(path, "rec.wav")
+
+
+def test_what_excel_calls_unicode_text_is_read(tmp_path: Path) -> None:
+    for encoding in ("utf-16", "utf-8-sig"):
+        (tmp_path / "a.txt").write_text("start_s\tend_s\tlabel\n0,5\t1\tWheeze\n", encoding=encoding)
+        assert boundaries(tmp_path / "a.txt") == [(0.5, 1.0, "Wheeze")]
+
+
+def test_rows_of_a_channel_that_is_not_there(tiny: LungModel, tmp_path: Path) -> None:
+    path, x = tmp_path / "a.csv", sound(0.02, 0.02)
+    path.write_text("channel,start_s,end_s\n0,0,1\n3,1,2\n")
+    found = analyze(x, sample_rate=RATE, model=tiny, events=path)
+    assert [event.channel for event in found.events] == [0]
+    assert found.repairs[-1] == "event 1 to 2 s: outside the recording, on channel 3 of 1, from 0; left out"
+    path.write_text("channel,start_s,end_s\n3,1,2\n")
+    with pytest.raises(LaennecError, match="outside the recording, on channel 3"):
+        analyze(x, sample_rate=RATE, model=tiny, events=path)
 
 
 @pytest.mark.parametrize("by", ["clips", "recording"])

@@ -75,7 +75,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 def test_folders_are_searched_and_names_are_below_them(ward: Path) -> None:
     alone = ward / "notes.txt"
-    found = find_recordings([ward, alone, ward / "bed 1" / "b.wav"])
+    found = find_recordings([ward, alone, ward / "bed 1" / "b.wav"]).names
     assert {path.relative_to(ward).as_posix(): name for path, name in found.items()} == {
         "a.wav": "a",
         "bed 1/a.FLAC": os.path.join("bed 1", "a"),

@@ -181,15 +181,44 @@ def test_the_content_decides_not_the_file_name(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_read(tmp_path: Path) -> None:
+def test_a_pipe_is_read_as_the_file_is(tmp_path: Path) -> None:
     import threading
 
-    pipe = tmp_path / "pipe"
+    pipe, content = tmp_path / "pipe", encoded(breath(), kind="FLAC")
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(encoded(breath()),))
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
     writer.start()
-    assert Recording.read(pipe).duration_s == 0.5
+    recording = Recording.open(pipe)
     writer.join()
+    np.testing.assert_array_equal(recording.samples, Recording.open(content).samples)
+    assert recording.name == "pipe"
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = encoded(breath())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    recording = Recording.open("-")
+    assert (recording.name, recording.path, recording.length) == ("stdin", None, 4_000)
+    with pytest.raises(LaennecError, match="stdin: empty"):
+        Recording.open("-")
+    (tmp_path / "-").write_bytes(content)
+    assert Recording.open(tmp_path / "-").name == "-"
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(LaennecError, match="no standard input"):
+        Recording.open("-")
+
+
+def test_a_pipe_that_never_ends_and_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return bytes(size)
+
+    monkeypatch.setattr("laennec.audio.source.MAX_PIPE_BYTES", 2**22)
+    with pytest.raises(LaennecError, match=r"longer than .* GiB, the most that is read from a pipe; save it"):
+        Recording.open(Endless())  # type: ignore[arg-type]
+    if os.path.exists("/dev/zero"):
+        with pytest.raises(LaennecError, match="/dev/zero: is a device, not a recording"):
+            Recording.open("/dev/zero")
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------
@@ -354,6 +383,9 @@ def test_bytes_that_belong_to_no_chunk_are_named() -> None:
         ("W64", "PCM_16"),
         ("AIFF", "PCM_16"),
         ("AU", "PCM_16"),
+        ("CAF", "PCM_24"),
+        ("NIST", "PCM_16"),
+        ("VOC", "PCM_16"),
         ("FLAC", "PCM_16"),
         ("OGG", "VORBIS"),
         ("OGG", "OPUS"),
@@ -404,6 +436,15 @@ def test_a_variable_bit_rate_mp3_without_frame_count_is_read_whole(loud_first: b
     recording = Recording.read(tag + data[start:])
     assert 80_000 <= recording.samples.shape[1] <= 82_304  # with the coder's delay and two frames of padding
     assert recording.warnings == ()
+
+
+@pytest.mark.parametrize("cut", [1, 100, 3_000])
+def test_an_mp3_without_frame_count_is_read_to_its_last_whole_frame(cut: int) -> None:
+    data = encoded(breath(80_000), kind="MP3", subtype=None)
+    data = data[data.index(data[:2], 200) : -cut]
+    recording = Recording.read(data)
+    assert kinds(recording) == ["truncated"]
+    assert recording.length > 79_000 * len(data) / (len(data) + cut)
 
 
 def test_a_flac_stream_of_unknown_length() -> None:

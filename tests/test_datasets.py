@@ -11,6 +11,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -498,7 +499,7 @@ def test_subjects_csv_decides(own):
     (own / "subjects.csv").write_text(
         "recording,subject,age_years\nanna/day1.wav,A,60\np02_left,B,\nelsewhere,C,\n"
     )
-    with pytest.raises(LaennecError, match=r"subjects\.csv: there is no recording elsewhere"):
+    with pytest.raises(LaennecError, match=r"subjects\.csv: line 4: there is no recording elsewhere"):
         folder.load(own)
     (own / "subjects.csv").write_text("recording,subject,age_years\nanna/day1.wav,A,60\np02_left,B,\n")
     clips = folder.load(own)
@@ -613,6 +614,109 @@ def test_one_label_file_for_two_recordings_is_a_defect(own):
     (own / "noname.txt").write_text("0\t1\tNormal\n")
     with pytest.raises(LaennecError, match=r"noname\.wav: noname\.txt annotates another recording"):
         folder.load(own)
+
+
+def test_paths_of_another_system_are_found(own):
+    composed, decomposed = "Jos\u00e9", "Jose\u0301"
+    write_audio(own / decomposed / "v1.WAV")
+    (own / "clips.csv").write_text(
+        f"path,label,start_s,end_s\n{composed}\\v1.wav,Normal,0,0.5\n{decomposed}/v1.WAV,Normal,0.5,1\n"
+        "anna\\day1.wav,Normal,,\n"
+    )
+    clips = folder.load(own)
+    assert clips["recording"].tolist() == [f"{composed}/v1", f"{composed}/v1", "anna/day1"]
+    assert folder.check(own) == []
+    (own / "clips.csv").write_text(f"path,label\n{'x' * 5000}.wav,Normal\n")
+    with pytest.raises(LaennecError, match="line 2: there is no file"):
+        folder.load(own)
+
+
+def test_missing_values_in_every_column(own):
+    (own / "clips.csv").write_text(
+        "path,label,start_s,end_s,subject,device,channel,split,age_years\n"
+        "noname.wav,Normal,NA,NA,N/A,nan,<NA>,#N/A,NaN\nanna/day1.wav,Normal,0,1,U,x,0.0,train,4 months\n"
+    )
+    clips = folder.load(own).set_index("recording")
+    assert clips.loc["noname", ["subject", "device", "channel", "split", "age_years"]].isna().all()
+    assert clips.loc["noname", "end_s"] == 2.0
+    assert clips.loc["anna/day1", "subject"] == "U"
+    assert clips.loc["anna/day1", "channel"] == 0
+    assert clips.attrs["defects"] == [
+        f"odd form: {own / 'clips.csv'}: line 3: age '4 months' is taken for 0.333 years"
+    ]
+    (own / "clips.csv").write_text("path,label\nnoname.wav,NA\n")
+    with pytest.raises(LaennecError, match="line 2: label is empty"):
+        folder.load(own)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            b"path,label,start_s,end_s\nnoname.wav,Normal,0,1e308\n",
+            "line 2: end_s is '1e308'; expected a number",
+        ),
+        (
+            b"path,label,channel\nnoname.wav,Normal," + b"9" * 5000,
+            "line 2: channel is '9{80}…'; expected 0, 1",
+        ),
+        (b'path,label\nnoname.wav,"Normal\nanna/day1.wav,Normal\n', "line 2: a quotation mark is opened"),
+        (b"path,label\nnoname.wav," + b"x" * 200_000, "line 2: a cell has more than 131,072 characters"),
+        (b"path,label\nnoname.wav,\0\n", "line 2 holds a zero byte"),
+        (
+            b"path,label\nnoname.wav,\xff\n",
+            r"not UTF-8 text \(line 2\); save it as UTF-8, a table as CSV UTF-8",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_read_are_named(own, text, message):
+    (own / "clips.csv").write_bytes(text)
+    with pytest.raises(LaennecError, match=rf"clips\.csv: .*{message}"):
+        folder.load(own)
+
+
+def test_excels_unicode_text_is_a_table(own):
+    table = "path\tlabel\tstart_s\tend_s\nnoname.wav\tWheeze\t0,25\t0,5\n"
+    (own / "clips.csv").write_text(table, encoding="utf-16")
+    assert folder.load(own)["start_s"].tolist() == [0.25]
+
+
+def test_a_misspelt_label_has_a_suggestion(own):
+    (own / "clips.csv").write_text(
+        "path,label,start_s,end_s\nnoname.wav,Weeze,0,0.4\nnoname.wav,Weeze,0.5,0.9\nanna/day1.wav,snoring,0,1\n"
+    )
+    assert folder.load(own).attrs["defects"] == []
+    (defect,) = folder.check(own)
+    assert (defect.kind, Path(defect.path).name) == ("misspelt label", "noname.wav")
+    assert defect.detail == "2 clips labelled 'Weeze'; did you mean Wheeze?"
+
+
+def test_a_misspelt_label_of_sprsound_has_a_suggestion(tmp_path):
+    write_recording(tmp_path / "train_wav", tmp_path / "train_json", TRAIN, [event(0, 500, "fine crackel")])
+    (defect,) = sprsound.check(tmp_path)
+    assert defect.detail == "event 1 is 'fine crackel'; did you mean Fine Crackle?"
+
+
+def test_label_files_of_raven_and_those_without_a_recording(own):
+    head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\n"
+    (own / "noname.Table.1.selections.txt").write_text(head + "1\tSpectrogram 1\t1\t0.25\t0.75\twheeze\n")
+    (own / "gone.txt").write_text("0\t1\tNormal\n")
+    (own / "README.txt").write_text("These are recordings.\n")
+    clips = folder.load(own)
+    assert clips[["recording", "start_s", "label"]].to_numpy().tolist() == [["noname", 0.25, "Wheeze"]]
+    kinds = [defect.kind for defect in folder.check(own)]
+    assert sorted(kinds) == ["no annotation", "no annotation", "no recording"]
+
+
+def test_a_recording_that_subjects_csv_names_without_its_folder(own):
+    write_audio(own / "ben" / "day1.wav")
+    for place in ("anna", "ben"):
+        (own / place / "day1.txt").write_text("0\t1\tNormal\n")
+    (own / "subjects.csv").write_text("recording,subject\nday1,A\n")
+    with pytest.raises(LaennecError, match="line 2: day1 could be anna/day1 or ben/day1; name its folder"):
+        folder.load(own)
+    (own / "subjects.csv").write_text("recording,subject\nanna\\day1.wav,A\nben/day1.WAV,B\n")
+    assert folder.load(own)["subject"].tolist() == ["A", "B"]
 
 
 # Downloads ------------------------------------------------------------------------------------------------
@@ -844,6 +948,24 @@ def test_icbhi_cycles_and_what_is_told_of_them(tmp_path):
     )
 
 
+def test_icbhi_copies_with_other_spellings_are_read_and_what_is_no_cycle_is_a_defect(tmp_path):
+    icbhi.tiny(tmp_path)
+    audio = tmp_path / "ICBHI_final_database"
+    (audio / "218_1p1_Pr_sc_Litt3200.txt").rename(audio / "218_1p1_Pr_sc_Litt3200.TXT")
+    (audio / "226_1b1_Pl_sc_LittC2SE.txt").write_text("0.2\t0.8\tcrackel\n")
+    (tmp_path / icbhi.DEMOGRAPHICS_FILE).write_text(
+        "156\t4m\tf\t28\tNA\tNA\n218\t<1\tm\tNA\tNA\tNA\n226\tx\tm\t1\t2\t3\n"
+    )
+    clips = icbhi.load(tmp_path).drop_duplicates("subject").set_index("subject")
+    assert clips["age_years"].round(2).to_dict() == {"156": 0.33, "218": 0.5}
+    assert clips["sex"].to_dict() == {"156": "female", "218": "male"}
+    found = [defect.detail for defect in icbhi.check(tmp_path)]
+    assert "patient 156: age '4m' is taken for 0.333 years" in found
+    assert "patient 218: age '<1' is taken for 0.5 years" in found
+    assert any(text.startswith("patient 226: age is 'x'") for text in found)
+    assert "line 1 is 'crackel'; did you mean Crackle?" in found
+
+
 def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
     icbhi.tiny(tmp_path)
     found = {defect.kind: defect.detail for defect in icbhi.check(tmp_path)}
@@ -976,6 +1098,18 @@ def test_multichannel_labels_by_cycle_channel_and_recording(tmp_path):
             r"neither gone.wav nor gone_ch0.wav",
         ),
         ("recordings.csv", "recording,subject,sex,label\na,s1,x,normal\n", "sex is 'x'"),
+        (
+            "recordings.csv",
+            "recording,subject,split,label\na,s1,dev,normal\n",
+            "split is 'dev'; expected train",
+        ),
+        ("recordings.csv", "recording,subject,label\na,NA,normal\n", "recording or subject is empty"),
+        ("cycles.csv", "recording,start_s,end_s\na,0,1e308\n", "line 2: end_s is '1e308'; expected a number"),
+        ("cycles.csv", "recording,start_s,end_s\na,0,x\n", "line 2: end_s is 'x'; expected a number"),
+        ("labels.csv", "recording,label\na,crackle\na.wav,normal\n", "line 3: a is there twice"),
+        ("labels.csv", "recording,label\na,\n", "line 2: label is empty"),
+        ("channels.csv", "channel,location\n0,top\n0,base\n", "line 3: 0 is there twice"),
+        ("channels.csv", "channel,location\nx,top\n", "line 2: channel is 'x'; expected 0, 1"),
     ],
 )
 def test_multichannel_names_what_is_wrong(file, text, message, tmp_path):
@@ -984,6 +1118,23 @@ def test_multichannel_names_what_is_wrong(file, text, message, tmp_path):
         (tmp_path / "labels.csv").unlink()  # which names a recording that is gone
     (tmp_path / file).write_text(text)
     with pytest.raises(LaennecError, match=message):
+        multichannel.load(tmp_path)
+
+
+def test_multichannel_names_in_other_spellings(tmp_path):
+    multichannel.tiny(tmp_path)
+    sounds = tmp_path / "recordings"
+    (sounds / "a.wav").rename(sounds / "Jose\u0301.WAV")
+    (sounds / "b.airflow.wav").rename(sounds / "b.airflow.WAV")
+    for table in ("recordings.csv", "cycles.csv"):
+        text = (tmp_path / table).read_text()
+        (tmp_path / table).write_text(text.replace("\na,", "\nJos\u00e9.wav,").replace("44", "4 months"))
+    clips = multichannel.load(tmp_path)
+    assert set(clips["recording"]) == {"b", "Jos\u00e9"}
+    assert len(clips) == 10
+    assert [defect.kind for defect in multichannel.check(tmp_path)] == ["odd form"]
+    write_audio(sounds / "b_ch0.flac", seed=3)
+    with pytest.raises(LaennecError, match=r"b_ch0\.wav: b_ch0\.flac has the same name; remove one"):
         multichannel.load(tmp_path)
 
 
@@ -1099,3 +1250,22 @@ def test_icbhi_subset():
     assert any("769 of 920 listed recordings are not here" in text for text in said)
     assert (clips["end_s"] - clips["start_s"]).between(0.1999, 16.2).all()
     assert clips["diagnosis"].notna().all()
+
+
+@pytest.mark.parametrize("module", [folder, sprsound, icbhi])
+def test_a_folder_that_cannot_be_read_is_a_defect(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.tiny(tmp_path)
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def locked(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert [defect.path for defect in module.check(tmp_path) if defect.kind == "unreadable"] == [
+        str(tmp_path / "locked")
+    ]

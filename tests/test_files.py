@@ -1,11 +1,12 @@
 """Files are written whole or not at all, where they belong."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from laennec.audio.folder import audio_files
+from laennec.audio.folder import audio_files, counted_endings, files_below
 from laennec.errors import LaennecError
 from laennec.files import make_folder, write_text, written_whole
 
@@ -67,5 +68,67 @@ def test_results_do_not_go_into_the_data(tmp_path: Path) -> None:
 def test_a_folder_takes_files_and_broken_links_but_no_pipes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "broken.wav").symlink_to(tmp_path / "nothing")
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
     (tmp_path / "file.wav").touch()
-    assert [path.name for path in audio_files(tmp_path)] == ["broken.wav", "file.wav"]
+    assert [path.name for path in audio_files(tmp_path).paths] == ["broken.wav", "file.wav", "loop.wav"]
+
+
+def below(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in files_below(folder)]
+
+
+def test_folders_are_walked_parents_first_without_what_is_hidden(tmp_path: Path) -> None:
+    for name in ("b/1.wav", "b/a/2.txt", "a/3", "4.wav", ".Trash/5.wav", "__MACOSX/b/6.wav", "._7.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert below(tmp_path) == ["4.wav", "a/3", "b/1.wav", "b/a/2.txt"]
+    assert [path.name for path in files_below(tmp_path, below=False)] == ["4.wav"]
+
+
+def test_links_to_folders_are_followed_once_and_loops_are_cut(tmp_path: Path) -> None:
+    ward, outside = tmp_path / "ward", tmp_path / "outside"
+    for folder in (ward / "bed", outside / "below"):
+        folder.mkdir(parents=True)
+    for path in (
+        ward / "bed" / "1.wav",
+        outside / "2.wav",
+        outside / "below" / "3.wav",
+        tmp_path / "not.wav",
+    ):
+        path.touch()
+    (ward / "a-bed").symlink_to(ward / "bed")  # which is found itself
+    (ward / "out").symlink_to(outside)
+    (ward / "out-again").symlink_to(outside)
+    for folder in (ward / "bed", outside / "below"):
+        (folder / "up").symlink_to(folder.parent)
+        (folder / "top").symlink_to(ward)
+        (folder / "above").symlink_to(tmp_path)
+    assert below(ward) == ["bed/1.wav", "out/2.wav", "out/below/3.wav"]
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/1.wav", "locked/2.wav", "z/3.wav", "4.raw", "5.RAW", "6.ds2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def locked(path: str) -> object:
+        if path.endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    found = audio_files(tmp_path)
+    assert [path.name for path in found.paths] == ["1.wav", "3.wav"]
+    assert found.unreadable == {tmp_path / "locked": "Permission denied"}
+    assert counted_endings(found.passed_over) == "3 files with other endings passed over (.raw 2, .ds2 1)"
+    with pytest.raises(LaennecError, match=r"locked: cannot be read \(Permission denied\)"):
+        below(tmp_path)
+    with pytest.raises(LaennecError, match=r"locked: cannot be read \(Permission denied\)"):
+        audio_files(tmp_path / "locked")
+    for name in ("a", "z"):
+        (tmp_path / name).rename(tmp_path / "locked" / name)
+    with pytest.raises(LaennecError, match=r"no audio file .*; 3 files with .*; .*locked cannot be read"):
+        audio_files(tmp_path)

@@ -17,13 +17,14 @@ from laennec.labels import (
     SPRSOUND_RECORDS,
     age_group,
     combined_cycle,
+    nearest,
     record_label,
     spelling,
     task_class,
     to_icbhi,
     vocabulary_index,
 )
-from laennec.patient import Patient, check_age, check_position, check_sex
+from laennec.patient import Patient, check_age, check_position, check_sex, read_age
 
 
 def test_checks_of_metadata() -> None:
@@ -48,7 +49,7 @@ def test_checks_of_metadata() -> None:
 
 
 @pytest.mark.parametrize(
-    "unknown", [None, math.nan, np.float32("nan"), pd.NA, "", " ", "NA", "nan", "unknown", "U", "N/A"]
+    "unknown", [None, math.nan, np.float32("nan"), pd.NA, "", " ", "NA", "nan", "unknown", "U", "N/A", "<NA>"]
 )
 def test_what_is_not_known_may_be_written_in_many_ways(unknown: object) -> None:
     assert math.isnan(check_age(unknown))
@@ -57,6 +58,36 @@ def test_what_is_not_known_may_be_written_in_many_ways(unknown: object) -> None:
     patient = Patient(unknown, unknown, unknown)  # type: ignore[arg-type]
     assert patient == Patient()
     assert not patient.known
+
+
+@pytest.mark.parametrize(
+    ("text", "age_years", "remark"),
+    [
+        ("4m", 4 / 12, "age '4m' is taken for 0.333 years"),
+        ("4 Months", 4 / 12, "age '4 Months' is taken for 0.333 years"),
+        ("3 wk", 21 / 365.25, "age '3 wk' is taken for 0.0575 years"),
+        ("10 d", 10 / 365.25, "age '10 d' is taken for 0.0274 years"),
+        ("<1", 0.5, "age '<1' is taken for 0.5 years"),
+        ("< 6 months", 0.25, "age '< 6 months' is taken for 0.25 years"),
+        ("65+", 65, "age '65+' is taken for 65 years"),
+        ("4 years old", 4, ""),
+        ("4y", 4, ""),
+        ("4,5", 4.5, ""),
+        ("4.5", 4.5, ""),
+        ("NA", math.nan, ""),
+        (None, math.nan, ""),
+    ],
+)
+def test_ages_in_a_table_may_have_units(text: str | None, age_years: float, remark: str) -> None:
+    read, said = read_age(text)
+    assert read == pytest.approx(age_years, nan_ok=True)
+    assert said == remark
+
+
+@pytest.mark.parametrize("text", ["<5", "150", "2000 m", "four", "-1", "1e400", "4 parsecs"])
+def test_ages_that_cannot_be_told(text: str) -> None:
+    with pytest.raises(LaennecError, match=r"age is .*or nothing"):
+        read_age(text)
 
 
 def test_a_patient_is_checked_and_spelt_once() -> None:
@@ -117,6 +148,23 @@ def test_spellings_of_other_vocabularies() -> None:
     assert [to_icbhi(label) for label in ("Wheeze & Crackle", "FINE crackle", "Crackle", "cough")] == [
         *("both", "crackle", "crackle", None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("label", "word"),
+    [
+        *(
+            ("Weeze", "Wheeze"),
+            ("fine crackel", "Fine Crackle"),
+            ("Ronchi", "Rhonchi"),
+            ("Crackles", "Crackle"),
+        ),
+        *((known, None) for known in ("wheeze", "Wheeze & Crackle", "CAS", "both", "Crackle", "normal")),
+        *((other, None) for other in ("abnormal", "not normal", "snoring", "I", "D", "cough", "Squawk")),
+    ],
+)
+def test_a_slip_of_a_label_has_its_nearest_word(label: str, word: str | None) -> None:
+    assert nearest(label) == word
 
 
 def test_tasks_sort_every_label_once() -> None:

@@ -18,6 +18,7 @@ from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.files import printable
 from laennec.output.challenge import answer_folder
+from laennec.output.files import find_recordings
 from laennec.output.formats import Summary
 from laennec.output.ledger import LEDGER, Ledger
 from tiny_model import RATE, tiny_model
@@ -144,8 +145,8 @@ def test_two_runs_at_once_lose_nothing(tmp_path: Path) -> None:
         Ledger(tmp_path, {}).claim({same: "a"}, ["json"])
     for name in ("a", "b"):
         ledgers[name].add(*rows[name])
-    assert ledgers["a"].close() == 0
-    assert ledgers["b"].close() == 1
+    assert ledgers["a"].close([]) == 0
+    assert ledgers["b"].close([]) == 1
     assert rows_of(tmp_path) == ["a.wav", "b.wav"]
     assert set(json.loads((tmp_path / LEDGER).read_text())["files"]) == {"a.wav", "b.wav"}
 
@@ -165,6 +166,21 @@ def test_recordings_that_differ_in_their_ending_keep_it(tmp_path: Path, model: s
     assert analyze_files([tmp_path / "in"], model=model, out=out, format="json") == 0
     assert sorted(path.name for path in out.glob("*.json")) == [LEDGER, "a.mp3.json", "a.wav.json", "b.json"]
     assert rows_of(out) == ["a.mp3", "a.wav", "b.wav"]
+
+
+def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sound(tmp_path / "in" / "a.wav")
+    (tmp_path / "in" / "b.raw").touch()
+    found = find_recordings([tmp_path / "in"])
+    locked = found._replace(unreadable={tmp_path / "in" / "locked": "Permission denied"})
+    monkeypatch.setattr("laennec.cli.analyze.find_recordings", lambda _: locked)
+    assert analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "laennec: 1 folder could not be read\n"
+    assert "1 file with other endings passed over (.raw 1); name a file to have it analysed" in captured.out
+    assert rows_of(tmp_path / "out") == ["a.wav", f"{tmp_path}/in/locked/"]
 
 
 # --- the state of the folder --------------------------------------------------------------------------------

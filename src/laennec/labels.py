@@ -9,6 +9,7 @@ et al., "An open access database for the evaluation of respiratory sound classif
 Physiological Measurement 40(3), 2019; Chen & Zhang, Table 1, for the order of the seven event classes.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -81,6 +82,8 @@ TO_ICBHI = {
     "Wheeze+Crackle": "both",
 }
 
+KNOWN_LABELS = (*SPRSOUND_EVENTS, "Crackle", ADVENTITIOUS, *SPRSOUND_RECORDS[1:], *ICBHI_CYCLES[3:])
+
 
 def spelling(label: str, vocabulary: Iterable[str]) -> str | None:
     """Return the vocabulary's spelling of a label, or None if the label is none of its words.
@@ -99,6 +102,17 @@ def _spelling(label: str, vocabulary: tuple[str, ...]) -> str | None:
 
 def _bare(label: str) -> str:
     return re.sub(r"\s", "", label.lower()).replace("&", "+")
+
+
+def nearest(label: str, vocabulary: Iterable[str] = KNOWN_LABELS) -> str | None:
+    """Return the word that an unknown label may be a slip of, such as ``Wheeze`` for ``Weeze``, or None."""
+    bare, by_bare = _bare(label), {_bare(word): word for word in vocabulary}
+    if bare in by_bare:
+        return None
+    # Abnormal is no slip of Normal, so the first letter must be right.
+    alike = [word for word in by_bare if word[:1] == bare[:1]]
+    close = difflib.get_close_matches(bare, alike, 1, cutoff=0.85)
+    return by_bare[close[0]] if close else None
 
 
 def to_icbhi(label: str) -> str | None:

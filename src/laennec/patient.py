@@ -1,6 +1,7 @@
 """Age, sex and position on the chest: one parser and check for each."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from numbers import Real
@@ -10,8 +11,17 @@ from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES
 
 OLDEST_YEARS = 130.0  # no one has lived longer; a larger number is a mistake such as months for years
-# Spreadsheets, R and Pandas write what is not known in these ways, in any capitals.
-UNKNOWN_WORDS = frozenset(("", "na", "n/a", "nan", "none", "null", "unknown", "u"))
+# Spreadsheets, R and Pandas write a missing value in these ways, in any capitals.
+MISSING_WORDS = frozenset(("", "na", "n/a", "#n/a", "n.a.", "<na>", "nan", "null"))
+# These say of a patient what is not known; elsewhere they may be names.
+UNKNOWN_WORDS = MISSING_WORDS | {"none", "unknown", "not known", "u", "-", "?"}
+YEARS_OF_UNIT = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+_AGE = re.compile(
+    r"([<>≤≥~]?=?)\s*(\d+(?:[.,]\d+)?)\s*"
+    r"(y|yr|yrs|year|years|m|mo|mos|mon|month|months|w|wk|wks|week|weeks|d|day|days)?"
+    r"\.?\s*(?:old|o)?\s*(\+?)",
+    re.ASCII | re.IGNORECASE,
+)
 SEX_SPELLINGS = {"m": "male", "f": "female"}
 POSITION_SPELLINGS = {f"p{number}": position for number, position in enumerate(POSITIONS, start=1)}
 
@@ -49,10 +59,15 @@ def is_unknown(value: Any) -> bool:
     return isinstance(value, Real) and math.isnan(value)
 
 
+def is_missing(text: str) -> bool:
+    """Whether a cell of a table says that it holds nothing; see `MISSING_WORDS`."""
+    return text.strip().lower() in MISSING_WORDS
+
+
 def check_age(age_years: Any) -> float:
     """Return an age in years, 0 to 130, or NaN where it is not known; a number as text is taken.
 
-    Else LaennecError, as for the checks below.
+    Else LaennecError, as for the checks below. :func:`read_age` takes other units too.
     """
     if is_unknown(age_years):
         return math.nan
@@ -60,11 +75,33 @@ def check_age(age_years: Any) -> float:
         if isinstance(age_years, bool) or not isinstance(age_years, str | Real):
             raise ValueError
         age = float(age_years)
-    except (ValueError, TypeError):
-        raise LaennecError(f"age is {age_years!r}; expected years as a number, or nothing") from None
+    except (ValueError, TypeError, OverflowError):
+        shown = repr(age_years)[:40]
+        raise LaennecError(f"age is {shown}; expected years as a number, or nothing") from None
     if not 0 <= age <= OLDEST_YEARS:  # NaN is none
         raise LaennecError(f"age is {age:g} years; expected 0 to {OLDEST_YEARS:g}, or nothing")
     return age
+
+
+def read_age(text: str | None) -> tuple[float, str]:
+    """Return the age in years that a table's cell says, and a remark where it is no plain number of years.
+
+    ``4m``, ``4 months``, ``3 weeks`` become years; ``65+`` and ``>89`` become the number; ``<1``, of years or
+    of a shorter unit, becomes half of it. NaN and errors are as :func:`check_age` has them.
+    """
+    match = _AGE.fullmatch(text.strip()) if text else None
+    if match is None:
+        return check_age(text), ""
+    sign, number, unit, more = match.groups()
+    unit = (unit or "y")[0].lower()
+    years = float(number.replace(",", ".")) * YEARS_OF_UNIT[unit]
+    if sign.startswith(("<", "≤")):
+        if years > 1:
+            raise LaennecError(f"age is {text!r}; expected years as a number, or nothing")
+        years /= 2
+    age_years = check_age(years)
+    is_plain = unit == "y" and not sign and not more
+    return age_years, "" if is_plain else f"age {text!r} is taken for {age_years:.3g} years"
 
 
 def check_sex(sex: Any) -> str | None:

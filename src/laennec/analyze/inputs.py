@@ -86,16 +86,23 @@ def boundaries_in(
         boundaries = read_events(events, name)
     else:
         boundaries = _boundaries_of(events)
-    duration_s = recording.duration_s
-    outside = [b for b in boundaries if b.start_s >= duration_s or b.end_s <= 0]
-    reasons = [
-        f"event {b.start_s:g} to {b.end_s:g} s: outside the recording of {duration_s:g} s" for b in outside
-    ]
-    if outside and len(outside) == len(boundaries):
-        others = f", and so are the {len(reasons) - 1} other events" if reasons[1:] else ""
-        raise LaennecError(f"{recording.name}: {reasons[0]}{others}")
-    remarks.repairs.extend(f"{reason}; left out" for reason in reasons)
-    return [b for b in boundaries if b not in outside]
+    reasons = {b: reason for b in boundaries if (reason := _outside(b, recording))}
+    if reasons and len(reasons) == len(boundaries):
+        first, *more = reasons.values()
+        others = f", and so are the {len(more)} other events" if more else ""
+        raise LaennecError(f"{recording.name}: {first}{others}")
+    remarks.repairs.extend(f"{reason}; left out" for reason in reasons.values())
+    return [b for b in boundaries if b not in reasons]
+
+
+def _outside(event: Boundary, recording: Recording) -> str:
+    """What of an event lies outside the recording: nothing, its times or its channel."""
+    span = f"event {event.start_s:g} to {event.end_s:g} s"
+    if event.start_s >= recording.duration_s or event.end_s <= 0:
+        return f"{span}: outside the recording of {recording.duration_s:g} s"
+    if event.channel is not None and event.channel >= recording.channels:
+        return f"{span}: outside the recording, on channel {event.channel} of {recording.channels}, from 0"
+    return ""
 
 
 def _boundaries_of(events: Sequence[Sequence[Any]]) -> list[Boundary]:

@@ -7,8 +7,9 @@ parts out and lists them. Both read them here.
 import os
 from pathlib import Path
 
-from laennec.annotations import audacity, icbhi, sprsound, table
+from laennec.annotations import audacity, icbhi, raven, sprsound, table
 from laennec.annotations.events import Boundary, LabelFile, Problem, make_boundary, rounded_span
+from laennec.annotations.text import read_text
 from laennec.errors import LaennecError
 
 __all__ = ["Boundary", "LabelFile", "Problem", "make_boundary", "read_events", "read_labels", "rounded_span"]
@@ -22,23 +23,23 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     - an object in JSON: SPRSound's annotation, times in milliseconds;
     - a first line with ``start_s``: a table, perhaps with ``label``, ``channel`` and, for several recordings,
       ``path`` or ``recording``;
+    - a first line with ``Begin Time (s)``: Raven's selection table;
     - lines of four numbers, the last two 0 or 1: ICBHI's cycles (start, end, crackles, wheezes);
     - else an Audacity label track (start, end, label with tabs between).
 
     `recording`, a path or name, chooses among the rows of a table of several.
     """
-    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        return LabelFile(problems=(Problem("", f"cannot be read ({error.strerror})"),))
-    except UnicodeDecodeError:
-        return LabelFile(problems=(Problem("", "not UTF-8 text"),))
-    suffix = path.suffix.lower()
+        text = read_text(path)
+    except ValueError as error:
+        return LabelFile(problems=(Problem("", str(error)),))
+    suffix = Path(path).suffix.lower()
     if suffix == ".json" or text.lstrip().startswith(("{", "[")):
         return sprsound.read(text)
     if table.looks_like(text):
         return table.read(text, recording)
+    if raven.looks_like(text):
+        return raven.read(text, recording)
     if icbhi.looks_like(text):
         return icbhi.read(text)
     labels = audacity.read(text)

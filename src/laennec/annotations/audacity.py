@@ -19,7 +19,7 @@ def read(text: str) -> LabelFile:
 
 def _label(line: str) -> tuple[Any, Any, str | None] | None:
     cells = [cell.strip() for cell in line.split("\t", 2)]
-    if len(cells) < 2 or not cells[1]:
+    if len(cells) < 2 or not cells[1] or "\t" in cells[-1]:  # no label has a tab: these are other columns
         return None
     start, end = (cell.replace(",", ".") for cell in cells[:2])
     return start, end, cells[2] if cells[2:] else None

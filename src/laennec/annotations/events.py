@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, spelling
 
+LATEST_S = 1e8  # three years; a later time is of no recording, and its milliseconds may be no number
+LONGEST_SHOWN = 80  # characters of a file's text in a message
+
 
 @dataclass(frozen=True)
 class Boundary:
@@ -65,12 +68,19 @@ def make_boundary(
         except (TypeError, ValueError, OverflowError):
             time_s = math.nan
         if not math.isfinite(time_s):
-            raise ValueError(f"{name} is {value!r}, no number")
+            raise ValueError(f"{name} is {shown(repr(value))}, no number")
+        if abs(time_s) > LATEST_S:
+            raise ValueError(f"{name} is at {time_s:g} s, where no recording is")
         times.append(time_s)
     if times[0] >= times[1]:
         raise ValueError(f"it ends at {times[1]:g} s, not after its start at {times[0]:g} s")
     known = None if label is None else spelling(label, SPRSOUND_EVENTS) or label.strip() or None
     return Boundary(times[0], times[1], known, channel, where)
+
+
+def shown(text: str) -> str:
+    """Return a text from a file as a message shows it: the beginning of a long one."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def collect(rows: Iterable[Row | Problem], record: str | None = None) -> LabelFile:
@@ -92,10 +102,10 @@ def read_lines(
 ) -> LabelFile:
     """Read an event a line: `parse` gives start, end and label, or None, which is a problem."""
     rows: list[Row | Problem] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() and not (skipped and line.startswith(skipped)):
             where, event = f"line {number}", parse(line)
-            problem = f"expected {expected}, found {line.strip()!r}"
+            problem = f"expected {expected}, found {shown(line.strip())!r}"
             rows.append(Row(where, *event) if event else Problem(where, problem))
     return collect(rows)
 

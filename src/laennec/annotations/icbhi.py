@@ -23,7 +23,7 @@ LABEL_OF_FLAGS: dict[tuple[float, float], str] = {
 
 def looks_like(text: str) -> bool:
     """Whether any line has the form of a cycle; a label of an Audacity track is no pair of flags."""
-    return any(_cycle(line) for line in text.splitlines())
+    return any(_cycle(line) for line in text.split("\n"))
 
 
 def read(text: str) -> LabelFile:

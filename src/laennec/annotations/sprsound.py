@@ -24,6 +24,7 @@ from laennec.patient import OLDEST_YEARS, POSITION_SPELLINGS, Patient
 FILE_NAME = re.compile(
     r"(?P<patient>\d*)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<place>p\d)_(?P<number>\d+)(?!\d)"
 )
+TOO_LARGE = "it is nested too deeply, or a number has too many digits"
 EVENTS, RECORD, OLD_RECORD = "event_annotation", "record_annotation", "recording_annotation"
 
 
@@ -32,7 +33,8 @@ def read(text: str) -> LabelFile:
     try:
         annotation = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return LabelFile(problems=(Problem("", f"not JSON ({error})"),))
+        where = str(error) if isinstance(error, json.JSONDecodeError) else TOO_LARGE
+        return LabelFile(problems=(Problem("", f"not JSON ({where})"),))
     known = isinstance(annotation, dict) and not {EVENTS, RECORD, OLD_RECORD}.isdisjoint(annotation)
     if not known or not isinstance(annotation.get(EVENTS, []), list):
         return LabelFile(problems=(Problem("", f"expected SPRSound's JSON, an object with a list {EVENTS}"),))

@@ -2,25 +2,28 @@
 
 A table of events has columns ``start_s`` and ``end_s``, perhaps ``label`` and ``channel``. Where there is a
 column ``path`` or ``recording``, the rows of one recording are read. Laennec's own CSV is such a table.
+Several tables may stand below one another in a file, each with its header.
 """
 
 import csv
 import io
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from laennec.annotations.events import LabelFile, Problem, Row, collect
-from laennec.audio.folder import AUDIO_SUFFIXES
+from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, shown
+from laennec.annotations.names import is_absolute, parts_of, suffix_of
+from laennec.patient import is_missing
 
 TIMES = ("start_s", "end_s")
-NUMBERS = (*TIMES, "inspiration_end_s", "age_years")
+NUMBERS = (*TIMES, "inspiration_end_s", "age_years", "Begin Time (s)", "End Time (s)", "File Offset (s)")
+# What a file is called may be any word, and a time that is missing is an error in a row that needs one.
+AS_WRITTEN = ("path", "recording", *TIMES)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
+# Pandas writes 0.0 where another row's channel is missing.
+_CHANNEL = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
 NumberedRow = tuple[int, dict[str, str]]  # line, and its cells that are not empty
-_ABSOLUTE = re.compile(r"[\\/]|[A-Za-z]:")
 
 
 class Table(NamedTuple):
@@ -34,27 +37,25 @@ class Table(NamedTuple):
 def parse(text: str, needed: Sequence[str] = ()) -> Table:
     """Read a table; where no comma stands between cells, numbers may have a decimal comma.
 
-    ValueError if it is no table, lacks a column that is needed, or has one twice.
+    A cell that says that its value is missing (``NA``, ``nan``) is as an empty one, but for those of
+    `AS_WRITTEN`. A line that has the names of all columns needed begins another table.
+
+    ValueError if it is no table, lacks a column that is needed, has one twice, or cannot be taken apart.
     """
-    text = text.removeprefix("\ufeff")
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
-    except csv.Error as error:
-        raise ValueError(f"not a table ({error})") from error
-    table = Table(tuple(lines[0][1]) if lines else (), [], [])
-    for name in needed:
-        if name not in table.columns:
-            raise ValueError(f"no column {name}; it has {', '.join(table.columns) or 'none'}")
-    twice = sorted({name for name in table.columns if name and table.columns.count(name) > 1})
-    if twice:
-        raise ValueError(f"column {twice[0]} is there twice")
+    delimiter = max(",;\t", key=first_line(text).count)
+    lines = _cells(text, delimiter)
+    head, first = lines[0] if lines else (1, [])
+    table = Table(tuple(first), [], [])
+    columns = _checked(first, needed, head)
     for number, cells in lines[1:]:
-        if len(cells) > len(table.columns):
-            table.problems.append(Problem(f"line {number}", f"{len(table.columns)} columns but more cells"))
+        if needed and set(needed) <= set(cells):
+            columns = _checked(cells, needed, number)
             continue
-        row = {name: cell for name, cell in zip(table.columns, cells, strict=False) if cell}
+        if len(cells) > len(columns):
+            table.problems.append(Problem(f"line {number}", f"{len(columns)} columns but more cells"))
+            continue
+        row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+        row = {name: cell for name, cell in row.items() if name in AS_WRITTEN or not is_missing(cell)}
         if delimiter != ",":
             row |= {name: _DECIMAL_COMMA.sub(r"\1.\2", row[name]) for name in NUMBERS if name in row}
         if row:
@@ -62,54 +63,135 @@ def parse(text: str, needed: Sequence[str] = ()) -> Table:
     return table
 
 
+def first_line(text: str) -> str:
+    """Return the first line that is not empty."""
+    return text.lstrip().partition("\n")[0]
+
+
+def _cells(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    """Return the cells of each line that has some, and its number: of the first, where a cell has several."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    lines, last = [], 0
+    try:
+        for cells in reader:
+            if any(cells):
+                lines.append((last + 1, [cell.strip() for cell in cells]))
+            opened, last = last + 1, reader.line_num
+    except csv.Error as error:
+        larger = "limit" in str(error)
+        why = f"a cell has more than {csv.field_size_limit():,} characters" if larger else str(error)
+        raise ValueError(f"not a table: line {last + 1}: {why}; is a quotation mark missing?") from error
+    # Else the rest of the table would be one cell of its row.
+    if lines and last > opened and text.count('"') % 2:
+        raise ValueError(f"not a table: line {opened}: a quotation mark is opened and not closed")
+    return lines
+
+
+def _checked(columns: list[str], needed: Sequence[str], line: int) -> list[str]:
+    for name in needed:
+        if name not in columns:
+            raise ValueError(f"line {line}: no column {name}; it has {shown(', '.join(columns)) or 'none'}")
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise ValueError(f"line {line}: column {twice[0]} is there twice")
+    return columns
+
+
+def channel_of(cells: dict[str, str]) -> int | None:
+    """Return a row's channel, from 0, or None where it has none; ValueError if it is no such number."""
+    if "channel" not in cells:
+        return None
+    match = _CHANNEL.fullmatch(cells["channel"])
+    if match is None:
+        raise ValueError(f"channel is {shown(cells['channel'])!r}; expected 0, 1, …")
+    return int(match[1])
+
+
+def time_of(cells: dict[str, str], name: str) -> float:
+    """Return a row's time in seconds; ValueError if it is none that a recording has."""
+    try:
+        value = float(cells[name])
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LATEST_S:
+        raise ValueError(f"{name} is {shown(cells[name])!r}; expected a number from 0 up, in seconds")
+    return value
+
+
 def looks_like(text: str) -> bool:
     """Whether the first line names the columns of a table of events."""
-    return TIMES[0] in re.split(r"[,;\t\s\"]+", text.removeprefix("\ufeff").partition("\n")[0].strip())
+    return TIMES[0] in re.split(r"[,;\t\s\"]+", first_line(text))
 
 
 def read(text: str, recording: str | None = None) -> LabelFile:
     """Read the events of a recording: of all rows, those whose path or name agrees with it.
 
-    Paths are compared from their ends, as far as both go. One that is absolute may be of another computer, so
-    there the name is enough if the table has only one recording of that name.
+    Paths are compared from their ends, as far as both go, and those that agree furthest are its own. One that
+    is absolute may be of another computer, so there the name is enough if the table has only one recording of
+    that name.
     """
     try:
         table = parse(text, TIMES)
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
-    rows = table.rows if recording is None else _rows_of(table.rows, recording)
+    return of_recording(table, recording)
+
+
+def of_recording(table: Table, recording: str | None) -> LabelFile:
+    """Return the events of a table's rows that are of a recording, or of all of them."""
+    try:
+        rows = list(map(_event, table.rows)) if recording is None else _rows_of(table.rows, recording)
+    except ValueError as error:
+        return LabelFile(problems=(Problem("", str(error)),))
     if not rows and not table.problems:
         what = f"none of its {len(table.rows)} rows is for {os.path.basename(recording or '')}"
         return LabelFile(problems=(Problem("", what if table.rows else "no row below its header"),))
-    return collect([*table.problems, *map(_event, rows)])
+    return collect([*table.problems, *rows])
 
 
 def _event(row: NumberedRow) -> Row | Problem:
     where, cells = f"line {row[0]}", row[1]
-    channel = cells.get("channel", "all")
-    if channel != "all" and not channel.isdecimal():
-        return Problem(where, f"channel is {channel!r}; expected 0, 1, …")
+    try:
+        channel = None if cells.get("channel") == "all" else channel_of(cells)
+    except ValueError as error:
+        return Problem(where, str(error))
     start, end = (cells.get(name, "") for name in TIMES)
-    return Row(where, start, end, cells.get("label"), None if channel == "all" else int(channel))
+    return Row(where, start, end, cells.get("label"), channel)
 
 
-def _rows_of(rows: list[NumberedRow], recording: str) -> list[NumberedRow]:
+def _rows_of(rows: list[NumberedRow], recording: str) -> list[Row | Problem]:
     named = [(row[1].get("path", row[1].get("recording", "")), row) for row in rows]
-    wanted = _parts(recording)
-    names = {name for name, _ in named if name}
-    chosen = {name for name in names if _agree(_parts(name), wanted)}
-    elsewhere = {name for name in names if _ABSOLUTE.match(name) and _parts(name)[-1] == wanted[-1]}
-    if not chosen and len(elsewhere) == 1:
-        chosen = elsewhere
-    return [row for name, row in named if not name or name in chosen]
+    chosen = names_of(recording, {name for name, _ in named if name})
+    if not any(name for name, _ in named):
+        return list(map(_event, rows))
+    return [
+        _event(row) if name else Problem(f"line {row[0]}", "names no recording, as other rows do")
+        for name, row in named
+        if not name or name in chosen
+    ]
 
 
-def _parts(path: str) -> list[str]:
-    """Return the parts of a path of any system, the last without the ending of a sound file."""
-    path = unicodedata.normalize("NFC", path)
-    parts = [part for part in re.split(r"[\\/]+", path) if part not in ("", ".")]
-    name = PurePosixPath(parts[-1] if parts else "")
-    return [*parts[:-1], name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name]
+def names_of(recording: str, names: Iterable[str]) -> set[str]:
+    """Return the names, with folders or without, that are best taken for a recording's path or name.
+
+    ValueError if names of several recordings are taken equally well.
+    """
+    names = set(names)
+    wanted = parts_of(recording)
+    agreeing = {name: parts for name in names if _agree(parts := parts_of(name), wanted)}
+    if not agreeing:
+        elsewhere = {name for name in names if is_absolute(name) and parts_of(name)[-1:] == wanted[-1:]}
+        return elsewhere if len({tuple(parts_of(name)) for name in elsewhere}) == 1 else set()
+
+    def agreement(name: str) -> tuple[int, bool, bool]:
+        parts = agreeing[name]
+        return min(len(parts), len(wanted)), parts == wanted, suffix_of(name) == suffix_of(recording)
+
+    best = max(map(agreement, agreeing))
+    chosen = {name for name in agreeing if agreement(name) == best}
+    if len({tuple(agreeing[name]) for name in chosen}) > 1:
+        raise ValueError(f"{recording} could be {' or '.join(sorted(chosen)[:3])}; analyse it by its path")
+    return chosen
 
 
 def _agree(one: Sequence[str], other: Sequence[str]) -> bool:

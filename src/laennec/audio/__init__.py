@@ -1,4 +1,4 @@
-"""Recordings: any file libsndfile reads → float32 samples in [-1, 1], with everything wrong about it named.
+"""Recordings: any sound file → float32 samples in [-1, 1], with everything wrong about it named.
 
 Three rules hold here.
 

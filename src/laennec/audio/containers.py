@@ -3,14 +3,16 @@
 import math
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import soundfile
 
+from laennec.audio.media import MediaError, MediaSound, id3_bytes, kind_of, open_media
 from laennec.audio.samples import counted
 from laennec.audio.source import Input
 from laennec.errors import LaennecError
 
+Sound: TypeAlias = soundfile.SoundFile | MediaSound
 _MP3_BIT_RATES = 40  # 320 over 8 kbit/s, the highest and the lowest
 _STREAMED_BYTES = 0x7FFFF000  # arecord, sox and ffmpeg write sizes from here up when they cannot seek back
 _MAGIC = {
@@ -151,7 +153,7 @@ class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) -> soundfile.SoundFile:
+def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) -> Sound:
     """Open by libsndfile's reading of the header, or by ours where its own finds no samples in a WAV file."""
     raw = riff.raw_format() if riff else None
     try:
@@ -165,11 +167,19 @@ def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) 
                 repairs.append(f"{broken}: samples read from byte {riff.data_start} on")
         return _ForwardSoundFile(Input(source.stream, riff.data_start, source.errors), **raw)
     except soundfile.SoundFileError as error:
+        media, failure = kind_of(source), error
+        # A plain WAV file that libsndfile refuses is a broken one, and no other coding.
+        if media and not raw:
+            try:
+                return open_media(source, media, name)
+            except MediaError as other:
+                failure = other
         magic = source.peek(0, 4)
-        kind = next((kind for kind, magics in _MAGIC.items() if magic in magics), None)
-        reason = f"begins as {kind} but is truncated, damaged or of an unknown coding ({error_reason(error)})"
+        kind = media.name if media else next((kind for kind, all in _MAGIC.items() if magic in all), None)
+        damage = f"truncated, damaged or of an unknown coding ({error_reason(failure)})"
+        reason = f"begins as {kind} but is {damage}"
         if kind is None:
-            reason = "not audio that can be read (WAV, FLAC, OGG, MP3, AIFF and the like can)"
+            reason = "not audio that can be read (WAV, FLAC, OGG, MP3, AIFF, M4A and the like can)"
         raise LaennecError(f"{name}: {reason}") from error
 
 
@@ -189,38 +199,11 @@ def error_reason(error: soundfile.SoundFileError) -> str:
     return reason or "no reason given"
 
 
-def declared_size(source: Input) -> int:
-    """File size in bytes that the header of AIFF, AU, RF64 or W64 promises; 0 where it promises none."""
-    head = source.peek(0, 28)
-    if len(head) < 28:
-        return 0
-    sizes = {
-        b"FORM": 8 + struct.unpack(">I", head[4:8])[0],
-        b".snd": sum(struct.unpack(">II", head[4:12])),
-        b"RF64": 8 + struct.unpack("<Q", head[20:28])[0],
-        b"riff": struct.unpack("<Q", head[16:24])[0],
-    }
-    declared = sizes.get(head[:4], 0)
-    unknown = 0xFFFFFFFF if head[:4] in (b"FORM", b".snd") else 2**62
-    return 0 if declared >= unknown else declared
-
-
 def _mp3_counts_frames(source: Input) -> bool:
     """True if the first frame of an MP3 file is a Xing or Info header, which holds the number of frames."""
     head = source.peek(0, 10)
     start = 0
-    if head[:3] == b"ID3" and len(head) == 10:  # the tag's size has seven bits a byte (ID3v2, section 3.1)
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    if head[:3] == b"ID3" and len(head) == 10:
+        start = id3_bytes(head)
     frame = source.peek(start, 256)
     return b"Xing" in frame or b"Info" in frame
-
-
-def ogg_lacks_end(source: Input) -> bool:
-    """True if the last page of an Ogg file is incomplete or not marked as the end (RFC 3533, section 6)."""
-    if source.peek(0, 4) != b"OggS":
-        return False
-    tail = source.peek(max(0, source.size - 2**17), 2**17)  # a page has at most 65,307 bytes
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return not page[5] & 4 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])

@@ -1,7 +1,10 @@
-"""Which files of a folder are recordings, by their endings; a file that is named itself may have any."""
+"""The files of a folder, and which are recordings by their endings; one that is named itself may have any."""
 
 import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from laennec.errors import LaennecError
 
@@ -18,29 +21,119 @@ AUDIO_SUFFIXES = (
 SUFFIXES_SHOWN = ".wav, .flac, .ogg, .mp3, .aif, .m4a and the like"
 
 
+# Endings that may be sound and are passed over in a folder, which is told.
+OTHER_SUFFIXES = frozenset(
+    (
+        *(".raw", ".pcm", ".gsm", ".vox", ".mat", ".sd2", ".svx", ".8svx", ".iff", ".paf", ".ircam", ".sf"),
+        *(".xi", ".htk", ".sds", ".avr", ".wve", ".amb", ".edf", ".bdf", ".dss", ".ds2", ".qcp"),
+        *(".wv", ".ape", ".tta", ".spx", ".ra", ".rm", ".mpc", ".mp1", ".m4r", ".dsf", ".dff", ".alac"),
+        *(".ac3", ".eac3", ".dts", ".adts", ".asf", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv"),
+    )
+)
+# What systems keep on a disk, besides what they hide.
+SYSTEM_FOLDERS = ("__MACOSX", "$RECYCLE.BIN", "System Volume Information")
+Unreadable = Callable[[Path, str], None]  # takes a folder, and why it cannot be read
+
+
+class Found(NamedTuple):
+    """What of a folder is called audio, and what else may be."""
+
+    paths: list[Path]
+    unreadable: dict[Path, str]
+    """Folders that cannot be read, and why."""
+    passed_over: Counter[str]
+    """How many files there are of each ending in `OTHER_SUFFIXES`."""
+
+
 def is_audio(name: str) -> bool:
     """Whether a file is called audio and is not hidden."""
+    return not is_hidden(name) and Path(name).suffix.lower() in AUDIO_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is passed over: hidden, or the system's own."""
     # macOS leaves a hidden ._a.wav beside a.wav on foreign disks; it holds no sound.
-    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES
+    return name.startswith((".", *SYSTEM_FOLDERS))
 
 
-def audio_files(folder: Path, below: bool = True) -> list[Path]:
-    """Return the files of a folder that are called audio, each folder's by name.
+def refuse(folder: Path, why: str) -> None:
+    raise LaennecError(f"{folder}: cannot be read ({why})")
 
-    With `below`, the folders in it are searched as well, but for hidden ones. LaennecError if there is no
-    such file, or a folder cannot be read.
+
+def files_below(folder: Path, unreadable: Unreadable = refuse, below: bool = True) -> Iterator[Path]:
+    """Yield the files of a folder and, with `below`, of the folders in it: parents first, by name.
+
+    Hidden ones are passed over, and what is no regular file: a pipe would block its reader for ever. A link
+    to nothing stays, so that its reader reports it. Links to folders are followed at the end, each folder
+    once; one that leads back above `folder` is not. `unreadable` takes folders that cannot be read, and by
+    default raises LaennecError.
     """
+    top = os.path.realpath(folder)
+    places, links = [(os.fspath(folder), False)], list[str]()
+    seen: set[tuple[int, int]] = set()
+    while places or links:
+        place, linked = places.pop() if places else (links.pop(0), True)
+        try:
+            facts = os.stat(place)
+            known = (facts.st_dev, facts.st_ino) in seen or _is_above(place, top)
+            if linked and known:
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+            with os.scandir(place) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            unreadable(Path(place), error.strerror or str(error))
+            continue
+        inner = []
+        for entry in entries:
+            kind = None if is_hidden(entry.name) else _kind(entry)
+            if kind == "file":
+                yield Path(entry.path)
+            elif kind == "folder" and below:
+                links += [entry.path] if entry.is_symlink() else []
+                inner += [] if entry.is_symlink() else [(entry.path, linked)]
+        places += reversed(inner)
 
-    def refuse(error: OSError) -> None:
-        raise LaennecError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
-    paths: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if below and not name.startswith("."))
-        named = [Path(place, name) for name in sorted(names) if is_audio(name)]
-        # A pipe would block its reader for ever; a link to nothing stays, and is reported as a failure.
-        paths += [path for path in named if path.is_file() or not path.exists()]
-    if not paths:
+def _is_above(place: str, top: str) -> bool:
+    return Path(top).is_relative_to(os.path.realpath(place))
+
+
+def _kind(entry: "os.DirEntry[str]") -> str | None:
+    try:
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+            return "file"
+    except OSError:  # a link that may not be followed
+        return "file"
+    return None
+
+
+def audio_files(folder: Path, below: bool = True) -> Found:
+    """Return the files of a folder that are called audio, each folder's by name, see :func:`files_below`.
+
+    LaennecError if there is no such file, or `folder` itself cannot be read.
+    """
+    found = Found([], {}, Counter())
+    for path in files_below(folder, found.unreadable.__setitem__, below):
+        if is_audio(path.name):
+            found.paths.append(path)
+        elif path.suffix.lower() in OTHER_SUFFIXES:
+            found.passed_over[path.suffix.lower()] += 1
+    if folder in found.unreadable:
+        refuse(folder, found.unreadable[folder])
+    if not found.paths:
         where = "in it or below it" if below else "in it"
-        raise LaennecError(f"{folder}: no audio file {where} ({SUFFIXES_SHOWN})")
-    return paths
+        others = [counted_endings(found.passed_over)] if found.passed_over else []
+        others += [f"{place} cannot be read ({why})" for place, why in found.unreadable.items()]
+        rest = "".join(f"; {other}" for other in others)
+        raise LaennecError(f"{folder}: no audio file {where} ({SUFFIXES_SHOWN}){rest}")
+    return found
+
+
+def counted_endings(passed_over: Counter[str]) -> str:
+    """Return how many files of which endings were passed over, in words."""
+    count = passed_over.total()
+    each = ", ".join(f"{ending} {number}" for ending, number in passed_over.most_common())
+    return f"{count} {'file' if count == 1 else 'files'} with other endings passed over ({each})"

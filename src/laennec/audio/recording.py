@@ -149,8 +149,9 @@ class Recording:
         Parameters
         ----------
         source : str, os.PathLike, bytes or binary file
-            WAV (malformed headers included), FLAC, OGG, MP3 and whatever else libsndfile reads. The content
-            decides, never the file name. An open file is read from where it stands to its end.
+            WAV (malformed headers included), FLAC, OGG, MP3 and whatever else libsndfile reads; with PyAV or
+            ffmpeg also M4A and other formats of phones. The content decides, never the file name. An open
+            file is read from where it stands to its end.
         name : str, optional
             What to call it in messages and reports; by default the file name, or "recording".
 

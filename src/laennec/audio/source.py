@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, BinaryIO
 from laennec.errors import LaennecError
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+STANDARD_INPUT = "-"  # as a path; a file of that name is ./-
+MAX_PIPE_BYTES = 2**31  # what is read only once is kept in memory; a pipe may never end
 _ID3V1_BYTES = 128  # MP3 readers look for this tag at the end of a file before anything else
 
 
@@ -90,12 +93,14 @@ class Origin:
 
 
 def locate(source: Source, name: str | None = None) -> Origin:
-    """Find the bytes of a recording; what cannot be read twice is read into memory."""
+    """Find a recording's bytes; what cannot be read twice is read into memory. ``-`` is standard input."""
     if isinstance(source, bytes | bytearray | memoryview):
         return Origin(name or "recording", content=bytes(source))
     if not isinstance(source, str | os.PathLike):
         return Origin(name or "recording", content=_buffered(source, name or "recording"))
     path = os.fsdecode(source)
+    if path == STANDARD_INPUT:
+        return Origin(name or "stdin", content=_buffered(_standard_input(), name or "stdin"))
     called = name or os.path.basename(path) or path
     with _os_errors(path):
         facts = os.stat(path)
@@ -103,9 +108,20 @@ def locate(source: Source, name: str | None = None) -> Origin:
             raise LaennecError(f"{path}: is a folder, not a recording")
         if stat.S_ISREG(facts.st_mode):
             return Origin(called, path, size_and_time=_size_and_time(facts))
+        if not stat.S_ISFIFO(facts.st_mode) and not stat.S_ISSOCK(facts.st_mode):
+            raise LaennecError(f"{path}: is a device, not a recording")
         pipe = open(path, "rb")  # noqa: SIM115 (closed below)
     with pipe:
         return Origin(called, content=_buffered(pipe, called))
+
+
+def _standard_input() -> Any:
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise LaennecError("-: there is no standard input to read a recording from")
+    if stream.isatty():
+        raise LaennecError("-: standard input is a terminal; pipe a recording into it, or name a file")
+    return stream
 
 
 def _size_and_time(facts: os.stat_result) -> tuple[int, int]:
@@ -131,10 +147,15 @@ def _buffered(stream: Any, name: str) -> bytes:
         raise LaennecError(
             f"{name}: expected a path, bytes or an open binary file, got {type(stream).__name__}"
         )
+    content = bytearray()
     try:
-        data = stream.read()
+        while data := stream.read(2**20):
+            if not isinstance(data, bytes | bytearray | memoryview):
+                raise LaennecError(f"{name}: expected a file opened for bytes, got one opened for text")
+            content += data
+            if len(content) > MAX_PIPE_BYTES:
+                limit = f"{MAX_PIPE_BYTES / 2**30:g} GiB, the most that is read from a pipe"
+                raise LaennecError(f"{name}: longer than {limit}; save it as a file first")
     except (OSError, ValueError) as error:  # ValueError: closed, or text in a wrong encoding
         raise LaennecError(f"{name}: cannot be read: {error}") from error
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise LaennecError(f"{name}: expected a file opened for bytes, got one opened for text")
-    return bytes(data)
+    return bytes(content)

@@ -7,15 +7,16 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from laennec.audio.containers import declared_size, error_reason, ogg_lacks_end, open_sound, read_riff
+from laennec.audio.containers import error_reason, open_sound, read_riff
+from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
+from laennec.audio.sizes import declared_size, ogg_lacks_end
 from laennec.audio.source import Input, Origin
 from laennec.errors import LaennecError
 
 MAX_SAMPLES = 2**30  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to far too much
 KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
-UNKNOWN_LENGTH = 2**62  # libsndfile's frame count of a stream of unknown length is 2**63 - 1
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
 
@@ -59,22 +60,19 @@ class Decoder:
         block = np.empty((length, self.channels), np.float32)
         filled = 0
         while filled < length and self._failure is None:
+            rest = block[filled:]
+            rest[:] = np.nan
             try:
-                count = len(self._sound.read(length - filled, out=block[filled:]))
+                count = len(self._sound.read(len(rest), out=rest))
             except soundfile.SoundFileError as error:
                 self._failure = error
-                count = self._count_before_error(self.length + filled, length - filled)
+                # What was decoded before the error has been written already.
+                written = ~np.isnan(rest).any(axis=1)
+                count = len(rest) if written.all() else int(written.argmin())
             if count == 0:
                 break
             filled += count
         return block[:filled]
-
-    def _count_before_error(self, position: int, limit: int) -> int:
-        """Samples of each channel that libsndfile had decoded of a block when it failed."""
-        try:
-            return min(max(0, int(self._sound.tell()) - position), limit)
-        except soundfile.SoundFileError:
-            return 0
 
     def warnings(self) -> list[Finding]:
         """Name what the file promises and does not hold, and what was not read; after the last block."""
@@ -96,6 +94,8 @@ class Decoder:
             message = f"truncated: {promised}, the file holds {riff.data_present:,}"
             return Finding("truncated", message, riff.missing / riff.data_bytes)
         lasts = f"{self.length / self.sample_rate:.3f} s"
+        if self.length < getattr(self._sound, "promised", 0):
+            claimed = self._sound.promised
         known = claimed < UNKNOWN_LENGTH
         if self._failure is not None or (known and self.length < claimed):
             promised = f" of {claimed / self.sample_rate:.3f} s promised" if known else ""

@@ -6,7 +6,6 @@ PyTorch.
 Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where).
 """
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import tyro
 
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
+from laennec.terminal import spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -118,9 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
-    for stream in (sys.stdout, sys.stderr):  # what an encoding lacks is spelt out, and costs nothing else
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    spell_out()
     try:
         try:
             code = run(given)

@@ -18,9 +18,9 @@ def run(command: Analyze) -> int:
         raise UsageError("--events belongs to one recording; name one file")
     recordings = find_recordings(command.files)
     if command.out is not None and several:
-        refuse_twice(command.out, recordings, formats)
+        refuse_twice(command.out, recordings.names, formats)
     metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}
     job = Job.prepare(command.model, command.events, metadata, command.out, formats, command.json)
     if several:
         return analyze_many(recordings, job, command.again)
-    return analyze_one(*next(iter(recordings.items())), job)
+    return analyze_one(*next(iter(recordings.names.items())), job)

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
 from rich.table import Table
 
 from laennec.datasets.table import Defect
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.score.predictions import Predictions, read_runs
+from laennec.terminal import plain, terminal
 
 FEW = 20  # of a class: fewer clips than this give no threshold that means anything
 
@@ -135,7 +135,7 @@ def print_audit(
     shown: int = 20,
 ) -> int:
     """Print likely label errors and known defects, and write all of the former as a table."""
-    console = Console()
+    console = terminal()
     table = audit(clips, predictions)
     console.print(
         f"{len(table)} of {len(predictions.labels)} annotations are likely label errors (confident learning, "
@@ -145,22 +145,20 @@ def print_audit(
     )
     summary = Table("annotated", "suggested", "events")
     for label, other, count in counts(table):
-        summary.add_row(label, other, str(count))
+        summary.add_row(plain(label), plain(other), str(count))
     console.print(summary)
     for row in table.head(shown).itertuples():
-        console.print(
-            f"{row.recording}  {row.start_s:.3f} to {row.end_s:.3f} s  {row.label} ({row.p_label:.3f}), "
-            f"perhaps {row.suggested} ({row.p_suggested:.3f})",
-            soft_wrap=True,
-            highlight=False,
-        )
+        times = f"{row.start_s:.3f} to {row.end_s:.3f} s"
+        perhaps = f"perhaps {row.suggested} ({row.p_suggested:.3f})"
+        told = f"{row.recording}  {times}  {row.label} ({row.p_label:.3f}), {perhaps}"
+        console.print(plain(told), soft_wrap=True)
     console.print(f"defects of the files and annotations themselves: {len(defects)}")
     for defect in list(defects)[:shown]:
-        console.print(f"  {defect}", soft_wrap=True, highlight=False)
+        console.print(plain(f"  {defect}"), soft_wrap=True)
     if len(defects) > shown:
         console.print(f"  and {len(defects) - shown} more")
     if out is not None:
         with written_whole(Path(out)) as temporary:
             table.to_csv(temporary, index=False)
-        console.print(f"all of them: {out}")
+        console.print(plain(f"all of them: {out}"))
     return 0

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from laennec.datasets.table import Defect, clips_table
+from laennec.audio.samples import counted
+from laennec.datasets.table import Defect, clips_table, suggestion
 from laennec.errors import LaennecError
 from laennec.progress import track
 
@@ -43,7 +44,8 @@ def check_clips(
 
     Found are ``missing`` and ``unreadable`` files, clips ``outside file``, channels that a file does not have
     (``malformed annotation``), clips of a recording that ``overlap``, ``duplicate audio`` under several
-    names, and patients in two splits. With `overlaps`, clips overlap by nature, which is no defect.
+    names, patients in two splits, and labels ``misspelt`` by a letter or two. With `overlaps`, clips overlap
+    by nature, which is no defect.
     """
     facts, defects = read_audio({*clips["path"], *paths}, progress)
     defects.extend(_outside(clips, facts))
@@ -52,6 +54,7 @@ def check_clips(
         defects.extend(_overlaps(clips))
     defects.extend(_duplicates(clips, facts))
     defects.extend(_shared_patients(clips))
+    defects.extend(_misspelt(clips))
     return defects
 
 
@@ -155,6 +158,14 @@ def _duplicates(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[D
             one, two = split_of.get(path), split_of.get(other)
             splits = f"; {one} and {two}" if one != two else ""
             yield Defect("duplicate audio", path, f"the same samples as {other}{splits}")
+
+
+def _misspelt(clips: pd.DataFrame) -> Iterator[Defect]:
+    """Yield each label that nearly is one that Laennec knows: a class of its own, perhaps by a slip."""
+    for label, rows in clips.groupby("label", sort=True):
+        if question := suggestion(str(label)):
+            detail = f"{counted(len(rows), 'clip')} labelled {label!r}{question}"
+            yield Defect("misspelt label", str(rows["path"].iloc[0]), detail)
 
 
 def _shared_patients(clips: pd.DataFrame) -> Iterator[Defect]:

@@ -20,14 +20,15 @@ Nothing wrong is passed over: :func:`load` stops at the first wrong line, :func:
 
 from __future__ import annotations
 
-import math
 import os
-import unicodedata
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import read_labels
+from laennec.annotations.names import composed, key_of, suffix_of
+from laennec.annotations.table import TIMES, channel_of, time_of
 from laennec.audio.folder import AUDIO_SUFFIXES, SUFFIXES_SHOWN, is_audio
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
@@ -36,14 +37,16 @@ from laennec.datasets.table import (
     checked_level,
     clips_table,
     event_id,
-    files_below,
+    files_of,
     label_clips,
+    noted,
+    patient_of,
     read_rows,
 )
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SPRSOUND_EVENTS, spelling
-from laennec.patient import UNKNOWN_WORDS, Patient, check_age, check_position, is_unknown
+from laennec.patient import UNKNOWN_WORDS, check_position, is_missing, is_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,13 +61,17 @@ CSV_NAME, SUBJECTS_NAME = "clips.csv", "subjects.csv"
 DESCRIBING = ("subject", "location", "device", "channel", "age_years", "sex", "split")
 CSV_COLUMNS = ("path", "label", "start_s", "end_s", "recording", *DESCRIBING)
 LABEL_SUFFIXES = (".txt", ".json")
+_RAVEN_ENDING = re.compile(r"\.Table\.\d+\.selections$")  # as Raven names what it saves
 NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
 # Listed, but no reason to refuse the rest.
-HARMLESS = ("no annotation", "no label", "outside file", "unknown column", "unknown position")
+HARMLESS = (
+    *("no annotation", "no recording", "no label", "outside file"),
+    *("unknown column", "unknown position", "odd form"),
+)
 
 
 def _matches(root: Path) -> bool:
-    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_below(root))
+    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_of(root, []))
 
 
 MATCHES = _matches
@@ -114,98 +121,107 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
 
 
 def _from_csv(path: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
+    twins: dict[str, Path] = {}
     for line, cells in read_rows(path, ("path", "label"), CSV_COLUMNS, defects):
-        try:
-            row = _csv_row(path.parent, cells)
-        except (ValueError, LaennecError) as error:
-            defects.append(Defect("malformed annotation", str(path), f"line {line}: {error}"))
-            continue
-        defects.extend(_unknown_position(row, path, line))
-        if not Path(row["path"]).is_file():
-            defects.append(Defect("missing", str(path), f"line {line}: there is no file {row['path']}"))
-        elif level == "event" or row["end_s"] is None:
-            yield row
+        with noted(defects, path, f"line {line}"):
+            row = _csv_row(path, line, cells, twins, defects)
+            if not os.path.isfile(row["path"]):
+                defects.append(Defect("missing", str(path), f"line {line}: there is no file {row['path']}"))
+            elif level == "event" or row["end_s"] is None:
+                yield row
 
 
-def _csv_row(folder: Path, cells: dict[str, str]) -> dict[str, Any]:
+def _csv_row(
+    table: Path, line: int, cells: dict[str, str], twins: dict[str, Path], defects: list[Defect]
+) -> dict[str, Any]:
     """Return a CSV line as a clip; ValueError says what is wrong with it."""
     for name in ("path", "label"):
         if name not in cells:
             raise ValueError(f"{name} is empty")
+    path = _existing(table.parent, cells["path"], twins)
+    is_twin = path != table.parent / cells["path"]
+    known = path.relative_to(table.parent) if is_twin else Path(cells["path"])
     row = {
-        "path": str(_existing(folder / cells["path"])),
+        "path": str(path),
         "label": spelling(cells["label"], SPRSOUND_EVENTS) or cells["label"],
         "dataset": NAME,
+        "recording": composed(cells.get("recording", known.with_suffix("").as_posix())),
+        **_described(cells, table, line, defects),
     }
-    row["recording"] = cells.get("recording", Path(cells["path"]).with_suffix("").as_posix())
-    row.update(_described(cells))
     if ("start_s" in cells) != ("end_s" in cells):
         raise ValueError("start_s and end_s are given both or neither")
-    if "start_s" not in cells:
+    if "start_s" not in cells or all(is_missing(cells[name]) for name in TIMES):
         return {**row, "clip_id": row["recording"], "start_s": 0.0, "end_s": None}
-    start_s, end_s = _number(cells, "start_s"), _number(cells, "end_s")
+    start_s, end_s = time_of(cells, "start_s"), time_of(cells, "end_s")
     if start_s >= end_s:
         raise ValueError(f"the clip from {start_s:g} to {end_s:g} s has no duration")
     clip_id = event_id(row["recording"], start_s, end_s)
     return {**row, "clip_id": clip_id, "start_s": start_s, "end_s": end_s}
 
 
-def _existing(path: Path) -> Path:
-    """Return the file, whose name may hold its letters composed or decomposed."""
-    forms = (path, *(Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD")))
-    return next((form for form in forms if form.is_file()), path)
+def _existing(folder: Path, name: str, twins: dict[str, Path]) -> Path:
+    """Return the file of a name, which may have another system's spelling of it.
+
+    That is: letters composed or decomposed, backslashes, the ending in capitals. `twins` keeps what is there.
+    """
+    path = folder / name
+    if not os.path.isfile(path):
+        if not twins:
+            twins.update({_plain(str(each.relative_to(folder))): each for each in files_of(folder, [])})
+        path = twins.get(_plain(name), path)
+    return path
+
+
+def _plain(name: str) -> str:
+    return key_of(name) + suffix_of(name)
 
 
 def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
-    subjects = _subjects(root / SUBJECTS_NAME, defects)
-    recordings, labels = _files(root)
+    recordings, labels = _files(root, defects)
     if not recordings:
         raise LaennecError(
             f"{root}: no recording here; expected audio files ({SUFFIXES_SHOWN}), or a clips.csv"
         )
-    used, annotated = set(), set()
+    subjects = _subjects(root / SUBJECTS_NAME, recordings, root, defects)
+    annotated = set()
     for path in recordings:
-        name = path.relative_to(root).with_suffix("").as_posix()
-        keys = {_composed(name), _composed(path.stem)} & set(subjects)
-        used.update(keys)
-        described = subjects[max(keys, key=len)] if keys else {"subject": _subject_by_place(path, root)}
-        key = _composed(str(path.with_suffix("")))
-        if key in annotated:
-            detail = f"{labels[key][0].name} annotates another recording of that name too; rename one"
+        name = composed(path.relative_to(root).with_suffix("").as_posix())
+        described = subjects.get(name) or {"subject": _subject_by_place(path, root)}
+        if name in annotated:
+            detail = f"{labels[name][0].name} annotates another recording of that name too; rename one"
             defects.append(Defect("conflicting annotation", str(path), detail))
             continue
-        if key in labels:
-            annotated.add(key)
+        if name in labels:
+            annotated.add(name)
         common = {"path": str(path), "recording": name, "dataset": NAME, **described}
-        for clip in _annotated(path, labels.get(key, []), name, level, defects):
+        for clip in _annotated(path, labels.get(name, []), name, level, defects):
             yield {**common, **clip}
-    for name in sorted(set(subjects) - used):
-        detail = f"there is no recording {name}"
-        defects.append(Defect("missing", str(root / SUBJECTS_NAME), detail))
+    others = [path for name in sorted(set(labels) - annotated) for path in labels[name]]
+    defects.extend(
+        Defect("no recording", str(path), "no recording of that name beside it; not used")
+        for path in others
+        if read_labels(path).events  # else it may be any text
+    )
 
 
-def _files(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
-    """Return the recordings below a folder, and the label files by their path without suffix."""
+def _files(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, list[Path]]]:
+    """Return the recordings below a folder, and the label files by the name of their recording."""
     recordings: list[Path] = []
     labels: dict[str, list[Path]] = {}
-    for path in files_below(root):
+    for path in files_of(root, defects):
         if path.suffix.lower() in AUDIO_SUFFIXES:
             recordings.append(path)
         elif path.suffix.lower() in LABEL_SUFFIXES:
-            labels.setdefault(_composed(str(path.with_suffix(""))), []).append(path)
+            name = composed(path.relative_to(root).with_suffix("").as_posix())
+            labels.setdefault(_RAVEN_ENDING.sub("", name), []).append(path)
     return sorted(recordings), labels
-
-
-def _composed(name: str) -> str:
-    """Return a name with composed letters, since a Mac decomposes those of the files it copies."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _subject_by_place(path: Path, root: Path) -> str | None:
     if path.parent != root:
-        return _composed(path.parent.relative_to(root).as_posix())
+        return composed(path.parent.relative_to(root).as_posix())
     before, underscore, _ = path.stem.partition("_")
-    return _composed(before) or None if underscore else None
+    return composed(before) or None if underscore else None
 
 
 def _annotated(
@@ -227,42 +243,51 @@ def _annotated(
         yield {"clip_id": recording, "start_s": 0.0, "end_s": None, "label": labels.record}
 
 
-def _subjects(path: Path, defects: list[Defect]) -> dict[str, dict[str, Any]]:
-    """Return what ``subjects.csv`` says of each recording, by its name with or without folders."""
+def _subjects(
+    path: Path, recordings: list[Path], root: Path, defects: list[Defect]
+) -> dict[str, dict[str, Any]]:
+    """Return what ``subjects.csv`` says of each recording; it names them with or without folders."""
     if not path.is_file():
         return {}
-    subjects = {}
+    names: dict[str, set[str]] = {}
+    for recording in recordings:
+        name = composed(recording.relative_to(root).with_suffix("").as_posix())
+        names.setdefault(name, set()).add(name)
+        names.setdefault(name.rpartition("/")[2], set()).add(name)
+    subjects: dict[str, dict[str, Any]] = {}
     for line, cells in read_rows(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
-        try:
+        with noted(defects, path, f"line {line}"):
             if "recording" not in cells:
                 raise ValueError("recording is empty")
-            name = Path(cells["recording"])
-            name = name.with_suffix("") if name.suffix.lower() in AUDIO_SUFFIXES else name
-            key = _composed(name.as_posix())
-            if key in subjects:
+            written = key_of(cells["recording"])
+            fitting = {written} if written in names.get(written, ()) else names.get(written, set())
+            if not fitting:
+                detail = f"line {line}: there is no recording {cells['recording']}"
+                defects.append(Defect("missing", str(path), detail))
+            elif len(fitting) > 1:
+                raise ValueError(f"{written} could be {' or '.join(sorted(fitting))}; name its folder")
+            elif fitting & set(subjects):
                 raise ValueError(f"{cells['recording']} was already described")
-            subjects[key] = _described(cells)
-            defects.extend(_unknown_position(subjects[key], path, line))
-        except (ValueError, LaennecError) as error:
-            defects.append(Defect("malformed annotation", str(path), f"line {line}: {error}"))
+            described = _described(cells, path, line, defects)
+            subjects.update(dict.fromkeys(fitting, described))
     return subjects
 
 
-def _described(cells: dict[str, str]) -> dict[str, Any]:
+def _described(cells: dict[str, str], path: Path, line: int, defects: list[Defect]) -> dict[str, Any]:
     """Return the optional columns, checked; ValueError says what is wrong."""
     described: dict[str, Any] = {
-        name: _composed(cells[name])
+        name: composed(cells[name])
         for name in ("subject", "device")
         if name in cells and cells[name].lower() not in NOT_GIVEN
     }
-    patient = Patient(check_age(cells.get("age_years")), cells.get("sex"))
-    described |= {"age_years": patient.age_years, "sex": patient.sex}
+    described |= patient_of(cells.get("age_years"), cells.get("sex"), defects, path, f"line {line}")
     if not is_unknown(cells.get("location")):
         described["location"] = _location(cells["location"])
-    if "channel" in cells:
-        if not cells["channel"].isdecimal():
-            raise ValueError(f"channel is {cells['channel']!r}; expected 0, 1, …")
-        described["channel"] = int(cells["channel"])
+        if described["location"] not in POSITIONS:
+            what = f"location is {cells['location']!r}, which no model knows"
+            detail = f"line {line}: {what}; known are {', '.join(POSITIONS)}"
+            defects.append(Defect("unknown position", str(path), detail))
+    described["channel"] = channel_of(cells)
     if not is_unknown(cells.get("split")):
         if cells["split"] not in SPLITS:
             raise ValueError(f"split is {cells['split']!r}; expected {', '.join(SPLITS)} or nothing")
@@ -276,23 +301,6 @@ def _location(place: str) -> str:
         return check_position(place) or place
     except LaennecError:
         return place
-
-
-def _unknown_position(described: dict[str, Any], path: Path, line: int) -> Iterator[Defect]:
-    place = described.get("location", POSITIONS[0])
-    if place not in POSITIONS:
-        detail = f"line {line}: location is {place!r}, which no model knows; known are {', '.join(POSITIONS)}"
-        yield Defect("unknown position", str(path), detail)
-
-
-def _number(cells: dict[str, str], name: str) -> float:
-    try:
-        value = float(cells[name])
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {cells[name]!r}; expected a number from 0 up")
-    return value
 
 
 def tiny(root: Path) -> None:

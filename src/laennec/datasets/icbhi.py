@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.annotations import read_labels
+from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
@@ -29,14 +30,15 @@ from laennec.datasets.table import (
     Defect,
     checked_level,
     clips_table,
-    files_below,
+    files_of,
     has_files,
     label_clips,
+    noted,
+    patient_of,
 )
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
-from laennec.patient import Patient, check_age
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,17 +117,17 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     if not root.is_dir():
         raise LaennecError(f"{root}: not a folder; give the one that holds ICBHI_final_database")
     defects: list[Defect] = []
-    audio = _audio(root)
+    audio, texts = _find(root, defects)
     tables = _read_tables(root, defects)
     _match_renamed(tables.split, set(audio), root, defects)
     rows = []
     for stem, path in sorted(audio.items()):
         recording = _describe(stem, path, tables, defects)
-        annotation = path.with_suffix(".txt")
         if recording is None:
             continue
-        if not annotation.is_file():
-            defects.append(Defect("no annotation", str(path), f"no {annotation.name} beside it"))
+        annotation = texts.get(path.with_suffix(""))
+        if annotation is None:
+            defects.append(Defect("no annotation", str(path), f"no {stem}.txt beside it"))
             continue
         cycles = list(label_clips(read_labels(annotation), annotation, stem, defects, to_icbhi))
         if level == "event":
@@ -145,13 +147,18 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     return defects + [defect for defect in others if defect.kind != "patient in two splits"]
 
 
-def _audio(root: Path) -> dict[str, Path]:
-    """Each recording's file by its stem, WAV before FLAC."""
+def _find(root: Path, defects: list[Defect]) -> tuple[dict[str, Path], dict[Path, Path]]:
+    """Each recording's file by its stem, WAV before FLAC, and the text files by their path without ending."""
     audio: dict[str, Path] = {}
-    for path in sorted(files_below(root), key=lambda path: (path.parent, path.suffix.lower() != ".wav")):
+    texts: dict[Path, Path] = {}
+    for path in sorted(
+        files_of(root, defects), key=lambda path: (path.parent, path.suffix.lower() != ".wav")
+    ):
         if path.suffix.lower() in AUDIO_SUFFIXES:
             audio.setdefault(path.stem, path)
-    return audio
+        elif path.suffix.lower() == ".txt":
+            texts[path.with_suffix("")] = path
+    return audio, texts
 
 
 def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> dict[str, Any] | None:
@@ -186,17 +193,13 @@ def _rows(root: Path, name: str, columns: int, defects: list[Defect]) -> Iterato
         defects.append(Defect("missing", str(root / name), "not there; what it would tell is unknown"))
         return
     try:
-        content = path.read_bytes()
-        lines = content.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        defects.append(Defect("missing", str(path), f"cannot be read ({error.strerror})"))
+        lines = read_text(path).split("\n")
+    except ValueError as error:
+        defects.append(Defect("malformed annotation", str(path), str(error)))
         return
-    except UnicodeDecodeError as error:
-        defects.append(Defect("malformed annotation", str(path), f"not readable as text ({error})"))
-        return
-    if b"\r\n" in content and name == SPLIT_FILE:
+    if name == SPLIT_FILE and b"\r\n" in path.read_bytes():
         defects.append(Defect("odd form", str(path), "lines end with CRLF; read all the same"))
-    blank = sum(not line.strip() for line in lines)
+    blank = sum(not line.strip() for line in lines[:-1])  # the last is what follows the last line's end
     if blank:
         defects.append(Defect("odd form", str(path), f"{blank} empty lines; left out"))
     for number, line in enumerate(lines, start=1):
@@ -223,12 +226,9 @@ def _read_tables(root: Path, defects: list[Defect]) -> _Tables:
         detail = f"{len(both)} patients are in both halves of the official split: {', '.join(both)}"
         defects.append(Defect("patient in two splits", SPLIT_FILE, detail))
     for patient, age, sex, *_ in _rows(root, DEMOGRAPHICS_FILE, 6, defects):
-        try:
-            person = Patient(check_age(age), sex)
-        except LaennecError as error:
-            defects.append(Defect("malformed annotation", DEMOGRAPHICS_FILE, f"patient {patient}: {error}"))
-            continue
-        tables.demographics[patient] = {"age_years": person.age_years, "sex": person.sex}
+        where = f"patient {patient}"
+        with noted(defects, DEMOGRAPHICS_FILE, where):
+            tables.demographics[patient] = patient_of(age, sex, defects, DEMOGRAPHICS_FILE, where)
     tables.diagnosis = dict(_rows(root, DIAGNOSIS_FILE, 2, defects))
     return tables
 

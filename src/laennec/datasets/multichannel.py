@@ -30,13 +30,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from laennec.audio.folder import AUDIO_SUFFIXES
+from laennec.annotations.names import composed, key_of
+from laennec.annotations.table import TIMES, channel_of, time_of
+from laennec.audio.folder import is_audio
 from laennec.datasets import check as checks
 from laennec.datasets.airflow import cycles_from_airflow
-from laennec.datasets.table import Defect, checked_level, clips_table, event_id, has_files, read_rows
+from laennec.datasets.table import (
+    SPLITS,
+    Defect,
+    checked_level,
+    clips_table,
+    event_id,
+    has_files,
+    noted,
+    patient_of,
+    read_rows,
+)
 from laennec.datasets.tiny import RATE_HZ, write_sound, write_text
 from laennec.errors import LaennecError
-from laennec.patient import Patient, check_age
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +62,7 @@ RECORDINGS_NAME, CYCLES_NAME = "recordings.csv", "cycles.csv"
 LABELS_NAME, CHANNELS_NAME = "labels.csv", "channels.csv"
 FOLDER = "recordings"
 MATCHES = has_files(RECORDINGS_NAME)
-HARMLESS = ("unknown column",)
+HARMLESS = ("unknown column", "odd form")
 DESCRIBING = ("age_years", "sex", "device", "diagnosis", "split")
 
 
@@ -90,10 +101,11 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
         raise LaennecError(f"{root}: no {RECORDINGS_NAME} here; it names each recording and its subject")
     defects: list[Defect] = []
     cohort = _read_cohort(root, defects)
+    sounds = _sounds(root, defects)
     rows: list[dict[str, Any]] = []
     for name in cohort.recordings:
-        channels = _channels(root, name, defects)
-        cycles = cohort.cycles.get(name) or _from_airflow(root, name, defects)
+        channels = _channels(name, sounds, root, defects)
+        cycles = cohort.cycles.get(name) or _from_airflow(sounds.get(f"{name}.airflow"), defects)
         if channels and not cycles:
             detail = f"{name} has no cycles in {CYCLES_NAME} and no {name}.airflow.wav"
             defects.append(Defect("no annotation", str(root / FOLDER), detail))
@@ -115,104 +127,101 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
 def _read_cohort(root: Path, defects: list[Defect]) -> _Cohort:
     cohort = _Cohort()
     known = ("recording", "subject", "label", *DESCRIBING)
-    for line, cells in read_rows(root / RECORDINGS_NAME, ("recording", "subject"), known, defects):
-        if not {"recording", "subject"} <= set(cells):
-            _malformed(defects, root / RECORDINGS_NAME, line, "recording or subject is empty")
-        elif cells["recording"] in cohort.recordings:
-            _malformed(defects, root / RECORDINGS_NAME, line, f"{cells['recording']} is there twice")
-        else:
-            cohort.recordings[cells["recording"]] = cells
-    needed = ("recording", "start_s", "end_s")
+    for where, cells in _lines(root / RECORDINGS_NAME, ("recording", "subject"), known, defects):
+        with noted(defects, root / RECORDINGS_NAME, where):
+            if not {"recording", "subject"} <= set(cells):
+                raise ValueError("recording or subject is empty")
+            _once(cohort.recordings, cells["recording"], cells)
     more = ("inspiration_end_s", "channel", "label")
-    for line, cells in _optional(root / CYCLES_NAME, needed, more, defects):
-        try:
-            cycle = _cycle(cells, cohort)
-        except (KeyError, ValueError) as error:
-            _malformed(defects, root / CYCLES_NAME, line, str(error))
-            continue
-        cohort.cycles.setdefault(cells["recording"], []).append(cycle)
-    for line, cells in _optional(root / LABELS_NAME, ("recording", "label"), ("channel",), defects):
-        try:
-            if cells["recording"] not in cohort.recordings:
-                raise ValueError(f"recording {cells['recording']!r} is not in {RECORDINGS_NAME}")
-            cohort.labels[cells["recording"], _channel(cells)] = cells["label"]
-        except (KeyError, ValueError) as error:
-            _malformed(defects, root / LABELS_NAME, line, str(error))
-    for line, cells in _optional(root / CHANNELS_NAME, ("channel", "location"), (), defects):
-        try:
-            cohort.locations[int(cells["channel"])] = cells["location"]
-        except (KeyError, ValueError) as error:
-            _malformed(defects, root / CHANNELS_NAME, line, f"{error}: expected a number and a place")
+    for where, cells in _lines(root / CYCLES_NAME, ("recording", *TIMES), more, defects):
+        with noted(defects, root / CYCLES_NAME, where):
+            cohort.cycles.setdefault(_known(cells, cohort), []).append(_cycle(cells))
+    for where, cells in _lines(root / LABELS_NAME, ("recording", "label"), ("channel",), defects):
+        with noted(defects, root / LABELS_NAME, where):
+            if "label" not in cells:
+                raise ValueError("label is empty")
+            _once(cohort.labels, (_known(cells, cohort), channel_of(cells)), cells["label"])
+    for where, cells in _lines(root / CHANNELS_NAME, ("channel", "location"), (), defects):
+        with noted(defects, root / CHANNELS_NAME, where):
+            if (channel := channel_of(cells)) is None or "location" not in cells:
+                raise ValueError("channel or location is empty")
+            _once(cohort.locations, channel, cells["location"])
     return cohort
 
 
-def _malformed(defects: list[Defect], path: Path, line: int, detail: str) -> None:
-    defects.append(Defect("malformed annotation", str(path), f"line {line}: {detail}"))
-
-
-def _optional(
+def _lines(
     path: Path, needed: tuple[str, ...], more: tuple[str, ...], defects: list[Defect]
-) -> Iterator[tuple[int, dict[str, str]]]:
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place and the cells of each line of a table, if it is there; a recording by its bare name."""
     if path.is_file():
-        yield from read_rows(path, needed, (*needed, *more), defects)
+        for line, cells in read_rows(path, needed, (*needed, *more), defects):
+            if "recording" in cells:
+                cells["recording"] = key_of(cells["recording"])
+            yield f"line {line}", cells
 
 
-def _channel(cells: dict[str, str]) -> int | None:
-    if "channel" not in cells:
-        return None
-    if not cells["channel"].isdecimal():
-        raise ValueError(f"channel is {cells['channel']!r}; expected 0, 1, …")
-    return int(cells["channel"])
+def _once(table: dict[Any, Any], key: Any, value: Any) -> None:
+    if key in table:
+        name, *channel = key if isinstance(key, tuple) else (key,)
+        of = f", channel {channel[0]}," if channel and channel[0] is not None else ""
+        raise ValueError(f"{name}{of} is there twice")
+    table[key] = value
 
 
-def _cycle(cells: dict[str, str], cohort: _Cohort) -> dict[str, Any]:
-    """A line of cycles.csv, checked."""
+def _known(cells: dict[str, str], cohort: _Cohort) -> str:
     if cells.get("recording") not in cohort.recordings:
-        raise ValueError(f"recording {cells.get('recording')!r} is not in {RECORDINGS_NAME}")
-    if not {"start_s", "end_s"} <= set(cells):
+        raise ValueError(f"recording {cells.get('recording', '')!r} is not in {RECORDINGS_NAME}")
+    return cells["recording"]
+
+
+def _cycle(cells: dict[str, str]) -> dict[str, Any]:
+    """A line of cycles.csv, checked."""
+    if not set(TIMES) <= set(cells):
         raise ValueError("start_s or end_s is empty")
-    start_s, end_s = float(cells["start_s"]), float(cells["end_s"])
-    inspiration_end_s = float(cells["inspiration_end_s"]) if "inspiration_end_s" in cells else None
-    if not 0 <= start_s < end_s < float("inf"):
+    times = {name: time_of(cells, name) for name in (*TIMES, "inspiration_end_s") if name in cells}
+    start_s, end_s, inspiration_end_s = times["start_s"], times["end_s"], times.get("inspiration_end_s")
+    if start_s >= end_s:
         raise ValueError(f"the cycle runs from {start_s:g} to {end_s:g} s")
     if inspiration_end_s is not None and not start_s < inspiration_end_s < end_s:
         raise ValueError(f"inspiration ends at {inspiration_end_s:g} s, outside {start_s:g} to {end_s:g} s")
-    return {
-        "start_s": start_s,
-        "end_s": end_s,
-        "inspiration_end_s": inspiration_end_s,
-        "channel": _channel(cells),
-        "label": cells.get("label"),
-    }
+    channel, label = channel_of(cells), cells.get("label")
+    return {"inspiration_end_s": None, **times, "channel": channel, "label": label}
 
 
-def _channels(root: Path, name: str, defects: list[Defect]) -> dict[int, tuple[str, int]]:
-    """File and its channel for each channel of a recording."""
+def _sounds(root: Path, defects: list[Defect]) -> dict[str, Path]:
+    """Return the sound files of a cohort by their bare names; two of one name are a defect."""
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    whole = next((path for s in AUDIO_SUFFIXES if (path := folder / f"{name}{s}").is_file()), None)
-    if whole is not None:
+    sounds: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if is_audio(path.name)):
+        first = sounds.setdefault(key_of(path.name), path)
+        if first != path:
+            detail = f"{first.name} has the same name; remove one, or rename it"
+            defects.append(Defect("conflicting annotation", str(path), detail))
+    return sounds
+
+
+def _channels(
+    name: str, sounds: dict[str, Path], root: Path, defects: list[Defect]
+) -> dict[int, tuple[str, int]]:
+    """File and its channel for each channel of a recording."""
+    if (whole := sounds.get(name)) is not None:
         try:
             return {channel: (str(whole), channel) for channel in range(soundfile.info(str(whole)).channels)}
         except (soundfile.SoundFileError, OSError) as error:
             defects.append(Defect("unreadable", str(whole), str(error)))
             return {}
-    pattern = re.compile(re.escape(name) + r"_ch(\d+)")
-    single = {
-        int(match[1]): (str(path), 0)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in AUDIO_SUFFIXES and (match := pattern.fullmatch(path.stem))
-    }
+    pattern = re.compile(re.escape(name) + r"_ch(\d{1,4})")
+    matches = ((pattern.fullmatch(sound), path) for sound, path in sounds.items())
+    single = {int(match[1]): (str(path), 0) for match, path in matches if match}
     if not single:
         detail = f"neither {name}.wav nor {name}_ch0.wav, {name}_ch1.wav, … is there"
-        defects.append(Defect("missing", str(folder), detail))
+        defects.append(Defect("missing", str(root / FOLDER), detail))
     return dict(sorted(single.items()))
 
 
-def _from_airflow(root: Path, name: str, defects: list[Defect]) -> list[dict[str, Any]]:
+def _from_airflow(path: Path | None, defects: list[Defect]) -> list[dict[str, Any]]:
     """Cycles of a recording's airflow, for every channel; none if there is no such file."""
-    folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    path = folder / f"{name}.airflow.wav"
-    if not path.is_file():
+    if path is None:
         return []
     try:
         flow, sample_rate = soundfile.read(path, dtype="float64", always_2d=True)
@@ -232,10 +241,10 @@ def _rows(
     defects: list[Defect],
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each cycle on each channel; one on a channel of its own replaces that of all."""
-    try:
-        described = _described(name, cohort.recordings[name])
-    except LaennecError as error:
-        defects.append(Defect("malformed annotation", str(root / RECORDINGS_NAME), f"{name}: {error}"))
+    described: dict[str, Any] = {}
+    with noted(defects, root / RECORDINGS_NAME, name):
+        described = _described(name, cohort.recordings[name], root / RECORDINGS_NAME, defects)
+    if not described:
         return
     own = {(cycle["channel"], cycle["start_s"]) for cycle in cycles if cycle["channel"] is not None}
     for cycle in cycles:
@@ -264,13 +273,13 @@ def _rows(
                 }
 
 
-def _described(name: str, cells: dict[str, str]) -> dict[str, Any]:
+def _described(name: str, cells: dict[str, str], path: Path, defects: list[Defect]) -> dict[str, Any]:
     """Return what ``recordings.csv`` says of a recording, checked."""
-    patient = Patient(check_age(cells.get("age_years")), cells.get("sex"))
+    if cells.get("split") not in (None, *SPLITS):
+        raise ValueError(f"split is {cells['split']!r}; expected {', '.join(SPLITS)} or nothing")
     return {
-        **{key: cells[key] for key in ("subject", "device", "diagnosis", "split") if key in cells},
-        "age_years": patient.age_years,
-        "sex": patient.sex,
+        **{key: composed(cells[key]) for key in ("subject", "device", "diagnosis", "split") if key in cells},
+        **patient_of(cells.get("age_years"), cells.get("sex"), defects, path, name),
         "recording": name,
         "dataset": NAME,
     }

@@ -31,7 +31,7 @@ from laennec.datasets.table import (
     Defect,
     checked_level,
     clips_table,
-    files_below,
+    files_of,
     has_files,
     label_clips,
 )
@@ -110,7 +110,7 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
         for recording, path, annotation in recordings
         for clip in _clips(path, annotation, defects)
     ]
-    annotations, audio = _find(root)
+    annotations, audio = _find(root, [])
     defects.extend(
         Defect("no annotation", str(audio[stem][0]), f"no {stem}.json in a folder named …json")
         for stem in sorted(set(audio) - {path.stem for path in annotations})
@@ -125,7 +125,7 @@ def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any],
         raise LaennecError(
             f"{root}: not a folder; give the folder that holds SPRSound, such as one with train_json"
         )
-    annotations, audio = _find(root)
+    annotations, audio = _find(root, defects)
     if not annotations:
         raise LaennecError(
             f"{root}: no SPRSound annotation here; expected .json files in a folder below it such as "
@@ -171,11 +171,11 @@ def split_of(path: Path) -> str | None:
     return None
 
 
-def _find(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+def _find(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, list[Path]]]:
     """Return the annotations below `root`, in the order in which they count, and each stem's audio files."""
     annotations: list[Path] = []
     audio: dict[str, list[Path]] = {}
-    for path in files_below(root):
+    for path in files_of(root, defects):
         folders = path.relative_to(root).parts[:-1]
         if path.suffix.lower() in AUDIO_SUFFIXES:
             audio.setdefault(path.stem, []).append(path)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from laennec.audio.samples import counted
@@ -13,6 +12,7 @@ from laennec.datasets.discovery import DataSet
 from laennec.datasets.table import SPLITS, Defect
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, age_group
+from laennec.terminal import plain, terminal
 
 UNKNOWN = "unknown"
 SHOWN_A_KIND = 10  # defects of one kind that are printed in full
@@ -39,8 +39,9 @@ def print_info(module: DataSet, root: Path, progress: bool = False) -> int:
         except LaennecError:
             if not defects and level == module.LEVELS[0]:
                 raise
-    console = Console()
-    console.print(f"[bold]{escape(module.TITLE)}[/bold]\n{escape(str(root))}", highlight=False)
+    console = terminal()
+    console.print(plain(module.TITLE, "bold"))
+    console.print(plain(root))
     for level, clips in tables.items():
         _print_counts(console, LEVEL_TITLES[level], _by_label(clips), True)
     if tables:
@@ -85,23 +86,23 @@ def _print_counts(console: Console, title: str, counts: Counts, with_total: bool
     with_total = with_total and len(columns) > 1
     table = Table(title, box=None, pad_edge=False)
     for column in [*columns, "all"] if with_total else columns:
-        table.add_column(escape(column), justify="right", no_wrap=True)
+        table.add_column(plain(column), justify="right", no_wrap=True)
     for name, row in counts.items():
         cells = [row.get(column, 0) for column in columns]
         total = [sum(cells)] if with_total else []
-        table.add_row(escape(name), *(f"{cell:,}" for cell in cells + total))
+        table.add_row(plain(name), *(f"{cell:,}" for cell in cells + total))
     console.print()
     console.print(table)
 
 
 def _print_defects(console: Console, defects: list[Defect]) -> None:
-    title = f"[bold]{counted(len(defects), 'defect')}[/bold]" if defects else "no defect found"
-    console.print(f"\n{title}", highlight=False)
+    title = plain(counted(len(defects), "defect"), "bold") if defects else "no defect found"
+    console.print()
+    console.print(title)
     for kind, group in groupby(defects, key=lambda defect: defect.kind):
         own = list(group)
-        console.print(f"{escape(kind)}: {len(own)}", highlight=False)
+        console.print(plain(f"{kind}: {len(own)}"))
         for defect in own[:SHOWN_A_KIND]:
-            line = f"  {escape(defect.path)}: {escape(defect.detail)}"
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(plain(f"  {defect.path}: {defect.detail}"), soft_wrap=True)
         if len(own) > SHOWN_A_KIND:
-            console.print(f"  and {len(own) - SHOWN_A_KIND} more", highlight=False)
+            console.print(f"  and {len(own) - SHOWN_A_KIND} more")

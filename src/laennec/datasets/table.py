@@ -30,9 +30,9 @@ diagnosis
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,12 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.annotations import LabelFile, table
+from laennec.annotations.text import read_text
+from laennec.audio.folder import files_below
 from laennec.errors import LaennecError
+from laennec.files import printable
+from laennec.labels import nearest
+from laennec.patient import Patient, read_age
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +96,7 @@ class Defect:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path}: {self.detail}"
+        return printable(f"{self.kind}: {self.path}: {self.detail}")
 
 
 @dataclass(frozen=True)
@@ -149,11 +154,13 @@ def has_files(*patterns: str) -> Callable[[Path], bool]:
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
 
 
-def files_below(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder, less hidden ones and what a Mac adds to archives; parents first."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+def files_of(root: Path, defects: list[Defect]) -> Iterator[Path]:
+    """Yield the files of a copy as :func:`files_below` does; a folder that cannot be read is a defect."""
+
+    def note(folder: Path, why: str) -> None:
+        defects.append(Defect("unreadable", str(folder), f"the folder cannot be read ({why})"))
+
+    return files_below(root, note)
 
 
 def overlapped(
@@ -173,6 +180,35 @@ def overlapped(
 def event_id(recording: str, start_s: float, end_s: float) -> str:
     """Return the ``clip_id`` of an event: its recording and its times in whole milliseconds."""
     return f"{recording}-{round(start_s * 1000)}-{round(end_s * 1000)}"
+
+
+def suggestion(label: str) -> str:
+    """Return a question after the label that an unknown one is a slip of, if it looks like one."""
+    word = nearest(label)
+    return f"; did you mean {word}?" if word else ""
+
+
+@contextmanager
+def noted(defects: list[Defect], path: str | Path, where: str) -> Iterator[None]:
+    """Note what is wrong with a part of an annotation, such as ``line 3``, and leave that part out."""
+    try:
+        yield
+    except (ValueError, LaennecError) as error:
+        defects.append(Defect("malformed annotation", str(path), f"{where}: {error}"))
+
+
+def patient_of(
+    age: str | None, sex: str | None, defects: list[Defect], path: str | Path, where: str
+) -> dict[str, Any]:
+    """Return the columns of a patient's age and sex as a table has them; an age in another unit is noted.
+
+    LaennecError if one of them is neither that nor not known.
+    """
+    age_years, remark = read_age(age)
+    patient = Patient(age_years, sex)
+    if remark:
+        defects.append(Defect("odd form", str(path), f"{where}: {remark}"))
+    return {"age_years": patient.age_years, "sex": patient.sex}
 
 
 def label_clips(
@@ -195,7 +231,8 @@ def label_clips(
         if event.annotated is None:
             defects.append(Defect("no label", str(path), f"{event.where}: no label; left out"))
         elif label is None:
-            defects.append(Defect("unknown label", str(path), f"{event.where} is {event.annotated!r}"))
+            detail = f"{event.where} is {event.annotated!r}{suggestion(event.annotated)}"
+            defects.append(Defect("unknown label", str(path), detail))
         elif event.end_s <= 0:
             detail = f"{event.where}: ends at {event.end_s:g} s, before its recording begins; left out"
             defects.append(Defect("outside file", str(path), detail))
@@ -218,13 +255,9 @@ def read_rows(
         If it cannot be read, or lacks a column that is needed.
     """
     try:
-        parsed = table.parse(path.read_text(encoding="utf-8-sig"), needed)
-    except UnicodeDecodeError as error:
-        raise LaennecError(f"{path}: not UTF-8 text; save the table as CSV UTF-8") from error
-    except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+        parsed = table.parse(read_text(path), needed)
     except ValueError as error:
-        raise LaennecError(f"{path}: line 1: {error}") from error
+        raise LaennecError(f"{path}: {error}") from error
     for name in sorted(set(parsed.columns) - set(known)):
         detail = f"line 1: {name!r} is not read; known are {', '.join(known)}"
         defects.append(Defect("unknown column", str(path), detail))

@@ -20,6 +20,8 @@ BAND_FLOOR = 1e-9
 
 def mel_edges_hz(bands: int, fmin_hz: float, fmax_hz: float) -> np.ndarray:
     """Edges ``(bands + 2,)`` of filters spaced evenly in mel, by O'Shaughnessy (1987), as HTK uses it."""
+    if not 0 <= fmin_hz < fmax_hz:
+        raise ValueError(f"fmin_hz is {fmin_hz:g} and fmax_hz {fmax_hz:g}; expected 0 or more, rising")
     low, high = 2595.0 * np.log10(1.0 + np.array([fmin_hz, fmax_hz]) / 700.0)
     return 700.0 * (10.0 ** (np.linspace(low, high, bands + 2) / 2595.0) - 1.0)
 
@@ -29,6 +31,10 @@ def triangular_filters(edges_hz: np.ndarray, n_fft: int, sample_rate: int) -> np
 
     Of the ``bands + 2`` rising edges, filter *k* rises from edge *k* to *k+1* and falls to *k+2*.
     """
+    if edges_hz[-1] > 1.001 * sample_rate / 2:
+        raise ValueError(
+            f"fmax_hz is {edges_hz[-1]:.6g}; at {sample_rate} Hz expected up to {sample_rate / 2:g}"
+        )
     bins_hz = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     width_hz = np.diff(edges_hz)
     ramps = edges_hz[:, None] - bins_hz[None, :]

@@ -74,10 +74,12 @@ def is_filled(value: Any) -> bool:
 
 def is_plain(value: Any, depth: int = DEEPEST) -> bool:
     """Whether JSON, tables and pages can hold it."""
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         inside = [*value, *value.values()] if isinstance(value, dict) else value
         return depth > 0 and all(is_plain(one, depth - 1) for one in inside)
-    return is_text(value) if isinstance(value, str) else not isinstance(value, float) or math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_text(value) or value is None or isinstance(value, int)
 
 
 def is_number(value: Any) -> bool:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from laennec.analyze import analyze
 from laennec.analyze.inputs import model_for
 from laennec.annotations.sprsound import parse_name
-from laennec.audio.folder import audio_files
+from laennec.audio.folder import audio_files, counted_endings
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import make_folder, printable, write_json
@@ -79,7 +79,9 @@ def answer_folder(
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
         raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
-    paths = audio_files(Path(folder), below=False)
+    paths, _, passed_over = audio_files(Path(folder), below=False)
+    if passed_over:
+        print(f"laennec: {counted_endings(passed_over)}", file=sys.stderr)
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it

@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis
-from laennec.audio.folder import audio_files
+from laennec.audio.folder import Found, audio_files
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
@@ -56,7 +58,15 @@ def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
+class Recordings(NamedTuple):
+    """Recordings to analyse, each with the name of its results, and what of the folders is none."""
+
+    names: dict[Path, str]
+    unreadable: dict[Path, str]
+    passed_over: Counter[str]
+
+
+def find_recordings(files: Sequence[Path]) -> Recordings:
     """Return the recordings named or found in folders, each with the name of its results.
 
     The name is the path below the folder, or that of a file alone, without suffix, unless another recording
@@ -66,11 +76,16 @@ def find_recordings(files: Sequence[Path]) -> dict[Path, str]:
     if not files:
         raise UsageError("name at least one recording or folder; see --help")
     names: dict[str, tuple[Path, str]] = {}
+    unreadable: dict[Path, str] = {}
+    passed_over: Counter[str] = Counter()
     for given in files:
-        for path in audio_files(given) if given.is_dir() else [given]:
+        found = audio_files(given) if given.is_dir() else Found([given], {}, Counter())
+        unreadable |= found.unreadable
+        passed_over += found.passed_over
+        for path in found.paths:
             name = path.relative_to(given) if given.is_dir() else Path(path.name)
             names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
-    return _told_apart(dict(names.values()))
+    return Recordings(_told_apart(dict(names.values())), unreadable, passed_over)
 
 
 def _told_apart(names: Mapping[Path, str]) -> dict[Path, str]:

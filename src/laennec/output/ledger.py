@@ -125,18 +125,19 @@ class Ledger:
         with locked(self.out):
             self._save()
 
-    def close(self, summarised: bool = True) -> int:
+    def close(self, more: Sequence[Summary] | None = None) -> int:
         """Write ledger and summary for the last time, and return how many rows are of other recordings.
 
-        The summary is written if `summarised`, or if there is one. What was not come to is given free.
+        The summary gets `more` rows; without, it is written where there is one. What was not come to is given
+        free.
         """
         with locked(self.out):
             merged = self._save(closing=True)
             others = [entry for key, entry in merged.items() if key not in self._own and self._is_kept(entry)]
             rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
             try:
-                if summarised or (self.out / SUMMARY).is_file():
-                    write_text(self.out / SUMMARY, to_summary_csv(rows))
+                if more is not None or (self.out / SUMMARY).is_file():
+                    write_text(self.out / SUMMARY, to_summary_csv([*rows, *(more or ())]))
             except LaennecError as error:
                 self.problem = str(error)
         return len(others)

@@ -1,5 +1,6 @@
 """What console, picture and page show alike: phrases, colours and lanes of labels."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -121,6 +122,45 @@ def facts(analysis: Analysis) -> str:
         f"{analysis.duration_s:.1f} s, {analysis.sample_rate} Hz{channels}; {known}; {boundaries(analysis)}; "
         f"model {analysis.model_name} ({analysis.model_sha256[:8]})"
     )
+
+
+_STRETCH = re.compile(r"not analysed: ([\d.]+) to ([\d.]+) s( of channel \d+)? \((.+)\)")
+_CHANNEL = re.compile(r"\bchannel (\d+)")
+
+
+def brief(lines: Sequence[str]) -> list[str]:
+    """Return notes with those joined that differ in their stretch of time or in their channel alone."""
+    stretches: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for line in lines:
+        if match := _STRETCH.fullmatch(line):
+            start, end, where, why = match.groups(default="")
+            joined = stretches.setdefault((where, why), [])
+            begin = joined.pop()[0] if joined and joined[-1][1] == start else start
+            joined.append((begin, end))
+    told = [
+        f"not analysed: {', '.join(f'{start} to {end}' for start, end in joined)} s{where} ({why})"
+        for (where, why), joined in stretches.items()
+    ]
+    told += [line for line in lines if not _STRETCH.fullmatch(line)]
+    channels: dict[str, list[int]] = {}
+    for line in told:
+        number = _CHANNEL.search(line)
+        alike = channels.setdefault(_CHANNEL.sub("channel #", line, count=1), [])
+        alike.append(int(number[1]) if number else 0)
+    return [_of_channels(line, numbers) for line, numbers in channels.items()]
+
+
+def _of_channels(line: str, numbers: Sequence[int]) -> str:
+    """Return a line that is true of several channels, whose number it has as ``channel #``."""
+    if len(numbers) == 1:
+        return line.replace("channel #", f"channel {numbers[0]}", 1)
+    line = re.sub(r"channel # is\b", "channel # are", line).replace(" and was not", " and were not")
+    runs: list[list[int]] = []
+    for number in numbers:
+        runs = (
+            [*runs[:-1], [runs[-1][0], number]] if runs and runs[-1][-1] == number - 1 else [*runs, [number]]
+        )
+    return line.replace("channel #", f"channels {', '.join(' to '.join(map(str, run)) for run in runs)}", 1)
 
 
 def event_columns(events: Sequence[Event], channels: int) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Recordings analysed one after the other: each is written and shown at once, what is done is left alone."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
+from laennec.audio.folder import counted_endings
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.errors import LaennecError, UsageError
@@ -20,13 +20,14 @@ from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import DEFAULT, load_model
-from laennec.output.files import SUMMARY, WITH_SOUND, planned, write_outputs
+from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, planned, write_outputs
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger, shown_name
 from laennec.output.spectrogram import SHOWN_S
 from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
 from laennec.progress import progress_bar
+from laennec.terminal import is_unicode, terminal
 from laennec.version import __version__
 
 Show = Callable[[Mapping[str, Any]], None]
@@ -109,21 +110,26 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
                 ledger.add(key, path, job.formats, written, summary(analysis, key))
         finally:
             if job.as_json:
-                print(json.dumps([to_json(analysis)], indent=2, ensure_ascii=False))
+                print(_json_text([to_json(analysis)]))
             else:
-                print_table(analysis, Console())
+                print_table(analysis, terminal())
     finally:
         if ledger is not None:
-            ledger.close(summarised=False)
+            ledger.close()
     return _where(job, ledger)
 
 
-def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
+def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     """Analyse recordings one after the other, and show a row of each; only summaries are kept of them.
 
-    `names` are what each recording's results are called. With `again`, what was done before is analysed too.
-    Returns 1 if a recording failed or the folder's state cannot be written, else 0.
+    With `again`, what was done before is analysed too. A folder that could not be read has a row as well.
+    Returns 1 if a recording or folder failed, or the folder's state cannot be written, else 0.
     """
+    names = recordings.names
+    lost = [
+        Summary(printable(f"{path}{os.sep}"), error=f"cannot be read ({why})")
+        for path, why in recordings.unreadable.items()
+    ]
     ledger = job.ledger(names)
     done, others, rows = 0, 0, []
     try:
@@ -136,9 +142,12 @@ def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
                 advance(len(rows), len(names))
     finally:  # what was done is not lost to an interruption
         if ledger is not None:
-            others = ledger.close()
+            others = ledger.close(lost)
+    rows += lost
     if not job.as_json:
-        print_summary(rows, Console())
+        print_summary(rows, terminal())
+    if recordings.passed_over:
+        job.say(f"{counted_endings(recordings.passed_over)}; name a file to have it analysed")
     if done:
         job.say(f"{done} done before; --again analyses them anew")
     if others:
@@ -147,8 +156,10 @@ def analyze_many(names: Mapping[Path, str], job: Job, again: bool) -> int:
     failed = [row for row in rows if row.error]
     for row in failed if job.as_json else ():  # otherwise the table shows the reasons
         warn(f"{row.recording}: {row.error}")
-    if failed:
-        warn(f"{len(failed)} of {len(rows)} recordings failed")
+    if lost:
+        warn(f"{counted(len(lost), 'folder')} could not be read")
+    if failed[len(lost) :]:
+        warn(f"{len(failed) - len(lost)} of {len(names)} recordings failed")
     return 1 if failed else code
 
 
@@ -204,6 +215,11 @@ def _done_before(path: Path, name: str, job: Job, ledger: Ledger | None, show: S
     return row
 
 
+def _json_text(value: Any) -> str:
+    # What the encoding lacks would be spelt as Python does, which is not always JSON.
+    return json.dumps(value, indent=2, ensure_ascii=not is_unicode())
+
+
 @contextmanager
 def _json_array(as_json: bool) -> Iterator[Show]:
     """Print JSON objects as elements of one array, each as it comes; nothing where no JSON is asked for."""
@@ -214,7 +230,7 @@ def _json_array(as_json: bool) -> Iterator[Show]:
 
     def show(element: Mapping[str, Any]) -> None:
         nonlocal between
-        text = json.dumps(element, indent=2, ensure_ascii=False)
+        text = _json_text(element)
         print(between + text.replace("\n", "\n  "), end="", flush=True)
         between = ",\n  "
 

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 from rich.console import Console, JustifyMethod
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from laennec.analyze.analysis import Analysis
 from laennec.output.formats import Summary
-from laennec.output.presentation import NUMERIC, answer, event_columns, facts, rate_in_words
+from laennec.output.presentation import NUMERIC, answer, brief, event_columns, facts, rate_in_words
+from laennec.terminal import plain
 from laennec.version import DISCLAIMER
+
+SHOWN_EVENTS = 40
 
 
 def print_table(analyses: Analysis | Sequence[Analysis], console: Console) -> None:
@@ -20,18 +23,23 @@ def print_table(analyses: Analysis | Sequence[Analysis], console: Console) -> No
 
 
 def _print_analysis(analysis: Analysis, console: Console) -> None:
-    console.print(f"[bold]{escape(analysis.name)}[/bold]  {escape(facts(analysis))}", highlight=False)
+    console.print(Text.assemble(plain(analysis.name, "bold"), "  ", plain(facts(analysis))))
     _print_answers(analysis, console)
     console.print(_event_table(analysis) if analysis.events else "no events", highlight=False)
-    problems = [finding.message for finding in analysis.quality]
-    for title, lines in (("quality", problems), ("repaired", analysis.repairs), ("note", analysis.notes)):
+    more = len(analysis.events) - SHOWN_EVENTS
+    if more > 0:
+        console.print(f"{more:,} more events; --out or --json has all of them", highlight=False)
+    problems = brief([finding.message for finding in analysis.quality])
+    notes = brief(analysis.notes)
+    for title, lines in (("quality", problems), ("repaired", brief(analysis.repairs)), ("note", notes)):
         for line in lines:
-            console.print(f"{title}: {escape(line)}", highlight=False)
+            console.print(plain(f"{title}: {line}"))
     console.print()
 
 
 def _event_table(analysis: Analysis) -> Table:
-    columns = event_columns(analysis.events, analysis.channels)
+    shown = analysis.events[:SHOWN_EVENTS]
+    columns = event_columns(shown, analysis.channels)
     for name in ("duration s", "presence"):
         columns.pop(name, None)
     table = Table(box=None, pad_edge=False)
@@ -39,9 +47,9 @@ def _event_table(analysis: Analysis) -> Table:
         number = name in ("channel", *NUMERIC)
         justify: JustifyMethod = "right" if number else "left"
         header = "" if name == "uncertain" else name
-        table.add_column(header, justify=justify, no_wrap=number and name != "probability")
-    for event, cells in zip(analysis.events, zip(*columns.values(), strict=True), strict=True):
-        table.add_row(*map(escape, cells), style="dim" if event.label == analysis.normal else None)
+        table.add_column(header, justify=justify, no_wrap=number and name != "probability", overflow="fold")
+    for event, cells in zip(shown, zip(*columns.values(), strict=True), strict=True):
+        table.add_row(*map(plain, cells), style="dim" if event.label == analysis.normal else None)
     return table
 
 
@@ -49,20 +57,21 @@ def _print_answers(analysis: Analysis, console: Console) -> None:
     """Print the answer for the whole recording, its reasons and the rate; then those of several channels."""
     record = analysis.record
     if record is not None:
-        console.print(f"[bold]{escape(answer(record))}[/bold]", highlight=False)
+        console.print(plain(answer(record), "bold"))
         for reason in record.reasons:
-            console.print(f"  {escape(reason)}", highlight=False)
+            console.print(plain(f"  {reason}"))
         if record.rate is not None:
-            console.print(escape(rate_in_words(record.rate)), highlight=False)
+            console.print(plain(rate_in_words(record.rate)))
     for each in analysis.channel_records if analysis.channels > 1 else ():
-        console.print(f"channel {each.channel}: {escape(answer(each))}", highlight=False)
+        console.print(plain(f"channel {each.channel}: {answer(each)}"))
 
 
 def print_summary(summaries: Sequence[Summary], console: Console) -> None:
     """Print one row per recording: answer, adventitious events and rate, or why there is none of it."""
     table = Table(box=None, pad_edge=False)
     for column in ("recording", "answer", "probability", "events", "rate", "remarks"):
-        table.add_column(column, justify="right" if column in ("probability", "rate") else "left")
+        number = column in ("probability", "rate")
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in summaries:
         doubt = " ?" if row.uncertain else ""
         cells = [
@@ -74,7 +83,7 @@ def print_summary(summaries: Sequence[Summary], console: Console) -> None:
             row.error or "; ".join(filter(None, [row.refused, *row.quality])),
         ]
         quiet = not row.error and sum(row.events.values()) == row.events.get(row.normal, 0)
-        table.add_row(*map(escape, cells), style="red" if row.error else "dim" if quiet else None)
+        table.add_row(*map(plain, cells), style="red" if row.error else "dim" if quiet else None)
     console.print(table)
     if any(row.uncertain for row in summaries):
         console.print("?: uncertain, the model abstains", highlight=False)

@@ -23,6 +23,30 @@ def build_parts(recipe: Recipe) -> tuple[FrontEnd, torch.nn.Module]:
         part = "[model]"
         image = (front_end.channels, front_end.bands, front_end.frames)
         return front_end, build_model(recipe.model, len(recipe.labels), image, front_end.network_settings())
-    except (KeyError, TypeError, ValueError, RuntimeError, LaennecError) as error:
+    except Exception as error:  # whatever somebody's front end or network does with its arguments
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise LaennecError(f"recipe {recipe.name}: {part} cannot be built: {reason}") from None
+
+
+@torch.inference_mode()
+def check_network(recipe: Recipe, front_end: FrontEnd, network: torch.nn.Module) -> None:
+    """Refuse a network that cannot take the front end's images, before the recordings are read.
+
+    A model for whole recordings takes images of any length, and checks their height itself.
+    """
+    if front_end.task == "recording":
+        return
+    images = torch.zeros(2, front_end.channels, front_end.bands, front_end.frames)
+    unknown = torch.zeros(2, dtype=torch.long)
+    try:
+        found = network.eval()(images, torch.full((2,), torch.nan), unknown, unknown).shape
+    except Exception as error:  # whatever the network does
+        reason = str(error)
+    else:
+        if found == (2, len(recipe.labels)):
+            return
+        reason = f"it gives {tuple(found)}, not (2, {len(recipe.labels)})"
+    raise LaennecError(
+        f"recipe {recipe.name}: [model] does not fit [front_end], whose image has {front_end.channels} "
+        f"channels, {front_end.bands} bands and {front_end.frames} frames: {reason}"
+    )

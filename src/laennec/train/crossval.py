@@ -22,12 +22,21 @@ from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
 from laennec.files import make_folder, write_json, written_whole
 from laennec.score.predictions import Predictions, read_predictions
-from laennec.train.build import build_parts
+from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
-from laennec.train.loop import Hardware, KeepBest, machine, predict, terminal, train_network, tuned_cpu
+from laennec.train.loop import (
+    DIVERGED,
+    Hardware,
+    KeepBest,
+    machine,
+    predict,
+    terminal,
+    train_network,
+    tuned_cpu,
+)
 from laennec.train.protocols import Fold, Protocol
-from laennec.train.recipe import Recipe, changed_settings, recipe_to_dict
+from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_pieces, read_recordings, recordings_of
 from laennec.train.weights import Start, save_model
@@ -106,8 +115,11 @@ def gather(
     LaennecError
         If the data has labels that the recipe has not.
     """
-    front_end = build_parts(recipe)[0]  # before the recordings are read, which takes longer
+    front_end, network = build_parts(recipe)  # before the recordings are read, which takes longer
+    check_network(recipe, front_end, network)
     whole = front_end.task == "recording"
+    if whole:
+        check_families(recipe, f"recipe {recipe.name}")
     table = recordings_of(clips, records) if whole else in_taxonomy(clips, recipe)
     folds = protocol(table)
     second: CrossValidationData | None = None
@@ -254,6 +266,8 @@ def train_and_choose(
     network = module.network.cpu().float().eval()
     if best is None:
         return network, {}
+    if not best.weights:
+        raise LaennecError(DIVERGED.format(recipe.name))
     network.load_state_dict(best.weights)
     shift = 0.0
     if recipe.decision == "validation-f1":

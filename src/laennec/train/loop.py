@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from laennec.errors import LaennecError
 from laennec.features.base import Batch, FrontEnd
 from laennec.models.tasks import Task, memory_format
 from laennec.train.build import build_parts
@@ -34,6 +35,8 @@ from laennec.version import __version__
 # inputs behind the first paper's LSTM would saturate the Tanh after them within a few steps (Yang & Hu,
 # "Tensor Programs IV", ICML 2021, on learning rates and width).
 WIDE_INPUTS = 8192
+
+DIVERGED = "the training of recipe {} diverged: the network gives no numbers; choose a lower learning_rate"
 
 
 @dataclass(frozen=True)
@@ -280,10 +283,18 @@ def train_network(
 
 @torch.no_grad()
 def predict(network: nn.Module, examples: Examples, recipe: Recipe, front_end: FrontEnd) -> list[Any]:
-    """What the network says of each batch of the examples, in their order, in full precision."""
+    """What the network says of each batch of the examples, in their order, in full precision.
+
+    LaennecError if it says what is no number.
+    """
     network = network.float().eval()
     task = examples.task(recipe, front_end)
-    return [task.predictions(network, batch) for batch in examples.loader()]
+    found = [task.predictions(network, batch) for batch in examples.loader()]
+    for one in found:
+        outputs = one.values() if isinstance(one, Mapping) else [one]
+        if not all(bool(torch.isfinite(output).all()) for output in outputs):
+            raise LaennecError(DIVERGED.format(recipe.name))
+    return found
 
 
 def terminal() -> bool:

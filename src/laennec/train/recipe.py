@@ -5,21 +5,31 @@ are named without path or suffix: ``laennec train chen2022``.
 """
 
 import dataclasses
-import json
-import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, UsageError, shown
 from laennec.features.augment import Augmentation
-from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.score.confusion import NORMAL
+from laennec.labels import EVENT_FAMILY, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.train.ranges import (
+    AUGMENTATION,
+    FRONT_END,
+    FRONT_END_OF_RECORDINGS,
+    LARGEST_IMAGE,
+    MODEL,
+    RECIPE,
+    RECORDING_SETTINGS,
+    Range,
+    first_outside,
+    image_too_large,
+    unknown_families,
+)
 
 
 @dataclass(frozen=True)
@@ -110,29 +120,7 @@ class Recipe:
     seed: int = 0
 
 
-FINE_TUNE_PATTERN = r"(1st|2nd|3rd|[4-7]th)(BN|Conv)"
-
-RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "labels": (
-        lambda labels: len(labels) > 1 and labels[0] in NORMAL and len(set(labels)) == len(labels),
-        "a list of different labels whose first is Normal (or normal)",
-    ),
-    "validation_fraction": (lambda x: 0 < x < 1, "between 0 and 1"),
-    "normal_share": (lambda x: 0 < x <= 1, "above 0 and up to 1"),
-    "epochs": (lambda x: x >= 1, "1 or more"),
-    "batch_size": (lambda x: x >= 2, "2 or more, since batch norm cannot learn from one clip"),
-    "learning_rate": (lambda x: x > 0, "above 0"),
-    "weight_decay": (lambda x: x >= 0, "0 or more"),
-    "initial_rate": (lambda x: 0 < x <= 1, "above 0 and up to 1"),
-    "warmup": (lambda x: 0 <= x < 1, "from 0 to below 1"),
-    "label_smoothing": (lambda x: 0 <= x < 1, "from 0 to below 1"),
-    "averaging_decay": (lambda x: 0 <= x < 1, "from 0 to below 1"),
-    "focal_gamma": (lambda x: x >= 0, "0 or more"),
-    "fine_tune_from": (
-        lambda place: not place or re.fullmatch(FINE_TUNE_PATTERN, place) is not None,
-        "a layer such as 2ndConv, 3rdBN or 4thConv, or empty",
-    ),
-}
+LARGEST_FILE = 2**20  # bytes of a recipe
 
 
 def _available() -> dict[str, Path]:
@@ -168,21 +156,38 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
         if str(name_or_path) not in known:
             raise UsageError(f"no recipe named {str(name_or_path)!r}; there are: {', '.join(known)}")
         path = known[str(name_or_path)]
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise LaennecError(f"no such recipe file: {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LaennecError(f"{path} is not a TOML file: {error}") from None
+    table = _read_toml(path)
     table.setdefault("name", path.stem)
     for part in ("front_end", "model"):  # files beside the recipe are found from anywhere
-        place, colon, name = str(table.get(part, {}).get("kind", "")).rpartition(":")
+        inside = table.get(part)
+        place, colon, name = str(inside.get("kind", "") if isinstance(inside, dict) else "").rpartition(":")
         if colon and place.endswith(".py"):
             table[part]["kind"] = f"{(path.parent / place).resolve()}:{name}"
     table |= {key: value for key, value in overrides.items() if value is not None}
     # Where the package lies helps nobody.
     of_package = Path(name_or_path).suffix != ".toml"
     return recipe_from_dict(table, f"recipe {path.stem}" if of_package else str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_FILE or not path.is_file():
+            raise LaennecError(f"{path} is no recipe: not a file of at most {LARGEST_FILE} bytes")
+        return _toml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LaennecError(f"no such recipe file: {path}") from None
+    except OSError as error:
+        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise LaennecError(f"{path} is not a TOML file: {error}") from None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Values of TOML text; ValueError where it is none, or tables within tables have no end."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
 
 
 def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -200,31 +205,49 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         if not equals:
             raise UsageError(f"--set takes name=value, such as epochs=30, and not {setting!r}")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
+            value = _toml(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
+        except ValueError as error:
+            raise UsageError(f"--set {shown(setting)}: {error}") from None
         inside = table
         *above, last = name.strip().split(".")
+        if len(above) > 2:
+            raise UsageError(f"--set {shown(setting)}: no setting lies so deep")
         for part in above:
             inside = inside.setdefault(part, {})
             if not isinstance(inside, dict):
                 raise UsageError(f"--set {setting}: {part} is a setting and not a table")
         inside[last] = value
-    # JSON turns tuples into the lists that TOML has.
-    return recipe_from_dict(json.loads(json.dumps(table)), "--set")
+    return recipe_from_dict(table, "--set")
 
 
 def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     """Make a recipe from plain values, naming any field or value that does not fit."""
+    if not isinstance(table, dict):
+        raise LaennecError(f"{where} is no table of settings")
     table = dict(table)
-    for name, kind in (("augmentation", Augmentation), ("recording", RecordingSettings)):
-        table[name] = _checked(kind, dict(table.get(name, {})), f"{where} [{name}]")
+    for name, part, ranges in (
+        ("augmentation", Augmentation, AUGMENTATION),
+        ("recording", RecordingSettings, RECORDING_SETTINGS),
+    ):
+        table[name] = _checked(part, table.get(name, {}), f"{where} [{name}]", ranges)
     if "name" not in table:
         raise LaennecError(f"{where} has no name")
-    recipe = _checked(Recipe, table, where)
-    for name, (inside, wanted) in RANGES.items():
-        if not inside(getattr(recipe, name)):
-            raise LaennecError(f"{where}: {name} = {getattr(recipe, name)!r} is not {wanted}")
+    recipe: Recipe = _checked(Recipe, table, where, RECIPE)
+    for name, own, ranges in (("front_end", recipe.front_end, FRONT_END), ("model", recipe.model, MODEL)):
+        kind = own.get("kind")
+        if not isinstance(kind, str):
+            raise LaennecError(f"{where} [{name}]: kind = {shown(kind)} is not the name of one")
+        if ":" not in kind:  # arguments of others may have any meaning
+            _refuse_outside(own, ranges, f"{where} [{name}]")
+    if recipe.front_end["kind"] == FRONT_END_OF_RECORDINGS:
+        check_families(recipe, where)
+    elif ":" not in recipe.front_end["kind"] and image_too_large(recipe.front_end):
+        raise LaennecError(
+            f"{where} [front_end]: the image of one clip would have more than {LARGEST_IMAGE} values; "
+            "choose fewer bands, a longer hop_length or shorter clips"
+        )
     if recipe.also and recipe.augmentation.mixup > 0:
         raise LaennecError(
             f"{where}: mixup cannot mix the labels of a second data set (also), which mean several"
@@ -232,7 +255,18 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     return recipe
 
 
-def _checked(kind: type, table: dict[str, Any], where: str) -> Any:
+def check_families(recipe: Recipe, where: str) -> None:
+    """Refuse labels that a model for whole recordings cannot have: its rule knows families of sounds."""
+    if unknown := unknown_families(recipe.labels):
+        raise LaennecError(
+            f"{where}: labels has {shown(unknown[0])}; a model for whole recordings knows "
+            f"{', '.join(EVENT_FAMILY)}"
+        )
+
+
+def _checked(kind: type, table: Any, where: str, ranges: Mapping[str, Range]) -> Any:
+    if not isinstance(table, dict):
+        raise LaennecError(f"{where} = {shown(table)} is not a table")
     hints = typing.get_type_hints(kind)
     # TOML and JSON know lists only.
     table = {
@@ -243,16 +277,23 @@ def _checked(kind: type, table: dict[str, Any], where: str) -> Any:
     }
     for name, value in table.items():
         if name not in hints:
-            raise LaennecError(f"{where}: unknown setting {name!r}; there are: {', '.join(hints)}")
+            raise LaennecError(f"{where}: unknown setting {shown(name)}; there are: {', '.join(hints)}")
         if not _fits(value, hints[name]):
-            raise LaennecError(f"{where}: {name} = {value!r} is not {_spelled(hints[name])}")
+            raise LaennecError(f"{where}: {name} = {shown(value)} is not {_spelled(hints[name])}")
+    _refuse_outside(table, ranges, where)
     return kind(**table)
+
+
+def _refuse_outside(table: Mapping[str, Any], ranges: Mapping[str, Range], where: str) -> None:
+    if outside := first_outside(table, ranges):
+        name, value, permitted = outside
+        raise LaennecError(f"{where}: {name} = {shown(value)} is not {permitted}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
     origin = typing.get_origin(hint)
     if origin is Literal:
-        return value in typing.get_args(hint)
+        return isinstance(value, str) and value in typing.get_args(hint)
     if origin in (tuple, dict) or isinstance(hint, types.GenericAlias):
         return isinstance(value, origin)
     if hint is float:
@@ -282,7 +323,16 @@ def parent_of(recipe: Recipe) -> Recipe | None:
         "validation_fraction",
         "seed",
     )
-    return load_recipe(recipe.start_from, **{name: getattr(recipe, name) for name in same})
+    parent = load_recipe(recipe.start_from, **{name: getattr(recipe, name) for name in same})
+    earlier, chain = parent.start_from, [recipe.start_from]
+    while earlier:
+        if earlier in chain:
+            raise LaennecError(
+                f"recipe {recipe.name} starts from {earlier}, which starts from itself (start_from)"
+            )
+        chain.append(earlier)
+        earlier = load_recipe(earlier).start_from
+    return parent
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from laennec.files import written_whole
 from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.train.build import build_parts
 from laennec.train.decision import Decision, shift_head
-from laennec.train.recipe import FINE_TUNE_PATTERN, Recipe, recipe_from_dict, recipe_to_dict
+from laennec.train.ranges import FINE_TUNE_PATTERN
+from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 
 BRANCH = re.compile(r"branches\.\d+\.")
