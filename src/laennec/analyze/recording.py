@@ -212,7 +212,7 @@ def predict_channel(card: RecordingCard, channel: Channel) -> RecordingPredictio
         uncertain=bool(doubts) or bool(probabilities[best] < card.record_abstain_below),
         reasons=(*_reasons(card, channel), *doubts),
         kinds=kinds,
-        rate=respiratory_rate([event.start_s for event in channel.events]),
+        rate=respiratory_rate(breath_onsets((event.start_s, event.label) for event in channel.events)),
         channel=channel.number,
     )
 
@@ -282,19 +282,31 @@ def combine_channels(records: Sequence[RecordingPrediction]) -> RecordingPredict
     return min(clear, key=lambda record: record.probabilities.get("Normal", 0.0))
 
 
+def breath_onsets(events: Iterable[tuple[float, str]]) -> list[float]:
+    """Onsets (s) of breaths, from onset and label of a channel's events in order of time.
+
+    An event of another label that begins within `SHORTEST_BREATH_S` of a breath's onset is a part of that
+    breath: a crackle in it, or a wheeze at its end. So begin 23 % of SPRSound's annotated events of another
+    label than the one before, and 0.3 % of those of the same.
+    """
+    onsets: list[float] = []
+    before = ""
+    for onset_s, label in events:
+        if not onsets or label == before or onset_s - onsets[-1] >= SHORTEST_BREATH_S:
+            onsets.append(onset_s)
+        before = label
+    return onsets
+
+
 def respiratory_rate(onsets_s: Sequence[float]) -> RespiratoryRate:
     """Breaths a minute: sixty over the median interval between neighbouring onsets (s, of one channel).
 
-    Events that begin within `SHORTEST_BREATH_S` are parts of one breath. The median does not mind a breath
-    that was missed or found twice. Intervals so long that a breath is
+    The median does not mind a breath that was missed or found twice. Intervals so long that a breath is
     missing in them are left out, and so are pauses between segments. The quality is ``good`` for
     `ENOUGH_INTERVALS` or more that vary by at most `STEADY`; ``doubtful`` for fewer or unsteady ones;
     ``none`` for fewer than `FEWEST_INTERVALS`, or a rate that nobody breathes at.
     """
-    onsets: list[float] = []
-    for onset in sorted(onsets_s):
-        if not onsets or onset - onsets[-1] >= SHORTEST_BREATH_S:
-            onsets.append(onset)
+    onsets = sorted(onsets_s)
     intervals = [later - earlier for earlier, later in pairwise(onsets)]
     if len(intervals) < FEWEST_INTERVALS:
         return RespiratoryRate(None, "none", f"{len(onsets)} breaths are too few", len(intervals))

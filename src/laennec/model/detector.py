@@ -79,7 +79,7 @@ class Detector(Model):
         chunk_s : float
             Seconds processed at a time.
         levels : sequence of float
-            Of each channel, as `Recording.levels`: the network gets it at the card's `level`. Without them, or
+            Of each channel, as `Recording.levels`; the network gets it at the card's `level`. Without, or
             where one is 0, the samples are taken as they are.
         """
         frame = self.card.frame_samples
