@@ -3,18 +3,20 @@
 
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 1
 
 BIN := .venv/bin
 # What is installed so far. The second includes the first; either is made anew when its inputs change.
 BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
+FUZZ := .venv/.installed-fuzz
 PINS := ci/constraints.txt
 PYTEST = -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base test-lowest lint docs docs-serve figures format clean
+.PHONY: help demo test test-base test-lowest fuzz lint docs docs-serve figures format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +36,10 @@ test-base: .venv-base/.installed  ## run the tests that need no training layer, 
 
 test-lowest: .venv-lowest/.installed  ## run the same tests with the lowest versions that pyproject.toml allows
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) $(ARGS)
+
+# Each run is the same but for its length; without Atheris, seeds are mutated at random.
+fuzz: $(FUZZ)  ## give every reader wrong inputs for MINUTES, 1 by default; ARGS goes to tests/fuzz/run.py
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) $(ARGS)
 
 lint: $(DEV) docs  ## run ruff and mypy, and build the documentation; a warning is an error
 	$(BIN)/ruff check
@@ -73,6 +79,10 @@ $(DEV): pyproject.toml $(PINS) | $(BIN)/python
 	@echo "Installing Laennec into .venv with PyTorch and the development tools (some minutes the first time)"
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $(BASE) $@
+
+$(FUZZ): $(DEV)
+	@$(PIP_INSTALL) --editable '.[fuzz]' || echo "Atheris cannot be installed here"
+	@touch $@
 
 .venv-base/.installed: pyproject.toml $(PINS)
 	$(PYTHON) -m venv --clear .venv-base

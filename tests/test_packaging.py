@@ -63,7 +63,7 @@ def test_the_base_install_is_small():
 
 
 def test_extras_hold_what_their_names_say():
-    assert set(EXTRAS) == {"train", "web", "media", "test", "dev"}
+    assert set(EXTRAS) == {"train", "web", "media", "test", "fuzz", "dev"}
     assert "torch" not in names(EXTRAS["web"])
     assert {"torch", "lightning", "pandas"} <= names(EXTRAS["train"])
     assert not {"torch", "pandas", "scipy", "matplotlib"} & names(EXTRAS["test"])

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from laennec import LaennecError
+from laennec.annotations import read_events, table
 from laennec.cli import analyze as command_line
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
@@ -21,6 +22,8 @@ from laennec.output.challenge import answer_folder
 from laennec.output.files import find_recordings
 from laennec.output.formats import Summary
 from laennec.output.ledger import LEDGER, Ledger
+from laennec.score.events_table import Detection, read_events_table, write_events
+from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from tiny_model import RATE, tiny_model
 
 
@@ -238,3 +241,81 @@ def test_a_ledger_of_wrong_types_is_named_and_written_anew(
     assert "done before" not in captured.out
     assert analyze_files([source.parent], model=model, out=out, format="json") == 0
     assert "1 done before" in capsys.readouterr().out
+
+
+# --- spreadsheets -------------------------------------------------------------------------------------------
+
+FORMULAS = [
+    "=cmd()",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "\t=1",
+    "'=quoted",
+    "''=twice",
+    "'plain",
+    "-0.5",
+    "1e-3",
+    "é",
+]
+
+
+def test_no_text_is_a_formula_and_all_of_it_is_read_back() -> None:
+    text = table.write(["=a", "b"], [[cell, 0.5] for cell in FORMULAS])
+    cells = [row[0] for row in csv.reader(io.StringIO(text))]
+    assert not [cell for cell in cells if cell[0] in "=+-@\t" and cell != "-0.5"]
+    assert table.parse(text).columns == ("=a", "b")
+    assert [row[1]["=a"] for row in table.parse(text).rows] == FORMULAS
+
+
+def test_predictions_and_events_of_odd_patients_are_read_back(tmp_path: Path) -> None:
+    count = len(FORMULAS)
+    given = Predictions(
+        tuple(FORMULAS), tuple(FORMULAS), ("Normal",) * count, ("Normal", "=W"), np.full((count, 2), 0.5)
+    )
+    write_predictions(tmp_path / "p.csv", given)
+    assert "\n=" not in (tmp_path / "p.csv").read_text()
+    read = read_predictions(tmp_path / "p.csv")
+    assert (read.clip_ids, read.subjects, read.classes) == (given.clip_ids, given.subjects, given.classes)
+    events = [Detection(name, name, ((0.0, 1.0, "=W"),), ((0.0, 1.0, "-W"),), (0.5,)) for name in FORMULAS]
+    write_events(tmp_path / "e.csv", events)
+    assert read_events_table(tmp_path / "e.csv") == events
+
+
+def test_a_recording_s_csv_is_read_back_whatever_it_is_called(tmp_path: Path, model: str) -> None:
+    source = write_sound(tmp_path / "=1+1.wav", 0.2)
+    assert (
+        analyze_files([source, write_sound(tmp_path / "b.wav")], model=model, out=tmp_path, format="csv") == 0
+    )
+    text = (tmp_path / "=1+1.csv").read_text()
+    assert "'=1+1.wav," in text
+    assert len(read_events(tmp_path / "=1+1.csv", str(source))) == text.count("\n") - 1
+    assert rows_of(tmp_path) == ["'=1+1.wav", "b.wav"]
+    assert analyze_files([source], model=model, events=tmp_path / "=1+1.csv") == 0
+
+
+@pytest.mark.needs("pandas")
+def test_a_clips_table_of_odd_patients_is_read_back(tmp_path: Path) -> None:
+    from laennec.datasets.table import clips_table, read_csv, write_csv
+
+    rows = [
+        {"clip_id": str(k), "recording": "r", "label": "Normal", "subject": name, "channel": k}
+        for k, name in enumerate(FORMULAS)
+    ]
+    write_csv(tmp_path / "clips.csv", clips_table(rows))
+    assert not [line for line in (tmp_path / "clips.csv").read_text().split("\n") if ",=" in line]
+    read = read_csv(tmp_path / "clips.csv", dtype=str)
+    assert dict(zip(read["clip_id"], read["subject"], strict=True)) == {
+        str(k): name for k, name in enumerate(FORMULAS)
+    }
+    assert list(read["channel"])[:2] == ["0", "1"]
+
+
+@pytest.mark.parametrize("name", ["a" * 246, "录" * 82])
+def test_a_name_of_the_greatest_length_has_results(tmp_path: Path, model: str, name: str) -> None:
+    write_sound(tmp_path / "in" / f"{name}.wav")
+    for _ in range(2):
+        assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="json,html,audacity") == 0
+    assert rows_of(tmp_path) == [f"{name}.wav"]
+    assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="csv") == 1
+    assert "cannot be written (File name too long)" in (tmp_path / "summary.csv").read_text()

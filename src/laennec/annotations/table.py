@@ -23,6 +23,8 @@ AS_WRITTEN = ("path", "recording", *TIMES)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
 # Pandas writes 0.0 where another row's channel is missing.
 _CHANNEL = re.compile(r"(\d{1,4})(?:\.0*)?", re.ASCII)
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)", re.ASCII | re.IGNORECASE)
 NumberedRow = tuple[int, dict[str, str]]  # line, and its cells that are not empty
 
 
@@ -75,7 +77,7 @@ def _cells(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     try:
         for cells in reader:
             if any(cells):
-                lines.append((last + 1, [cell.strip() for cell in cells]))
+                lines.append((last + 1, [from_spreadsheet(cell.strip()) for cell in cells]))
             opened, last = last + 1, reader.line_num
     except csv.Error as error:
         larger = "limit" in str(error)
@@ -199,9 +201,23 @@ def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def write(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table with commas between."""
+    """Return a table with commas between, in which no text is a formula; :func:`parse` reads it back."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(for_spreadsheet, row) for row in (header, *rows))
     return text.getvalue()
+
+
+def for_spreadsheet(value: Any) -> Any:
+    """Return a cell with an apostrophe before a text that a spreadsheet would run as a formula.
+
+    A number is left as it is, also where it is a text (OWASP, "CSV Injection").
+    """
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def from_spreadsheet(value: Any) -> Any:
+    """Return a cell as it was before :func:`for_spreadsheet`."""
+    return value[1:] if isinstance(value, str) and value[:1] == "'" and _FORMULA.match(value) else value

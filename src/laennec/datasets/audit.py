@@ -17,9 +17,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
-from laennec.datasets.table import Defect
+from laennec.datasets.table import Defect, write_csv
 from laennec.errors import LaennecError
-from laennec.files import written_whole
 from laennec.score.predictions import Predictions, read_runs
 from laennec.terminal import plain, terminal
 
@@ -158,7 +157,6 @@ def print_audit(
     if len(defects) > shown:
         console.print(f"  and {len(defects) - shown} more")
     if out is not None:
-        with written_whole(Path(out)) as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(Path(out), table)
         console.print(plain(f"all of them: {out}"))
     return 0

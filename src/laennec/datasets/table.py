@@ -44,7 +44,7 @@ from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
 from laennec.audio.folder import files_below
 from laennec.errors import LaennecError
-from laennec.files import printable
+from laennec.files import printable, written_whole
 from laennec.labels import nearest
 from laennec.patient import Patient, read_age
 
@@ -141,6 +141,24 @@ def clips_table(rows: Sequence[Mapping[str, Any]], defects: Iterable[Defect] = (
     )
     clips.attrs["defects"] = [str(defect) for defect in defects]
     return clips
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table whole or not at all; no text in it is a formula in a spreadsheet."""
+    with written_whole(path) as temporary:
+        _each_text(frame, table.for_spreadsheet).to_csv(temporary, index=False)
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read what :func:`write_csv` has written; `options` are pandas's."""
+    import pandas as pd  # not at the top: data sets are listed without it
+
+    return _each_text(pd.read_csv(path, **options), table.from_spreadsheet)
+
+
+def _each_text(frame: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
+    texts = [str(name) for name, kind in frame.dtypes.items() if str(kind) in ("object", "str", "string")]
+    return frame.assign(**{name: frame[name].map(change, na_action="ignore") for name in texts})
 
 
 def checked_level(level: str) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from laennec.audio.segment import windows
 from laennec.datasets import splits
+from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError
 from laennec.experiments import run
 from laennec.experiments.answers import probabilities_of, seeds_of
@@ -90,7 +91,7 @@ def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[Floa
             recipe, front_end, *_ = read_run(folder)
             network, held_out = deployed(folder), split.validation
             if recipe.also:
-                auxiliary = pd.read_csv(folder / "auxiliary.csv", dtype=str).query("side == 'test'")
+                auxiliary = read_csv(folder / "auxiliary.csv", dtype=str).query("side == 'test'")
                 if set(auxiliary["clip_id"]) != set(cycles["clip_id"][held_out]):
                     raise LaennecError(f"{folder} held out other cycles; was it trained on other data?")
             decided = partial(_decided, network, decision)

@@ -83,7 +83,7 @@ class Ledger:
         entry = self._entries.get(key, {})
         try:
             wanted = set(formats) <= set(entry["formats"]) and entry["options"] == self._options
-            there = all((self.out / name).is_file() for name in entry["outputs"])
+            there = all(os.path.isfile(self.out / name) for name in entry["outputs"])
             if wanted and there and _same_file(entry, source):
                 known = {name: value for name, value in entry.items() if name != "failed"}
                 self._own[key] = {**known, "path": _path(source)}
@@ -136,7 +136,7 @@ class Ledger:
             others = [entry for key, entry in merged.items() if key not in self._own and self._is_kept(entry)]
             rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
             try:
-                if more is not None or (self.out / SUMMARY).is_file():
+                if more is not None or os.path.isfile(self.out / SUMMARY):
                     write_text(self.out / SUMMARY, to_summary_csv([*rows, *(more or ())]))
             except LaennecError as error:
                 self.problem = str(error)
@@ -156,7 +156,7 @@ class Ledger:
         return there and _row(entry) is not None
 
     def _still_there(self, outputs: Iterable[str]) -> list[str]:
-        return [name for name in outputs if (self.out / name).is_file()]
+        return [name for name in outputs if os.path.isfile(self.out / name)]
 
     def _save_in_time(self) -> None:
         if time.monotonic() < self._due:

@@ -18,6 +18,7 @@ import torch
 
 from laennec import datasets
 from laennec.datasets import splits
+from laennec.datasets.table import read_csv
 from laennec.errors import UsageError
 from laennec.files import make_folder, write_json, write_text
 from laennec.reproduce.jobs import ChenJob
@@ -162,7 +163,7 @@ def _row(
 ) -> dict[str, Any]:
     """One model on one side of the data, over the seeds; ``ours`` has the means of the scores."""
     scores, first = [_scores(one) for one in predicted], predicted[0]
-    trained = pd.read_csv(folders[0] / "clips.csv", dtype=str).query("side == 'train'")
+    trained = read_csv(folders[0] / "clips.csv", dtype=str).query("side == 'train'")
     # The last epoch is not chosen by looking at these clips, as the best epoch is.
     last = [run["last_epoch"]["val_ts"] for run in facts] if side == "validation" else []
     return {

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from laennec.annotations.table import for_spreadsheet
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.score.events import Span
@@ -53,7 +54,8 @@ def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) 
             rows += [("estimated", span, p) for span, p in zip(each.estimated, certainty, strict=True)]
             for kind, (start_s, end_s, label), sure in rows:
                 times = (repr(float(start_s)), repr(float(end_s)))
-                writer.writerow([each.recording, each.subject, kind, *times, label, sure])
+                cells = (each.recording, each.subject, kind, *times, label, sure)
+                writer.writerow(map(for_spreadsheet, cells))
 
 
 def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from laennec.annotations.table import for_spreadsheet, from_spreadsheet
 from laennec.errors import LaennecError
 from laennec.files import written_whole
 from laennec.score.confusion import as_runs, class_indices, ignored_classes, normal_class, validate
@@ -49,10 +50,10 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     check(predictions, str(path))
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *predictions.classes])
+        writer.writerow([*COLUMNS, *map(for_spreadsheet, predictions.classes)])
         named = zip(predictions.clip_ids, predictions.subjects, predictions.labels, strict=True)
         for names, row in zip(named, predictions.probabilities, strict=True):
-            writer.writerow([*names, *(repr(float(p)) for p in row)])
+            writer.writerow([*map(for_spreadsheet, names), *(repr(float(p)) for p in row)])
 
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
@@ -91,7 +92,7 @@ def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list
     opened = gzip.open if str(path).endswith(".gz") else open
     try:
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
-            return list(csv.reader(file))
+            return [list(map(from_spreadsheet, row)) for row in csv.reader(file)]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as {kind} ({error})") from error
 

@@ -18,9 +18,10 @@ import torch
 from torch import nn
 
 from laennec.datasets import splits
+from laennec.datasets.table import read_csv, write_csv
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
-from laennec.files import make_folder, write_json, written_whole
+from laennec.files import make_folder, write_json
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
@@ -172,8 +173,7 @@ def claim(
         return
     make_folder(folder)
     for name, table in tables.items():
-        with written_whole(folder / name) as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(folder / name, table)
     if start is not None:
         write_json(folder / "source.json", {"name": start.name, "sha256": start.digest})
     write_json(path, recipe_to_dict(recipe))
@@ -189,7 +189,7 @@ def _identity(clips: Path | pd.DataFrame) -> list[tuple[str, ...]]:
     if isinstance(clips, Path):
         if not clips.exists():
             return []
-        clips = pd.read_csv(clips, dtype=str, keep_default_na=False)
+        clips = read_csv(clips, dtype=str, keep_default_na=False)
     columns = [clips[name].fillna("").astype(str) for name in ("clip_id", "label", "subject", "side")]
     times = [
         clips[name].replace("", np.nan).astype(float).round(6).astype(str) for name in ("start_s", "end_s")

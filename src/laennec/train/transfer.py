@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from laennec import datasets
+from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import make_folder, write_json
@@ -188,7 +189,7 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
     )
     if trained is not None:
         columns = {"subject": str, "recording": str, "dataset": str}
-        refuse_shared_patients(pd.read_csv(trained, dtype=columns), clips)  # type: ignore[arg-type]
+        refuse_shared_patients(read_csv(trained, dtype=columns), clips)
     elif datasets.dataset(recipe.dataset).ARCHIVES and recipe.dataset in set(clips["dataset"]):
         raise LaennecError(
             f"the source model {recipe.name} has learnt from {recipe.dataset}, which your cohort is of: "
