@@ -6,11 +6,10 @@ a model for clips and no given events, windows are laid over the recording and t
 boundaries are then as coarse as the windows.
 """
 
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy.typing as npt
 
@@ -30,6 +29,7 @@ from laennec.patient import Patient
 
 __all__ = ["Analysis", "Event", "analyze"]
 
+Item = TypeVar("Item")
 MAPS_S = 600.0  # of a longer recording no relevance is kept: a day has tens of thousands of events, 2 kB each
 
 
@@ -92,9 +92,7 @@ def analyze(
         sound = (block[channels] for block in recording.blocks(rate))
         frames = loaded.frames(sound, levels=[recording.levels[channel] for channel in channels])
         maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(
-            frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound
-        )
+        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -125,8 +123,9 @@ def detect(
     """
     predicted = [Channel(number) for number in channels]
     stages = []
-    for row, (channel, copy) in enumerate(zip(predicted, itertools.tee(frames, len(predicted)), strict=True)):
-        own, same = itertools.tee(map(itemgetter(row), copy))
+    copies = iter(in_step(frames, 2 * len(predicted)))
+    for row, channel in enumerate(predicted):
+        own, same = (map(itemgetter(row), copy) for copy in (next(copies), next(copies)))
         given = None if boundaries is None else on_channel(boundaries, channel.number)
         spans = decode(own, card) if given is None else place(own, given, card)
         predictions = segments(same, card, silent_range, any_sound)
@@ -139,3 +138,26 @@ def detect(
         for channel in predicted:
             channel.events[:] = without_refused(channel.events, channel.segments)
     return predicted
+
+
+def in_step(items: Iterator[Item], count: int) -> list[Iterator[Item]]:
+    """Iterators over the same items, to be advanced in turns; of `items` only the latest is held.
+
+    `itertools.tee` would hold up to 57, an hour of frames.
+    """
+    latest: list[Item] = []  # empty before the first and after the last
+    taken = 0
+
+    def copy() -> Iterator[Item]:
+        nonlocal taken
+        own = 0
+        while True:
+            if own == taken:
+                latest[:] = [item for _, item in zip(range(1), items, strict=False)]
+                taken += 1
+            own += 1
+            if not latest:
+                return
+            yield latest[0]
+
+    return [copy() for _ in range(count)]
