@@ -21,6 +21,7 @@ from laennec.audio import quality, stream
 from laennec.audio.quality import Clipping, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
+from laennec.audio.source import locate
 from laennec.errors import LaennecError
 from laennec.simulate import simulate_recording
 
@@ -376,6 +377,27 @@ def test_bytes_that_belong_to_no_chunk_are_named() -> None:
 @pytest.mark.parametrize(
     ("kind", "subtype"),
     [
+        *[(kind, "PCM_16") for kind in ("WAV", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "VOC", "FLAC")],
+        *[("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")],
+    ],
+)
+def test_what_follows_the_audio_is_not_read_and_named(kind: str, subtype: str) -> None:
+    """Such as a second recording, where two files were laid end to end."""
+    alone = encoded(breath(60_000), kind=kind, subtype=subtype)
+    good = Recording.read(alone)
+    for more in (alone, b"\x01junk!" * 4_000):
+        recording = Recording.read(alone + more)
+        np.testing.assert_array_equal(recording.samples, good.samples)
+        assert kinds(recording) == ["unread"]
+        count = int(recording.warnings[0].message.split(" bytes")[0].replace(",", ""))
+        assert count == pytest.approx(len(more), abs=8_192)
+    for padding in (b"\0", bytes(4_000), b"TAG" + bytes(125))[: None if kind == "MP3" else 2]:
+        assert kinds(Recording.read(alone + padding)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [
         ("WAV", "PCM_16"),
         ("WAV", "FLOAT"),
         ("WAV", "IMA_ADPCM"),
@@ -460,6 +482,36 @@ def test_a_flac_header_that_promises_years_of_sound_costs_no_memory() -> None:
     recording = Recording.read(bytes(data))
     assert recording.samples.shape == (1, 40_000)
     assert kinds(recording) == ["truncated"]
+
+
+def test_a_length_is_the_headers_only_where_the_file_can_hold_it() -> None:
+    honest = encoded(breath(40_000), kind="FLAC")
+    lying = bytearray(honest)
+    lying[21] |= 0x0F
+    for content in (honest, bytes(lying)):
+        with stream.decoding(locate(content)) as decoder:
+            assert decoder.total_length() == 40_000
+            assert (decoder.length == 0) == (content is honest)  # decoded to count them, or not
+
+
+def test_many_channels_come_in_shorter_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("laennec.audio.recording.BLOCK_SAMPLES", 64_000)
+    x = breath(4_000, channels=64)
+    recording = Recording.from_array(x, RATE)
+    blocks = list(recording.blocks())
+    assert [block.shape for block in blocks] == [(64, 1_000)] * 4
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), x)
+
+
+def test_a_signal_of_any_rate_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "flow.wav"
+    x = breath(500, channels=80)
+    soundfile.write(path, x.T, 100, subtype="FLOAT")
+    samples, rate = stream.read_signal(path)
+    assert rate == 100
+    np.testing.assert_array_equal(samples, x)
+    with pytest.raises(LaennecError, match="sample rate is 100 Hz"):
+        Recording.open(path)
 
 
 # --- one recording, whatever its length -------------------------------------------------------------------
@@ -916,6 +968,20 @@ def test_findings_name_their_channel() -> None:
     np.testing.assert_allclose(recording.mono().samples, recording.samples.mean(axis=0)[None], atol=1e-7)
     with pytest.raises(LaennecError, match="no channel 3, it has 3 channels"):
         recording.channel(3)
+
+
+def test_channels_of_opposite_phase_are_not_summed_to_silence() -> None:
+    x = breath(channels=2)
+    opposite = Recording.from_array(np.concatenate([x[:1], -1.2 * x[:1]]), RATE)
+    one = opposite.mono()
+    assert one.channels == 1
+    assert one.repairs == ("the channels cancel each other: channel 1, the loudest, stands for their mean",)
+    np.testing.assert_array_equal(one.samples, opposite.samples[1:])
+    noise = np.random.default_rng(0).standard_normal((4, 4_000)) / 8
+    for kept in (x, noise, np.concatenate([x[:1], np.zeros((1, 4_000))]), noise * [[1], [0.1], [0], [0]]):
+        np.testing.assert_allclose(
+            Recording.from_array(kept, RATE).mono().samples[0], kept.mean(0), atol=1e-6
+        )
 
 
 # --- arrays --------------------------------------------------------------------------------------------

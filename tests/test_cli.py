@@ -181,6 +181,35 @@ def test_anything_else_exits_with_1_and_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["analyze", "https://host/a.wav"],
+            "https://host/a.wav: addresses are not supported; download it first",
+        ),
+        (["challenge", "--task", "12", "--wav=s3://host/a", "--out", "x"], "s3://host/a: addresses are not"),
+        (["analyze", "a.wav", "--out", "-"], "--out -: results are files"),
+        (["challenge", "--task", "12", "--wav", "a", "--out=-"], "--out -: results are files"),
+    ],
+)
+def test_what_is_no_place_for_files_is_named(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_challenge_says_which_folder_it_wants(
+    recordings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task, what in ((12, "cut events"), (22, "whole recordings")):
+        assert (
+            run_command("challenge", "--task", task, "--wav", recordings / "wheezes.wav", "--out", "x") == 1
+        )
+        assert f"for task {task}, --wav names the folder of the {what}\n" in capsys.readouterr().err
+
+
 @pytest.mark.needs("torch")
 def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -25,6 +25,7 @@ from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
+from laennec.simulate import simulate_dataset
 
 RATE_HZ = 8000
 TRAIN, INTER, INTRA = "40000001_4.5_0_p1_11", "40000002_0.3_1_p4_12", "40000001_4.6_0_p2_13"
@@ -190,6 +191,52 @@ def test_a_recording_in_two_releases_is_read_once_and_a_difference_is_said(tmp_p
     assert "is test here and train in" in moved
 
 
+def test_the_detection_task_is_no_conflict(tmp_path):
+    events, turned = [event(0, 400), event(500, 900, "Wheeze")], [event(500, 900, "Wheeze"), event(0, 400)]
+    for place, own, label in (("Classification/valid", events, "CAS"), ("Detection/train", turned, None)):
+        write_recording(tmp_path / f"{place}_wav", tmp_path / f"{place}_json", TRAIN, own, label)
+    assert sprsound.load(tmp_path).attrs["defects"] == []
+    assert sprsound.load(tmp_path)["split"].tolist() == ["test", "test"]
+    assert sprsound.check(tmp_path) == []
+
+
+def test_each_recording_says_its_release(tmp_path):
+    unknown = "_5.3_0_p8_34877"
+    for place, stem in {
+        "BioCAS2022/train2022_json": TRAIN,
+        "Classification/valid_classification_json/2023": INTER,
+        "Detection/test2024_detection_json": INTRA,
+        "train_json": unknown,
+    }.items():
+        write_recording(tmp_path / "wav", tmp_path / place, stem, [event(0, 500)])
+    clips = sprsound.load(tmp_path).set_index("recording")
+    assert clips["release"].to_dict() == {TRAIN: "2022", INTER: "2023", INTRA: "2024", unknown: None}
+    assert clips["split"].to_dict() == {TRAIN: "train", INTER: "test", INTRA: "test", unknown: "train"}
+
+
+def test_simulated_data_is_not_taken_for_the_data_set_and_half_of_it_is_a_defect(tmp_path, capsys):
+    (sound,) = simulate_dataset(tmp_path, subjects=1, recordings_per_subject=1, duration_s=8.0)
+    for level in ("event", "record"):
+        assert set(sprsound.load(tmp_path, level)["dataset"]) == {"simulated sprsound"}
+    assert set(datasets.load("sprsound", tmp_path)["dataset"]) == {"simulated sprsound"}
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 0
+    assert "simulated recordings, of no patients" in capsys.readouterr().out
+    annotation = tmp_path / "train_json" / f"{sound.stem}.json"
+    whole = annotation.read_text()
+    annotation.write_text(whole.replace("Normal", "Wheeze"))
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 1
+    assert "changed: 1" in capsys.readouterr().out
+    annotation.write_text(whole)
+    truth = tmp_path / "ground_truth.json"
+    record = json.loads(truth.read_text())
+    truth.write_text(json.dumps({**record, "files": [*record["files"], "train_wav/gone.wav"]}))
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 1
+    assert "train_wav/gone.wav: the simulation wrote it, and it is not here" in capsys.readouterr().out
+    truth.write_text(json.dumps({key: record[key] for key in record if key not in ("sha256", "recordings")}))
+    assert datasets.print_info("sprsound", tmp_path, strict=True, progress=False) == 1
+    assert "the simulation was cut short" in capsys.readouterr().out
+
+
 def test_what_is_no_copy_is_said(tmp_path):
     with pytest.raises(LaennecError, match="not a folder"):
         sprsound.load(tmp_path / "nowhere")
@@ -240,7 +287,7 @@ def test_check_finds_every_kind_of_defect(broken):
         found.setdefault(defect.kind, []).append(f"{Path(defect.path).name}: {defect.detail}")
     expected = {
         "missing": ["41000000_1.0_0_p1_31.json: no 41000000_1.0_0_p1_31.wav"],
-        "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: holds no samples"],
+        "unreadable": ["41000001_1.0_0_p1_32.wav: ", "41000006_1.0_0_p1_36.wav: empty, it holds no samples"],
         "malformed annotation": [
             "event 4: it ends at 0.6 s, not after its start at 0.7 s",
             "event 5: end is None, no number",
@@ -749,7 +796,9 @@ class ArchiveHandler(BaseHTTPRequestHandler):
                 return
         self.send_response(206 if start else 200)
         self.send_header("ETag", state.etag)
-        self.send_header("Content-Length", str(len(state.content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start - state.shift}-/{len(state.content)}")
+        self.send_header("Content-Length", state.length or str(len(state.content) - start))
         self.end_headers()
         body = state.content[start:]
         if state.breaks:
@@ -762,6 +811,7 @@ class ArchiveHandler(BaseHTTPRequestHandler):
 def server():
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), ArchiveHandler)
     httpd.state = SimpleNamespace(content=b"", requests=[], breaks=0, ranges=True, status=200, etag='"1"')
+    httpd.state.length, httpd.state.shift = "", 0
     httpd.state.url = f"http://127.0.0.1:{httpd.server_address[1]}/a.zip"
     thread = threading.Thread(target=functools.partial(httpd.serve_forever, poll_interval=0.01), daemon=True)
     thread.start()
@@ -804,8 +854,7 @@ def test_download_unpacks_a_copy_that_loads(published, server, tmp_path):
 def test_download_goes_on_where_the_connection_broke(published, server, tmp_path):
     server.breaks = 2
     fetch.fetch(published, tmp_path / "copy", progress=False)
-    kept = len(server.content) // 2 // fetch.CHUNK_BYTES * fetch.CHUNK_BYTES
-    assert server.requests[:2] == [None, f"bytes={kept}-"]
+    assert server.requests[:2] == [None, f"bytes={len(server.content) // 2}-"]
     assert len(server.requests) == 3
     assert len(sprsound.load(tmp_path / "copy")) == 3
 
@@ -919,6 +968,113 @@ def test_unpack_refuses_links_and_half_archives(tmp_path):
     (tmp_path / "b.zip").write_bytes(b"PK half of it")
     with pytest.raises(LaennecError, match="not a whole zip archive"):
         fetch.unpack(tmp_path / "b.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [".", "./", "./.", "a/..", ".."])
+def test_unpack_refuses_names_that_are_no_file(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        member = zipfile.ZipInfo("x")
+        member.filename = name if name != "./" else "."  # which would be a folder
+        archive.writestr(member, "evil")
+    with pytest.raises(LaennecError, match="unsafe path"):
+        fetch.unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def changed(path, name="a.wav", content=b"0" * 1000, **bits):
+    """A zip archive whose headers say something else than what is in it."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    raw = bytearray(path.read_bytes())
+    local, central = raw.index(b"PK\3\4"), raw.index(b"PK\1\2")
+    for at, (offset_local, offset_central, value) in bits.items():
+        size = 4 if at == "size" else 2
+        raw[local + offset_local : local + offset_local + size] = value.to_bytes(size, "little")
+        raw[central + offset_central : central + offset_central + size] = value.to_bytes(size, "little")
+    path.write_bytes(raw)
+    return path
+
+
+def test_unpack_refuses_what_is_encrypted_packed_oddly_or_damaged(tmp_path):
+    with pytest.raises(LaennecError, match=r"'a\.wav' is encrypted; not unpacked"):
+        fetch.unpack(changed(tmp_path / "a.zip", flag=(6, 8, 1)), tmp_path / "out")
+    with pytest.raises(LaennecError, match=r"cannot be unpacked \(.*compression"):
+        fetch.unpack(changed(tmp_path / "b.zip", method=(8, 10, 97)), tmp_path / "out")
+    damaged = changed(tmp_path / "c.zip", content=np.random.default_rng(0).bytes(2000))
+    raw = bytearray(damaged.read_bytes())
+    raw[60:70] = b"\xff" * 10
+    damaged.write_bytes(raw)
+    with pytest.raises(LaennecError, match="not a whole zip archive"):
+        fetch.unpack(damaged, tmp_path / "out")
+
+
+def test_unpack_refuses_bombs_full_disks_and_what_stands_twice(tmp_path, monkeypatch):
+    bomb = changed(tmp_path / "a.zip", size=(22, 24, 3_000_000_000))
+    with pytest.raises(LaennecError, match=r"holds 1 files of 3\.0 GB in 0\.0 MB, which is no data set"):
+        fetch.unpack(bomb, tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for name in ("a/x.wav", "a/./x.wav"):
+            archive.writestr(name, "x")
+    with pytest.raises(LaennecError, match=r"holds 'a/x\.wav' 2 times"):
+        fetch.unpack(tmp_path / "b.zip", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        for name in ("a", "a/x.wav"):
+            archive.writestr(name, "x")
+    with pytest.raises(LaennecError, match="cannot be unpacked"):
+        fetch.unpack(tmp_path / "c.zip", tmp_path / "out")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(LaennecError, match=r"needs 0\.0 GB, and the disk has 0\.0 GB left"):
+        fetch.unpack(changed(tmp_path / "d.zip"), tmp_path / "out")
+
+
+def test_download_of_what_cannot_be_unpacked_leaves_no_folder(published, server, tmp_path):
+    server.content = changed(tmp_path / "source" / "a.zip", flag=(6, 8, 1)).read_bytes()
+    published.ARCHIVES = (Archive(server.url),)
+    with pytest.raises(LaennecError, match="is encrypted"):
+        fetch.fetch(published, tmp_path / "copy", progress=False)
+    assert left(tmp_path) == ["copy.1.zip"]
+
+
+def test_download_from_a_server_that_states_no_length(published, server, tmp_path):
+    server.length = "abc"
+    fetch.fetch(published, tmp_path / "copy", progress=False)
+    assert left(tmp_path) == ["copy"]
+
+
+def test_download_that_is_too_slow_is_given_up_and_kept(published, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "SLOW_S", 0.0)
+    monkeypatch.setattr(fetch, "SLOWEST_BYTES", 1 << 30)
+    with pytest.raises(LaennecError, match=r"fewer than .* bytes came in 0 s.*what has come is kept"):
+        fetch.fetch(published, tmp_path / "copy", progress=False)
+    assert (tmp_path / "copy.1.zip.part").stat().st_size > 0
+    monkeypatch.undo()
+    fetch.fetch(published, tmp_path / "copy", progress=False)
+    assert left(tmp_path) == ["copy"]
+
+
+def test_download_that_gets_another_part_begins_anew(published, server, tmp_path):
+    (tmp_path / "copy.1.zip.part").write_bytes(server.content[:100])
+    server.shift = 50
+    fetch.fetch(published, tmp_path / "copy", progress=False)
+    assert server.requests == ["bytes=100-", None]
+    assert left(tmp_path) == ["copy"]
+
+
+def test_a_download_is_compared_with_the_first_one(published, server, tmp_path):
+    published.ARCHIVES = (Archive(server.url),)
+    fetch.fetch(published, tmp_path / "one", progress=False)
+    server.content = zipped(tmp_path / "source", top="packed-again/")  # the same files in other bytes
+    fetch.fetch(published, tmp_path / "two", progress=False)
+    record = json.loads((tmp_path / "laennec-downloads.json").read_text())
+    assert list(record) == [server.url]
+    write_audio(tmp_path / "source" / "more.wav", 10.0, seed=5)
+    server.content = zipped(tmp_path / "source")
+    with pytest.raises(LaennecError, match=r"not what the same address gave on .*laennec-downloads\.json"):
+        fetch.fetch(published, tmp_path / "three", progress=False)
+    assert not (tmp_path / "three").exists()
+    (tmp_path / "laennec-downloads.json").write_text("[")
+    (tmp_path / "three.1.zip").unlink()
+    with pytest.raises(LaennecError, match="no list of downloads"):
+        fetch.fetch(published, tmp_path / "three", progress=False)
 
 
 def test_download_into_what_is_there_or_of_what_is_yours(published, server, tmp_path):
@@ -1043,7 +1199,7 @@ def test_download_puts_plain_files_beside_what_it_unpacks(server, tmp_path):
     to = fetch.fetch(published, tmp_path / "copy", progress=False)
     assert len(icbhi.load(to)) == 6
     assert (to / icbhi.SPLIT_FILE).read_bytes() == server.content
-    assert left(tmp_path) == ["copy"]
+    assert left(tmp_path) == ["copy", "laennec-downloads.json"]
 
 
 # A multichannel cohort ------------------------------------------------------------------------------------
@@ -1221,6 +1377,16 @@ def test_sprsound_training_set_is_sound_and_is_the_indexed_one():
     root = real("SPRSound")
     assert sprsound.check(root) == []
     assert sprsound.verify(root) == []
+
+
+def test_a_header_that_promises_years_of_sound_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.sin(np.arange(8_000)) / 2, 8_000)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the upper bits of "total samples" (RFC 9639, section 8.2)
+    path.write_bytes(content)
+    facts, defects = datasets.sprsound.checks.read_audio([str(path)])
+    assert (facts[str(path)].duration_s, defects) == (1.0, [])
 
 
 @pytest.mark.real

@@ -1,3 +1,4 @@
+import gzip
 import json
 import re
 import subprocess
@@ -103,6 +104,11 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(LaennecError, match=r"a\.csv: cannot be read"):
         read_predictions(tmp_path / "a.csv")
+    whole = gzip.compress(b"clip_id,subject,label,Normal,CAS\n" * 99)
+    for name, content in {"cut": whole[:-9], "changed": whole[:12] + b"\xff\xff" + whole[14:]}.items():
+        (tmp_path / f"{name}.csv.gz").write_bytes(content)
+        with pytest.raises(LaennecError, match=rf"{name}\.csv\.gz: cannot be read"):
+            read_predictions(tmp_path / f"{name}.csv.gz")
 
 
 def test_nothing_unscorable_is_written(tmp_path):

@@ -125,6 +125,13 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(
     assert 0.8 < recording.duration_s < 1.5
 
 
+@pytest.mark.parametrize("kind", ["m4a", "mka", "wma"])
+def test_what_follows_the_audio_is_named(kind: str, encoded_before: dict[str, bytes]) -> None:
+    recording = Recording.open(encoded_before[kind] + b"\x01junk!" * 4_000)
+    assert recording.duration_s == pytest.approx(2.0, abs=0.15)
+    assert recording.warnings[-1].message == "24,000 bytes after the audio are not part of it: not read"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_decoder_the_format_is_named_with_what_to_do(
     kind: str, encoded_before: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -148,6 +155,7 @@ def test_damage_raises_nothing_but_our_error(kind: str, encoded_before: dict[str
 
 
 def test_a_list_of_addresses_is_not_followed(decoder: None) -> None:
-    for text in ("#EXTM3U\nhttp://127.0.0.1:9/a.m4a\n", "ffconcat version 1.0\nfile /etc/passwd\n"):
+    lists = ("#EXTM3U\nhttp://127.0.0.1:9/a.m4a\n", "ffconcat version 1.0\nfile /etc/passwd\n")
+    for text in (*lists, "Set free at last\n"):
         with pytest.raises(LaennecError, match="not audio"):
             Recording.open(text.encode())

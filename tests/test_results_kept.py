@@ -1,9 +1,14 @@
 """Nothing that was analysed is lost: to a file name, a later run, a run at the same time, a full disk."""
 
 import csv
+import errno
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +17,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec import LaennecError
+from laennec import Analysis, LaennecError, analyze
 from laennec.annotations import read_events, table
 from laennec.cli import analyze as command_line
+from laennec.cli import main
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
-from laennec.files import printable
+from laennec.files import locked, printable
 from laennec.output.challenge import answer_folder
 from laennec.output.files import find_recordings
 from laennec.output.formats import Summary
@@ -136,6 +142,31 @@ def test_the_summary_has_the_recordings_of_all_runs(
     assert rows_of(out) == ["bad.wav", "c.wav", "b.wav"]
 
 
+def test_a_recording_has_one_row_from_whichever_folder_it_is_reached(tmp_path: Path, model: str) -> None:
+    for name in ("bed/a.wav", "b.wav"):
+        write_sound(tmp_path / "ward" / name)
+    for folder, rows in (("ward", ["b.wav", "bed/a.wav"]), ("ward/bed", ["b.wav", "a.wav"])):
+        assert analyze_files([tmp_path / folder], model=model, out=tmp_path / "out", format="json") == 0
+        assert rows_of(tmp_path / "out") == rows
+
+
+def test_one_waits_for_another_with_the_same_folder(tmp_path: Path) -> None:
+    order = []
+
+    def second() -> None:
+        with locked(tmp_path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locked(tmp_path):
+        thread.start()
+        thread.join(0.1)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_runs_at_once_lose_nothing(tmp_path: Path) -> None:
     rows, ledgers = {}, {}
     for name in ("a", "b"):
@@ -162,13 +193,37 @@ def test_what_an_interrupted_run_has_not_come_to_is_free(tmp_path: Path) -> None
     Ledger(tmp_path, {}).claim({other: "a"}, ["json"])
 
 
-def test_recordings_that_differ_in_their_ending_keep_it(tmp_path: Path, model: str) -> None:
-    for name in ("a.wav", "a.mp3", "b.wav"):
+def test_recordings_whose_results_would_clash_have_names_of_their_own(tmp_path: Path, model: str) -> None:
+    names = [
+        "A.wav",
+        "a.ch0.wav",
+        "a.mp3",
+        "a.wav",
+        "b.ch0.wav",
+        "b.ch1.wav",
+        "b.wav",
+        "c.wav",
+        "summary.wav",
+    ]
+    for name in names:
         write_sound(tmp_path / "in" / name)
     out = tmp_path / "out"
-    assert analyze_files([tmp_path / "in"], model=model, out=out, format="json") == 0
-    assert sorted(path.name for path in out.glob("*.json")) == [LEDGER, "a.mp3.json", "a.wav.json", "b.json"]
-    assert rows_of(out) == ["a.mp3", "a.wav", "b.wav"]
+    if len(list((tmp_path / "in").iterdir())) < len(names):
+        pytest.skip("capitals make no difference here")
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="csv") == 0
+    results = {path.name for path in out.glob("*.csv") if ".record." not in path.name}
+    kept = {
+        "A.wav.csv",
+        "a.wav-2.csv",
+        "a.mp3.csv",
+        "a.ch0.wav.csv",
+        "b.csv",
+        "b.ch0.wav.csv",
+        "b.ch1.wav.csv",
+    }
+    assert results == {*kept, "c.csv", "summary.wav.csv", "summary.csv"}
+    assert rows_of(out) == names
+    assert analyze_files([tmp_path / "in"], model=model, out=out, format="csv") == 0
 
 
 def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
@@ -241,6 +296,107 @@ def test_a_ledger_of_wrong_types_is_named_and_written_anew(
     assert "done before" not in captured.out
     assert analyze_files([source.parent], model=model, out=out, format="json") == 0
     assert "1 done before" in capsys.readouterr().out
+
+
+# --- an early end -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    for name in ("a.wav", "b.wav", "c.wav"):
+        write_sound(tmp_path / "in" / name)
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_keeps_what_is_done(
+    ward: Path,
+    tmp_path: Path,
+    model: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+
+    def ended(source: Any, **told: Any) -> Analysis:
+        if source.name == "b.wav":
+            os.kill(os.getpid(), number)
+        return analyze(source, **told)
+
+    monkeypatch.setattr("laennec.output.recordings.analyze", ended)
+    with pytest.raises(SystemExit) as stopped:
+        main(["analyze", str(ward), "--model", model, "--out", str(tmp_path / "out"), "--format", "json"])
+    assert stopped.value.code == 128 + number
+    assert capsys.readouterr().err == "laennec: interrupted; the same command resumes where it can\n"
+    assert rows_of(tmp_path / "out") == ["a.wav"]
+    assert set(json.loads((tmp_path / "out" / LEDGER).read_text())["files"]) == {"a.wav"}
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("more", [["--json"], []])
+def test_a_reader_that_is_gone_costs_no_result_and_no_word(
+    ward: Path, tmp_path: Path, model: str, more: list[str]
+) -> None:
+    words = [
+        "analyze",
+        str(ward),
+        "--model",
+        model,
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "json",
+        *more,
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "laennec", *map(str, words)]
+    done = subprocess.run(line, check=False, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr.replace(f"Results are in {tmp_path}/out\n", "")) == (1, "")
+    assert rows_of(tmp_path / "out") == ["a.wav", "b.wav", "c.wav"]
+    assert (tmp_path / "out" / "c.json").is_file()
+
+
+def test_a_full_disk_behind_standard_output_costs_no_result(
+    ward: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("builtins.print", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        analyze_files([ward], model=model, out=tmp_path / "out", format="json", json=True)
+    assert rows_of(tmp_path / "out") == ["a.wav", "b.wav", "c.wav"]
+    with pytest.raises(OSError, match="No space left"):
+        analyze_files([ward / "a.wav"], model=model, out=tmp_path / "one", format="json", json=True)
+    assert (tmp_path / "one" / "a.json").is_file()
+
+
+# --- standard input -----------------------------------------------------------------------------------------
+
+
+def test_standard_input_is_a_recording_and_replaces_none(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [write_sound(tmp_path / "a.wav", level).read_bytes() for level in (0.1, 0.3)]
+    out = tmp_path / "out"
+
+    def piped(sound: bytes, *files: Path) -> int:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sound)))
+        return analyze_files([Path("-"), *files], model=model, out=out, format="json")
+
+    assert piped(sounds[0]) == 0
+    kept = (out / "stdin.json").read_bytes()
+    assert json.loads(kept)["recording"]["name"] == "stdin"
+    with pytest.raises(UsageError, match=r"would both write .*stdin\.json; it holds the first one's results"):
+        piped(sounds[1])
+    assert (out / "stdin.json").read_bytes() == kept
+    (out / "stdin.json").rename(out / "mine.json")
+    assert piped(sounds[1], tmp_path / "a.wav") == 0
+    assert (out / "a.json").is_file()
 
 
 # --- spreadsheets -------------------------------------------------------------------------------------------

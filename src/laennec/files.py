@@ -1,6 +1,7 @@
 """Writing files so that an interruption leaves the old file or the new one, never half of either."""
 
 import json
+import math
 import os
 import re
 import time
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, shown
 
 try:
     import fcntl
@@ -84,6 +85,31 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def has_content(path: Path) -> bool:
+    """Whether a file is there and not empty, as a full disk or a crash of the system may leave one."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def read_json(path: Path, remedy: str, **entries: type | tuple[type, ...]) -> dict[str, Any]:
+    """Read an object that `write_json` wrote, which has at least these entries, of these types.
+
+    LaennecError, with the remedy at its end, if the file cannot be read, is cut short, or is something else.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise LaennecError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except (ValueError, RecursionError) as error:
+        raise LaennecError(f"{path}: damaged, it is no JSON; {remedy}") from error
+    for name, kind in entries.items():
+        value = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+            raise LaennecError(f"{path}: damaged, {name} is {shown(value)}; {remedy}")
+    if not isinstance(found, dict):
+        raise LaennecError(f"{path}: damaged, it is no JSON object; {remedy}")
+    return found
+
+
 def printable(text: object) -> str:
     """Return a text, often a path, that a terminal and a UTF-8 file can take, in one line.
 
@@ -95,6 +121,24 @@ def printable(text: object) -> str:
 def _spelt(code: int) -> str:
     code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # PEP 383
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process has claimed; the claim ends with the block or the process.
+
+    Where the system locks no folders (Windows, some disks of a network), nothing is refused.
+    """
+    handle = os.open(folder, os.O_RDONLY) if fcntl is not None and os.access(folder, os.R_OK) else None
+    try:
+        if handle is not None and not _lock(handle):
+            raise LaennecError(
+                f"{folder}: another process is writing into this folder; wait for its end, or name another"
+            )
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager

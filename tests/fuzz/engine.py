@@ -93,6 +93,7 @@ class Run:
 
         # The watch looks after time and memory.
         flags = ["-timeout=100000", "-rss_limit_mb=0", "-mutate_depth=2", "-verbosity=0"]
+        flags += ["-report_slow_units=100000", f"-artifact_prefix={self.scratch}/"]
         flags += [f"-max_len={MOST_BYTES}", f"-seed={seed + 1}", str(grown)]
         atheris.Setup([sys.argv[0], *flags], one, custom_mutator=mutate)
         atheris.Fuzz()

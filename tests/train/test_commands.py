@@ -38,7 +38,7 @@ def test_what_was_held_out_is_known_again(run: Path, model: LungModel, clips: pd
     mask = held_out(clips, model)
     assert mask is not None
     assert set(clips["clip_id"][mask]) == set(told["clip_id"][told["side"] == "validation"])
-    assert training_clip_ids(clips, model, "sprsound") == set(told["clip_id"][told["side"] == "train"])
+    assert training_clip_ids(clips, model) == set(told["clip_id"][told["side"] == "train"])
     assert len(select(clips, "validation", model)) == mask.sum()
 
 
@@ -52,12 +52,22 @@ def test_other_data_cannot_pass_for_the_held_out_side(model: LungModel, clips: p
         select(clips, "tset", model)
 
 
+def test_the_test_set_of_one_release(model: LungModel, clips: pd.DataFrame) -> None:
+    released = clips.assign(split="test", release="2023")
+    released.loc[::2, "release"] = "2024"
+    assert len(select(released, "test-2023", model)) == len(released) // 2
+    with pytest.raises(UsageError, match=r"split 'test-2025'; there are: .*test-2023, test-2024"):
+        select(released, "test-2025", model)
+
+
 def test_scoring_what_was_trained_on_is_said(
     run: Path, simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate_model(str(run), None, simulated, "all", tmp_path) == 0
     assert "with clips that the model was trained on" in capsys.readouterr().err
-    assert "trained on" in json.loads((tmp_path / "metrics.json").read_text())["provenance"]["split"]
+    provenance = json.loads((tmp_path / "metrics.json").read_text())["provenance"]
+    assert "trained on" in provenance["split"]
+    assert provenance["data"].startswith("simulated sprsound, ")
     assert evaluate_model(str(run), None, simulated, "validation", tmp_path) == 0
     assert "trained on" not in json.loads((tmp_path / "metrics.json").read_text())["provenance"]["split"]
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,34 @@ def test_finished_run_is_kept_and_another_recipe_refused(
     assert (run / "run.json").stat().st_mtime_ns == before
     with pytest.raises(LaennecError, match=r"other settings \(epochs\)"):
         fit(data, replace(recipe, epochs=9), run)
+
+
+def test_what_is_emptied_is_made_anew_and_a_damaged_checkpoint_is_named(
+    run: Path, data: CrossValidationData, recipe: Recipe, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    (copy / "predictions.csv").write_bytes(b"")
+    fit(data, recipe, copy, Hardware(accelerator="cpu"))  # goes on from the last checkpoint
+    assert (copy / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
+    last = copy / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    (copy / "run.json").unlink()
+    with pytest.raises(LaennecError, match=r"last\.ckpt: damaged.*; delete it, and the same command begins"):
+        fit(data, recipe, copy, Hardware(accelerator="cpu"))
+    other = {
+        "state_dict": {},
+        "epoch": 1,
+        "global_step": 1,
+        "loops": {},
+        "optimizer_states": [],
+        "history": [],
+    }
+    torch.save(other, last)
+    with pytest.raises(LaennecError, match=r"last\.ckpt: .*delete it, and the same command begins"):
+        fit(data, recipe, copy, Hardware(accelerator="cpu"))
+    (copy / "recipe.json").write_text("{")
+    with pytest.raises(LaennecError, match=r"recipe\.json: damaged, it is no JSON; delete the folder"):
+        fit(data, recipe, copy, Hardware(accelerator="cpu"))
 
 
 def test_same_seed_same_weights(run: Path, data: CrossValidationData, recipe: Recipe, tmp_path: Path) -> None:

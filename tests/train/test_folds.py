@@ -16,12 +16,13 @@ from laennec.model.load import load_model
 from laennec.models.tasks import among_allowed
 from laennec.score.predictions import Predictions, read_predictions, stacked
 from laennec.score.summary import evaluate
+from laennec.score.text import render_tables
 from laennec.simulate import simulate_dataset
 from laennec.train.build import build_parts
 from laennec.train.crossval import CrossValidationData, cross_validate, gather, read_folds
 from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
 from laennec.train.evaluate import training_clip_ids
-from laennec.train.folds_figures import difference, groups, measure, pair
+from laennec.train.folds_figures import difference, groups, measure, pair, render_differences
 from laennec.train.loop import Hardware
 from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
@@ -74,6 +75,12 @@ def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(
     cross_validate(material, recipe, tmp_path, [3], [2], CPU, on_start=note)
     cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
     assert started == [(3, 2), (3, 1)]
+    emptied = tmp_path / "seed3" / "fold2" / "predictions.csv"
+    before = emptied.read_bytes()
+    emptied.write_bytes(b"")
+    cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
+    assert started == [(3, 2), (3, 1), (3, 2)]
+    assert emptied.read_bytes() == before
     with pytest.raises(LaennecError, match="other settings \\(learning_rate\\)"):
         cross_validate(material, replace(recipe, learning_rate=1e-4), tmp_path, [3], (), CPU)
 
@@ -208,9 +215,11 @@ def test_a_second_data_set_is_trained_on_without_the_patients_of_the_fold(
     assert fold["clips"]["train"] + fold["clips"]["test"] + len(held[0]) == len(own) + len(clips)
     model = load_model(out / "model.onnx")
     assert model.card.data["beside"]["clips"] == len(clips)
-    assert training_clip_ids(clips, model, "icbhi") == set(clips["clip_id"])
-    assert training_clip_ids(own, model, "sprsound") == set(own["clip_id"])
-    assert not training_clip_ids(own, model, "folder")
+    assert training_clip_ids(clips, model) == set(clips["clip_id"])
+    assert training_clip_ids(own, model) == set(own["clip_id"])
+    assert model.card.data["dataset"].startswith("simulated SPRSound")
+    for other in ("folder", "sprsound"):  # SPRSound itself is not what was simulated in its layout
+        assert not training_clip_ids(own.assign(dataset=other), model)
     assert "ICBHI" in (out / "model.md").read_text()
     # Folds of one data set are not those of two.
     alone = with_settings(load_recipe(tiny_recipe), ["epochs=1", "augmentation.mixup=0"])
@@ -288,6 +297,42 @@ def test_pairs_hold_the_two_kinds_alone_and_share_their_probability_out() -> Non
     assert two.probabilities[1, 0, 1] == pytest.approx(crackles / (crackles + first[0]))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("subjects", [1, 4, 0])
+@pytest.mark.parametrize(
+    "labels",
+    [("Normal",), ("Wheeze",), ("Normal", "Wheeze"), ("Normal", "Fine Crackle"), ("Stridor", "Rhonchi")],
+)
+def test_data_without_a_class_end_with_tables(labels: tuple[str, ...], subjects: int) -> None:
+    rng = np.random.default_rng(0)
+    count = 12
+    names = tuple(f"clip{number}" for number in range(count))
+    drawn = rng.dirichlet(np.ones(7), (2, count))
+    predicted = Predictions(
+        names,
+        tuple(f"p{number % subjects}" if subjects else "" for number in range(count)),
+        tuple(labels[number % len(labels)] for number in range(count)),
+        SPRSOUND_EVENTS,
+        drawn,
+    )
+    nothing = dict.fromkeys(("age_years", "sex", "location"), [np.nan] * count)
+    clips = pd.DataFrame({"clip_id": names, **nothing, "label": predicted.labels})
+    figures = measure(predicted, clips, {"model": "m", "split": "s", "command": "c", "seeds": [0, 1]})
+    other = replace(predicted, probabilities=drawn[::-1] ** 2 / (drawn[::-1] ** 2).sum(-1, keepdims=True))
+    if subjects > 1:
+        figures["difference"] = {"against": "other", **difference(predicted, other)}
+    else:
+        with pytest.raises(ValueError, match="a difference over patients cannot be bootstrapped"):
+            difference(predicted, other)
+    json.dumps(figures, allow_nan=False)
+    text = render_tables(figures) + render_differences(figures)
+    assert "None" not in text
+    assert "nan" not in text
+    assert ("against wheeze" in text) == ({"Normal", "Wheeze"} <= set(labels))
+    assert ("against crackle" in text) == ({"Normal", "Fine Crackle"} <= set(labels))
+    assert ("Score of task 12 less that of other: " in text) == (subjects > 1)
+
+
 def test_groups_count_every_clip_once_where_it_is_told() -> None:
     clips = pd.DataFrame(
         {
@@ -346,11 +391,11 @@ def test_later_patients_or_each_data_set_can_be_measured_on(
     command += ["--also", f"icbhi={second}", "--protocol", "leave-one-out", "--out", str(b)]
     assert run(command) == 0
     figures = json.loads((b / "metrics.json").read_text())
-    assert figures["provenance"]["split"] == "leave-one-out, measured on icbhi, sprsound"
+    assert figures["provenance"]["split"] == "leave-one-out, measured on simulated icbhi, simulated sprsound"
     sides = pd.read_csv(b / "seed0" / "fold1" / "clips.csv").groupby("dataset")["side"].unique()
     assert {name: list(values) for name, values in sides.items()} == {
-        "icbhi": ["test"],
-        "sprsound": ["train"],
+        "simulated icbhi": ["test"],
+        "simulated sprsound": ["train"],
     }
     assert figures["clips"] == len(pd.read_csv(b / "seed0" / "fold1" / "clips.csv"))
     with pytest.raises(UsageError, match="of --protocol k-fold"):

@@ -497,7 +497,13 @@ def test_a_source_that_knows_the_cohort_is_refused(small_source: tuple[Path, Pat
     for source in (small_source[1], small_source[1] / "model.onnx"):
         with pytest.raises(LaennecError, match=r"would be\s+memory"):
             refuse_known_patients(str(source), recipe, clips)
-    refuse_known_patients(str(small_source[1]), recipe, clips.assign(dataset="folder"))
+    for other in ("folder", "icbhi"):  # simulated in its layout, so that ICBHI's patients are not known
+        for source in (small_source[1], small_source[1] / "model.onnx"):
+            refuse_known_patients(str(source), recipe, clips.assign(dataset=other))
+    shipped = source_weights("source")[0]
+    refuse_known_patients("source", shipped, clips.assign(dataset="simulated sprsound"))
+    with pytest.raises(LaennecError, match="has learnt from sprsound"):
+        refuse_known_patients("source", shipped, clips.assign(dataset="sprsound"))
 
 
 def test_a_recipe_that_fine_tunes_is_not_trained_from_nothing(cohort: Path, tmp_path: Path) -> None:

@@ -135,7 +135,10 @@ def _data_extent(source: Input, start: int, size: int) -> tuple[int, int]:
     rest = max(0, source.size - start)
     after = start + size + size % 2
     following = (source.peek(after, 4), source.peek(after - size % 2, 4))
-    is_chunk = any(len(name) == 4 and all(32 <= byte < 127 for byte in name) for name in following)
+    is_chunk = any(
+        len(name) == 4 and all(32 <= byte < 127 for byte in name) and name not in _MAGIC["WAV"]
+        for name in following
+    )
     if rest <= size + size % 2 or is_chunk:
         return min(rest, size), 0
     if size == 0:

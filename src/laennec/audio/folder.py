@@ -75,8 +75,7 @@ def files_below(folder: Path, unreadable: Unreadable = refuse, below: bool = Tru
         place, linked = places.pop() if places else (links.pop(0), True)
         try:
             facts = os.stat(place)
-            known = (facts.st_dev, facts.st_ino) in seen or _is_above(place, top)
-            if linked and known:
+            if linked and ((facts.st_dev, facts.st_ino) in seen or _is_above(place, top)):
                 continue
             seen.add((facts.st_dev, facts.st_ino))
             with os.scandir(place) as scanned:

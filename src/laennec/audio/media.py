@@ -27,7 +27,7 @@ UNKNOWN_LENGTH = 2**62  # libsndfile's frame count of a stream of unknown length
 LOSSY = "LOSSY"
 _LOSSLESS = ("alac", "flac", "wavpack", "ape", "tta", "pcm_")
 _INTEGERS = {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_32"}  # codings by FFmpeg's sample formats
-_COUNTED = ("mov", "matroska", "asf", "wv", "tta")  # demuxers that do not guess a length from the bit rate
+_COUNTED = ("mov", "matroska", "wv", "tta")  # demuxers that do not guess a length from the bit rate
 _SLACK_S = 0.1  # containers count the encoder's padding or leave it out
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _AU_HEADER = 24  # bytes: magic, offset of the samples, their size, coding, rate, channels
@@ -48,7 +48,7 @@ class Kind:
     @property
     def is_known(self) -> bool:
         """Whether libsndfile reads most files of this format, and only some codings are left."""
-        return self.demuxer in ("caf", "ogg", "wav")
+        return self.demuxer in ("aiff", "caf", "ogg", "wav")
 
 
 def kind_of(source: Input) -> Kind | None:
@@ -65,8 +65,10 @@ def kind_of(source: Input) -> Kind | None:
         b"TTA1": Kind("TTA", "tta"),
         b"caff": Kind("CAF", "caf"),
         b"OggS": Kind("Ogg", "ogg"),
+        b"FORM": Kind("AIFF", "aiff"),
     }
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+    # The size before the name of a first part is small, and no text.
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and head[0] < 32:
         brands = {b"M4": "M4A (AAC or ALAC in MP4)", b"3g": "3GP (AMR or AAC)", b"qt": "QuickTime"}
         brand = head[8:10] if head[4:8] == b"ftyp" else b"qt"
         return Kind(brands.get(brand, "MP4 (AAC)"), "mov")

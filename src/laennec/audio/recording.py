@@ -11,11 +11,13 @@ from laennec.audio import stream
 from laennec.audio.level import INTEGER_CODINGS, SILENT_STEPS, STEP_16_BIT
 from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import (
+    BLOCK_SAMPLES,
     Array,
     as_float32,
     check_layout,
     counted,
     divide_by_peak,
+    mixed,
     no_samples_left,
     non_finite_repairs,
     resample,
@@ -95,14 +97,16 @@ class Recording:
     def samples(self) -> Array:
         """``(channels, samples)`` float32 in [-1, 1]; a resampled recording may overshoot a little.
 
-        LaennecError if a long recording has more than 2**30 samples, or more than the memory can hold, or its
+        LaennecError if a long recording has more than 2**28 samples, or more than the memory can hold, or its
         file has changed since it was opened.
         """
         if self._kept is not None:
             return self._kept
         if self.length * self.channels > stream.MAX_SAMPLES:
             limit = f"{stream.MAX_SAMPLES:,} samples"
-            raise LaennecError(f"{self.name}: longer than {limit}; cut it into shorter files")
+            raise LaennecError(
+                f"{self.name}: longer than {limit}, the most that is read whole; cut it into shorter files"
+            )
         try:
             samples = np.empty((self.channels, self.length), np.float32)
         except MemoryError as error:
@@ -117,14 +121,16 @@ class Recording:
         """Yield the sound from its beginning, each time it is asked for, as ``(channels, samples)`` float32.
 
         The blocks are not to be written to. Laid end to end they are ``samples``, or
-        ``resampled(sample_rate).samples``. `sample_rate` (Hz) is the recording's own if not given; `block_s`
-        seconds are decoded at a time, so blocks at another rate may be a little longer or shorter.
+        ``resampled(sample_rate).samples``. `sample_rate` (Hz) is the recording's own if not given. Up to
+        `block_s` seconds are decoded at a time, and 2**22 samples of all channels together, so blocks at
+        another rate may be a little longer or shorter.
         LaennecError if nothing is left at that rate, or the file has changed since the recording was opened.
         """
         wanted = self.sample_rate if sample_rate is None else sample_rate
         if self.length * wanted / self.sample_rate < 0.5:
             raise no_samples_left(self.length, self.sample_rate, wanted)
-        length, kept = max(1, round(block_s * self.sample_rate)), self._kept
+        most = BLOCK_SAMPLES // self.channels
+        length, kept = max(1, min(most, round(block_s * self.sample_rate))), self._kept
         if kept is None:
             own = self._decoded_again(length)
         else:
@@ -186,7 +192,7 @@ class Recording:
         """Open a recording and read it whole, or only its `beginning`, the first `first_s` seconds.
 
         `source` and `name` are as for `open`. Repairs and warnings are those of the whole. LaennecError as
-        for `open`, and if it is longer than 2**30 samples or the memory.
+        for `open`, and if it is longer than 2**28 samples or the memory.
         """
         recording = cls.open(source, name)
         return recording._holding(recording.samples) if first_s is None else recording.beginning(first_s)
@@ -264,10 +270,16 @@ class Recording:
         return replace(self._holding(samples), sample_rate=sample_rate)
 
     def mono(self) -> "Recording":
-        """Return the mean of the channels as one channel; itself where there is only one."""
+        """Return the mean of the channels as one channel; itself where there is only one.
+
+        Where channels cancel each other, as those of opposite phase do, it is the loudest, and a repair.
+        """
         if self.channels == 1:
             return self
-        mean = self.samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        mean, loudest = mixed(self.samples)
+        if loudest is not None:
+            instead = f"the channels cancel each other: channel {loudest}, the loudest, stands for their mean"
+            return replace(self.channel(loudest), repairs=(*self.repairs, instead))
         silent = (0,) if len(self.silent_channels) == self.channels else ()
         one = replace(self._holding(mean), twins={}, silent_channels=silent)
         return replace(one, levels=one._surveyed().levels)

@@ -17,6 +17,7 @@ MAX_SAMPLE_RATE = 192_000  # Hz; the highest rate of common sound cards
 MAX_CHANNELS = 64  # multi-channel chest arrays have 14 to 60 microphones
 MAX_NON_FINITE_SHARE = 0.01  # of a channel; a dropped sample can be repaired, a lost stretch of sound cannot
 MAX_MAGNITUDE = 2.0**31  # full scale of 32-bit integers kept as floats; beyond it a number is no sample
+BLOCK_SAMPLES = 2**22  # of all channels together, at most, in a block: 16 MiB
 BLOCK_LENGTH = 2**16  # samples of a channel that are looked at together: they stay in the processor's cache
 
 
@@ -114,6 +115,22 @@ def check_layout(sample_rate: int, channels: int, name: str) -> None:
         )
     if channels > MAX_CHANNELS:
         raise LaennecError(f"{name}: it has {channels:,} channels; up to {MAX_CHANNELS} can be used")
+
+
+def mixed(samples: Array) -> tuple[Array, int | None]:
+    """Mean of the channels, ``(1, samples)``, and None; or the loudest and its number where they cancel.
+
+    Channels of opposite phase, as a swapped wire leaves them, sum up to silence. They cancel where their sum
+    has less than half the power of the loudest.
+    """
+    if len(samples) == 1:
+        return samples, None
+    mean = samples.mean(axis=0, keepdims=True, dtype=np.float32)
+    powers = [float(np.vdot(row - row.mean(), row - row.mean())) for row in (*samples, mean[0])]
+    loudest = int(np.argmax(powers[:-1]))
+    if powers[-1] * len(samples) ** 2 >= powers[loudest] / 2:
+        return mean, None
+    return samples[loudest : loudest + 1], loudest
 
 
 def counted(count: int, noun: str, digits: str = ",") -> str:

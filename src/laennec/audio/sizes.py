@@ -7,9 +7,11 @@ from collections.abc import Callable
 from laennec.audio.source import Input
 
 _MOST_PARTS = 10_000  # a recorder that streams writes two a second
+_PLACEHOLDER = 1024  # bytes
 _MP4_PARTS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _ASF = bytes.fromhex("3026b2758e66cf11")
-_EBML = bytes.fromhex("1a45dfa3")
+_EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+_TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 
 
 def declared_size(source: Input) -> int:
@@ -60,10 +62,35 @@ def _parts(head: bytes) -> tuple[int, Callable[[bytes], int]] | None:
     return None
 
 
+def bytes_after(source: Input, end: int) -> int:
+    """Bytes after a file's end by its own words; zeros are padding, and so is a single byte.
+
+    A small length is the one that a recorder wrote before it began, and says nothing.
+    """
+    rest = source.size - end
+    return rest if end > _PLACEHOLDER and rest > 1 and any(source.peek(end, 4096)) else 0
+
+
+def bytes_not_decoded(source: Input) -> int:
+    """Bytes that the decoder of a compressed stream never came to, where they are more than tags."""
+    rest, following = source.size - source.position, source.peek(source.position, 4096)
+    return rest if rest > 4096 and any(following) and not following.startswith(_TAGS) else 0
+
+
+def misleads(source: Input, end: int) -> bool:
+    """Whether libsndfile would take what follows a file's end for a part of it.
+
+    That is another file of its kind, and anything at all in a format of which it reads the rest as samples.
+    """
+    head = source.peek(0, 4)
+    return head in (b"NIST", b"riff", b"Crea") or source.peek(end, 4) == head
+
+
 def _end_of_parts(source: Input, position: int, length_of: Callable[[bytes], int]) -> int:
+    first = source.peek(0, 8)
     for _ in range(_MOST_PARTS):
         part = source.peek(position, 24)
-        if not part.strip(b"\0"):  # the end, or padding
+        if position and not _goes_on(first, part):
             return position
         length = length_of(part.ljust(24, b"\0"))
         if length < 4:
@@ -72,6 +99,18 @@ def _end_of_parts(source: Input, position: int, length_of: Callable[[bytes], int
         if position > source.size:
             return position if length < 2**62 else 0
     return 0
+
+
+def _goes_on(first: bytes, part: bytes) -> bool:
+    """Whether bytes begin another part of a file that begins so, and no other file, tag or padding."""
+    if first.startswith(_ASF):
+        return part[7:8] in (b"\x11", b"\x4c") and part[:8] != _ASF  # GUIDs of its parts
+    if first.startswith(_EBML):
+        return part.startswith((_EBML, _SEGMENT))
+    if first.startswith(b"Creative"):
+        return 0 < part[0] < 10 if part else False
+    name = part[:4] if first.startswith(b"caff") else part[4:8]
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name) and name not in (b"caff", b"ftyp")
 
 
 def _mp4_part(part: bytes) -> int:

@@ -32,6 +32,10 @@ class Input:
         self.stated_size = self.size
         self.errors = [] if errors is None else errors
 
+    def end_at(self, size: int) -> None:
+        """Make the file end earlier than it does."""
+        self.size = self.stated_size = min(self.size, size)
+
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         origin = {io.SEEK_CUR: self.position, io.SEEK_END: self.stated_size}.get(whence, 0)
         self.position = max(0, origin + offset)
@@ -45,7 +49,7 @@ class Input:
             return bytes(count)
         try:
             self.stream.seek(self.start + self.position)
-            data = self.stream.read(max(0, count))
+            data = self.stream.read(max(0, min(count, self.size - self.position)))
         except OSError as error:
             self.errors.append(error)
             return b""

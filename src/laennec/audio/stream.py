@@ -1,5 +1,6 @@
 """Decoding: a recording block by block, in constant memory; what is short is kept."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -10,12 +11,12 @@ import soundfile
 from laennec.audio.containers import error_reason, open_sound, read_riff
 from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.quality import Finding, Survey, survey_block_length
-from laennec.audio.samples import BLOCK_LENGTH, Array, check_layout, counted
-from laennec.audio.sizes import declared_size, ogg_lacks_end
-from laennec.audio.source import Input, Origin
+from laennec.audio.samples import BLOCK_LENGTH, BLOCK_SAMPLES, Array, check_layout, counted
+from laennec.audio.sizes import bytes_after, bytes_not_decoded, declared_size, misleads, ogg_lacks_end
+from laennec.audio.source import Input, Origin, locate
 from laennec.errors import LaennecError
 
-MAX_SAMPLES = 2**30  # 4 GiB as float32, 37 h at 8 kHz; stops a small file that decodes to far too much
+MAX_SAMPLES = 2**28  # 1 GiB as float32, 9 h at 8 kHz; stops a small file that decodes to far too much
 KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
 _SAMPLES_A_BYTE = 64  # more than speech codecs reach; a header that promises more is not believed at once
 
@@ -27,12 +28,18 @@ class Decoder:
     `UNKNOWN_LENGTH` or more if it does not say.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO, name: str, any_layout: bool = False) -> None:
         self.name, self.length = name, 0
         self._source = Input(stream)
         if self._source.size == 0:
             raise LaennecError(f"{name}: empty, the file has 0 bytes")
         self._riff = read_riff(self._source)
+        end = declared_size(self._source)
+        self._unread = self._riff.unread if self._riff else bytes_after(self._source, end)
+        if self._unread and self._riff:
+            end = self._source.size - self._unread
+        if self._unread and misleads(self._source, end):
+            self._source.end_at(end)
         self.repairs = self._riff.repairs() if self._riff else []
         self._failure: soundfile.SoundFileError | None = None
         self._sound = open_sound(self._source, self._riff, self.repairs, name)
@@ -40,10 +47,12 @@ class Decoder:
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
         self.coding = str(self._sound.subtype)
-        check_layout(self.sample_rate, self.channels, name)
+        if not any_layout or self.sample_rate < 1:
+            check_layout(self.sample_rate, self.channels, name)
 
-    def blocks(self, block_length: int, most: int | None = None) -> Iterator[Array]:
+    def blocks(self, block_length: int | None = None, most: int | None = None) -> Iterator[Array]:
         """Yield ``(channels, block_length)`` float32, the last one shorter; `most` samples in all."""
+        block_length = block_length or max(1, min(BLOCK_LENGTH, BLOCK_SAMPLES // self.channels))
         end = self.claimed_length if most is None else min(most, self.claimed_length)
         while self.length < end and self._failure is None:
             block = self._decoded(min(block_length, end - self.length))
@@ -81,10 +90,26 @@ class Decoder:
             why = f" ({truncated})" if truncated else ""
             raise LaennecError(f"{self.name}: empty, it holds no samples{why}")
         warnings = [truncated] if truncated else []
-        if self._riff and self._riff.unread:
-            unread = f"{counted(self._riff.unread, 'byte')} after the audio belong to no chunk: not read"
+        if self._sound.format in ("FLAC", "OGG", "MP3") and not truncated:
+            self._unread = bytes_not_decoded(self._source)
+        if self._unread:
+            whose = "belong to no chunk" if self._riff else "are not part of it"
+            unread = f"{counted(self._unread, 'byte')} after the audio {whose}: not read"
             warnings.append(Finding("unread", unread))
         return warnings
+
+    @property
+    def _room(self) -> int:
+        """Samples of each channel that a file of this size can hold; a header may promise more."""
+        return max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
+
+    def total_length(self) -> int:
+        """Samples of each channel: as the header says, or decoded where it does not or cannot be believed."""
+        if 0 < self.claimed_length <= self._room:
+            return self.claimed_length
+        for _ in self.blocks():
+            pass
+        return self.length
 
     def _truncation(self) -> Finding | None:
         """Name what the file promises and does not hold."""
@@ -114,9 +139,7 @@ class Decoder:
         """Decode to the end; return what was seen, and the samples if they are few enough to be kept."""
         survey = Survey(self.channels, self.sample_rate, self.coding)
         keepable = min(KEPT_SAMPLES, MAX_SAMPLES) // self.channels
-        # A header may promise more than a file of this size can hold.
-        believable = max(BLOCK_LENGTH, self._source.size * _SAMPLES_A_BYTE // self.channels)
-        surely_long = keepable < min(self.claimed_length, believable) and self.claimed_length < UNKNOWN_LENGTH
+        surely_long = self.claimed_length < UNKNOWN_LENGTH and keepable < min(self.claimed_length, self._room)
         kept: list[Array] | None = None if surely_long else []
         for block in self.blocks(survey_block_length(self.sample_rate)):
             survey.add(block)
@@ -128,9 +151,26 @@ class Decoder:
 
 
 @contextmanager
-def decoding(origin: Origin) -> Iterator[Decoder]:
-    """Open a sound file for one pass over it."""
+def decoding(origin: Origin, any_layout: bool = False) -> Iterator[Decoder]:
+    """Open a sound file for one pass over it; with `any_layout`, at any rate and channels."""
     with origin.opened() as stream:
-        decoder = Decoder(stream, origin.name)
+        decoder = Decoder(stream, origin.name, any_layout)
         with decoder._sound:
             yield decoder
+
+
+def read_signal(path: str | os.PathLike[str]) -> tuple[Array, int]:
+    """``(channels, samples)`` float32 and sample rate of any signal in a sound file, such as an airflow.
+
+    LaennecError if it cannot be read, or is too long.
+    """
+    with decoding(locate(path), any_layout=True) as decoder:
+        blocks = []
+        for block in decoder.blocks():
+            blocks.append(block)
+            if decoder.length * decoder.channels > MAX_SAMPLES:
+                raise LaennecError(
+                    f"{decoder.name}: longer than {MAX_SAMPLES:,} samples, the most that is read whole"
+                )
+        decoder.warnings()
+        return np.concatenate(blocks, axis=1), decoder.sample_rate

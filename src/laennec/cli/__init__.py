@@ -3,14 +3,20 @@
 The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
 PyTorch.
 
-Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where).
+Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where); 143 and
+129 after SIGTERM and SIGHUP.
 """
 
 import os
+import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, make_dataclass
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, get_args
 
 import tyro
@@ -58,6 +64,7 @@ EXTRAS = {
     "matplotlib": "web",
 }
 
+ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 SEVERAL = ("--set", "--seeds", "--only", "--models", "--rows", "--subjects")  # options of several values
 
 
@@ -71,7 +78,7 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
     """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
 
     UsageError if an option of several values is given twice, of which tyro would take the last values alone,
-    or an argument is empty, which would be the current folder.
+    an argument is empty, which would be the current folder, or one names no place for files.
     """
     command = load(COMMANDS[name][0])
     parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
@@ -80,6 +87,11 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
             part.__doc__ = part.__doc__.replace(DATASETS, load("laennec.cli.names:data_sets")())
     if "" in arguments:
         raise UsageError("an argument is empty; is a variable of the shell not set?")
+    address = next((argument for argument in arguments if ADDRESS.match(argument)), None)
+    if address:
+        raise UsageError(f"{address}: addresses are not supported; download it first and name the file")
+    if "--out=-" in arguments or ("--out", "-") in pairwise(arguments):
+        raise UsageError("--out -: results are files; name a folder or file to write")
     for option in SEVERAL:
         if sum(argument.split("=")[0] == option for argument in arguments) > 1:
             raise UsageError(f"{option} is given twice; give it once, with all its values behind it")
@@ -113,6 +125,31 @@ def _described(name: str) -> type:
     return make_dataclass(name, (), namespace={"__doc__": first})
 
 
+class Terminated(KeyboardInterrupt):
+    """The system wants the process to end; what is done is kept, as after Ctrl-C."""
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the block by an exception, so that it can clean up."""
+
+    def end(number: int, _: object) -> None:
+        raise Terminated(number)
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows it nowhere else
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What is ignored stays so: nohup, or a shell that starts it in the background.
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``laennec`` command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -121,7 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spell_out()
     try:
         try:
-            code = run(given)
+            with _ended_by_signals():
+                code = run(given)
         finally:
             sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice
     except UsageError as error:
@@ -132,8 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         hint = f'; install it with: pip install "laennec[{extra}]"' if extra else ""
         code = _fail(f"this command needs the Python package {error.name}{hint}", debug)
-    except KeyboardInterrupt:
-        code = _fail("interrupted; the same command resumes where it can", debug)
+    except KeyboardInterrupt as error:
+        signalled = 128 + error.args[0] if isinstance(error, Terminated) else 1
+        code = _fail("interrupted; the same command resumes where it can", debug, code=signalled)
     except OSError as error:
         if error.filename is None:  # of standard output, whose flush at exit would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -149,5 +188,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _fail(message: str, debug: bool, code: int = 1) -> int:
     if debug:
         raise
-    print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print("laennec: " + printable(" ".join(message.split())), file=sys.stderr)
     return code

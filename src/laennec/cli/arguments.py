@@ -33,7 +33,8 @@ class Analyze:
     Attributes
     ----------
     files
-        Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them.
+        Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them; - is
+        standard input.
     events
         Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text. They are found
         otherwise.

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import soundfile
 
 from laennec.audio.samples import counted
+from laennec.audio.source import locate
+from laennec.audio.stream import decoding
+from laennec.datasets.simulated import PREFIX, simulated_paths
 from laennec.datasets.table import Defect, clips_table, suggestion
 from laennec.errors import LaennecError
 from laennec.progress import track
@@ -67,23 +69,29 @@ def read_audio(paths: Iterable[str], progress: bool = False) -> tuple[dict[str, 
             defects.append(Defect("missing", path, "no such file"))
             continue
         try:
-            # int32 holds 16 and 24 bit samples exactly, so a WAV and its FLAC have one digest.
-            samples, rate_hz = soundfile.read(path, dtype="int32", always_2d=True)
-        except (soundfile.SoundFileError, OSError) as error:
-            defects.append(Defect("unreadable", path, str(error)))
-            continue
-        if not len(samples):
-            defects.append(Defect("unreadable", path, "holds no samples"))
-            continue
-        facts[path] = AudioFacts(len(samples) / rate_hz, samples.shape[1], samples_digest(samples, rate_hz))
+            facts[path] = _facts(path)
+        except LaennecError as error:
+            defects.append(Defect("unreadable", path, without_name(error, path)))
     return facts, defects
 
 
-def samples_digest(samples: np.ndarray, rate_hz: int) -> str:
-    """Return the SHA-256 of decoded samples: int32, (frames, channels), and their rate."""
-    digest = hashlib.sha256(f"{rate_hz} {samples.shape[1]} ".encode())
-    digest.update(np.ascontiguousarray(samples, dtype="<i4").tobytes())
-    return digest.hexdigest()
+def _facts(path: str) -> AudioFacts:
+    """Decode a file; its digest is the SHA-256 of int32 samples, (frames, channels), and their rate.
+
+    int32 holds 16 and 24 bit samples exactly, so a WAV and its FLAC have one digest.
+    """
+    with decoding(locate(path), any_layout=True) as decoder:
+        digest = hashlib.sha256(f"{decoder.sample_rate} {decoder.channels} ".encode())
+        for block in decoder.blocks():
+            scaled = np.clip(np.nan_to_num(block.T.astype(np.float64)) * 2.0**31, -(2.0**31), 2.0**31 - 1)
+            digest.update(np.ascontiguousarray(scaled, dtype="<i4").tobytes())
+        decoder.warnings()
+        return AudioFacts(decoder.length / decoder.sample_rate, decoder.channels, digest.hexdigest())
+
+
+def without_name(error: LaennecError, path: str) -> str:
+    """What is wrong with a file, where its path stands before it."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{os.path.basename(path)}: ")
 
 
 def to_table(
@@ -93,7 +101,7 @@ def to_table(
     empty: str,
     harmless: Collection[str] | None = None,
 ) -> pd.DataFrame:
-    """Return the clips table of rows; a clip without an end has that of its file.
+    """Return the clips table of rows; a clip without an end has that of its file, a simulated one says so.
 
     LaennecError is raised if there is no row (`empty` says what was expected of the copy `root`), or a defect
     of a kind that is not among the `harmless` ones; by default all are.
@@ -101,9 +109,10 @@ def to_table(
     for row in rows:
         if row.get("end_s") is None:
             try:
-                row["end_s"] = soundfile.info(row["path"]).duration
-            except (soundfile.SoundFileError, OSError) as error:
-                defects.append(Defect("unreadable", row["path"], str(error)))
+                with decoding(locate(row["path"]), any_layout=True) as decoder:
+                    row["end_s"] = decoder.total_length() / decoder.sample_rate
+            except LaennecError as error:
+                defects.append(Defect("unreadable", row["path"], without_name(error, row["path"])))
     wrong = [defect for defect in defects if harmless is not None and defect.kind not in harmless]
     if wrong:
         more = f" (and {len(wrong) - 1} more; `laennec datasets info` lists them)" if wrong[1:] else ""
@@ -111,6 +120,10 @@ def to_table(
     if not rows:
         first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
         raise LaennecError(f"{root}: {empty}{first}")
+    simulated = simulated_paths(row["path"] for row in rows)
+    for row in rows:
+        if row["path"] in simulated:
+            row["dataset"] = PREFIX + row["dataset"]
     return clips_table(rows, defects)
 
 

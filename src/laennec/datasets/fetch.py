@@ -6,9 +6,9 @@ transfer, so the download is our own.
 
 import hashlib
 import os
+import re
 import shutil
-import stat
-import zipfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -17,18 +17,27 @@ from typing import Any
 import requests
 from requests.exceptions import ChunkedEncodingError
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+from urllib3.exceptions import HTTPError
 
+from laennec.datasets.first_download import compare_with_first
 from laennec.datasets.table import Archive
+from laennec.datasets.unpack import unpack
 from laennec.errors import LaennecError
+from laennec.files import make_folder
 from laennec.progress import progress_bar
 
 Show = Callable[[int, int | None], object]
 BYTES = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
 
-CHUNK_BYTES = 1 << 14  # as much as this is lost when a connection breaks
+CHUNK_BYTES = 1 << 14
 ATTEMPTS = 3  # connections in a row that may break without a byte having come
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 60.0
+SLOW_S, SLOWEST_BYTES = 300.0, 1 << 16  # as little in this time is no progress: the connection is given up
 HTTP_PARTIAL, HTTP_RANGE_REFUSED = 206, 416
+
+
+class TooSlowError(requests.Timeout):
+    """A connection that gives next to nothing, and would for days."""
 
 
 def fetch(module: Any, to: Path, progress: bool = True) -> Path:
@@ -51,7 +60,7 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
     to = to.absolute()
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise LaennecError(f"{to}: already there and not empty; give a new folder, or remove it first")
-    to.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(to.parent)
     come = [
         retrieve(archive, to.with_name(f"{to.name}.{number}{PurePosixPath(archive.url).suffix}"), progress)
         for number, archive in enumerate(module.ARCHIVES, start=1)
@@ -69,6 +78,7 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
                     f"the download is not as published in {len(wrong)} places, first: {wrong[0]}; "
                     f"nothing was unpacked; remove {', '.join(map(str, come))} to download again"
                 )
+            compare_with_first([archive.url for archive in module.ARCHIVES], unpacked, to)
     for path in come:
         path.unlink()
     return to
@@ -84,7 +94,7 @@ def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
             _download(session, archive.url, part, show)
     except requests.HTTPError as error:
         raise LaennecError(f"{archive.url}: the server refused ({error})") from error
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, HTTPError, OSError) as error:
         raise LaennecError(
             f"{archive.url}: cannot be downloaded ({_cause(error)}); what has come is kept, so run the same "
             "command again once you are online"
@@ -111,7 +121,9 @@ def _download(session: requests.Session, url: str, part: Path, show: Show) -> No
         try:
             _continue(session, url, part, show)
             break
-        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError):
+        except TooSlowError:
+            raise
+        except (requests.ConnectionError, requests.Timeout, ChunkedEncodingError, HTTPError):
             breaks = 0 if _size(part) > before else breaks + 1
             if breaks >= ATTEMPTS:
                 raise
@@ -141,20 +153,32 @@ def _continue(session: requests.Session, url: str, part: Path, show: Show) -> No
                 _continue(session, url, part, show)
             return
         response.raise_for_status()
+        begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", f"bytes {have}-"))
         resumed = response.status_code == HTTP_PARTIAL
+        if resumed and (begins is None or int(begins[1]) != have):  # other bytes than asked for
+            part.unlink(missing_ok=True)
+            etag_file.unlink(missing_ok=True)
+            raise requests.ConnectionError("the server sent another part than it was asked for")
         if etag := response.headers.get("ETag"):
             etag_file.write_text(etag, encoding="utf-8")
         _append(response, part, have if resumed else 0, show)
 
 
 def _append(response: requests.Response, part: Path, have: int, show: Show) -> None:
-    expected = response.headers.get("Content-Length")
-    total = have + int(expected) if expected else None
+    expected = response.headers.get("Content-Length", "")
+    total = have + int(expected) if re.fullmatch(r"\d{1,18}", expected, re.ASCII) else None
+    read = getattr(response.raw, "read1", response.raw.read)  # urllib3 has it since 2.1
+    since, before = time.monotonic(), have
     with part.open("ab" if have else "wb") as file:
-        for chunk in response.iter_content(CHUNK_BYTES):
+        # As bytes come: `read` would wait for a whole chunk of a server that sends a byte a minute.
+        while chunk := read(CHUNK_BYTES):
             file.write(chunk)
             have += len(chunk)
             show(have, total)
+            if have - before >= SLOWEST_BYTES:
+                since, before = time.monotonic(), have
+            elif time.monotonic() - since > SLOW_S:
+                raise TooSlowError(f"fewer than {SLOWEST_BYTES:,} bytes came in {SLOW_S:g} s")
     if total is not None and have < total:
         raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
 
@@ -186,37 +210,3 @@ def _folder_or_nothing(to: Path) -> Iterator[Path]:
         temporary.rename(to)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def unpack(path: Path, to: Path) -> None:
-    """Unpack a zip archive into `to`, without the one folder that all its files lie in, if there is one.
-
-    Raises
-    ------
-    LaennecError
-        If it is no whole zip archive, or a member is a link or lies outside `to`; nothing is written
-        outside in any case.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            names = [_safe_name(member, path) for member in members]
-            tops = {name.parts[0] for name in names}
-            shared = len(tops) == 1 and all(len(name.parts) > 1 for name in names)
-            for member, name in zip(members, names, strict=True):
-                target = to.joinpath(*name.parts[1:] if shared else name.parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file, CHUNK_BYTES)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise LaennecError(
-            f"{path}: not a whole zip archive ({error}); remove it and download again"
-        ) from error
-
-
-def _safe_name(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
-    name = PurePosixPath(member.filename.replace("\\", "/"))
-    is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if is_link or name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-        raise LaennecError(f"{archive}: holds the unsafe path {member.filename!r}; not unpacked")
-    return name

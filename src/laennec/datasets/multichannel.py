@@ -32,7 +32,9 @@ import soundfile
 
 from laennec.annotations.names import composed, key_of
 from laennec.annotations.table import TIMES, channel_of, time_of
-from laennec.audio.folder import is_audio
+from laennec.audio.folder import files_below, is_audio
+from laennec.audio.source import locate
+from laennec.audio.stream import decoding, read_signal
 from laennec.datasets import check as checks
 from laennec.datasets.airflow import cycles_from_airflow
 from laennec.datasets.table import (
@@ -192,7 +194,9 @@ def _sounds(root: Path, defects: list[Defect]) -> dict[str, Path]:
     """Return the sound files of a cohort by their bare names; two of one name are a defect."""
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     sounds: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if is_audio(path.name)):
+    for path in files_below(folder, below=False):
+        if not is_audio(path.name):
+            continue
         first = sounds.setdefault(key_of(path.name), path)
         if first != path:
             detail = f"{first.name} has the same name; remove one, or rename it"
@@ -206,9 +210,10 @@ def _channels(
     """File and its channel for each channel of a recording."""
     if (whole := sounds.get(name)) is not None:
         try:
-            return {channel: (str(whole), channel) for channel in range(soundfile.info(str(whole)).channels)}
-        except (soundfile.SoundFileError, OSError) as error:
-            defects.append(Defect("unreadable", str(whole), str(error)))
+            with decoding(locate(whole)) as decoder:
+                return {channel: (str(whole), channel) for channel in range(decoder.channels)}
+        except LaennecError as error:
+            defects.append(Defect("unreadable", str(whole), checks.without_name(error, str(whole))))
             return {}
     pattern = re.compile(re.escape(name) + r"_ch(\d{1,4})")
     matches = ((pattern.fullmatch(sound), path) for sound, path in sounds.items())
@@ -224,10 +229,10 @@ def _from_airflow(path: Path | None, defects: list[Defect]) -> list[dict[str, An
     if path is None:
         return []
     try:
-        flow, sample_rate = soundfile.read(path, dtype="float64", always_2d=True)
-        cycles = cycles_from_airflow(flow[:, 0], sample_rate)
-    except (soundfile.SoundFileError, OSError, LaennecError) as error:
-        defects.append(Defect("unreadable", str(path), str(error)))
+        flow, sample_rate = read_signal(path)
+        cycles = cycles_from_airflow(flow[0].astype(np.float64), sample_rate)
+    except LaennecError as error:
+        defects.append(Defect("unreadable", str(path), checks.without_name(error, str(path))))
         return []
     return [{**asdict(cycle), "channel": None, "label": None} for cycle in cycles]
 

@@ -52,7 +52,8 @@ CITATION = (
 )
 LABELS = {"event": SPRSOUND_EVENTS, "record": SPRSOUND_RECORDS}
 DEVICE = "Yunting model II"  # the repository's README; the same for every recording
-COMMIT = "174500e401f4ebf54061414c2fe082c7dccfb9d2"  # holds the releases of 2022 to 2025
+# Holds the releases of 2022 to 2025, with the maintainers' correction of 199 overlapping events.
+COMMIT = "b9c4f8c"
 # GitHub makes this archive on demand and publishes no checksum for it, so it is verified by its contents.
 ARCHIVES = (Archive(f"{HOMEPAGE}/archive/{COMMIT}.zip"),)
 INDEX = "sprsound_train.tsv"
@@ -150,7 +151,8 @@ def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any],
             continue
         recording = {
             **_from_name(path, defects),
-            "split": split_of(path.relative_to(root)),
+            "split": split_of(place := path.relative_to(root)),
+            "release": release_of(place),
             "path": str(_nearest(audio[path.stem], path)),
         }
         recordings.append((recording, path, annotation))
@@ -171,6 +173,12 @@ def split_of(path: Path) -> str | None:
     return None
 
 
+def release_of(path: Path) -> str | None:
+    """Return the year that the innermost folder names, such as ``test2023_json`` or ``2023``, or None."""
+    years = (re.search(r"(?<!\d)20\d\d(?!\d)", folder) for folder in reversed(path.parts[:-1]))
+    return next((year[0] for year in years if year), None)
+
+
 def _find(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, list[Path]]]:
     """Return the annotations below `root`, in the order in which they count, and each stem's audio files."""
     annotations: list[Path] = []
@@ -183,7 +191,7 @@ def _find(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, list
             annotations.append(path)
     # Where one recording is annotated by several releases, the classification tasks' labels win over the
     # detection task's, and otherwise the first release does.
-    annotations.sort(key=lambda path: ("Detection" in path.relative_to(root).parts, path.as_posix()))
+    annotations.sort(key=lambda path: (is_detection(path, root), path.as_posix()))
     return annotations, {stem: sorted(paths) for stem, paths in audio.items()}
 
 
@@ -199,13 +207,27 @@ def _nearest(candidates: list[Path], annotation: Path) -> Path:
 def _conflict(
     path: Path, annotation: LabelFile, first: Path, first_annotation: LabelFile, root: Path
 ) -> Iterator[Defect]:
-    """Yield a defect if a second annotation of a recording differs from the one that is used."""
+    """Yield a defect if a second annotation of a recording differs from the one that is used.
+
+    The order of events is no difference. The detection task has no labels of recordings, and deals the
+    recordings into sets of its own.
+    """
     here, there = split_of(path.relative_to(root)), split_of(first.relative_to(root))
-    if annotation != first_annotation:
+    records = {annotation.record, first_annotation.record} - {None}
+    if _spans(annotation) != _spans(first_annotation) or len(records) > 1:
         yield Defect("conflicting annotation", str(path), f"differs from {first}, which is used")
-    elif here != there:
+    elif here != there and not is_detection(path, root):
         detail = f"is {here} here and {there} in {first}, which is used"
         yield Defect("conflicting annotation", str(path), detail)
+
+
+def _spans(labels: LabelFile) -> list[tuple[float, float, str]]:
+    return sorted((event.start_s, event.end_s, event.annotated or "") for event in labels.events)
+
+
+def is_detection(path: Path, root: Path) -> bool:
+    """Whether an annotation is the detection task's."""
+    return "Detection" in path.relative_to(root).parts
 
 
 def _from_name(path: Path, defects: list[Defect]) -> dict[str, Any]:

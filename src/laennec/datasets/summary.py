@@ -9,6 +9,7 @@ from rich.table import Table
 
 from laennec.audio.samples import counted
 from laennec.datasets.discovery import DataSet
+from laennec.datasets.simulated import check_simulation, shown_name
 from laennec.datasets.table import SPLITS, Defect
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, age_group
@@ -31,7 +32,7 @@ def print_info(module: DataSet, root: Path, progress: bool = False) -> int:
     LaennecError
         If `root` is not a copy of the dataset at all.
     """
-    defects = sorted(module.check(root, progress), key=lambda defect: defect.kind)
+    defects = sorted([*module.check(root, progress), *check_simulation(root)], key=lambda each: each.kind)
     tables = {}
     for level in module.LEVELS:
         try:
@@ -42,6 +43,8 @@ def print_info(module: DataSet, root: Path, progress: bool = False) -> int:
     console = terminal()
     console.print(plain(module.TITLE, "bold"))
     console.print(plain(root))
+    if any(shown_name("", clips) for clips in tables.values()):
+        console.print("simulated recordings, of no patients")
     for level, clips in tables.items():
         _print_counts(console, LEVEL_TITLES[level], _by_label(clips), True)
     if tables:

@@ -20,11 +20,12 @@ channel  Int64   channel of the file, from 0
 age_years float  age in years
 sex      text    one of :data:`laennec.labels.SEXES`
 split    text    ``train``, ``test-inter``, ``test-intra``, ``test``, or missing where none is given
-dataset  text    the dataset's name
+dataset  text    the dataset's name, after ``simulated`` for what the simulator wrote
 inspiration_end_s
          float   end of inspiration in the file, seconds, where an airflow signal or an annotator gives it
 diagnosis
          text    of the patient
+release  text    year of the release that the recording is of, such as ``2023``
 ======== ======= ============================================================================
 """
 
@@ -68,6 +69,7 @@ COLUMNS = (
     "dataset",
     "inspiration_end_s",
     "diagnosis",
+    "release",
 )
 NUMBERS = ("start_s", "end_s", "age_years", "inspiration_end_s")
 SPLITS = ("train", "test-inter", "test-intra", "test")

@@ -54,7 +54,8 @@ def answer_folder(
 
     Files that are not called audio (.wav, .flac, .m4a and the like) are passed over, and so are hidden ones
     (``._a.wav``); folders in it are not entered. Age, sex and position are taken from names of SPRSound's
-    form; other names leave them unknown. An event's channels are averaged.
+    form; other names leave them unknown. An event's channels are
+    averaged; where they cancel each other, the loudest is taken.
 
     Task 12 answers the likeliest class. Task 11 answers Adventitious where the six adventitious classes
     together are likelier than Normal; the likeliest of seven would call normal what is most likely not. Tasks
@@ -78,7 +79,8 @@ def answer_folder(
     if task not in CHALLENGE_TASKS:
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
-        raise LaennecError(f"{folder}: not a folder; --wav names the folder of the cut events")
+        what = "whole recordings" if task in RECORD_TASKS else "cut events"
+        raise LaennecError(f"{folder}: not a folder; for task {task}, --wav names the folder of the {what}")
     paths, _, passed_over = audio_files(Path(folder), below=False)
     if passed_over:
         print(f"laennec: {counted_endings(passed_over)}", file=sys.stderr)
@@ -158,6 +160,9 @@ def _recording_answers(
             record = analyze(path, model=model, **asdict(patient_of(path.name))).record
         except LaennecError as error:
             unread.append(str(error))
+            continue
+        except Exception as error:  # a mistake of ours with one recording must not cost all the others
+            unread.append(f"{path.name}: {type(error).__name__}: {error} (an error in Laennec)")
             continue
         # Of a silent or too short recording there is no answer.
         yield path.name, record_answer_of(record.probabilities if record else {}, task, shift)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import Found, audio_files
 from laennec.audio.recording import Recording
+from laennec.audio.source import STANDARD_INPUT
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
@@ -36,7 +37,9 @@ WITH_SOUND = frozenset({"html", "png"})  # they need the recording itself
 CHANNEL_PART = re.compile(r"\.ch\d+$", re.IGNORECASE)
 PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*FOLDERS, "png"), CHANNEL_PART)}
 RECORD_PART = ".record"  # of the second CSV's name
+ANY_PART = re.compile(r"\.(ch\d+|record)$", re.IGNORECASE)
 SUMMARY = "summary.csv"
+SUMMARY_STEM = SUMMARY.removesuffix(".csv")
 
 
 def parse_formats(listed: str | None, out: Path | None) -> tuple[str, ...]:
@@ -83,19 +86,34 @@ def find_recordings(files: Sequence[Path]) -> Recordings:
         unreadable |= found.unreadable
         passed_over += found.passed_over
         for path in found.paths:
-            name = path.relative_to(given) if given.is_dir() else Path(path.name)
+            name = path.relative_to(given) if given.is_dir() else Path(called(path))
             names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
     return Recordings(_told_apart(dict(names.values())), unreadable, passed_over)
 
 
+def called(path: Path) -> str:
+    """Return a file's name; that of standard input is ``stdin``."""
+    return "stdin" if str(path) == STANDARD_INPUT else path.name
+
+
 def _told_apart(names: Mapping[Path, str]) -> dict[Path, str]:
-    """Keep the ending in the names of recordings that differ in it alone: ``a.wav`` beside ``a.mp3``."""
+    """Keep the ending in names that would clash without: ``a.wav`` beside ``a.mp3`` or ``a.ch0.wav``.
+
+    Of a folder's recordings that differ in capitals alone, the second is called ``a-2``.
+    """
     endings: dict[str, set[str]] = {}
     for path, name in names.items():
         endings.setdefault(name.lower(), set()).add(path.suffix.lower())
-    return {
-        path: name + path.suffix if len(endings[name.lower()]) > 1 else name for path, name in names.items()
-    }
+    told: dict[Path, str] = {}
+    taken: Counter[tuple[Path, str]] = Counter()
+    for path, name in names.items():
+        whole = ANY_PART.sub("", name.lower())
+        clashes = len(endings[name.lower()]) > 1 or (whole != name.lower() and whole in endings)
+        name += path.suffix if clashes or name.lower() == SUMMARY_STEM else ""
+        taken[path.parent, name.lower()] += 1
+        same = taken[path.parent, name.lower()]
+        told[path] = f"{name}-{same}" if same > 1 else name
+    return told
 
 
 def planned(out: Path, name: str, form: str) -> Path:

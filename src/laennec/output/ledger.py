@@ -17,7 +17,7 @@ from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.files import locked, printable, write_json, write_text
-from laennec.output.files import SUMMARY, refuse_twice
+from laennec.output.files import SUMMARY, called, refuse_twice
 from laennec.output.formats import Summary, to_summary_csv
 
 LEDGER = ".laennec-analyze.json"
@@ -133,7 +133,10 @@ class Ledger:
         """
         with locked(self.out):
             merged = self._save(closing=True)
-            others = [entry for key, entry in merged.items() if key not in self._own and self._is_kept(entry)]
+            own = {
+                entry["path"] for entry in self._own.values()
+            }  # perhaps by another name, of another folder
+            others = [entry for entry in merged.values() if entry["path"] not in own and self._is_kept(entry)]
             rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
             try:
                 if more is not None or os.path.isfile(self.out / SUMMARY):
@@ -184,7 +187,7 @@ class Ledger:
 
 def shown_name(source: Path, name: str) -> str:
     """Return a recording's path below the folder that was given, `name` being that of its results."""
-    return printable(Path(name).with_name(source.name))
+    return printable(Path(name).with_name(called(source)))
 
 
 def _read(path: Path) -> tuple[dict[str, Entry], str | None]:
@@ -255,9 +258,13 @@ def _is_claim(entry: Entry) -> bool:
 
 
 def _same_recording(entry: Entry, source: Path) -> bool:
-    """Whether an entry is of this file, changed or not, or of one with the same content."""
+    """Whether an entry is of this file, changed or not, or of one with the same content.
+
+    What a pipe or standard input holds is another recording each time.
+    """
     try:
-        return bool(entry["path"] == _path(source)) or _same_file(entry, source)
+        same_place = entry["path"] == _path(source) and (source.is_file() or not source.exists())
+        return bool(same_place and called(source) == source.name) or _same_file(entry, source)
     except (KeyError, OSError):
         return False
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Relevance
 from laennec.audio.recording import Recording
+from laennec.audio.samples import mixed
 from laennec.output.html import data_uri, fill, png, text, wav
 from laennec.output.page_events import PageEvent, label_classes, legend
 from laennec.output.presentation import Strip, short_label, strips
@@ -183,15 +184,15 @@ def sounds_of(recording: Recording, channels: Sequence[int]) -> Sounds:
     if recording.duration_s > SHOWN_S:
         return Sounds((), {}, f"The sound is longer than {SHOWN_S / 60:.0f} minutes and not in this page.")
     samples = recording.samples[list(channels)]
-    mixed = recording.duration_s * len(channels) > SHOWN_S
+    together = recording.duration_s * len(channels) > SHOWN_S
     rate = min(recording.sample_rate, RATE if recording.duration_s <= LONG_S else LONG_RATE)
     elements = tuple(
         f'<audio class="screen" id="sound-{index}" controls preload="auto" aria-label="Sound {index}" '
         f'src="{data_uri(wav(row, recording.sample_rate, rate), "audio/wav")}"></audio>'
-        for index, row in enumerate(samples.mean(axis=0, keepdims=True) if mixed else samples)
+        for index, row in enumerate(mixed(samples)[0] if together else samples)
     )
-    ids = {channel: f"sound-{0 if mixed else index}" for index, channel in enumerate(channels)}
-    what = "the mean of the channels" if mixed else "the recording"
+    ids = {channel: f"sound-{0 if together else index}" for index, channel in enumerate(channels)}
+    what = "the mean of the channels" if together else "the recording"
     note = (
         f"The sound in this page is {what} at {rate} Hz and 16 bit. "
         "Lung sounds are quiet, so it is scaled: its peak is at -3 dBFS."

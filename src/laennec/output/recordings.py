@@ -135,7 +135,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     ledger = job.ledger(names)
     done, others, rows = 0, 0, []
     try:
-        with _json_array(job.as_json) as show, progress_bar("analysing") as advance:
+        with _json_array(job.as_json, job.out is not None) as show, progress_bar("analysing") as advance:
             advance(0, len(names))
             for path, name in names.items():
                 row = None if again else _done_before(path, name, job, ledger, show)
@@ -223,20 +223,35 @@ def _json_text(value: Any) -> str:
 
 
 @contextmanager
-def _json_array(as_json: bool) -> Iterator[Show]:
-    """Print JSON objects as elements of one array, each as it comes; nothing where no JSON is asked for."""
+def _json_array(as_json: bool, go_on: bool) -> Iterator[Show]:
+    """Print JSON objects as elements of one array, each as it comes; nothing where no JSON is asked for.
+
+    Where printing fails (a full disk, a reader that is gone) and the block is to `go_on`, since it writes
+    files as well, the OSError is raised at its end.
+    """
     if not as_json:
         yield lambda _: None
         return
     between = "[\n  "
+    failure: OSError | None = None
 
     def show(element: Mapping[str, Any]) -> None:
-        nonlocal between
-        text = _json_text(element)
-        print(between + text.replace("\n", "\n  "), end="", flush=True)
+        nonlocal between, failure
+        text = _json_text(element).replace("\n", "\n  ")
+        if failure is not None:
+            return
+        try:
+            print(between + text, end="", flush=True)
+        except OSError as error:
+            failure = error
+            if not go_on:
+                raise
         between = ",\n  "
 
     try:
         yield show
     finally:
-        print("[]" if between.startswith("[") else "\n]")
+        if failure is None:
+            print("[]" if between.startswith("[") else "\n]")
+    if failure is not None:
+        raise failure

@@ -5,7 +5,6 @@ Chen & Zhang trained four models on 70 % of SPRSound's training set and reported
 interrupted and kept when it is finished; tables are made from those folders alone.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -20,7 +19,7 @@ from laennec import datasets
 from laennec.datasets import splits
 from laennec.datasets.table import read_csv
 from laennec.errors import UsageError
-from laennec.files import make_folder, write_json, write_text
+from laennec.files import has_content, read_json, write_json, write_text
 from laennec.reproduce.jobs import ChenJob
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
@@ -39,7 +38,8 @@ from laennec.train.data import predictions, read_clips
 from laennec.train.loop import Hardware, predict
 from laennec.train.recipe import load_recipe
 from laennec.train.run import fit, prepare
-from laennec.train.weights import read_run
+from laennec.train.saved import at_work, is_done
+from laennec.train.weights import RETRAIN, read_run
 
 MODELS = {
     "chen2022-cnn": "CNN",
@@ -74,11 +74,15 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     -------
     What ``tables.json`` holds: every finished run below the folder, of either split.
     """
-    models, out, seeds, epochs = job.models or tuple(MODELS), job.out, job.seeds, job.epochs
-    unknown = [name for name in models if name not in MODELS]
+    unknown = [name for name in job.models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
-    make_folder(out, outside=(job.data,))
+    with at_work(job.out, outside=(job.data,)):
+        return _reproduce(job, say)
+
+
+def _reproduce(job: ChenJob, say: Callable[[str], None]) -> dict[str, Any]:
+    models, out, seeds, epochs = job.models or tuple(MODELS), job.out, job.seeds, job.epochs
     clips = datasets.load("sprsound", job.data)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))
@@ -94,11 +98,11 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     total = len(recipes) * len(seeds)
     for step, (seed, recipe) in enumerate(product(seeds, recipes), start=1):
         run = run_folder(out, job.split, recipe.name, seed)
-        done = (run / "run.json").exists()
+        done = is_done(run, "run.json")
         say(f"[{step}/{total}] {recipe.title}, seed {seed}{': done already' if done else ''}")
         start = run_folder(out, job.split, recipe.start_from, seed) if recipe.start_from else None
         fit(data, replace(recipe, seed=seed), run, Hardware(threads=job.threads), start)
-        if len(test) and not (run / "predictions-test.csv").exists():
+        if len(test) and not has_content(run / "predictions-test.csv"):
             _predict_test(run, test)
     return write_tables(out, command(), bool(len(test)))
 
@@ -144,8 +148,8 @@ def collect(out: Path) -> list[dict[str, Any]]:
     for split, (side, file), model in product(("patient", "random"), SIDES.items(), MODELS):
         groups: dict[Any, list[tuple[Path, dict[str, Any], Predictions]]] = {}
         for folder in sorted((out / "runs" / split / model).glob("seed-*")):
-            if (folder / "run.json").exists() and (folder / file).exists():
-                facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            if is_done(folder, "run.json") and has_content(folder / file):
+                facts = read_json(folder / "run.json", RETRAIN, epochs=int)
                 predicted = read_predictions(folder / file)
                 key = facts["epochs"], predicted.clip_ids
                 groups.setdefault(key, []).append((folder, facts, predicted))

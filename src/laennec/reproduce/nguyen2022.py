@@ -19,7 +19,7 @@ from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
-from laennec.files import make_folder, write_json
+from laennec.files import read_json, write_json
 from laennec.reproduce.jobs import NguyenJob
 from laennec.reproduce.nguyen2022_rows import (
     TARGET,
@@ -38,6 +38,7 @@ from laennec.train.data import ClipTensors, in_taxonomy
 from laennec.train.loop import Hardware, seconds_per_item
 from laennec.train.recipe import Recipe, changed_settings, load_recipe
 from laennec.train.run import fit, prepare
+from laennec.train.saved import at_work, is_done
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, source_weights
 
@@ -108,7 +109,19 @@ def reproduce_nguyen2022(job: NguyenJob, say: Callable[[str], None] = print) -> 
     say(describe(cohort, target_dataset))
     if job.estimate:
         return {"seconds": _estimate(job, rows, cohort, say)}
-    make_folder(job.out, outside=(job.target, job.source))
+    with at_work(job.out, outside=(job.target, job.source)):
+        return _run_rows(job, rows, cohort, (target_dataset, source_dataset), say)
+
+
+def _run_rows(
+    job: NguyenJob,
+    rows: Sequence[Row],
+    cohort: Cohort,
+    of: tuple[str, str],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run the rows on the data sets of target and source; what is done is not done again."""
+    target_dataset, source_dataset = of
     _claim(job, cohort, target_dataset, source_dataset)
     hardware = Hardware(threads=job.threads)
     progress = FoldProgress(len(rows) * job.runs * cohort.folds)
@@ -152,13 +165,13 @@ def _source(
     assert job.source is not None
     folder = job.out / "source" / source_name(row)
     recipe = source_recipe(row, dataset, cohort.clip_samples, job.source_epochs or job.epochs)
-    if not (folder / "run.json").exists():
+    if not is_done(folder, "run.json"):
         clips = training_clips(load_clips(dataset, job.source))
         refuse_shared_patients(clips, cohort.clips)
         say(f"source model {source_name(row)} on {dataset}: {len(clips)} clips, {recipe.epochs} epochs")
         fit(prepare(clips, recipe), recipe, folder, hardware)
     else:
-        table = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        table = read_json(folder / "recipe.json", f"delete the folder {folder}")
         changed = changed_settings(table, recipe, str(folder))
         if changed:
             raise LaennecError(f"{folder} is a source model of other settings ({', '.join(changed)})")
@@ -183,7 +196,7 @@ def _claim(job: NguyenJob, cohort: Cohort, target_dataset: str, source_dataset: 
     }
     path = job.out / "protocol.json"
     if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = read_json(path, f"name another folder than {job.out}")
         changed = sorted(name for name in protocol if earlier.get(name) != protocol[name])
         if changed:
             raise LaennecError(

@@ -1,13 +1,12 @@
 """Nguyen & Pernkopf's Table II beside ours, from the folders of finished folds."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from laennec.files import write_json, write_text
+from laennec.files import read_json, write_json, write_text
 from laennec.reproduce.nguyen2022_rows import BASELINE, PAPER
 from laennec.score.bootstrap import DRAWS, over_patients, resampled_counts
 from laennec.score.markdown import change, table
@@ -16,17 +15,18 @@ from laennec.score.ranking import roc_auc
 from laennec.score.text import interval, number
 from laennec.train.cohort import by_patient, row_scores
 from laennec.train.crossval import read_folds
+from laennec.train.saved import is_done
 
 
 def finished_rows(out: Path) -> dict[str, list[Predictions]]:
     """Every row below `out` of which whole runs are there: their predictions."""
-    folds = json.loads((out / "protocol.json").read_text(encoding="utf-8"))["folds"]
+    folds = read_json(out / "protocol.json", "name another folder", folds=int)["folds"]
     rows = {}
     for folder in sorted((out / "rows").iterdir()) if (out / "rows").is_dir() else []:
         runs = []
         for run in sorted(folder.glob("run-*"), key=lambda path: int(path.name[4:])):
             parts = [run / f"fold-{fold + 1}" for fold in range(folds)]
-            if all((part / "fold.json").is_file() for part in parts):
+            if all(is_done(part, "fold.json") for part in parts):
                 runs.append(read_folds(parts))
         if runs:
             rows[folder.name] = runs
@@ -82,7 +82,8 @@ def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
 def _settings(out: Path, name: str) -> dict[str, Any]:
     """What of a row's folds matters beside its scores."""
     folds = sorted((out / "rows" / name).glob("run-*/fold-*/fold.json"))
-    facts = [json.loads(path.read_text(encoding="utf-8")) for path in folds]
+    kinds: dict[str, Any] = {"recipe": dict, "best_epoch": int, "seconds": (int, float)}
+    facts = [read_json(path, f"delete {path.parent}", **kinds) for path in folds]
     return {
         "epochs": facts[0]["recipe"]["epochs"],
         "source": facts[0]["source"],
@@ -93,7 +94,7 @@ def _settings(out: Path, name: str) -> dict[str, Any]:
 
 def write_tables(out: Path) -> dict[str, Any]:
     """Write ``tables.json``, ``tables.md`` and every run's ``predictions.csv``; return the first."""
-    protocol = json.loads((out / "protocol.json").read_text(encoding="utf-8"))
+    protocol = read_json(out / "protocol.json", "name another folder")
     result = {"paper": "Nguyen & Pernkopf, Table II", "protocol": protocol, **collect(out)}
     for name, runs in finished_rows(out).items():
         for seed, run in enumerate(runs):

@@ -325,7 +325,9 @@ def _validate_recordings(
     subjects: Sequence[str],
 ) -> None:
     validate_classes(classes, normal)
-    if not len(reference) or len(reference) != len(estimated):
+    if not len(reference):
+        raise ValueError("there is no event to score, neither annotated nor found")
+    if len(reference) != len(estimated):
         raise ValueError(
             f"{len(reference)} recordings annotated and {len(estimated)} scored; expected the same"
         )

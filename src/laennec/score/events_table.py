@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from laennec.annotations.table import for_spreadsheet
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, shown
 from laennec.files import written_whole
 from laennec.score.events import Span
 from laennec.score.predictions import read_table
@@ -66,7 +66,9 @@ def read_events_table(path: str | os.PathLike[str]) -> list[Detection]:
     """
     header, *rows = read_table(path, "events.csv") or [[]]
     if tuple(header) != COLUMNS:
-        raise LaennecError(f"{path}: the first line must be {','.join(COLUMNS)}; it is {','.join(header)!r}")
+        raise LaennecError(
+            f"{path}: the first line must be {','.join(COLUMNS)}; it is {shown(','.join(header))}"
+        )
     subjects: dict[str, str] = {}
     events: dict[tuple[str, str], list[tuple[Span, float | None]]] = {}
     for number, row in enumerate((row for row in rows if row), start=1):

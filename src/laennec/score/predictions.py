@@ -7,6 +7,7 @@ by the class in the model's order. Clips, cycles and whole recordings are writte
 import csv
 import gzip
 import os
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.annotations.table import for_spreadsheet, from_spreadsheet
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, shown
 from laennec.files import written_whole
 from laennec.score.confusion import as_runs, class_indices, ignored_classes, normal_class, validate
 
@@ -65,7 +66,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     if tuple(header[: len(COLUMNS)]) != COLUMNS or len(header) < len(COLUMNS) + 2:
         raise LaennecError(
             f"{path}: the first line must be {','.join(COLUMNS)} and then two or more classes; "
-            f"it is {','.join(header)!r}"
+            f"it is {shown(','.join(header))}"
         )
     rows = [row for row in rows if row]
     for number, row in enumerate(rows, start=1):
@@ -93,7 +94,7 @@ def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list
     try:
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             return [list(map(from_spreadsheet, row)) for row in csv.reader(file)]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as {kind} ({error})") from error
 
 

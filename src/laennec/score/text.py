@@ -50,9 +50,9 @@ SHORT: Style = (3, "–")
 PLAIN: Style = (4, "-")
 
 
-def number(value: float | None, digits: int = 3, missing: str = "–") -> str:
-    """Return a score as text, `missing` where it is undefined."""
-    return missing if value is None or math.isnan(value) else f"{value:.{digits}f}"
+def number(value: float | None, digits: int = 3, missing: str = "–", sign: str = "") -> str:
+    """Return a score as text, `missing` where it is undefined; with `sign` "+", both signs are written."""
+    return missing if value is None or math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def interval(

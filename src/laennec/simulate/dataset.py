@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from laennec.annotations import audacity, icbhi, sprsound
+from laennec.datasets.simulated import SIMULATION_FILE, SIMULATION_MARK, digests_of, read_simulation
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
@@ -64,8 +65,6 @@ FILES = {  # of a recording: sound, annotation
     "sprsound": ("train_wav/{}.wav", "train_json/{}.json"),
     "icbhi": ("ICBHI_final_database/{}.wav", "ICBHI_final_database/{}.txt"),
 }
-SIMULATION_FILE = "ground_truth.json"
-SIMULATION_MARK = "laennec simulate"
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def simulate_dataset(
             progress(len(truth), len(planned))
     for name, text in tables.items():
         write_text(out / name, text)
-    write_json(out / SIMULATION_FILE, head | {"recordings": truth})
+    finish_folder(out, head | {"recordings": truth})
     return [out / name for name in audio]
 
 
@@ -202,10 +201,11 @@ def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     """
     out, recordings = Path(out), demo_recordings(seed)
     names = [f"{name}{suffix}" for name in recordings for suffix in (".wav", ".txt")]
-    claim_folder(out, names, "demo", seed)
+    head = claim_folder(out, names, "demo", seed)
     for name, recording in recordings.items():
         write_wav(out / f"{name}.wav", recording.samples, recording.sample_rate)
         write_text(out / f"{name}.txt", audacity.write(recording.events))
+    finish_folder(out, head)
     return [out / f"{name}.wav" for name in recordings]
 
 
@@ -229,7 +229,7 @@ def claim_folder(out: Path, names: Sequence[str], layout: str, seed: int, **fact
     if out.exists() and not out.is_dir():
         raise LaennecError(f"{out} is a file; give a folder to simulate into.")
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    record = _earlier_record(out)
+    record = read_simulation(out)
     strangers = sorted(present - {*record.get("files", ()), *([SIMULATION_FILE] if record else [])})
     stale = sorted(present - {*names, SIMULATION_FILE})
     refusal = ""
@@ -246,14 +246,9 @@ def claim_folder(out: Path, names: Sequence[str], layout: str, seed: int, **fact
     return head
 
 
-def _earlier_record(out: Path) -> dict[str, Any]:
-    """The folder's own ground truth; empty where no simulation wrote any."""
-    try:
-        record = json.loads((out / SIMULATION_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    known = isinstance(record, dict) and record.get("generator") == SIMULATION_MARK
-    return record if known and isinstance(record.get("files"), list) else {}
+def finish_folder(out: Path, record: dict[str, Any]) -> None:
+    """Write a simulation's whole ground truth, with the checksum of each file: it is complete."""
+    write_json(out / SIMULATION_FILE, record | {"sha256": digests_of(out, record["files"])})
 
 
 def _simulate_planned(item: _Planned, seed: int) -> SimulatedRecording:

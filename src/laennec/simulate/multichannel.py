@@ -19,7 +19,7 @@ import numpy as np
 
 from laennec.annotations import table
 from laennec.errors import LaennecError
-from laennec.files import write_json, write_text
+from laennec.files import write_text
 from laennec.simulate.chest import (
     FLOW_EXPONENT,
     Breath,
@@ -29,7 +29,7 @@ from laennec.simulate.chest import (
     flow_shape,
     render_breaths,
 )
-from laennec.simulate.dataset import SIMULATION_FILE, claim_folder, rounded, write_wav
+from laennec.simulate.dataset import claim_folder, finish_folder, rounded, write_wav
 from laennec.simulate.device import Device, through_device
 from laennec.simulate.patient import draw_crackles
 
@@ -121,7 +121,7 @@ def simulate_cohort(
             progress(len(made), len(planned))
     for name, text in _tables(made, channels).items():
         write_text(out / name, text)
-    write_json(out / SIMULATION_FILE, head | {"recordings": truth})
+    finish_folder(out, head | {"recordings": truth})
     return list(paths.values())
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 
 from laennec import datasets
+from laennec.datasets.discovery import OWN
+from laennec.datasets.simulated import PREFIX, shown_name
 from laennec.score.text import interval, number
 from laennec.train.recipe import Recipe
 
@@ -148,12 +150,27 @@ def card(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None =
 def _data_entries(dataset: str, clips: pd.DataFrame) -> dict[str, Any]:
     module = datasets.dataset(dataset)
     return {
-        "dataset": module.TITLE,
+        "dataset": shown_name(module.TITLE, clips),
         "licence": module.LICENCE,
         "citation": module.CITATION,
         "clips": len(clips),
         "patients": int(clips["subject"].nunique()),
         "per_class": {str(label): int(count) for label, count in clips["label"].value_counts().items()},
+    }
+
+
+def learnt_from(recipe: Mapping[str, Any], data: Mapping[str, Any], public: bool = False) -> set[str]:
+    """Data sets that a model was trained on, as the column ``dataset`` of their clips has them.
+
+    Not ``folder``, a name that any recordings have; with `public`, only those that can be downloaded, and
+    what was simulated in their layout. `recipe` and `data` are of the model's card.
+    """
+    trained = ((recipe.get("dataset"), data), (recipe.get("also"), data.get("beside", {})))
+    modules = [(datasets.dataset(str(name)), entries) for name, entries in trained if name]
+    return {
+        (PREFIX if str(entries.get("dataset", "")).startswith(PREFIX) else "") + module.NAME
+        for module, entries in modules
+        if module.ARCHIVES or not (public or module.NAME == OWN)
     }
 
 
@@ -164,12 +181,13 @@ def limits(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None
     patients = trained.groupby("label")["subject"].nunique()
     few = [f"{label} ({patients.get(label, 0)})" for label in recipe.labels if patients.get(label, 0) < 20]
     rare = f" Classes that rest on fewer than 20 patients: {', '.join(few)}." if few else ""
-    basis = f"Trained on patients{of_age} and the devices of {recipe.dataset}"
+    basis = f"Trained on patients{of_age} and the devices of {shown_name(recipe.dataset, trained)}"
     if auxiliary is None:
         basis += " alone; others were not measured."
     else:
         basis += (
-            f", and on {len(auxiliary)} clips of {auxiliary['subject'].nunique()} patients of {recipe.also}, "
+            f", and on {len(auxiliary)} clips of {auxiliary['subject'].nunique()} patients of "
+            f"{shown_name(recipe.also, auxiliary)}, "
             "whose labels are coarser."
         )
     return f"{basis}{rare} Research software, not a medical device."

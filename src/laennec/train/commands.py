@@ -11,7 +11,7 @@ import pandas as pd
 
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
-from laennec.files import make_folder, write_json, write_text
+from laennec.files import write_json, write_text
 from laennec.model.card import RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
@@ -37,6 +37,7 @@ from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.recording_report import FILES, report_recordings
 from laennec.train.run import fit, prepare
+from laennec.train.saved import at_work
 from laennec.train.tables import (
     auxiliary_clips,
     load_clips,
@@ -60,8 +61,12 @@ def train(job: TrainJob) -> int:
     )
     hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
     recipe, also = with_auxiliary(recipe, job.also)
-    out = make_folder(job.out, outside=(job.data, also))
-    clips = load_clips(recipe.dataset, job.data)
+    with at_work(job.out, outside=(job.data, also)):
+        return _train(job, recipe, also, hardware)
+
+
+def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware) -> int:
+    out, clips = job.out, load_clips(recipe.dataset, job.data)
     if not recipe.split.startswith("official"):
         clips = training_clips(clips)
     auxiliary = auxiliary_clips(recipe, also)
@@ -124,11 +129,21 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe, also = with_auxiliary(recipe, job.also)
     hardware = Hardware(job.accelerator, threads=job.threads)
-    protocol = protocol_of(recipe, job.folds, job.protocol)
-    whole = takes_recordings(recipe)
-    if whole and job.against is not None:
+    if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
-    out = make_folder(job.out, outside=(job.data, also))
+    protocol_of(recipe, job.folds, job.protocol)
+    with at_work(job.out, outside=(job.data, also)):
+        return _crossvalidate(job, recipe, also, hardware, files)
+
+
+def _crossvalidate(
+    job: CrossValidationJob,
+    recipe: Recipe,
+    also: Path | None,
+    hardware: Hardware,
+    files: tuple[str, str, str],
+) -> int:
+    out, whole, protocol = job.out, takes_recordings(recipe), protocol_of(recipe, job.folds, job.protocol)
     clips = training_clips(load_clips(recipe.dataset, job.data))
     records = record_rows(recipe.dataset, job.data) if whole else None
     auxiliary = auxiliary_clips(recipe, also)
@@ -184,7 +199,10 @@ def report_clips(
     scores = measure(together, data.clips, {**provenance, **given})
     if job.against is not None:
         other = _other(job.against, job.only)
-        scores["difference"] = {"against": job.against.name, **difference(other, together)}
+        try:
+            scores["difference"] = {"against": job.against.name, **difference(other, together)}
+        except ValueError as error:  # too few patients; the tables have their worth without it
+            print(f"laennec: no difference to {job.against.name}: {error}", file=sys.stderr)
     write_json(job.out / "metrics.json", scores)
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
     write_text(job.out / "tables.txt", text)

@@ -4,7 +4,6 @@ A fold is the unit of work: its folder says what it is made of before it is trai
 is not done again.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from laennec.datasets import splits
 from laennec.datasets.table import read_csv, write_csv
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
-from laennec.files import make_folder, write_json
+from laennec.files import has_content, make_folder, read_json, write_json
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
@@ -40,6 +39,7 @@ from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_pieces, read_recordings, recordings_of
+from laennec.train.saved import is_done
 from laennec.train.weights import Start, save_model
 
 EPS = 1e-12  # added to probabilities before their logarithm
@@ -152,18 +152,19 @@ def claim(
         Naming what differs: settings, clips, or the weights that it begins with.
     """
     path = folder / "recipe.json"
+    anew = f"delete the folder {folder}, and the same command makes it anew"
     tables = {"clips.csv": data.clips.assign(side=fold.sets())}
     if data.auxiliary is not None:
         own = data.auxiliary.fold(fold.name)
         tables["auxiliary.csv"] = data.auxiliary.clips.assign(side=own.sets())
     if path.exists():
-        changed = changed_settings(json.loads(path.read_text(encoding="utf-8")), recipe, str(path))
+        changed = changed_settings(read_json(path, anew), recipe, str(path))
         for name, table in tables.items():
             if "also" not in changed and _identity(folder / name) != _identity(table):
                 second = name == "auxiliary.csv"
                 changed.append("clips of the second data set" if second else "clips, labels or patients")
         source = folder / "source.json"
-        given = json.loads(source.read_text(encoding="utf-8"))["sha256"] if source.exists() else None
+        given = read_json(source, anew, sha256=str)["sha256"] if source.exists() else None
         if given != (start.digest if start else None):
             changed.append("source weights")
         if changed:
@@ -208,7 +209,7 @@ def run_fold(
 ) -> bool:
     """Train, choose and predict one fold; ``fold.json`` is written last. False where it is there already."""
     claim(folder, data, fold, recipe, start)
-    if (folder / "fold.json").exists():
+    if is_done(folder, "fold.json"):
         return False
     splits.refuse_leakage(data.clips[~fold.test], data.clips[fold.test])
     if fold.validation is not None:
@@ -284,7 +285,7 @@ def train_on_all(
     decision: Decision | RecordingDecision,
 ) -> None:
     """Train on all patients with what the folds chose and write ``model.pt``, unless it is there already."""
-    if (out / "model.pt").exists():
+    if has_content(out / "model.pt"):
         return
     print("all patients", file=sys.stderr, flush=True)
     training, _, _ = data.parts(data.fold("all patients"), recipe)
@@ -332,7 +333,7 @@ def cross_validate(
         own = []
         for number in only or range(1, len(data.folds) + 1):
             folder = folder_of(out, seed, number)
-            if not (folder / "fold.json").exists():
+            if not is_done(folder, "fold.json"):
                 on_start(seed, number)
             started = time.perf_counter()
             fold = data.folds[number - 1]

@@ -1,5 +1,6 @@
 """What ``laennec evaluate`` does: a model file over annotated events or recordings, scored."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from laennec.datasets import splits
+from laennec.datasets.simulated import shown_name
 from laennec.errors import LaennecError, UsageError
 from laennec.features.reading import cut_clips
-from laennec.files import make_folder
+from laennec.files import has_content, make_folder
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import RUN_MODEL, load_model, shipped_models
@@ -17,7 +19,7 @@ from laennec.score.evaluation import score_predictions
 from laennec.score.page import evaluation_page
 from laennec.score.predictions import write_predictions
 from laennec.score.text import render_tables
-from laennec.train.card import command, digest
+from laennec.train.card import command, digest, learnt_from
 from laennec.train.data import in_taxonomy, predictions
 from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
@@ -29,20 +31,21 @@ from laennec.train.tables import load_clips, record_rows
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:
     """Run a model file over annotated events and write predictions, figures and a page."""
-    if Path(model).is_dir() and model not in shipped_models() and not (Path(model) / RUN_MODEL).exists():
+    if Path(model).is_dir() and model not in shipped_models() and not has_content(Path(model) / RUN_MODEL):
         export(model)
     lung_model = load_model(model)
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
     everything = load_clips(dataset, data)
+    shown = shown_name(dataset, everything)
     make_folder(out, outside=(data,))
     if isinstance(lung_model, Detector):
         recordings = recordings_of(everything, record_rows(dataset, data, with_test=True))
         recordings = select(recordings, split, lung_model)
-        return evaluate_recordings(lung_model, everything, recordings, dataset, split, out, command())
+        return evaluate_recordings(lung_model, everything, recordings, shown, split, out, command())
     everything = for_model(everything, lung_model)
     clips = select(everything, split, lung_model)
     note = ""
-    if split != "validation" and set(clips["clip_id"]) & training_clip_ids(everything, lung_model, dataset):
+    if split != "validation" and set(clips["clip_id"]) & training_clip_ids(everything, lung_model):
         note = ", with clips that the model was trained on"
         print(f"laennec: these events are scored{note}", file=sys.stderr)
     labels = lung_model.card.labels
@@ -53,15 +56,15 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
         out,
         {
             "model": f"{lung_model.card.name}, sha256 {lung_model.sha256}",
-            "data": f"{dataset}, {len(clips)} events",
+            "data": f"{shown}, {len(clips)} events",
             "split": split + note,
             "command": command(),
             "seeds": [lung_model.card.recipe.get("seed")],
         },
     )
-    shown = evaluation_page(out, clips, predicted, found)
+    page = evaluation_page(out, clips, predicted, found)
     print(render_tables(found))
-    print(f"page: {shown}")
+    print(f"page: {page}")
     return 0
 
 
@@ -110,16 +113,17 @@ def held_out(clips: pd.DataFrame, model: LungModel | Detector) -> np.ndarray | N
     return mask if same else None
 
 
-def training_clip_ids(clips: pd.DataFrame, model: LungModel, dataset: str) -> set[str]:
+def training_clip_ids(clips: pd.DataFrame, model: LungModel) -> set[str]:
     """Ids of the clips that the model was trained on, as far as they can be told.
 
     A model of all patients was trained on every clip of its public data set but the test set's.
     """
     training = ~splits.in_test_set(clips)
     recipe = model.card.recipe
-    public = dataset != "folder" and dataset in (recipe.get("dataset"), recipe.get("also"))
-    if public and recipe.get("split") == "none":
-        return set(clips["clip_id"][training])
+    if recipe.get("split") == "none":
+        learnt = clips["dataset"].isin(learnt_from(recipe, model.card.data)).to_numpy(bool)
+        if learnt.any():
+            return set(clips["clip_id"][training & learnt])
     mask = held_out(clips, model)
     return set() if mask is None else set(clips["clip_id"][training & ~mask])
 
@@ -139,15 +143,16 @@ def select(clips: pd.DataFrame, split: str, model: LungModel | Detector) -> pd.D
         chosen = clips[mask]
     elif split == "official-disjoint":
         chosen = clips[splits.official_disjoint(clips).validation]
+    elif year := re.fullmatch(r"test-(20\d\d)", split):
+        chosen = clips[splits.in_test_set(clips) & clips["release"].eq(year[1]).to_numpy(bool)]
     elif split in ("test", "official"):
         chosen = clips[splits.in_test_set(clips)]
     else:
         chosen = clips[column == split]
     if chosen.empty:
-        there = sorted(
-            {"all", "validation", "official", "official-disjoint", *column[column.str.len() > 0].unique()}
-            - {"None", "nan"}
-        )
+        years = clips["release"][splits.in_test_set(clips)].dropna().unique()
+        named = {*column[column.str.len() > 0].unique(), *(f"test-{year}" for year in years)}
+        there = sorted({"all", "validation", "official", "official-disjoint", *named} - {"None", "nan"})
         raise UsageError(f"no event is in split {split!r}; there are: {', '.join(there)}")
     return chosen.reset_index(drop=True)
 

@@ -20,9 +20,8 @@ from laennec.score.page import evaluation_page
 from laennec.score.predictions import write_predictions
 from laennec.score.text import render_detection, render_tables
 from laennec.train.data import predictions
+from laennec.train.ranges import POOR
 from laennec.train.recordings import CYCLE_RECORDS
-
-POOR = "Poor Quality"
 
 
 def evaluate_recordings(
@@ -69,6 +68,10 @@ def evaluate_recordings(
     detection = score_events(out / "events.csv", out, provenance, detector.card.labels)
     print(render_detection(detection))
     classes = detector.card.records
+    if refused and POOR not in classes:
+        raise LaennecError(
+            f"{detector.source}: {refused} recordings are refused, and its records have no class {POOR!r}"
+        )
     label = [CYCLE_RECORDS.get(str(name), str(name)) for name in recordings["label"]]
     known = np.array([name in classes for name in label])
     if known.any():

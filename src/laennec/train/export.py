@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
-from laennec.files import write_text, written_whole
+from laennec.files import has_content, read_json, write_text, written_whole
 from laennec.labels import POSITIONS, SEXES, SOUND_KINDS
 from laennec.model.card import FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RECORDING
 from laennec.model.load import RUN_MODEL
@@ -122,9 +122,8 @@ def export(
 
 def _card_of(run: Path, card: dict[str, Any] | None) -> dict[str, Any]:
     path = run / "card.json"
-    if card is None and path.exists():
-        entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return entries
+    if card is None and has_content(path):
+        return read_json(path, "delete it, and the command that trained the run makes it anew")
     return card or {}
 
 

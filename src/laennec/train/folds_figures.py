@@ -15,7 +15,7 @@ from laennec.score.evaluation import score
 from laennec.score.predictions import Predictions
 from laennec.score.summary import ClipScores, bootstrap_difference, evaluate
 from laennec.score.tasks import merged
-from laennec.score.text import bracketed, with_interval
+from laennec.score.text import bracketed, number, with_interval
 
 
 def _subset(predictions: Predictions, rows: Sequence[int] | np.ndarray) -> Predictions:
@@ -76,7 +76,10 @@ def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[s
     figures: dict[str, Any] = {**score(predictions, provenance)}
     if set(predictions.classes) <= set(TO_ICBHI):
         for sound in ("crackle", "wheeze"):
-            scores = _evaluate(pair(predictions, sound))
+            chosen = pair(predictions, sound)
+            if not chosen.labels:
+                continue
+            scores = _evaluate(chosen)
             names = ("binary_f1", "binary_roc_auc", "binary_sensitivity", "binary_specificity")
             figures[f"normal_{sound}"] = {"clips": scores["clips"], **_some(scores, names)}
     ordered = clips.set_index("clip_id").loc[list(predictions.clip_ids)].reset_index()
@@ -150,7 +153,8 @@ def render_differences(figures: Mapping[str, Any]) -> str:
     """Pairs of classes and differences of `measure` as text, under the tables of `score.predictions`."""
     text = ""
     for sound in ("crackle", "wheeze"):
-        if one := figures.get(f"normal_{sound}"):
+        one = figures.get(f"normal_{sound}")
+        if one and one["scores"]["binary_roc_auc"] is not None:  # None: all are normal, or none is
             f1, auc = (
                 with_interval(one["scores"][name], one["intervals"][name])
                 for name in ("binary_f1", "binary_roc_auc")
@@ -161,6 +165,6 @@ def render_differences(figures: Mapping[str, Any]) -> str:
         one = scores["challenge_score"]
         text += (
             f"Score of {task.replace('_', ' ')} less that of {against[1]}: "
-            f"{one['difference']:+.4f}{bracketed(one['interval'])}\n"
+            f"{number(one['difference'], 4, sign='+')}{bracketed(one['interval'])}\n"
         )
     return text

@@ -253,7 +253,8 @@ class EvaluateJob:
         Folder for the results.
     split
         validation (what the model's recipe held out), all, train, test (or official), official-disjoint,
-        which leaves out test clips of patients who are trained on, test-inter or test-intra.
+        which leaves out test clips of patients who are trained on, test-inter, test-intra, or test-2023 and
+        the like: the test set of that release of SPRSound.
     dataset
         {datasets}; otherwise the model's recipe's.
     """

@@ -24,9 +24,11 @@ from torch.utils.data import DataLoader
 
 from laennec.errors import LaennecError
 from laennec.features.base import Batch, FrontEnd
+from laennec.files import has_content
 from laennec.models.tasks import Task, memory_format
 from laennec.train.build import build_parts
 from laennec.train.recipe import Recipe
+from laennec.train.saved import WholeCheckpoints
 from laennec.train.weights import Start, freeze_before, take_over
 from laennec.version import __version__
 
@@ -86,7 +88,7 @@ class Module(L.LightningModule):
         self.task, self.recipe, self.batches_per_epoch = task, recipe, batches_per_epoch
         self.history: list[dict[str, float]] = []
         self._validated: list[tuple[Any, Batch]] = []
-        self._epoch_started = 0.0
+        self.epoch_started = 0.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
@@ -96,10 +98,10 @@ class Module(L.LightningModule):
 
     def on_train_start(self) -> None:
         # The first epoch after a resume has no start of its own for Lightning.
-        self._epoch_started = time.perf_counter()
+        self.epoch_started = time.perf_counter()
 
     def on_train_epoch_start(self) -> None:
-        self._epoch_started = time.perf_counter()
+        self.epoch_started = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         # Dropout and augmentation draw from the global generator; seeding it by what is being trained makes
@@ -124,7 +126,7 @@ class Module(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         # Called after the epoch's validation and before the checkpoint for resuming is written.
         values = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        seconds = time.perf_counter() - self._epoch_started
+        seconds = time.perf_counter() - self.epoch_started
         self.history.append({"epoch": self.current_epoch, **values, "seconds": round(seconds, 2)})
 
     def configure_gradient_clipping(
@@ -219,6 +221,7 @@ def make_trainer(
         logger=loggers or False,
         callbacks=callbacks,
         enable_checkpointing=out is not None,
+        plugins=[WholeCheckpoints()],
         enable_progress_bar=progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -269,15 +272,24 @@ def train_network(
         batches = training.training_loader(recipe, front_end, trainer.world_size, trainer.global_rank)
         module = Module(network, training.task(recipe, front_end), recipe, len(batches))
         last = None if out is None else out / "checkpoints" / "last.ckpt"
+        resumed = str(last) if last is not None and has_content(last) else None
         try:
             trainer.fit(
                 module,
                 batches,
                 None if validation is None else validation.loader(),
-                ckpt_path=str(last) if last is not None and last.exists() else None,
+                ckpt_path=resumed,
             )
-        except SystemExit as stopped:
-            raise KeyboardInterrupt from stopped  # Lightning's answer to Ctrl-C, which says nothing
+        except Exception as error:
+            # Before the first step, whatever a checkpoint of something else makes Lightning raise.
+            if resumed is None or module.epoch_started or isinstance(error, LaennecError):
+                raise
+            raise LaennecError(
+                f"{resumed}: of another training; delete it, and the same command begins this training anew"
+            ) from error
+        except SystemExit as stopped:  # Lightning's answer to Ctrl-C and to SIGTERM, which says nothing
+            cause = stopped.__context__
+            raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from None
     return module, trainer
 
 

@@ -12,7 +12,6 @@ A run folder holds::
 """
 
 import datetime
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,13 @@ import pandas as pd
 import torch
 
 from laennec.errors import LaennecError
-from laennec.files import write_json
+from laennec.files import read_json, write_json
 from laennec.train.crossval import CrossValidationData, claim, gather, same_clips
 from laennec.train.loop import Hardware, Module, machine, predict, terminal, train_network, tuned_cpu
 from laennec.train.protocols import holdout
 from laennec.train.recipe import Recipe, parent_of
-from laennec.train.weights import Start, save_model
+from laennec.train.saved import is_done, load_weights, read_saved
+from laennec.train.weights import RETRAIN, SAVED, Start, save_model
 
 
 def prepare(
@@ -79,13 +79,12 @@ def fit(
             f"laennec transfer --recipe {recipe.name} does that"
         )
     claim(out, data, data.folds[0], recipe)
-    if (out / "run.json").exists():
+    if is_done(out, "run.json"):
         return out
     source = None
     if recipe.start_from:
         folder = trained_start(data, recipe, out, hardware, start)
-        weights = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)["network"]
-        source = Start(weights, str(folder))
+        source = Start(read_saved(folder / "model.pt", SAVED, RETRAIN)["network"], str(folder))
     elif start is not None:
         raise LaennecError(f"recipe {recipe.name} starts from no other (start_from), so it takes no start")
     training, validation, test = data.parts(data.folds[0], recipe)
@@ -113,14 +112,14 @@ def trained_start(
     parent = parent_of(recipe)
     assert parent is not None
     folder = start or out / "start"
-    if not (folder / "run.json").exists():
+    if not is_done(folder, "run.json"):
         if start is not None or hardware.devices * hardware.nodes > 1:
             raise LaennecError(
                 f"{recipe.name} starts from {parent.name}, and {folder} is not a finished run of it; "
                 f"train {parent.name} first and name its run folder with --start"
             )
         fit(data, parent, folder, hardware)
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run = read_json(folder / "run.json", RETRAIN, recipe=str, split=str, split_seed=int)
     if (run["recipe"], run["split"], run["split_seed"]) != (parent.name, parent.split, parent.split_seed):
         raise LaennecError(
             f"{folder} is a run of {run['recipe']} on split {run['split']} {run['split_seed']}; "
@@ -133,12 +132,12 @@ def trained_start(
 
 def load_best(out: Path, network: torch.nn.Module) -> None:
     """Load the weights of the best validation score into `network`."""
-    checkpoint = torch.load(out / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+    path = out / "checkpoints" / "best.ckpt"
+    remedy = f"delete {path.parent}, and the same command begins this training anew"
+    weights = read_saved(path, ["state_dict"], remedy)["state_dict"].items()
     prefix = "network."
-    weights = checkpoint["state_dict"].items()
-    network.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in weights if key.startswith(prefix)}
-    )
+    own = {key.removeprefix(prefix): value for key, value in weights if key.startswith(prefix)}
+    load_weights(network, own, path, remedy)
 
 
 def finish_run(

@@ -1,6 +1,5 @@
 """``laennec transfer``: a source model and a small cohort in, cross-validated figures and a model out."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +14,13 @@ from laennec import datasets
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
-from laennec.files import make_folder, write_json
+from laennec.files import make_folder, read_json, write_json
 from laennec.labels import TO_ICBHI, spelling, to_icbhi
-from laennec.model.load import RUN_MODEL, shipped_models
+from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.score.evaluation import Metrics, score_predictions
 from laennec.score.predictions import Predictions, write_predictions
 from laennec.score.text import render_tables
-from laennec.train.card import card, command, summary
+from laennec.train.card import card, command, learnt_from, summary
 from laennec.train.cohort import (
     Cohort,
     FoldProgress,
@@ -46,6 +45,7 @@ from laennec.train.recipe import (
     recipe_to_dict,
 )
 from laennec.train.run import fit, prepare
+from laennec.train.saved import at_work, is_done
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, save_model, source_weights
 
@@ -62,6 +62,11 @@ def transfer(job: TransferJob) -> int:
     dataset, clips, labels = target_of(job)
     load_recipe(job.recipe)  # what is wrong with the request is said before anything is trained
     check_cohort(clips, labels, job.folds)
+    with at_work(job.out, outside=(job.data, job.source_data)):
+        return _transfer(job, dataset, clips, labels)
+
+
+def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple[str, str]) -> int:
     hardware = Hardware(threads=job.threads)
     source, start = find_source(job, clips, hardware)
     recipe = target_recipe(job, dataset, labels, source)
@@ -70,7 +75,6 @@ def transfer(job: TransferJob) -> int:
     # The length that the cohort's cycles are brought to.
     recipe = replace(recipe, front_end={**recipe.front_end, "clip_samples": cohort.clip_samples})
     print(describe(cohort, dataset), file=sys.stderr)
-    make_folder(job.out, outside=(job.data, job.source_data))
     data = cohort.data(recipe)
     progress = FoldProgress(job.runs * cohort.folds)
     with progress.shown("cross-validation"):
@@ -165,7 +169,7 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         folder = job.out / "source"
         source_clips = training_clips(load_clips(dataset, job.source_data))
         refuse_shared_patients(source_clips, clips)
-        if not (folder / "run.json").exists():
+        if not is_done(folder, "run.json"):
             make_folder(folder)
             print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
             fit(prepare(source_clips, recipe), recipe, folder, hardware)
@@ -190,12 +194,16 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
     if trained is not None:
         columns = {"subject": str, "recording": str, "dataset": str}
         refuse_shared_patients(read_csv(trained, dtype=columns), clips)
-    elif datasets.dataset(recipe.dataset).ARCHIVES and recipe.dataset in set(clips["dataset"]):
+        return
+    data = {} if (Path(source) / "model.pt").is_file() else load_model(source).card.data
+    known = learnt_from(recipe_to_dict(recipe), data, public=True) & set(clips["dataset"])
+    if known:
+        names = " and ".join(sorted(known))
         raise LaennecError(
-            f"the source model {recipe.name} has learnt from {recipe.dataset}, which your cohort is of: "
+            f"the source model {recipe.name} has learnt from {names}, which your cohort is of: "
             "figures of patients that it knows would be memory; take another source with --from"
         )
-    elif not datasets.dataset(recipe.dataset).ARCHIVES:
+    if not datasets.dataset(recipe.dataset).ARCHIVES:
         print(
             f"note: the source model {recipe.name} has learnt from recordings of its makers' own; if your "
             "patients are among them, the figures are memory",
@@ -266,12 +274,15 @@ def final_run(
 ) -> Path:
     """Train on every patient, as long as the folds found best, and write a run folder."""
     folder = out / "run"
-    folds = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((out / "folds").glob("*/*/fold.json"))]
+    folds = [
+        read_json(path, f"delete {path.parent}", best_epoch=int, shift=(int, float))
+        for path in sorted((out / "folds").glob("*/*/fold.json"))
+    ]
     epochs = round(float(np.median([fold["best_epoch"] + 1 for fold in folds])))
     # A falling rate must fall to its end; only with a constant one can training stop anywhere.
     chosen = replace(recipe, split="none", epochs=recipe.epochs if recipe.schedule == "one-cycle" else epochs)
     claim(folder, data, data.fold("all patients"), chosen, start)
-    if (folder / "run.json").exists():
+    if is_done(folder, "run.json"):
         return folder
     training, _, _ = data.parts(data.fold("all patients"), chosen)
     with tuned_cpu(1, hardware.threads):

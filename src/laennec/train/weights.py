@@ -21,14 +21,17 @@ from torch import Tensor, nn
 
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
-from laennec.files import written_whole
+from laennec.files import has_content
 from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.train.build import build_parts
 from laennec.train.decision import Decision, shift_head
 from laennec.train.ranges import FINE_TUNE_PATTERN
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
+from laennec.train.saved import load_weights, read_saved, save_whole
 
+SAVED = ("front_end", "network", "temperature", "recipe")  # entries of ``model.pt``
+RETRAIN = "delete it, and the command that trained it makes it anew"
 BRANCH = re.compile(r"branches\.\d+\.")
 
 
@@ -117,8 +120,8 @@ def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Te
         If it is neither.
     """
     path = Path(source)
-    if (path / "model.pt").is_file():
-        saved = torch.load(path / "model.pt", map_location="cpu", weights_only=True)
+    if has_content(path / "model.pt"):
+        saved = read_saved(path / "model.pt", SAVED, RETRAIN)
         return recipe_from_dict(saved["recipe"], str(path)), saved["network"]
     if path.is_dir() and not (path / RUN_MODEL).is_file():
         raise LaennecError(f"{path} is not a finished run: it has no model.pt and no {RUN_MODEL}")
@@ -149,23 +152,19 @@ def save_model(
     """Write ``model.pt``, which `read_run` reads, with the decision's shift in the network."""
     if decision.shift:
         shift_head(network, decision.shift, 0)
-    with written_whole(folder / "model.pt") as temporary:
-        torch.save(
-            {
-                "front_end": front_end.state_dict(),
-                "network": network.state_dict(),
-                "temperature": decision.temperature,
-                "card": decision.entries(),
-                "recipe": recipe_to_dict(recipe),
-            },
-            temporary,
-        )
+    saved = {
+        "front_end": front_end.state_dict(),
+        "network": network.state_dict(),
+        "temperature": decision.temperature,
+        "card": decision.entries(),
+        "recipe": recipe_to_dict(recipe),
+    }
+    save_whole(saved, folder / "model.pt")
 
 
 def read_entries(run: Path) -> dict[str, Any]:
     """Entries of the card that were fitted with a finished run."""
-    saved = torch.load(run / "model.pt", map_location="cpu", weights_only=True)
-    entries: dict[str, Any] = saved.get("card", {})
+    entries: dict[str, Any] = read_saved(run / "model.pt", SAVED, RETRAIN).get("card", {})
     return entries
 
 
@@ -178,16 +177,16 @@ def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, FrontEnd, nn.Module, 
         If the folder is not a finished run.
     """
     path = Path(run) / "model.pt"
-    if not path.exists():
+    if not has_content(path):
         started = (Path(run) / "recipe.json").exists()
         raise LaennecError(
             f"{run} is an unfinished run; go on with it by the command that started it"
             if started
             else f"{run} is not a run folder: it has no model.pt"
         )
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = read_saved(path, SAVED, RETRAIN)
     recipe = recipe_from_dict(saved["recipe"], str(path))
     front_end, network = build_parts(recipe)
-    front_end.load_state_dict(saved["front_end"])
-    network.load_state_dict(saved["network"])
+    load_weights(front_end, saved["front_end"], path, RETRAIN)
+    load_weights(network, saved["network"], path, RETRAIN)
     return recipe, front_end.eval(), network.eval(), saved["temperature"]
