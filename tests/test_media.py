@@ -155,6 +155,7 @@ def test_damage_raises_nothing_but_our_error(kind: str, encoded_before: dict[str
 
 
 def test_a_list_of_addresses_is_not_followed(decoder: None) -> None:
-    for text in ("#EXTM3U\nhttp://127.0.0.1:9/a.m4a\n", "ffconcat version 1.0\nfile /etc/passwd\n"):
+    lists = ("#EXTM3U\nhttp://127.0.0.1:9/a.m4a\n", "ffconcat version 1.0\nfile /etc/passwd\n")
+    for text in (*lists, "Set free at last\n"):
         with pytest.raises(LaennecError, match="not audio"):
             Recording.open(text.encode())

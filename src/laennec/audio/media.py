@@ -67,7 +67,8 @@ def kind_of(source: Input) -> Kind | None:
         b"OggS": Kind("Ogg", "ogg"),
         b"FORM": Kind("AIFF", "aiff"),
     }
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+    # The size before the name of a first part is small, and no text.
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and head[0] < 32:
         brands = {b"M4": "M4A (AAC or ALAC in MP4)", b"3g": "3GP (AMR or AAC)", b"qt": "QuickTime"}
         brand = head[8:10] if head[4:8] == b"ftyp" else b"qt"
         return Kind(brands.get(brand, "MP4 (AAC)"), "mov")

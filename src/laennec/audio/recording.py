@@ -104,7 +104,9 @@ class Recording:
             return self._kept
         if self.length * self.channels > stream.MAX_SAMPLES:
             limit = f"{stream.MAX_SAMPLES:,} samples"
-            raise LaennecError(f"{self.name}: longer than {limit}; cut it into shorter files")
+            raise LaennecError(
+                f"{self.name}: longer than {limit}, the most that is read whole; cut it into shorter files"
+            )
         try:
             samples = np.empty((self.channels, self.length), np.float32)
         except MemoryError as error:

@@ -6,7 +6,9 @@ it is given as one of patients, and no model of SPRSound is said to know its pat
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,14 +37,14 @@ def simulated_paths(paths: Iterable[str]) -> set[str]:
     """Return those of the paths that a simulation wrote."""
     written: dict[Path, set[str]] = {}
     found = set()
-    for path in set(paths):
-        for folder in Path(path).parents[:LEVELS_ABOVE]:
+    for place, own in groupby(sorted(set(paths), key=os.path.dirname), os.path.dirname):
+        files: set[str] = set()
+        for folder in (Path(place), *Path(place).parents[: LEVELS_ABOVE - 1]):
             if folder not in written:
-                written[folder] = {
-                    str(folder / str(name)) for name in read_simulation(folder).get("files", ())
-                }
-            if str(Path(path)) in written[folder]:
-                found.add(path)
+                names = read_simulation(folder).get("files", ())
+                written[folder] = {os.path.normpath(folder / str(name)) for name in names}
+            files |= written[folder]
+        found |= {path for path in own if os.path.normpath(path) in files} if files else set()
     return found
 
 
