@@ -21,10 +21,11 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(BASE)  ## simulate two recordings, analyse them, write reports and tables to demo/ (no PyTorch)
+demo: $(BASE)  ## simulate two recordings, analyse them, compare drawn and found sounds, all in demo/ (no PyTorch)
 	$(BIN)/laennec simulate demo/recordings --layout demo
 	$(BIN)/laennec analyze demo/recordings --out demo/results --format json,csv,audacity,html,png
-	@echo "Open demo/results/wheezes.html in a browser; what the simulator put there is in demo/recordings."
+	@$(BIN)/python -m laennec.experiments.demonstration demo/recordings demo/results
+	@echo "Open demo/results/wheezes.html in a browser; what the simulator drew is in demo/recordings."
 
 # A process a core, of one thread each wherever it runs: the networks of the tests are too small for more, and the
 # number of threads decides the last bits of a trained weight.

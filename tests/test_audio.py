@@ -408,6 +408,7 @@ def test_what_follows_the_audio_is_not_read_and_named(kind: str, subtype: str) -
         ("CAF", "PCM_24"),
         ("NIST", "PCM_16"),
         ("VOC", "PCM_16"),
+        ("SDS", "PCM_16"),
         ("FLAC", "PCM_16"),
         ("OGG", "VORBIS"),
         ("OGG", "OPUS"),

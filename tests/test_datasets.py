@@ -191,6 +191,17 @@ def test_a_recording_in_two_releases_is_read_once_and_a_difference_is_said(tmp_p
     assert "is test here and train in" in moved
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"event_annotation": [{"start": 1%s}]}' % ("0" * 5000)])
+def test_an_annotation_that_python_cannot_hold_is_malformed(tmp_path, text):
+    write_recording(tmp_path / "train_wav", tmp_path / "train_json", INTER, [event(0, 500)])
+    write_recording(tmp_path / "train_wav", tmp_path / "train_json", TRAIN)
+    (tmp_path / f"train_json/{TRAIN}.json").write_text(text)
+    (defect,) = sprsound.check(tmp_path)
+    assert (defect.kind, Path(defect.path).stem) == ("malformed annotation", TRAIN)
+    assert "nested too deeply, or a number has too many digits" in defect.detail
+    assert sprsound.load(tmp_path)["recording"].tolist() == [INTER]
+
+
 def test_the_detection_task_is_no_conflict(tmp_path):
     events, turned = [event(0, 400), event(500, 900, "Wheeze")], [event(500, 900, "Wheeze"), event(0, 400)]
     for place, own, label in (("Classification/valid", events, "CAS"), ("Detection/train", turned, None)):
@@ -970,7 +981,7 @@ def test_unpack_refuses_links_and_half_archives(tmp_path):
         fetch.unpack(tmp_path / "b.zip", tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", [".", "./", "./.", "a/..", ".."])
+@pytest.mark.parametrize("name", ["", ".", "./", "./.", "a/..", ".."])
 def test_unpack_refuses_names_that_are_no_file(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         member = zipfile.ZipInfo("x")

@@ -1,6 +1,6 @@
 """Fuzzing: give every target wrong inputs, and keep those that end in anything but a `LaennecError`.
 
-    python tests/fuzz/run.py --minutes 1 [--inputs N] [--only NAME …] [--json FILE] [--engine plain]
+    python tests/fuzz/run.py [--minutes 1 | --inputs N] [--only NAME …] [--json FILE] [--engine plain]
 
 Atheris (libFuzzer) chooses what to mutate by the code that an input reaches. Where it is not installed,
 seeds are mutated at random; targets and mutators are the same. A target runs in a process of its own, which
@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import math
 import os
 import sys
 import tempfile
@@ -37,21 +38,24 @@ def main() -> int:
         print('Atheris is not installed (pip install "laennec[fuzz]"): seeds are mutated at random')
         options.engine = "plain"
     chosen = _targets(options)
-    shares, counts = sum(target.share for target in chosen.values()), {}
+    seconds = math.inf if options.inputs else 60 * options.minutes / max(len(chosen), 1)
+    counts = {}
     for name, target in chosen.items():
-        seconds = 60 * options.minutes * target.share / shares
-        counts[name] = fuzz(target, CORPUS / name, seconds, options.inputs, options.seed, options.engine)
+        inputs = math.ceil(options.inputs * target.share) if options.inputs else 2**62
+        counts[name] = fuzz(target, CORPUS / name, seconds, inputs, options.seed, options.engine)
         print(_line(name, counts[name]), flush=True)
-    return _report(counts, options)
+        if options.json:
+            _write(options, name, counts[name])
+    return _report(counts)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="of all targets together")
-    parser.add_argument("--inputs", type=int, default=2**40, help="of a target, at most")
+    parser.add_argument("--inputs", type=int, help="of all targets together, in place of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=(), help="names of targets")
-    parser.add_argument("--json", type=Path, help="write the counts here")
+    parser.add_argument("--json", type=Path, help="write the counts here, beside those of other targets")
     parser.add_argument("--engine", choices=("atheris", "plain"), default="atheris")
     return parser.parse_args()
 
@@ -125,22 +129,23 @@ def _line(name: str, counts: dict[str, Any]) -> str:
     return "\n".join([line, *(f"    {path}: {fault}" for path, fault in counts["faults"].items())])
 
 
-def _report(counts: dict[str, dict[str, Any]], options: argparse.Namespace) -> int:
+def _write(options: argparse.Namespace, name: str, counts: dict[str, Any]) -> None:
+    """Put the counts of a target into the file; those of others are left there."""
+    path, atheris = options.json, options.engine == "atheris"
+    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"targets": {}}
+    counts["engine"] = f"Atheris {importlib.metadata.version('atheris')}" if atheris else "plain"
+    counts["seed"] = options.seed
+    targets = {**written["targets"], name: counts}
+    about = {"inputs": sum(each["inputs"] for each in targets.values()), "targets": targets}
+    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _report(counts: dict[str, dict[str, Any]]) -> int:
     inputs = sum(each["inputs"] for each in counts.values())
     faults = sum(len(each["faults"]) for each in counts.values())
     print(f"{inputs:,} inputs, {faults} faults")
     if faults:
         print(f"the inputs are in {CORPUS}; python -m pytest tests/fuzz shows where each ends")
-    if options.json:
-        atheris = options.engine == "atheris"
-        about = {
-            "command": f"make fuzz MINUTES={options.minutes:g}",
-            "engine": f"Atheris {importlib.metadata.version('atheris')}" if atheris else "plain",
-            "seed": options.seed,
-            "inputs": inputs,
-            "targets": counts,
-        }
-        options.json.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return 1 if faults else 0
 
 

@@ -1,6 +1,8 @@
 """Seeds: small right inputs of every kind, from which mutations begin."""
 
+import contextlib
 import gzip
+import importlib.util
 import io
 import json
 import tempfile
@@ -76,7 +78,30 @@ def sounds(duration_s: float = 0.1) -> list[bytes]:
     files += [_encoded(duration_s, "WAV", "PCM_16", "BIG"), _encoded(duration_s, "WAV", "PCM_16", channels=2)]
     files += [_encoded(duration_s, "MP3", "MPEG_LAYER_III", rate=44_100)]
     others = (b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0", b"\x1aE\xdf\xa3webm", b"#!AMR\n", b"")
-    return [*(file for file in files if file is not None), *others]
+    return [*(file for file in files if file is not None), *_phone_sounds(), *others]
+
+
+def _phone_sounds() -> list[bytes]:
+    """Files as phones make them, where PyAV is installed."""
+    if importlib.util.find_spec("av") is None:
+        return []
+    import av
+
+    files = []
+    for form, codec in (("mp4", "aac"), ("webm", "libopus"), ("mov", "alac"), ("adts", "aac")):
+        file, rate = io.BytesIO(), 48_000
+        with (
+            contextlib.suppress(av.error.FFmpegError, ValueError),
+            av.open(file, "w", format=form) as container,
+        ):
+            stream = container.add_stream(codec, rate=rate, layout="mono")
+            sound = breath(0.1, rate).T.astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
+            frame.sample_rate = rate
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+        files.append(file.getvalue())
+    return files
 
 
 def _containers() -> list[str]:

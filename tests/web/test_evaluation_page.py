@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from accessibility import faults
 
 pd = pytest.importorskip("pandas")
 
@@ -137,6 +138,13 @@ def test_page_says_what_metrics_json_says(classes: tuple[str, ...], tmp_path: Pa
     assert f"{found['confusion']['counts'][1][1]} " in read.section("Confusion matrix")
     assert ("Tasks of the BioCAS challenge" in read.text) == (classes != ICBHI_CYCLES)
     assert read.text.count(DISCLAIMER) == 1
+
+
+def test_anybody_can_use_it(tmp_path: Path) -> None:
+    for classes in (SPRSOUND_EVENTS, SPRSOUND_RECORDS):
+        predictions = predicted(classes)
+        clips = clips_of(predictions, tmp_path / "a.wav")
+        assert faults(render_evaluation(score(predictions, draws=100), predictions, clips)) == []
 
 
 def test_page_asks_nothing_of_anybody_and_escapes_names(tmp_path: Path) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from accessibility import contrast, contrasts, faults, mixed
 
 from laennec import Analysis, Event, RecordAnswer, Recording
 from laennec.analyze.analysis import Relevance, RespiratoryRate
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.output.html import data_block, page, png, text
-from laennec.output.page import render_report, write_report
+from laennec.output.html import asset, data_block, page, png, text
+from laennec.output.page import SHOWN_CHANNELS, render_report, write_report
 from laennec.output.page_channel import relevance_png
 from laennec.output.page_events import ROWS
+from laennec.output.presentation import analysis_colours, readable_on
 from laennec.version import DISCLAIMER
 
 VOID = {"meta", "link", "img", "br", "input", "path"}
@@ -118,7 +120,10 @@ def test_answer_rate_and_disclaimer() -> None:
         "1 adventitious event of 1",
     ):
         assert told in read.text
-    assert re.search(r"24 breaths a minute · quality: doubtful", read.text)
+    assert "Respiratory rate doubtful onsets vary" in read.text  # and no number
+    assert "24" not in read.text
+    good = rendered(recording(), record=answer(rate=replace(rate, quality="good")))
+    assert "24 breaths a minute · quality: good" in good.text
     assert "uncertain" not in read.text
     assert read.text.count(DISCLAIMER) == 1
 
@@ -126,7 +131,13 @@ def test_answer_rate_and_disclaimer() -> None:
 def test_uncertain_and_refused() -> None:
     assert "CAS uncertain (calibrated" in rendered(recording(), record=answer(uncertain=True)).text
     refused = RecordAnswer(None, None, {}, refused="sounds like speech")
-    assert "No answer: sounds like speech" in rendered(recording(), record=refused).text
+    told = rendered(recording(), record=refused).text
+    assert (
+        "No answer: sounds like speech If it is a lung after all, --any-sound analyses it all the same."
+        in told
+    )
+    silent = replace(refused, refused="silent or mostly so")
+    assert "No answer: silent or mostly so Check the recording" in rendered(recording(), record=silent).text
     assert "gives no answer for whole recordings" in rendered(recording()).text
 
 
@@ -186,7 +197,7 @@ def test_spans_stand_where_the_events_are() -> None:
         assert float(place[2]) == pytest.approx(25 * (told.end_s - told.start_s), abs=1e-3)
     assert "hatched" not in boxes[0]["class"]
     assert "hatched" in boxes[1]["class"]
-    assert "Normal ?" in read.text
+    assert boxes[1]["aria-label"].startswith("Event 2: Normal (N), uncertain, ")
     (annotated,) = read.all("span", "event")
     assert annotated["title"] == "Stridor"
     assert "left:62.5000%" in annotated["style"]
@@ -242,6 +253,70 @@ def test_channels() -> None:
         render_report(found, two, channel=2)
     with pytest.raises(LaennecError, match="not the recording that was analysed"):
         render_report(found, recording())
+
+
+def test_copies_and_further_channels_have_no_picture() -> None:
+    many = recording(1.0, channels=12)
+    records = tuple(answer(channel=k) for k in range(12))
+    found = analysis(many, event(0.2, 0.5), event(0.3, 0.4, channel=11), channel_records=records)
+    read = Page(render_report(found, many))
+    assert len(read.all("section", "channel")) == len(read.all("audio")) == SHOWN_CHANNELS
+    assert "Other channels" in read.text
+    assert "too large with those of more channels" in read.text
+    assert "11 CAS (continuous sounds: wheeze, rhonchus, stridor), probability 0.80 1" in read.text
+    assert len(read.all("button", "loop")) == 1  # the other event has no picture to be found in
+    one = Page(render_report(found, many, channel=11))
+    assert len(one.all("section", "channel")) == 1
+    same = Recording.from_array(np.repeat(recording().samples, 3, axis=0), RATE, "a.wav")
+    copies = Page(render_report(analysis(same), same))
+    assert len(copies.all("section", "channel")) == 1
+    assert "2 the same samples as channel 0" in copies.text
+
+
+def test_a_page_of_64_channels_is_small() -> None:
+    many = recording(15.0, channels=64)
+    assert len(render_report(analysis(many), many)) < 6e6
+
+
+def test_anybody_can_use_it() -> None:
+    events = (event(1, 2), event(2, 3, "Fine Crackle", uncertain=True), event(3, 3.4, "Wheeze+Crackle"))
+    for of, changes in (
+        (recording(), {"record": answer(reasons=("a reason",)), "notes": ("a note",)}),
+        (recording(channels=10), {"channel_records": (answer(channel=0),)}),
+        (recording(602, 4_000), {}),
+    ):
+        assert faults(render_report(analysis(of, *events, **changes), of)) == []
+    assert faults(render_report(analysis(recording()), recording())) == []
+
+
+def test_the_names_of_labels_hold_what_is_seen() -> None:
+    read = rendered(recording(), event(1, 2, "Fine Crackle"), event(2, 3, "Wheeze+Crackle", uncertain=True))
+    names = [box["aria-label"] for box in read.all("button", "event")]
+    assert "Fine Crackle (FC)" in names[0]
+    assert "Wheeze+Crackle (W+C), uncertain" in names[1]
+
+
+def test_text_stands_out_from_its_ground() -> None:
+    assert {pair: ratio for pair, ratio in contrasts().items() if ratio < 4.5} == {}
+    for label, colour in analysis_colours(analysis(recording())).items():
+        on = {"black": "#000000", "white": "#ffffff"}[readable_on(colour)]
+        stripe, share = ("#ffffff", 0.5) if on == "#000000" else ("#000000", 0.35)
+        assert contrast(on, colour) >= 4.5, label
+        assert contrast(on, mixed(stripe, colour, share)) >= 4.5, label
+
+
+def test_a_phone_shows_every_column() -> None:
+    read = rendered(recording(), event(1, 2, presence=0.9, uncertain=True), event(2, 3, "Normal"))
+    names = [cell["data-name"] for cell in read.all("td")]
+    assert names[: len(names) // 2] == names[len(names) // 2 :]
+    assert {"From s", "To s", "Duration s", "Label", "Probability", "Next likeliest", "Presence"} == set(
+        names
+    )
+    css = asset("report.css")
+    narrow = css[css.index("@media screen and (max-width: 48rem)") :].split("\n}\n")[0]
+    assert "content: attr(data-name)" in narrow
+    assert "overflow: visible" in narrow
+    assert not re.search(r"nth-child[^{]*\{[^}]*display: none", css)
 
 
 def test_relevance_lies_at_its_times_and_frequencies() -> None:

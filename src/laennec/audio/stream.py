@@ -12,7 +12,14 @@ from laennec.audio.containers import error_reason, open_sound, read_riff
 from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.quality import Finding, Survey, survey_block_length
 from laennec.audio.samples import BLOCK_LENGTH, BLOCK_SAMPLES, Array, check_layout, counted
-from laennec.audio.sizes import bytes_after, bytes_not_decoded, declared_size, misleads, ogg_lacks_end
+from laennec.audio.sizes import (
+    bytes_after,
+    bytes_not_decoded,
+    declared_size,
+    dump_samples,
+    misleads,
+    ogg_lacks_end,
+)
 from laennec.audio.source import Input, Origin, locate
 from laennec.errors import LaennecError
 
@@ -46,6 +53,8 @@ class Decoder:
         self.sample_rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
+        is_dump = self._sound.format == "SDS"
+        self._end = min(self.claimed_length, dump_samples(self._source)) if is_dump else self.claimed_length
         self.coding = str(self._sound.subtype)
         if not any_layout or self.sample_rate < 1:
             check_layout(self.sample_rate, self.channels, name)
@@ -53,7 +62,7 @@ class Decoder:
     def blocks(self, block_length: int | None = None, most: int | None = None) -> Iterator[Array]:
         """Yield ``(channels, block_length)`` float32, the last one shorter; `most` samples in all."""
         block_length = block_length or max(1, min(BLOCK_LENGTH, BLOCK_SAMPLES // self.channels))
-        end = self.claimed_length if most is None else min(most, self.claimed_length)
+        end = self._end if most is None else min(most, self._end)
         while self.length < end and self._failure is None:
             block = self._decoded(min(block_length, end - self.length))
             if not len(block):
@@ -105,8 +114,8 @@ class Decoder:
 
     def total_length(self) -> int:
         """Samples of each channel: as the header says, or decoded where it does not or cannot be believed."""
-        if 0 < self.claimed_length <= self._room:
-            return self.claimed_length
+        if 0 < self._end <= self._room:
+            return self._end
         for _ in self.blocks():
             pass
         return self.length

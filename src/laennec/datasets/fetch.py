@@ -94,7 +94,7 @@ def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
             _download(session, archive.url, part, show)
     except requests.HTTPError as error:
         raise LaennecError(f"{archive.url}: the server refused ({error})") from error
-    except (requests.RequestException, HTTPError, OSError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:  # ValueError: a redirect's
         raise LaennecError(
             f"{archive.url}: cannot be downloaded ({_cause(error)}); what has come is kept, so run the same "
             "command again once you are online"

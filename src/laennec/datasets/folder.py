@@ -6,14 +6,15 @@ order: ``path`` and ``label`` are needed; ``start_s``, ``end_s``, ``subject``, `
 the CSV. Without times a row is the whole file.
 
 **Folder.** Beside each recording lies a label file with its stem, ``rec.txt`` or ``rec.json``, of any format
-that :func:`laennec.annotations.read_labels` tells by its content: an Audacity label track, ICBHI's cycles,
-SPRSound's JSON. Hidden files and folders are passed over. Who is who comes from ``subjects.csv`` in `root`
-(``recording``, ``subject`` and the optional columns above), if it is there. If not, the subject is the folder
-that the recording lies in; directly in `root`, it is the file name up to its first underscore; and a name
-without one has no known subject.
+that :func:`laennec.annotations.read_labels` tells by its content: an Audacity label track, Raven's
+selections, ICBHI's cycles, SPRSound's JSON. Hidden files and folders are passed over. Who is who comes from
+``subjects.csv`` in `root` (``recording``, ``subject`` and the optional columns above), if it is there. If
+not, the subject is the folder that the recording lies in; directly in `root`, it is the file name up to its
+first underscore; and a name without one has no known subject.
 
 A ``location`` that is one of the model's positions, in any spelling (``Left Posterior``, ``p1``), becomes
-that position; another is kept as it is, and noted. Ages are years, 0 to 130.
+that position; another is kept as it is, and noted. Ages are years, 0 to 130; other units are converted and
+noted.
 
 Nothing wrong is passed over: :func:`load` stops at the first wrong line, :func:`check` lists them all.
 """
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "folder"
-TITLE = "Your own recordings: a CSV, or a folder with label files (Audacity, ICBHI text, SPRSound JSON)"
+TITLE = "Your own recordings: a CSV, or a folder with label files (Audacity, Raven, ICBHI, SPRSound)"
 CITATION = ""
 LICENCE = "yours"
 HOMEPAGE = ""

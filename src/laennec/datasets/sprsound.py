@@ -93,12 +93,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
     checked_level(level)
     defects: list[Defect] = []
-    rows = [
-        {**recording, **clip}
-        for recording, path, annotation in _recordings(root, defects)
-        for clip in _clips(path, annotation, defects, (level,))
-    ]
-    return rows, defects
+    return _rows(_recordings(root, defects), defects, (level,)), defects
 
 
 def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
@@ -106,11 +101,7 @@ def check(root: str | os.PathLike[str], progress: bool = False) -> list[Defect]:
     root = Path(root)
     defects: list[Defect] = []
     recordings = _recordings(root, defects)
-    rows = [
-        {**recording, **clip}
-        for recording, path, annotation in recordings
-        for clip in _clips(path, annotation, defects)
-    ]
+    rows = _rows(recordings, defects, LEVELS)
     annotations, audio = _find(root, [])
     defects.extend(
         Defect("no annotation", str(audio[stem][0]), f"no {stem}.json in a folder named …json")
@@ -245,6 +236,16 @@ def _from_name(path: Path, defects: list[Defect]) -> dict[str, Any]:
         "sex": name.patient.sex,
         "location": name.patient.position or name.place,
     }
+
+
+def _rows(
+    recordings: list[tuple[dict[str, Any], Path, LabelFile]], defects: list[Defect], levels: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    return [
+        {**recording, **clip}
+        for recording, path, annotation in recordings
+        for clip in _clips(path, annotation, defects, levels)
+    ]
 
 
 def _clips(

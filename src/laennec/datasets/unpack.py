@@ -29,7 +29,7 @@ def unpack(path: Path, to: Path) -> None:
     try:
         to.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [member for member in archive.infolist() if not member.filename.endswith("/")]
             _check_size(members, path, to)
             names = [_safe_name(member, path) for member in members]
             for name, count in Counter(names).most_common(1):

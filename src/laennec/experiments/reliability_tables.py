@@ -6,17 +6,17 @@ from laennec.score.markdown import Load, table
 
 
 def fuzz(load: Load) -> str:
-    """Inputs of every target of ``make fuzz``, and the faults that were ever found with it."""
+    """Inputs of every target of ``make fuzz``, and the kept ones that were faults once."""
     run = load("fuzz")
     cells = []
-    for name, counts in run["targets"].items():
+    for name, counts in sorted(run["targets"].items()):
         accepted = f"{100 * counts['accepted'] / max(counts['inputs'], 1):.0f} %"
         left = len(counts["faults"])
         cells.append([name, f"{counts['inputs']:,}", accepted, counts["kept"], counts["kept"] - left])
     kept = sum(counts["kept"] for counts in run["targets"].values())
     left = sum(len(counts["faults"]) for counts in run["targets"].values())
     cells.append(["**all**", f"**{run['inputs']:,}**", "", f"**{kept}**", f"**{kept - left}**"])
-    return table(["target", "inputs", "accepted", "faults found", "fixed"], cells)
+    return table(["target", "inputs", "accepted", "kept", "fixed"], cells)
 
 
 TABLES: dict[str, Callable[[Load], str]] = {"fuzz": fuzz}

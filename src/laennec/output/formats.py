@@ -93,9 +93,10 @@ def write_json(analyses: Analysis | Sequence[Analysis], path: str | os.PathLike[
 class Summary:
     """What is kept of a recording among many, whose name is its path below the folder that was given.
 
-    Label to rate are those of the whole recording; `events` counts those of each class of the model, of which
-    `normal` is normal breathing; `quality` has the kinds of what is wrong with the recording; `error` is why
-    it could not be analysed, or its results not be written.
+    Label to rate are those of the whole recording, with a rate only where its quality is good; `events`
+    counts those of each class of the model, of which `normal` is normal breathing; `quality` has the
+    kinds of what is wrong with the recording; `error` is why it could not be analysed, or its results not be
+    written.
     """
 
     recording: str
@@ -125,6 +126,7 @@ def summary(analysis: Analysis, recording: str) -> Summary:
 
 def _prediction_summary(record: RecordingPrediction, recording: str) -> Summary:
     per_min, quality = (record.rate.per_min, record.rate.quality) if record.rate else (None, "")
+    per_min = per_min if quality == "good" else None  # a number in a table would be taken at its word
     return Summary(
         recording, record.label, record.probability, record.uncertain, record.refused, per_min, quality
     )

@@ -86,10 +86,11 @@ def table(
     numbers: Sequence[str] = (),
     attributes: Sequence[str] = (),
 ) -> str:
-    """Return a table that scrolls by itself where the page is narrow.
+    """Return a table that scrolls by itself where the page is narrow, or in lines if its style says so.
 
-    Cells are HTML, the first of each row its header; columns and caption are plain text. The columns
-    `numbers` are set to the right; `attributes` are HTML for the ``<tr>`` of each row.
+    Cells are HTML, the first of each row its header; columns and caption are plain text. Each cell has the
+    name of its column for styles that show it. The columns `numbers` are set to the right; `attributes` are
+    HTML for the ``<tr>`` of each row.
     """
     classes = [' class="number"' if column in numbers else "" for column in columns]
     head = "".join(
@@ -97,7 +98,10 @@ def table(
     )
     lines = []
     for (first, *others), attribute in zip(rows, attributes or [""] * len(rows), strict=True):
-        cells = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(classes[1:], others, strict=True))
+        cells = "".join(
+            f'<td{kind} data-name="{text(name)}">{cell}</td>'
+            for kind, name, cell in zip(classes[1:], columns[1:], others, strict=True)
+        )
         lines.append(
             f'<tr{attribute and f" {attribute}"}><th scope="row"{classes[0]}>{first}</th>{cells}</tr>'
         )

@@ -2,25 +2,38 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from laennec.analyze.analysis import Analysis, RecordingPrediction, RespiratoryRate
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 from laennec.files import write_text
-from laennec.output.html import asset, facts, fill, page, text
+from laennec.output.html import asset, facts, fill, page, table, text
 from laennec.output.page_channel import channel_section, sounds_of
 from laennec.output.page_events import UNCERTAIN, event_table, label_css, page_events
-from laennec.output.presentation import MEANINGS, analysis_colours, boundaries, patient
+from laennec.output.presentation import (
+    MEANINGS,
+    analysis_colours,
+    answer,
+    boundaries,
+    next_step,
+    patient,
+    rate_value,
+)
 from laennec.version import DISCLAIMER, __version__
+
+# With sound and picture; 64 of 15 s made a page of 20 MB. Two at least, and more only up to so many seconds.
+SHOWN_CHANNELS, SHOWN_CHANNELS_S = 8, 1200.0
 
 
 def render_report(analysis: Analysis, recording: Recording, *, channel: int | None = None) -> str:
     """Return an analysis as one HTML page: answer, facts, picture with sound, table of events, model.
 
     The page holds the sound itself, up to 10 minutes of it: 16-bit WAV at 16 kHz at most (8 kHz for more than
-    2 minutes), scaled to a peak of -3 dBFS. It has one `channel`, from 0, or all, one below the other.
+    2 minutes), scaled to a peak of -3 dBFS. It has one `channel`, from 0, or all, one below the other: sound
+    and picture of the first `SHOWN_CHANNELS` that are no copies of others, the answers and events of all.
     LaennecError if `recording` is not the one that was analysed, or has no such channel.
     """
     same = math.isclose(analysis.duration_s, recording.duration_s, abs_tol=0.01)
@@ -29,13 +42,14 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
     if channel is not None:
         recording.channel(channel)  # raises where there is none
     channels = range(recording.channels) if channel is None else [channel]
+    shown = [index for index in channels if channel is not None or index not in recording.twins]
+    shown = shown[: min(SHOWN_CHANNELS, max(2, int(SHOWN_CHANNELS_S / max(1.0, recording.duration_s))))]
     events = page_events(analysis, channels)
-    sounds = sounds_of(recording, channels)
+    sounds = sounds_of(recording, shown)
     records = analysis.channel_records if analysis.channels > 1 else ()
     answers = {record.channel: _answer(record) for record in records}
     sections = [
-        channel_section(analysis, recording, index, events, sounds, answers.get(index, ""))
-        for index in channels
+        channel_section(analysis, recording, index, events, sounds, answers.get(index, "")) for index in shown
     ]
     body = fill(
         "report.html",
@@ -45,10 +59,10 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
         disclaimer=text(DISCLAIMER),
         facts=_facts(analysis),
         lists=_lists(analysis),
-        channels="\n".join(sections),
+        channels="\n".join([*sections, _other_channels(analysis, recording, set(channels) - set(shown))]),
         sounds="\n".join(sounds.elements),
         events_class="events several" if analysis.channels > 1 else "events",
-        events=event_table(analysis, events, playable=bool(sounds.elements)),
+        events=event_table(analysis, events, playable=sounds.ids),
         model=_model(analysis),
     )
     css = f"{asset('report.css')}\n{label_css(analysis_colours(analysis))}"
@@ -67,7 +81,8 @@ def _answer(record: RecordingPrediction | None) -> str:
     if record is None:
         return '<p class="quiet">The model gives no answer for whole recordings.</p>'
     if record.label is None or record.refused is not None:
-        lines = [f'<p class="verdict">No answer: {text(record.refused or "refused")}</p>']
+        step = f"{next_step(record).capitalize()}. The notes say which part was heard as what."
+        lines = [f'<p class="verdict">No answer: {text(record.refused or "refused")}</p><p>{text(step)}</p>']
     else:
         sign = UNCERTAIN if record.uncertain else ""
         sure = "" if record.probability is None else f" (calibrated probability {record.probability:.2f})"
@@ -80,6 +95,27 @@ def _answer(record: RecordingPrediction | None) -> str:
             listed = ", ".join(f"{text(label)} {share:.2f}" for label, share in shares.items())
             lines.append(f'<p class="quiet small">{name}: {listed}</p>')
     return "".join(lines)
+
+
+def _other_channels(analysis: Analysis, recording: Recording, others: Collection[int]) -> str:
+    """Return a table of the channels without sound and picture; empty where there are none."""
+    answers = {record.channel: answer(record) for record in analysis.channel_records}
+    events = Counter(event.channel for event in analysis.adventitious)
+    rows = [
+        (
+            str(index),
+            f"the same samples as channel {recording.twins[index]}"
+            if index in recording.twins
+            else text(answers.get(index, "")),
+            "" if index in recording.twins else str(events[index]),
+        )
+        for index in sorted(others)
+    ]
+    if not rows:
+        return ""
+    caption = "Without sound and picture in this page, which would be too large with those of more channels."
+    columns = ("Channel", "Answer", "Adventitious events")
+    return f"<section><h2>Other channels</h2>{table(columns, rows, caption, columns[2:])}</section>"
 
 
 def _listed(lines: Sequence[str]) -> str:
@@ -95,9 +131,11 @@ def _summary(analysis: Analysis) -> str:
 
 
 def _rate(rate: RespiratoryRate) -> str:
-    value = "not found" if rate.per_min is None else f"<strong>{rate.per_min:.0f}</strong> breaths a minute"
-    flag = f'<span class="flag {"good" if rate.quality == "good" else ""}">{text(rate.quality)}</span>'
-    return f'{value} · quality: {flag}<br><span class="quiet small">{text(rate.reason)}</span>'
+    good = rate.quality == "good"
+    value, _, quality = rate_value(rate).rpartition(", ")
+    number = f"{text(value)} · quality: " if value else ""
+    flag = f'<span class="flag{" good" if good else ""}">{text(quality)}</span>'
+    return f'{number}{flag}<br><span class="quiet small">{text(rate.reason)}</span>'
 
 
 def _facts(analysis: Analysis) -> str:

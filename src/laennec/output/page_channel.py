@@ -134,12 +134,11 @@ def _strip(strip: Strip, events: Sequence[PageEvent], shown_s: float, classes: d
     """Return a row of labels: buttons for the model's, plain boxes for the annotated ones."""
     boxes = []
     for each, label, lane in zip(events, strip.labels, strip.lanes, strict=True):
-        event, sign = each.event, ""
+        event = each.event
         style = f'style="{_position(event.start_s, event.end_s, shown_s)};--lane:{lane}"'
         if strip.name == "model":
             # Keyboards reach each event in the table; a second stop for each would be in their way.
             tag, css, words = "button", each.css, text(each.in_words())
-            sign = " ?" if event.uncertain else ""
             style += (
                 f' type="button" tabindex="-1" data-event="{each.number}" data-start="{event.start_s:.4f}" '
                 f'data-end="{event.end_s:.4f}" aria-pressed="false" aria-label="{words}"'
@@ -150,8 +149,8 @@ def _strip(strip: Strip, events: Sequence[PageEvent], shown_s: float, classes: d
             continue
         boxes.append(
             f'<{tag} class="event {css}" title="{words}" {style}>'
-            f'<span class="full">{text(label)}{sign}</span>'
-            f'<span class="short">{text(short_label(label))}{sign}</span></{tag}>'
+            f'<span class="full">{text(label)}</span>'
+            f'<span class="short" data-text="{text(short_label(label))}"></span></{tag}>'
         )
     name = "Events" if strip.name == "model" else "Annotated"
     return (

@@ -1,6 +1,6 @@
 """The events of a page: numbered once, coloured alike in table, labels and legend."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event
@@ -35,7 +35,8 @@ class PageEvent(NamedTuple):
         event = self.event
         uncertain = ", uncertain" if event.uncertain else ""
         return (
-            f"Event {self.number}: {event.label}{uncertain}, {event.start_s:.2f} to {event.end_s:.2f} s, "
+            f"Event {self.number}: {legend_label(event.label)}{uncertain}, "
+            f"{event.start_s:.2f} to {event.end_s:.2f} s, "
             f"probability {event.probability:.2f}"
         )
 
@@ -55,8 +56,8 @@ def page_events(analysis: Analysis, channels: Sequence[int]) -> list[PageEvent]:
     ]
 
 
-def event_table(analysis: Analysis, events: Sequence[PageEvent], playable: bool) -> str:
-    """Return the table of events; where there is sound, each has a button that loops it."""
+def event_table(analysis: Analysis, events: Sequence[PageEvent], playable: Collection[int]) -> str:
+    """Return the table of events; those of `playable` channels have a button that loops them."""
     if not events:
         return "<p>No events.</p>"
     shown = [each for each in events if each.in_table]
@@ -77,8 +78,8 @@ def event_table(analysis: Analysis, events: Sequence[PageEvent], playable: bool)
     return table(names, list(zip(*columns.values(), strict=True)), caption, numbers, rows)
 
 
-def _number(each: PageEvent, playable: bool) -> str:
-    if not playable or each.event.start_s >= SHOWN_S:
+def _number(each: PageEvent, playable: Collection[int]) -> str:
+    if each.event.channel not in playable or each.event.start_s >= SHOWN_S:
         return str(each.number)
     return (
         f'<span class="count">{each.number}</span> <button class="loop screen" type="button" '

@@ -95,10 +95,25 @@ def answer(record: RecordingPrediction) -> str:
     return f"{record.label}{meaning}{sure}{', uncertain' if record.uncertain else ''}"
 
 
+def next_step(record: RecordingPrediction) -> str:
+    """Return what to do where an answer was refused; empty where there is one."""
+    if record.label is not None and record.refused is None:
+        return ""
+    if (record.refused or "").startswith("sounds like"):
+        return "if it is a lung after all, --any-sound analyses it all the same"
+    return "check the recording, and record it again if need be"
+
+
 def rate_in_words(rate: RespiratoryRate) -> str:
-    """Return the respiratory rate with its quality and the reason, in one line."""
-    value = "not found" if rate.per_min is None else f"{rate.per_min:.0f} breaths a minute, {rate.quality}"
-    return f"respiratory rate: {value} ({rate.reason})"
+    """Return the respiratory rate with its quality and the reason, in one line; no doubtful number."""
+    return f"respiratory rate: {rate_value(rate)} ({rate.reason})"
+
+
+def rate_value(rate: RespiratoryRate) -> str:
+    """Return the breaths a minute where they are good, else what they are."""
+    if rate.per_min is None:
+        return "not found"
+    return f"{rate.per_min:.0f} breaths a minute, good" if rate.quality == "good" else rate.quality
 
 
 def patient(analysis: Analysis) -> dict[str, str]:

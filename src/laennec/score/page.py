@@ -166,7 +166,8 @@ def _card(predictions: Predictions, row: int, metadata: "pd.DataFrame | None") -
     order = np.argsort(-probabilities, kind="stable")[:SHOWN_CLASSES]
     shown = dict.fromkeys([*(predictions.classes[k] for k in order), label])  # the annotated one always
     bars = "".join(
-        f"<tr><th>{text(name)}{' <span class=quiet>(annotated)</span>' if name == label else ''}</th>"
+        f'<tr><th scope="row">{text(name)}'
+        f"{' <span class=quiet>(annotated)</span>' if name == label else ''}</th>"
         f'<td class="number">{p:.3f}</td><td><span class="range" aria-hidden="true">'
         f'<i style="left:0;width:{100 * p:.1f}%"></i></span></td></tr>'
         for name in shown
@@ -202,7 +203,8 @@ def _sound(clip: "pd.Series[Any]") -> str:
     words = f"Spectrogram of {samples.size / rate:.1f} s"
     return (
         f'<img class="spectrogram" alt="{words}" title="{words}" src="{picture}">'
-        f'<audio class="screen" controls preload="none" src="{sound}"></audio>'
+        f'<audio class="screen" controls preload="none" aria-label="Sound of {samples.size / rate:.1f} s" '
+        f'src="{sound}"></audio>'
     )
 
 

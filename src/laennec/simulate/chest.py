@@ -25,7 +25,7 @@ EJECTION_TIME_S = (0.413, -0.0017)
 # Hz, s: pitch and decay of damped tones (ours), within the 20 to 150 Hz usual of heart sounds
 HEART_SOUNDS = {"S1": (48.0, 0.030), "S2": (65.0, 0.022)}
 S2_OVER_S1 = 0.7  # amplitude ratio (ours)
-TONE_RISE_S = 0.03  # s of raised-cosine onset and decay (ours)
+TONE_RISE_SHARE = 0.3  # of a tone's length, of raised-cosine onset and of decay (ours)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def crackle_waveform(two_cycle_s: float, initial_deflection_s: float, times_s: W
 def tone_waveform(tone: Tone, times_s: Wave, sample_rate: int) -> Wave:
     """A wheeze, rhonchus or stridor at `times_s` of the recording, zero outside its span.
 
-    The RMS of its steady part is `tone.level_db`; harmonics above 0.45 of the sample rate are left out.
+    The RMS of its steady middle is `tone.level_db`; harmonics above 0.45 of the sample rate are left out.
     """
     length_s = tone.end_s - tone.start_s
     u = np.asarray(times_s, dtype=np.float64) - tone.start_s
@@ -103,7 +103,7 @@ def tone_waveform(tone: Tone, times_s: Wave, sample_rate: int) -> Wave:
     ]
     wave = sum((a * np.sin((n + 1) * phase) for n, a in enumerate(amplitudes) if a), np.zeros_like(u))
     rms = math.sqrt(0.5 * sum(a * a for a in amplitudes)) or 1.0
-    edge = np.clip(np.minimum(u, length_s - u) / min(TONE_RISE_S, length_s / 2.0), 0.0, 1.0)
+    edge = np.clip(np.minimum(u, length_s - u) / (TONE_RISE_SHARE * length_s), 0.0, 1.0)
     return np.asarray(10.0 ** (tone.level_db / 20.0) / rms * wave * (0.5 - 0.5 * np.cos(np.pi * edge)))
 
 

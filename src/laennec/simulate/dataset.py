@@ -182,9 +182,8 @@ def simulate_dataset(
         write_wav(out / sound, recording.samples, recording.sample_rate)
         text = _sprsound_note(recording, item.poor) if layout == "sprsound" else _icbhi_note(recording)
         write_text(out / note, text)
-        known = {"age_years": item.subject.age_years, "poor_quality": item.poor, **asdict(recording)}
-        del known["samples"]
-        truth[item.stem] = rounded(known)
+        known = {"age_years": item.subject.age_years, "poor_quality": item.poor}
+        truth[item.stem] = _truth(recording, **known)
         if progress is not None:
             progress(len(truth), len(planned))
     for name, text in tables.items():
@@ -196,8 +195,8 @@ def simulate_dataset(
 def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     """Write `demo_recordings` as WAV, each with its events as an Audacity label track beside it.
 
-    Returns the audio files. LaennecError if the folder holds files that this simulation would not write
-    again, or another seed's.
+    Returns the audio files. ``ground_truth.json`` in `out` holds what it does for `simulate_dataset`.
+    LaennecError if the folder holds files that this simulation would not write again, or another seed's.
     """
     out, recordings = Path(out), demo_recordings(seed)
     names = [f"{name}{suffix}" for name in recordings for suffix in (".wav", ".txt")]
@@ -205,7 +204,8 @@ def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     for name, recording in recordings.items():
         write_wav(out / f"{name}.wav", recording.samples, recording.sample_rate)
         write_text(out / f"{name}.txt", audacity.write(recording.events))
-    finish_folder(out, head)
+    truth = {name: _truth(recording) for name, recording in recordings.items()}
+    finish_folder(out, head | {"recordings": truth})
     return [out / f"{name}.wav" for name in recordings]
 
 
@@ -310,6 +310,13 @@ def _icbhi_tables(people: Sequence[_Subject], planned: Sequence[_Planned]) -> di
         "ICBHI_Challenge_diagnosis.txt": [f"{p.icbhi_number}\t{p.profile.diagnosis}" for p in people],
     }
     return {name: "".join(f"{line}\n" for line in lines) for name, lines in tables.items()}
+
+
+def _truth(recording: SimulatedRecording, **known: Any) -> dict[str, Any]:
+    """All that is known of a recording but its samples, for the ground truth."""
+    drawn = asdict(replace(recording, samples=np.empty(0, np.float32)))
+    del drawn["samples"]
+    return dict(rounded(known | drawn))
 
 
 def rounded(value: Any) -> Any:

@@ -29,7 +29,7 @@ class Device:
 # spectra and levels of those recordings: not measurements of any device, whatever the name (values ours).
 DEVICES = {
     "flat": Device(5.0, 1, 1e6, 1, (), -30.0, -300.0, 2.0),
-    "paediatric stethoscope": Device(100.0, 2, 520.0, 7, ((360.0, 6.0, 1.2),), -47.0, -104.0, 5.0),
+    "paediatric stethoscope": Device(100.0, 2, 470.0, 7, (), -47.0, -104.0, 1.25),
     "AKGC417L": Device(20.0, 1, 2500.0, 2, ((900.0, 3.0, 1.0),), -15.0, -48.0, 6.0),
     "LittC2SE": Device(45.0, 2, 1200.0, 3, ((330.0, 4.0, 1.5),), -25.0, -66.0, 5.0),
     "Litt3200": Device(30.0, 2, 1000.0, 5, ((550.0, 9.0, 1.2),), -24.0, -76.0, 5.0),

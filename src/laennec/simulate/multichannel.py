@@ -47,6 +47,7 @@ RECORDINGS_EACH = {"healthy": 2, "ipf": 5}
 CRACKLING_SHARE = (0.05, 0.25, 0.9, 1.0)
 CRACKLE_GAIN = (0.5, 0.7, 1.0, 1.2)  # of a crackle's peak, row by row: stronger at the bases
 CRACKLES_PER_INSPIRATION = (3, 12)
+CRACKLE_PEAK = (5.0, 11.0)  # peak / inspiration RMS
 INSPIRATION_SHARE = (0.36, 0.46)  # of the cycle: around Tobin 1983's 0.42
 AGES = {"healthy": (22.0, 60.0), "ipf": (55.0, 80.0)}
 # A contact microphone with the paper's filter: flatter and noisier than a stethoscope.
@@ -177,7 +178,7 @@ def _draw(
         crackle
         for breath in breaths
         if breath.label != "Normal"
-        for crackle in draw_crackles(rng, breath, "fine", CRACKLES_PER_INSPIRATION)
+        for crackle in draw_crackles(rng, breath, "fine", CRACKLES_PER_INSPIRATION, CRACKLE_PEAK)
     ]
     return CohortRecording(
         stem,

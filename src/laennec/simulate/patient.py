@@ -31,6 +31,9 @@ RATES_BY_AGE = (
     (math.inf, 16.6, 70.0),
 )
 RATE_SPREAD = 0.15  # largest deviation of a recording from the median rate, as a fraction (ours)
+# Times the median rate where a sound is adventitious: SPRSound's recordings with such sounds have between
+# equal and 1.8 times the events a minute of the normal ones of the same ages, mostly 1.1 to 1.5 (ours).
+SICK_RATE = 1.25
 PERIOD_JITTER = 0.1  # largest deviation of a breath from the mean period, as a fraction (ours)
 INSPIRATION_SHARE = 0.42  # inspiratory time / cycle time, Tobin 1983
 AUDIBLE_EXPIRATION_SHARE = 0.3  # of expiratory time
@@ -42,7 +45,7 @@ CRACKLE_DEFLECTION_SHARE = {"fine": 0.14, "coarse": 0.15}
 # Where in inspiration (0 onset, 1 end): fine mid to late, coarse from early on (CORSA; Bohadana 2014).
 CRACKLE_WINDOW = {"fine": (0.45, 0.97), "coarse": (0.08, 0.65)}
 CRACKLES_PER_BREATH = {"fine": (5, 14), "coarse": (3, 8)}  # smallest and largest number (ours)
-CRACKLE_PEAK = {"fine": (5.0, 11.0), "coarse": (4.0, 9.0)}  # peak / inspiration RMS (ours)
+CRACKLE_PEAK = {"fine": (3.0, 6.6), "coarse": (4.0, 9.0)}  # peak / inspiration RMS (ours)
 CRACKLE_GAP_S = 0.004  # s from the end of a crackle to the next (ours), so that each can be measured alone
 TONE_SHORTEST_S = 0.1  # s: wheezes and rhonchi last over 80 ms (Bohadana 2014), over 100 ms (CORSA)
 
@@ -58,7 +61,7 @@ class ToneKind:
 
 TONES = {
     # Over 100 Hz (CORSA; Bohadana 2014), mostly about 400 Hz (ATS 1977), nearly sinusoidal; the rest ours.
-    "wheeze": ToneKind((400.0, 0.25, 150.0, 1000.0), (0.0, -14.0, -24.0), (-2.0, 6.0)),
+    "wheeze": ToneKind((400.0, 0.25, 150.0, 1000.0), (0.0, -14.0, -24.0), (-4.0, 5.0)),
     # About 150 Hz (Bohadana 2014), at most 200 Hz (CORSA); snoring, so rich in harmonics (these are ours).
     "rhonchus": ToneKind((150.0, 0.15, 90.0, 195.0), (0.0, -5.0, -10.0, -14.0, -18.0), (2.0, 9.0)),
     # Loud, inspiratory, over 500 Hz (Bohadana 2014): the second harmonic, the strongest, lies above 500 Hz;
@@ -106,11 +109,15 @@ def draw_breaths(
 
 
 def draw_crackles(
-    rng: np.random.Generator, breath: Breath, kind: str, number: tuple[int, int] | None = None
+    rng: np.random.Generator,
+    breath: Breath,
+    kind: str,
+    number: tuple[int, int] | None = None,
+    peak: tuple[float, float] | None = None,
 ) -> list[Crackle]:
     """Crackles of one kind within a breath's inspiration, none overlapping another.
 
-    `number` is the smallest and the largest; None for the kind's own.
+    `number` and `peak` are the smallest and the largest; None for the kind's own.
     """
     mean, spread, shortest, longest = CRACKLE_TWO_CYCLE_MS[kind]
     inspiration_s = breath.inspiration_end_s - breath.start_s
@@ -122,10 +129,10 @@ def draw_crackles(
     crackles = []
     for n in range(count):
         two_cycle_ms = float(np.clip(rng.normal(mean, spread), shortest, longest))
-        peak = rng.uniform(*CRACKLE_PEAK[kind]) * rng.choice([-1.0, 1.0])
+        signed = rng.uniform(*(peak or CRACKLE_PEAK[kind])) * rng.choice([-1.0, 1.0])
         deflection_ms = two_cycle_ms * CRACKLE_DEFLECTION_SHARE[kind]
         start_s = first_s + n * slot_s + float(slack[n])
-        crackles.append(Crackle(kind, start_s, two_cycle_ms, deflection_ms, float(peak)))
+        crackles.append(Crackle(kind, start_s, two_cycle_ms, deflection_ms, float(signed)))
     return crackles
 
 
@@ -138,7 +145,7 @@ def _draw_tones(rng: np.random.Generator, breath: Breath, kind: str) -> list[Ton
     else:
         phase_start_s, phase_s = breath.inspiration_end_s, breath.end_s - breath.inspiration_end_s
         share = rng.uniform(0.25, 0.6)
-    # At 43 breaths a minute an expiration lasts 0.7 s, so the shortest tone always fits.
+    # At 62 breaths a minute, the most, an expiration lasts 0.5 s, so the shortest tone always fits.
     length_s = max(share * phase_s, TONE_SHORTEST_S)
     start_s = phase_start_s + rng.uniform(0.04, 0.08) * phase_s
     drawn = TONES[kind]

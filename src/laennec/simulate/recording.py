@@ -21,6 +21,7 @@ from laennec.simulate.chest import (
 from laennec.simulate.device import DEVICES, record_with
 from laennec.simulate.patient import (
     RATE_SPREAD,
+    SICK_RATE,
     annotated_event,
     draw_adventitious,
     draw_breaths,
@@ -88,6 +89,7 @@ def simulate_recording(
         median * rng.uniform(1.0 - RATE_SPREAD, 1.0 + RATE_SPREAD) for median in rates(age_years)
     )
     adventitious = [name for name in labels if name != "Normal"]
+    breaths_per_minute *= SICK_RATE if adventitious else 1.0
     breaths = draw_breaths(rng, duration_s, 60.0 / breaths_per_minute, adventitious, adventitious_share)
     whole = [breath for breath in breaths if breath.whole]
     drawn = [draw_adventitious(rng, breath) for breath in whole]
@@ -144,9 +146,14 @@ def check_recording(
 
 
 def demo_recordings(seed: int = 0) -> dict[str, SimulatedRecording]:
-    """Two recordings of 15 s at 8 kHz for a demonstration: ``fine_crackles`` and ``wheezes``."""
-    chosen = {"fine_crackles": ("Fine Crackle", 5.0), "wheezes": ("Wheeze", 7.0)}
+    """Two recordings of 15 s at 8 kHz for a demonstration: ``fine_crackles`` and ``wheezes``.
+
+    Every breath is adventitious, as in half of SPRSound's records with crackles and a quarter with wheezes.
+    """
+    chosen = {"fine_crackles": ("Fine Crackle", 4.0), "wheezes": ("Wheeze", 2.0)}
     return {
-        name: simulate_recording(np.random.default_rng([seed, n]), label=label, age_years=age_years)
+        name: simulate_recording(
+            np.random.default_rng([seed, n]), label=label, adventitious_share=1.0, age_years=age_years
+        )
         for n, (name, (label, age_years)) in enumerate(chosen.items())
     }

@@ -40,7 +40,7 @@ def draw_noise(rng: np.random.Generator, *, poor: bool = False) -> HospitalNoise
     lift_db = 26.0 if poor else 0.0
     return HospitalNoise(
         hum_db=rng.uniform(-32.0, -14.0) + 0.5 * lift_db,
-        broadband_db=rng.uniform(-26.0, -14.0) + lift_db,
+        broadband_db=rng.uniform(-23.0, -11.0) + lift_db,
         bursts_per_minute=rng.uniform(0.0, 8.0) + lift_db,
         beeps_per_minute=rng.choice([0.0, 0.0, 0.0, 4.0]),
         handling_per_minute=rng.uniform(2.0, 8.0) + 2.0 * lift_db,
