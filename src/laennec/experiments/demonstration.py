@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from laennec.analyze import analyze
+from laennec.datasets.simulated import SIMULATION_FILE
 from laennec.errors import LaennecError
 from laennec.experiments import run
 from laennec.labels import record_label
 from laennec.model.load import load_model
 from laennec.simulate import demo_recordings
-from laennec.simulate.dataset import SIMULATION_FILE
 
 Span = tuple[float, float, str]
 """start_s, end_s, label."""
