@@ -501,7 +501,9 @@ def test_given_events_take_one_pass_and_do_not_depend_on_chunks(
     given = [Boundary(start_s, end_s, str(start_s)) for start_s, end_s in spans]
     runs: list[int] = []
     run = Detector.averaged
-    monkeypatch.setattr(Detector, "averaged", lambda self, piece: (runs.append(piece.size), run(self, piece))[1])
+    monkeypatch.setattr(
+        Detector, "averaged", lambda self, piece: (runs.append(piece.size), run(self, piece))[1]
+    )
     found = []
     for chunk_s in (1000.0, 4.0, 13.35):
         (channel,) = detect(detector.frames([sound[None]], chunk_s), [0], detector.card, given)

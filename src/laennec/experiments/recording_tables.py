@@ -181,7 +181,9 @@ def invariances(load: Load) -> str:
         for own in data.values():
             one = own["conditions"][name]
             bounds = [100 * bound for bound in one["interval"]]
-            row.append(f"{one['changed']} of {one['answers']}: {100 * one['share']:.1f} %{bracketed(bounds, 1)}")
+            row.append(
+                f"{one['changed']} of {one['answers']}: {100 * one['share']:.1f} %{bracketed(bounds, 1)}"
+            )
             row.append(f"{100 * one['events_kept']:.0f} %")
         rows.append(row)
     titles = {"sprsound": "SPRSound", "icbhi": "ICBHI 2017", "kauh": "KAUH"}
