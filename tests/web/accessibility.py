@@ -70,6 +70,8 @@ def faults(html: str) -> list[str]:
             wrong.append("a button without a name")
         if tag == "th" and told.get("scope") not in ("row", "col"):
             wrong.append(f"a header without scope: {seen}")
+        if tag == "th" and not seen:
+            wrong.append("a header without words")
         if tag == "table" and "caption" not in tags:
             wrong.append("a table without caption")
         if told.get("tabindex") == "0" and not named:

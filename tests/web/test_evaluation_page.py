@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from accessibility import faults
+from accessibility import contrast, faults, mixed
 
 pd = pytest.importorskip("pandas")
 
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.output.html import asset
 from laennec.score.calibration import risk_at
 from laennec.score.confusion import predicted_classes
 from laennec.score.evaluation import score, score_detections
@@ -145,6 +146,13 @@ def test_anybody_can_use_it(tmp_path: Path) -> None:
         predictions = predicted(classes)
         clips = clips_of(predictions, tmp_path / "a.wav")
         assert faults(render_evaluation(score(predictions, draws=100), predictions, clips)) == []
+
+
+def test_text_stands_out_in_the_fullest_cell_of_a_matrix() -> None:
+    assert "calc(var(--share) * .5)" in asset("evaluation.css")
+    for block in re.findall(r":root\s*\{([^}]*)\}", asset("page.css")):
+        colours = dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{6})", block))
+        assert contrast(colours["ink"], mixed(colours["accent"], colours["paper"], 0.5)) >= 4.5
 
 
 def test_page_asks_nothing_of_anybody_and_escapes_names(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def table(
     """
     classes = [' class="number"' if column in numbers else "" for column in columns]
     head = "".join(
-        f'<th scope="col"{kind}>{text(column)}</th>' for kind, column in zip(classes, columns, strict=True)
+        f'<th scope="col"{kind}>{text(column)}</th>' if column else "<td></td>"  # a header has words
+        for kind, column in zip(classes, columns, strict=True)
     )
     lines = []
     for (first, *others), attribute in zip(rows, attributes or [""] * len(rows), strict=True):
