@@ -4,19 +4,21 @@
 PYTHON ?= python3
 ARGS ?=
 MINUTES ?= 1
+KILLS ?= 20
 
 BIN := .venv/bin
 # What is installed so far. The second includes the first; either is made anew when its inputs change.
 BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
 FUZZ := .venv/.installed-fuzz
+AUDIT := .venv/.installed-audit
 PINS := ci/constraints.txt
 PYTEST = -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base test-lowest fuzz lint docs docs-serve figures format clean
+.PHONY: help demo test test-base test-lowest fuzz faults audit lint docs docs-serve figures format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +43,12 @@ test-lowest: .venv-lowest/.installed  ## run the same tests with the lowest vers
 # Each run is the same but for its length; without Atheris, seeds are mutated at random.
 fuzz: $(FUZZ)  ## give every reader wrong inputs for MINUTES, 1 by default; ARGS goes to tests/fuzz/run.py
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) $(ARGS)
+
+faults: $(DEV)  ## kill every command at KILLS random points, 20 by default, and compare what resuming gives
+	$(BIN)/python tests/faults/kills.py $(KILLS) $(ARGS)
+
+audit: $(AUDIT)  ## check vulnerabilities, licences and hashes of what is installed; bills of materials in dist/
+	$(BIN)/python ci/audit.py $(ARGS)
 
 lint: $(DEV) docs  ## run ruff and mypy, and build the documentation; a warning is an error
 	$(BIN)/ruff check
@@ -83,6 +91,10 @@ $(DEV): pyproject.toml $(PINS) | $(BIN)/python
 
 $(FUZZ): $(DEV)
 	@$(PIP_INSTALL) --editable '.[fuzz]' || echo "Atheris cannot be installed here"
+	@touch $@
+
+$(AUDIT): $(DEV)
+	$(PIP_INSTALL) --editable '.[audit]'
 	@touch $@
 
 .venv-base/.installed: pyproject.toml $(PINS)

@@ -1,46 +1,75 @@
-"""Commands in a process of their own, with an empty home folder, watched by strace for what they send."""
+"""Commands in a process of their own, with an empty home folder, watched for what they send."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 # A network address, or the local service that looks up hosts for others.
 NETWORK = re.compile(r"sa_family=AF_INET|systemd/resolve")
 STRACE = ["strace", "--follow-forks", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmsg,sendmmsg"]
 
 
-def run_isolated(arguments: list[str], home: Path, trace: Path | None = None) -> set[str]:
-    """Run `laennec` with an empty home folder and return the files that it left there.
+# Several commands in one process: PyTorch takes seconds to import. Python's own calls are noted too, where
+# strace may not watch; an address that is a path (AF_UNIX) stays on this computer.
+RUNNER = """
+import json, sys
+
+seen = open(sys.argv[2], "a")
+
+# urllib3 binds to ::1 to learn of IPv6, which sends nothing.
+SENDING = {"connect", "sendto", "sendmsg", "getaddrinfo", "gethostbyname", "gethostbyaddr"}
+
+def watch(event, arguments):
+    if event.removeprefix("socket.") in SENDING:
+        if not any(isinstance(argument, str | bytes) and "/" in str(argument) for argument in arguments[1:]):
+            print(event, arguments, file=seen, flush=True)
+
+sys.addaudithook(watch)
+from laennec.cli import main
+
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as left:
+        if left.code:
+            sys.exit(f"laennec {' '.join(words)}: {left.code}")
+"""
+
+
+def run_isolated(lines: Sequence[Sequence[str]], home: Path, trace: Path) -> tuple[set[str], list[str]]:
+    """Run commands one after the other with an empty home folder, watched.
 
     Parameters
     ----------
-    arguments : list of str
+    lines : list of list of str
         What follows ``laennec``.
     home : Path
         The new home folder.
-    trace : Path, optional
-        Where strace records connections and what is sent. The test is skipped where strace does not run.
+    trace : Path
+        Where strace records connections and what is sent, if it runs here.
 
     Returns
     -------
     set of str
-        Paths below `home`, folders left out.
+        Files that are left in `home`.
+    list of str
+        Calls that concern a network address, as strace or Python saw them.
     """
     home.mkdir()
     environment = fresh_environment()
     environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
-    watch = [] if trace is None else [*STRACE, "-o", str(trace)]
-    if watch:
-        need_strace()
-    command = [*watch, sys.executable, "-m", "laennec", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    watch = [*STRACE, "-o", str(trace)] if strace_works() else []
+    seen = trace.with_suffix(".python")
+    command = [*watch, sys.executable, "-c", RUNNER, json.dumps(lines), str(seen)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    return {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    return left, [*(network_use(trace) if watch else []), *seen.read_text().splitlines()]
 
 
 def fresh_environment() -> dict[str, str]:
@@ -57,9 +86,8 @@ def network_use(trace: Path) -> list[str]:
     return [line for line in trace.read_text(errors="replace").splitlines() if NETWORK.search(line)]
 
 
-def need_strace() -> None:
-    """Skip the test where strace cannot watch a process."""
+def strace_works() -> bool:
+    """Whether strace is there, 5.3 or newer, and may watch a process."""
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    if subprocess.run([*STRACE, "-o", os.devnull, "true"], capture_output=True).returncode:
-        pytest.skip("strace may not watch a process here, or is older than 5.3")
+        return False
+    return not subprocess.run([*STRACE, "-o", os.devnull, "true"], capture_output=True).returncode

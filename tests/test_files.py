@@ -2,13 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from laennec.audio.folder import audio_files, counted_endings, files_below
 from laennec.errors import LaennecError
-from laennec.files import make_folder, write_text, written_whole
+from laennec.files import make_folder, remove_leftovers, write_text, written_whole
 
 
 def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -24,6 +26,34 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) ->
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys
+from pathlib import Path
+from laennec.files import written_whole
+with written_whole(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "deep" / "a.json")], check=False)
+    (left,) = (tmp_path / "deep").iterdir()
+    first, computer, process = left.name[1:].split(".")[:3]
+    kept = [
+        tmp_path / "mine.json",
+        tmp_path / ".notes.tmp",
+        tmp_path / f".{first}.00000000.{process}.tmp.json",
+    ]
+    for path in kept:
+        path.touch()
+    with written_whole(tmp_path / "b.json") as temporary:
+        temporary.write_text("whole")
+        remove_leftovers(tmp_path)
+    assert computer in temporary.name
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        [*kept, tmp_path / "b.json"]
+    )
 
 
 def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path: Path) -> None:

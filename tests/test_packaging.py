@@ -1,6 +1,7 @@
 """What is installed, what the wheel holds, and that versions and names agree wherever they stand."""
 
 import ast
+import importlib.util
 import os
 import re
 import subprocess
@@ -63,7 +64,7 @@ def test_the_base_install_is_small():
 
 
 def test_extras_hold_what_their_names_say():
-    assert set(EXTRAS) == {"train", "web", "media", "test", "fuzz", "dev"}
+    assert set(EXTRAS) == {"train", "web", "media", "test", "fuzz", "audit", "dev"}
     assert "torch" not in names(EXTRAS["web"])
     assert {"torch", "lightning", "pandas"} <= names(EXTRAS["train"])
     assert not {"torch", "pandas", "scipy", "matplotlib"} & names(EXTRAS["test"])
@@ -215,7 +216,44 @@ def test_the_wheel_says_who_it_is(wheel):
     assert "License-Expression: Apache-2.0" in lines
     assert not [line for line in lines if line.startswith("Requires-Dist: torch") and "extra ==" not in line]
     (entry,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "laennec = laennec.cli:main" in wheel.read(entry).decode()
+    assert "laennec = laennec.__main__:main" in wheel.read(entry).decode()
+
+
+def test_the_wheel_is_the_same_bytes_each_time(wheel, tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    elsewhere = {**os.environ, "TZ": "Asia/Shanghai", "PYTHONHASHSEED": "7"}
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60, env=elsewhere)
+    (again,) = tmp_path.glob("*.whl")
+    assert again.read_bytes() == Path(wheel.filename).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def audit():
+    """The program behind `make audit`."""
+    spec = importlib.util.spec_from_file_location("audit", ROOT / "ci" / "audit.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_licences_are_allowed(audit):
+    needed = audit.closure(())
+    assert set(needed) >= names(BASE)
+    for distribution in needed.values():
+        words = audit.licence(distribution)
+        assert all(part in audit.ALLOWED for part in audit.parts(words)), (distribution.name, words)
+    assert not all(part in audit.ALLOWED for part in audit.parts("MIT AND GPL-3.0-only"))
+
+
+def test_kept_hashes_are_of_pinned_versions(audit):
+    pinned = {line.replace("-", "_").replace("==", "-") for line in constraints()}
+    lines = list(audit.kept_lines())
+    assert lines
+    for line in lines:
+        digest, file = line.split("  ")
+        name, version, *_ = file.removesuffix(".tar.gz").split("-")
+        assert re.fullmatch("[0-9a-f]{64}", digest), line
+        assert f"{re.sub('[._]+', '_', name).lower()}-{version.split('+')[0]}" in pinned, line
 
 
 def test_the_makefile_offers_what_the_documents_name():

@@ -6,43 +6,44 @@ from pathlib import Path
 
 import pytest
 
-from isolated import STRACE, fresh_environment, need_strace, network_use, run_isolated
-from laennec.simulate import write_demo
+from isolated import RUNNER, STRACE, fresh_environment, network_use, run_isolated, strace_works
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    write_demo(folder)
-    return folder / "wheezes.wav"
+def test_commands_of_the_base_install_use_no_network_and_leave_nothing_at_home(tmp_path: Path) -> None:
+    """All of them; with png, Matplotlib would keep its list of the computer's fonts at home."""
+    demo, out = str(tmp_path / "demo"), str(tmp_path / "out")
+    (tmp_path / "given.csv").write_text("start_s,end_s\n1,2\n")
+    lines = [
+        ["simulate", demo, "--layout", "demo"],
+        ["simulate", str(tmp_path / "set"), "--subjects", "1", "--recordings", "1"],
+        ["analyze", demo, "--out", out, "--format", "json,csv,audacity,sprsound,html"],
+        ["analyze", f"{demo}/wheezes.wav", "--events", str(tmp_path / "given.csv"), "--json"],
+        ["challenge", "--task", "12", "--wav", demo, "--out", str(tmp_path / "events.json")],
+        ["challenge", "--task", "22", "--wav", demo, "--out", str(tmp_path / "records.json")],
+        ["datasets", "list"],
+        ["--version"],
+    ]
+    left, sent = run_isolated(lines, tmp_path / "home", tmp_path / "trace")
+    assert (left, sent) == (set(), [])
+    assert Path(out, "wheezes.json").exists()
 
 
-def test_an_analysis_leaves_nothing_in_the_home_folder(recording: Path, tmp_path: Path) -> None:
-    # Without png: Matplotlib keeps its list of the computer's fonts there, which takes seconds to make.
-    formats = "json,csv,audacity,sprsound,html"
-    out = tmp_path / "results"
-    left = run_isolated(
-        ["analyze", str(recording), "--out", str(out), "--format", formats], tmp_path / "home"
-    )
-    assert left == set()
-    assert (out / "wheezes.json").exists()
-
-
-def test_an_analysis_uses_no_network(recording: Path, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
-    run_isolated(["analyze", str(recording), "--out", str(tmp_path / "results")], tmp_path / "home", trace)
-    assert network_use(trace) == []
-
-
-def test_the_watch_sees_the_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize("watch", ["strace", "Python"])
+def test_the_watch_sees_the_network(watch: str, tmp_path: Path) -> None:
     """So that the tests above cannot pass by seeing nothing."""
-    need_strace()
-    trace = tmp_path / "trace"
+    if watch == "strace" and not strace_works():
+        pytest.skip("strace cannot watch a process here")
+    trace, seen = tmp_path / "trace", tmp_path / "seen"
     code = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
-    subprocess.run([*STRACE, "-o", str(trace), sys.executable, "-c", code], check=True)
-    assert len(network_use(trace)) == 1
+    if watch == "Python":
+        program = RUNNER.replace("from laennec.cli import main", code)
+        subprocess.run([sys.executable, "-c", program, "[]", str(seen)], check=True)
+        assert len(seen.read_text().splitlines()) == 1
+    else:
+        subprocess.run([*STRACE, "-o", str(trace), sys.executable, "-c", code], check=True)
+        assert len(network_use(trace)) == 1
 
 
 @pytest.mark.parametrize("module", ["laennec", "laennec.errors", "laennec.version"])

@@ -98,7 +98,9 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
     out = tmp_path / "out"
     models = ("chen2022-cnn", "chen2022-upsampling-cnn")
     lines: list[str] = []
-    result = reproduce_chen2022(ChenJob(data, out, quick=True, models=models, epochs=1), lines.append)
+    result = reproduce_chen2022(
+        ChenJob(data, out, quick=True, models=models, epochs=1, threads=1), lines.append
+    )
     assert result["test_set"].startswith("missing")
     assert [row["table"] for row in result["rows"]] == [2, 2]
     assert len(lines) == 2
@@ -111,7 +113,7 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
         for path in sorted((data / "train_json").glob(f"{patient}*")):
             path.rename(data / "test_json" / "inter_test_json" / path.name)
     result = reproduce_chen2022(
-        ChenJob(data, tmp_path / "two", quick=True, models=models[:1], epochs=1), lines.append
+        ChenJob(data, tmp_path / "two", quick=True, models=models[:1], epochs=1, threads=1), lines.append
     )
     assert [row["side"] for row in result["rows"]] == ["validation", "test", "test-inter"]
     assert [row["shared_patients"] for row in result["rows"]] == [0, 0, 0]
@@ -120,7 +122,7 @@ def test_quick_reproduction_fills_both_tables_and_is_resumed(
     assert text == render(result)
     assert "0.4482 | 0.7604" in text
     again = reproduce_chen2022(
-        ChenJob(data, tmp_path / "two", quick=True, models=models[:1], epochs=1), lines.append
+        ChenJob(data, tmp_path / "two", quick=True, models=models[:1], epochs=1, threads=1), lines.append
     )
     assert again["rows"] == result["rows"]
     assert lines[-1].endswith("done already")

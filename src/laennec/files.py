@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import platform
 import re
 import time
 import zlib
@@ -18,6 +19,8 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
+# Of `written_whole`: name of the file, computer, process.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.([0-9a-f]{8})\.(\d+)\.tmp(\..*)?")
 LOCK_WAIT_S = 20.0  # what is done under a lock takes far less
 # Surrogates stand for bytes of a file name that are no UTF-8; the others move the cursor or turn text around.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -60,7 +63,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise LaennecError(f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write")
         target = path.resolve() if path.is_symlink() else path
         make_folder(target.parent)
-        short = f"{zlib.crc32(target.name.encode(errors='surrogateescape')):08x}.{os.getpid()}"
+        short = f"{_crc(target.name)}.{_crc(platform.node())}.{os.getpid()}"
         temporary = target.with_name(f".{short}.tmp{target.suffix[:16]}")
         yield temporary
         os.replace(temporary, target)
@@ -69,6 +72,34 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `written_whole` that killed processes left in a folder and below it.
+
+    Those of living processes and of other computers stay.
+    """
+    for path in folder.rglob(".*.tmp*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and found[1] == _crc(platform.node()) and not is_running(int(found[2])):
+            path.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number; True where the system cannot be asked."""
+    if os.name != "posix":  # asking ends a process on Windows
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _crc(name: str) -> str:
+    return f"{zlib.crc32(name.encode(errors='surrogateescape')):08x}"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -12,6 +12,13 @@ from laennec.files import printable
 WIDE = 10_000  # columns; where no terminal breaks lines, nothing else does
 
 
+def open_streams() -> None:
+    """Open to nothing what the caller has closed, lest the first file of results becomes standard output."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def spell_out() -> None:
     """Have stdout and stderr spell out what their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

@@ -20,7 +20,7 @@ from laennec.train.recipe import load_recipe
 @pytest.fixture(scope="module")
 def run(simulated: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
-    assert train(TrainJob(str(tiny_recipe), simulated, out, epochs=1, accelerator="cpu")) == 0
+    assert train(TrainJob(str(tiny_recipe), simulated, out, epochs=1, accelerator="cpu", threads=1)) == 0
     return out
 
 

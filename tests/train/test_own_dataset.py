@@ -71,14 +71,15 @@ def test_training_measuring_and_crossvalidation(copy: Path, tmp_path: Path) -> N
     recipe = tmp_path / "small.toml"
     recipe.write_text(RECIPE)
     given = ["--dataset", HF_LUNG, "--data", str(copy)]
-    assert run(["train", str(recipe), *given, "--out", str(tmp_path / "run")]) == 0
+    one = ["--accelerator", "cpu", "--threads", "1"]
+    assert run(["train", str(recipe), *given, *one, "--out", str(tmp_path / "run")]) == 0
     assert (
         run(["evaluate", str(tmp_path / "run"), *given, "--split", "test", "--out", str(tmp_path / "e")]) == 0
     )
     tested = pd.read_csv(tmp_path / "e" / "predictions.csv")
     assert sorted(set(tested["label"])) == ["Normal", "Stridor"]
     out = tmp_path / "cv"
-    assert run(["crossvalidate", str(recipe), *given, "--folds", "2", "--out", str(out)]) == 0
+    assert run(["crossvalidate", str(recipe), *given, *one, "--folds", "2", "--out", str(out)]) == 0
     assert json.loads((out / "metrics.json").read_text())
     predicted = pd.read_csv(next(out.rglob("predictions.csv")))
     assert len(predicted) == len(set(predicted["clip_id"])) > 0

@@ -286,7 +286,7 @@ def small_source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         "--out",
         str(folder / "run"),
     ]
-    assert run([*line, "--epochs", "1"]) == 0
+    assert run([*line, "--epochs", "1", "--threads", "1"]) == 0
     return folder / "small-source.toml", folder / "run"
 
 
@@ -315,6 +315,8 @@ def test_transfer_of_ones_own_cohort(
         str(out),
         "--epochs",
         "2",
+        "--threads",
+        "1",
     ]
     assert run(line) == 0
     said = capsys.readouterr()
@@ -447,7 +449,7 @@ def test_reproduce_runs_rows_and_goes_on(
     out, icbhi = tmp_path / "out", small_source[0].parent / "icbhi"
     rows = ["Scratch_Cyc_SamplePad", "2ndConv_Cyc_Ins_Ratio_12_SamplePad"]
     line = ["reproduce", "nguyen2022", "--target", str(cohort), "--source", str(icbhi), "--out", str(out)]
-    line += ["--epochs", "1", "--length-s", "1.5", "--every", "4", "--rows"]
+    line += ["--epochs", "1", "--length-s", "1.5", "--every", "4", "--threads", "1", "--rows"]
     assert run([*line, rows[0], "--runs", "1"]) == 0
     first = sorted((out / "rows" / rows[0]).rglob("fold.json"))
     assert len(first) == 3
@@ -586,7 +588,7 @@ def test_nothing_is_chosen_on_the_official_test_set(
     lines[0] = lines[0].replace("train", "test")  # one patient in both halves, as 156 and 218 are
     listed.write_text("\n".join(lines) + "\n")
     line = ["train", str(small_source[0]), "--data", str(icbhi), "--out", str(out)]
-    assert run([*line, "--epochs", "2", "--split", split]) == 0
+    assert run([*line, "--epochs", "2", "--split", split, "--threads", "1"]) == 0
     told = json.loads((out / "run.json").read_text())
     assert told["best_epoch"] is None
     assert told["last_epoch"]["epoch"] == 1

@@ -23,7 +23,7 @@ import tyro
 
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
-from laennec.terminal import spell_out
+from laennec.terminal import open_streams, spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -155,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    open_streams()
     spell_out()
     try:
         try:
@@ -181,8 +182,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         gone = isinstance(error, BrokenPipeError)
         code = 1 if gone else _fail(f"{where}: {error.strerror}", debug)
     except Exception as error:
-        code = _fail(f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)", debug)
+        code = _fail(_unforeseen(error), debug)
     sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """Say what a limit of the computer or a mistake of ours has ended."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; close other programs, or give it less at once"
+    if isinstance(error, ImportError):
+        first: BaseException = error  # packages explain at length what came of it
+        while first.__cause__ is not None:
+            first = first.__cause__
+        return f"a Python package cannot be loaded ({(str(first).splitlines() or [str(error.name)])[0]})"
+    return f"{type(error).__name__}: {error} (an error in Laennec; --debug shows where)"
 
 
 def _fail(message: str, debug: bool, code: int = 1) -> int:

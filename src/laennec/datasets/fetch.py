@@ -4,6 +4,7 @@ A file is either the one named by its checksum or not there. No library that is 
 transfer, so the download is our own.
 """
 
+import glob
 import hashlib
 import os
 import re
@@ -23,7 +24,7 @@ from laennec.datasets.first_download import compare_with_first
 from laennec.datasets.table import Archive
 from laennec.datasets.unpack import unpack
 from laennec.errors import LaennecError
-from laennec.files import make_folder
+from laennec.files import is_running, make_folder
 from laennec.progress import progress_bar
 
 Show = Callable[[int, int | None], object]
@@ -201,6 +202,10 @@ def _cause(error: BaseException) -> str:
 @contextmanager
 def _folder_or_nothing(to: Path) -> Iterator[Path]:
     """Yield a new folder beside `to`, renamed to `to` if the block ends well and removed if not."""
+    for earlier in to.parent.glob(f".{glob.escape(to.name)}.*.unpacking"):
+        process = earlier.name.split(".")[-2]
+        if process.isdigit() and not is_running(int(process)):  # it was killed
+            shutil.rmtree(earlier, ignore_errors=True)
     temporary = to.with_name(f".{to.name}.{os.getpid()}.unpacking")
     temporary.mkdir()
     try:

@@ -19,4 +19,26 @@ def fuzz(load: Load) -> str:
     return table(["target", "inputs", "accepted", "kept", "fixed"], cells)
 
 
-TABLES: dict[str, Callable[[Load], str]] = {"fuzz": fuzz}
+def kills(load: Load) -> str:
+    """Kills of every command, and after how many of them resuming gave the same results."""
+    rows = load("kills")["rows"]
+    cells = []
+    for row in rows:
+        points = ", ".join(f"{count} {name}" for name, count in row["points"].items())
+        cells.append(
+            [
+                row["command"],
+                row["kills"],
+                points,
+                row["resumed_equal"],
+                len(row["lost"]),
+                len(row["tracebacks"]),
+            ]
+        )
+    kills, equal = (sum(row[name] for row in rows) for name in ("kills", "resumed_equal"))
+    lost, shown = (sum(len(row[name]) for row in rows) for name in ("lost", "tracebacks"))
+    cells.append(["**all**", f"**{kills}**", "", f"**{equal}**", f"**{lost}**", f"**{shown}**"])
+    return table(["command", "kills", "points", "resumed equal", "lost", "tracebacks"], cells)
+
+
+TABLES: dict[str, Callable[[Load], str]] = {"fuzz": fuzz, "kills": kills}

@@ -15,7 +15,7 @@ from laennec.audio.folder import counted_endings
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, printable
+from laennec.files import make_folder, printable, remove_leftovers
 from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
@@ -133,6 +133,8 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
         for path, why in recordings.unreadable.items()
     ]
     ledger = job.ledger(names)
+    if ledger is not None:
+        remove_leftovers(ledger.out)
     done, others, rows = 0, 0, []
     try:
         with _json_array(job.as_json, job.out is not None) as show, progress_bar("analysing") as advance:
@@ -192,6 +194,8 @@ def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Sh
             ledger.add(key, path, job.formats, written, row)
     except LaennecError as error:
         row = Summary(key, error=printable(str(error).removeprefix(f"{path.name}: ")))
+    except MemoryError:
+        row = Summary(key, error="there is not enough memory for it")
     except Exception as error:  # a mistake of ours with one recording must not cost all the others
         hint = "(an error in Laennec; with this file alone, --debug shows where)"
         row = Summary(key, error=printable(f"{type(error).__name__}: {error} {hint}"))

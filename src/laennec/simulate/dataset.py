@@ -1,5 +1,6 @@
 """Simulated patients and recordings in the layouts of SPRSound and ICBHI 2017, with their ground truth."""
 
+import io
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from laennec.annotations import audacity, icbhi, sprsound
 from laennec.datasets.simulated import SIMULATION_FILE, SIMULATION_MARK, digests_of, read_simulation
 from laennec.errors import LaennecError
-from laennec.files import write_json, write_text, written_whole
+from laennec.files import remove_leftovers, write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
 from laennec.simulate.chest import Wave
 from laennec.simulate.recording import (
@@ -228,6 +229,7 @@ def claim_folder(out: Path, names: Sequence[str], layout: str, seed: int, **fact
     """
     if out.exists() and not out.is_dir():
         raise LaennecError(f"{out} is a file; give a folder to simulate into.")
+    remove_leftovers(out)
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     record = read_simulation(out)
     strangers = sorted(present - {*record.get("files", ()), *([SIMULATION_FILE] if record else [])})
@@ -268,8 +270,10 @@ def _simulate_planned(item: _Planned, seed: int) -> SimulatedRecording:
 def write_wav(path: Path, samples: Wave, sample_rate: int) -> None:
     import soundfile
 
+    held = io.BytesIO()  # libsndfile says of a full disk only that there was a system error
+    soundfile.write(held, samples, sample_rate, subtype="PCM_16", format="WAV")
     with written_whole(path) as temporary:
-        soundfile.write(temporary, samples, sample_rate, subtype="PCM_16", format="WAV")
+        temporary.write_bytes(held.getbuffer())
 
 
 def _sprsound_note(recording: SimulatedRecording, poor: bool) -> str:

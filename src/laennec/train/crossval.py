@@ -20,7 +20,7 @@ from laennec.datasets import splits
 from laennec.datasets.table import read_csv, write_csv
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
-from laennec.files import has_content, make_folder, read_json, write_json
+from laennec.files import has_content, make_folder, read_json, remove_leftovers, write_json
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
@@ -151,6 +151,7 @@ def claim(
     LaennecError
         Naming what differs: settings, clips, or the weights that it begins with.
     """
+    remove_leftovers(folder)
     path = folder / "recipe.json"
     anew = f"delete the folder {folder}, and the same command makes it anew"
     tables = {"clips.csv": data.clips.assign(side=fold.sets())}
