@@ -124,6 +124,44 @@ def test_without_a_sample_there_are_no_frames(detector: Detector) -> None:
     assert list(detector.frames([np.zeros((1, 0), np.float32)])) == []
 
 
+@pytest.mark.parametrize("samples", [1, 399, 400, 1_000, 8_123])
+def test_outputs_are_the_mean_over_shifts_below_a_frame(detector: Detector, samples: int) -> None:
+    noise = np.random.default_rng(1).standard_normal(samples).astype(np.float32) * 0.01
+    card = replace(detector.card, phases=2)
+    frames = -(-samples // 400)
+    early = detector.run(np.concatenate([np.zeros(100, np.float32), noise]))
+    late = detector.run(noise[100:] if samples > 100 else noise)
+    averaged = replace(detector, card=card).averaged(noise)
+    for name, values in averaged.items():
+        assert values.shape[-1] == frames
+        inside = min(frames, late[name].shape[-1])
+        expected = (early[name][..., :inside] + late[name][..., :inside]) / 2
+        np.testing.assert_allclose(values[..., :inside], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("gain_db", [-80.0, -40.0, -7.0, 12.0])
+def test_gain_does_not_change_the_answer(detector: Detector, gain_db: float) -> None:
+    recording = next(iter(demo_recordings().values()))
+    samples = recording.samples.astype(np.float32) * np.float32(0.2)
+    plain = laennec.analyze(samples, sample_rate=8_000, model=detector)
+    other = laennec.analyze(samples * np.float32(10 ** (gain_db / 20)), sample_rate=8_000, model=detector)
+    assert plain.events
+    assert [(e.start_s, e.end_s, e.label) for e in plain.events] == [
+        (e.start_s, e.end_s, e.label) for e in other.events
+    ]
+    assert plain.record is not None
+    assert other.record is not None
+    assert other.record.probabilities == pytest.approx(plain.record.probabilities, abs=0.01)
+
+
+def test_each_channel_has_its_own_level(detector: Detector) -> None:
+    samples = next(iter(demo_recordings().values())).samples.astype(np.float32)
+    both = laennec.analyze(np.stack([samples * 0.2, samples * 1e-4]), sample_rate=8_000, model=detector)
+    loud, soft = ([replace(e, channel=0) for e in both.events if e.channel == k] for k in (0, 1))
+    assert loud
+    assert [(e.start_s, e.label) for e in loud] == [(e.start_s, e.label) for e in soft]
+
+
 def test_channels_do_not_see_each_other(detector: Detector, sound: np.ndarray) -> None:
     other = sound[::-1].copy()
     together = detect(detector.frames([np.stack([sound, other])], 20.0), [2, 5], detector.card)
@@ -258,6 +296,38 @@ def test_events_that_contradict_a_normal_answer_are_named(detector: Detector) ->
     assert not any("otherwise" in reason for reason in unsure.reasons)
     agreeing = predict_channel(detector.card, Channel(0, [wheeze], [segment(0, 15, 1)]))
     assert not any("otherwise" in reason for reason in agreeing.reasons)
+
+
+def test_an_answer_that_its_events_contradict_is_uncertain(detector: Detector) -> None:
+    wheeze = Event(1.0, 2.0, "Wheeze", 0.99, {"Wheeze": 0.99})
+    normal = replace(wheeze, label="Normal")
+    expected = [
+        (0, [wheeze], True),  # Normal, and a certain wheeze
+        (0, [replace(wheeze, uncertain=True)], False),
+        (0, [normal], False),
+        (1, [normal], True),  # CAS, and nothing but normal breaths
+        (1, [normal, wheeze], False),
+        (4, [normal], False),  # Poor Quality says nothing about its breaths
+        (4, [], True),
+        (0, [], True),
+    ]
+    for likely, events, uncertain in expected:
+        answer = predict_channel(detector.card, Channel(0, events, [segment(0, 15, likely)]))
+        assert answer.uncertain is uncertain, (likely, events)
+
+
+def test_any_sound_is_analysed_where_it_is_asked_for(detector: Detector) -> None:
+    music = other_sound("music", np.random.default_rng(3), 15.0, 8_000).astype(np.float32)
+    refused = laennec.analyze(music, sample_rate=8_000, model=detector).record
+    assert refused is not None
+    assert refused.refused == "sounds like music, not like a lung"
+    answered = laennec.analyze(music, sample_rate=8_000, model=detector, any_sound=True).record
+    assert answered is not None
+    assert answered.label in detector.card.records
+    assert answered.uncertain
+    assert any("sounds like music" in reason for reason in answered.reasons)
+    silence = laennec.analyze(music * 0, sample_rate=8_000, model=detector, any_sound=True)
+    assert silence.record is None or silence.record.refused is not None
 
 
 def test_refused_segments_do_not_count_unless_they_are_most(detector: Detector) -> None:
@@ -430,8 +500,10 @@ def test_given_events_take_one_pass_and_do_not_depend_on_chunks(
     spans = [(-1.0, 0.4), (2.0, 50.0), (3.1, 3.2), (20.0, 21.5), (30.0, 36.0), (69.0, 90.0), (69.99, 70.0)]
     given = [Boundary(start_s, end_s, str(start_s)) for start_s, end_s in spans]
     runs: list[int] = []
-    run = Detector.run
-    monkeypatch.setattr(Detector, "run", lambda self, piece: (runs.append(piece.size), run(self, piece))[1])
+    run = Detector.averaged
+    monkeypatch.setattr(
+        Detector, "averaged", lambda self, piece: (runs.append(piece.size), run(self, piece))[1]
+    )
     found = []
     for chunk_s in (1000.0, 4.0, 13.35):
         (channel,) = detect(detector.frames([sound[None]], chunk_s), [0], detector.card, given)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from laennec.analyze.recording import respiratory_rate
+from laennec.analyze.recording import breath_onsets, respiratory_rate
 
 
 @pytest.mark.parametrize("per_min", [12.0, 24.0, 45.0])
@@ -39,3 +39,18 @@ def test_too_few_breaths_have_no_rate(onsets: list[float]) -> None:
 
 def test_nobody_breathes_twice_a_second() -> None:
     assert respiratory_rate(list(np.arange(10) * 0.4)).per_min is None
+
+
+def test_events_of_one_breath_count_once() -> None:
+    breaths = [(2.0 * k, "Normal") for k in range(6)]
+    crackles = [(2.0 * k + 0.5, "Fine Crackle") for k in range(1, 6, 2)]
+    assert breath_onsets(sorted(breaths + crackles)) == [onset_s for onset_s, _ in breaths]
+
+
+def test_events_of_one_label_are_breaths_of_their_own_however_fast() -> None:
+    onsets = [0.4 * k for k in range(10)]
+    assert breath_onsets((onset_s, "Normal") for onset_s in onsets) == onsets
+
+
+def test_a_wheeze_long_after_the_onset_is_a_breath() -> None:
+    assert breath_onsets([(0.0, "Normal"), (0.9, "Wheeze")]) == [0.0, 0.9]

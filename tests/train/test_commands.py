@@ -10,9 +10,10 @@ from laennec.errors import LaennecError, UsageError
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
 from laennec.train.card import command, limits
-from laennec.train.commands import train
+from laennec.train.commands import crossvalidate, train
 from laennec.train.evaluate import evaluate_model, held_out, select, training_clip_ids
-from laennec.train.jobs import TrainJob
+from laennec.train.jobs import CrossValidationJob, TrainJob
+from laennec.train.loop import Hardware, make_trainer
 from laennec.train.recipe import load_recipe
 
 
@@ -103,3 +104,27 @@ def test_results_are_not_written_into_the_data(
         main([command, str(what), "--data", str(simulated), "--out", str(simulated / "runs")])
     assert "lies in the folder of the data" in capsys.readouterr().err
     assert sorted(simulated.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threads": -1}, {"threads": 10**6}, {"devices": 0}, {"devices": -2}, {"nodes": 0}]
+)
+def test_hardware_that_cannot_be_is_refused_with_its_option(wrong: dict[str, int]) -> None:
+    (name,) = wrong
+    with pytest.raises(UsageError, match=rf"--{name} is {wrong[name]}; expected"):
+        Hardware("cpu", **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"accelerator": "foo"}, {"strategy": "foo"}, {"devices": -1}])
+def test_what_lightning_does_not_know_is_named(wrong: dict[str, str], tiny_recipe: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"no training on accelerator \w+ with strategy \w+ and -?1 devices: "
+    ):
+        make_trainer(load_recipe(tiny_recipe), Hardware(**{"accelerator": "cpu", **wrong}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**20])
+def test_seeds_that_are_none_are_refused(seed: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"seed .* is not a whole number from 0 to 4294967295"):
+        crossvalidate(CrossValidationJob("baseline", tmp_path, tmp_path / "out", seeds=(0, seed)))
+    assert not (tmp_path / "out").exists()

@@ -143,7 +143,7 @@ def test_temperature_and_card_can_be_given(tmp_path: Path) -> None:
     assert not onnx.load(path).functions  # plain operators, which every runtime can load
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 1e-300, float("nan"), float("inf")])
 def test_a_temperature_that_is_none_is_refused(temperature: float, tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run", "default")
     with pytest.raises(LaennecError, match="must be above 0"):

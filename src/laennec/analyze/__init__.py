@@ -6,11 +6,10 @@ a model for clips and no given events, windows are laid over the recording and t
 boundaries are then as coarse as the windows.
 """
 
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy.typing as npt
 
@@ -30,6 +29,7 @@ from laennec.patient import Patient
 
 __all__ = ["Analysis", "Event", "analyze"]
 
+Item = TypeVar("Item")
 MAPS_S = 600.0  # of a longer recording no relevance is kept: a day has tens of thousands of events, 2 kB each
 
 
@@ -44,6 +44,7 @@ def analyze(
     position: str | None = None,
     window_s: float | None = None,
     hop_s: float | None = None,
+    any_sound: bool = False,
 ) -> Analysis:
     """Find and label the respiratory events of a recording.
 
@@ -66,6 +67,9 @@ def analyze(
         ``right-lateral``.
     window_s, hop_s : float, optional
         In place of those of a model for clips, which it was measured with. Not with `events`.
+    any_sound : bool
+        Analyse what does not sound like a lung all the same; the answer is uncertain then. Silence stays
+        refused.
 
     Raises
     ------
@@ -85,9 +89,10 @@ def analyze(
     boundaries = None if events is None else boundaries_in(events, recording, remarks)
     rate, window = loaded.card.sample_rate, None
     if isinstance(loaded, Detector):
-        frames = loaded.frames(block[channels] for block in recording.blocks(rate))
+        sound = (block[channels] for block in recording.blocks(rate))
+        frames = loaded.frames(sound, levels=[recording.levels[channel] for channel in channels])
         maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range)
+        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -107,22 +112,24 @@ def detect(
     boundaries: Sequence[Boundary] | None = None,
     maps: bool = True,
     silent_range: float = SILENT_RANGE,
+    any_sound: bool = False,
 ) -> list[Channel]:
     """Events and segments of every channel, in one pass over the frames and in constant memory.
 
     Each stage takes a chunk of frames and gives what that settles, so all stages of all channels go in step
     and none holds more frames than it needs itself. `channels` are numbers in the recording. Without
     `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
-    its relevance. `silent_range` is that of the recording.
+    its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused.
     """
     predicted = [Channel(number) for number in channels]
     stages = []
-    for row, (channel, copy) in enumerate(zip(predicted, itertools.tee(frames, len(predicted)), strict=True)):
-        own, same = itertools.tee(map(itemgetter(row), copy))
+    copies = iter(in_step(frames, 2 * len(predicted)))
+    for row, channel in enumerate(predicted):
+        own, same = (map(itemgetter(row), copy) for copy in (next(copies), next(copies)))
         given = None if boundaries is None else on_channel(boundaries, channel.number)
         spans = decode(own, card) if given is None else place(own, given, card)
-        told = segments(same, card, silent_range)
-        stages.append(zip(classify(spans, card, channel.number, maps), told, strict=True))
+        predictions = segments(same, card, silent_range, any_sound)
+        stages.append(zip(classify(spans, card, channel.number, maps), predictions, strict=True))
     for step in zip(*stages, strict=True):
         for channel, (more_events, more_segments) in zip(predicted, step, strict=True):
             channel.events.extend(more_events)
@@ -131,3 +138,26 @@ def detect(
         for channel in predicted:
             channel.events[:] = without_refused(channel.events, channel.segments)
     return predicted
+
+
+def in_step(items: Iterator[Item], count: int) -> list[Iterator[Item]]:
+    """Iterators over the same items, to be advanced in turns; of `items` only the latest is held.
+
+    `itertools.tee` would hold up to 57, an hour of frames.
+    """
+    latest: list[Item] = []  # empty before the first and after the last
+    taken = 0
+
+    def copy() -> Iterator[Item]:
+        nonlocal taken
+        own = 0
+        while True:
+            if own == taken:
+                latest[:] = [item for _, item in zip(range(1), items, strict=False)]
+                taken += 1
+            own += 1
+            if not latest:
+                return
+            yield latest[0]
+
+    return [copy() for _ in range(count)]

@@ -22,7 +22,7 @@ _LOSSY_BITS = 11  # below the peak: what lossy coding keeps of a quiet recording
 # Between the two smallest values of codings that are not uniform, or keep fewer bits than they decode to.
 _CODED_STEPS = {"ULAW": 2.0**-12, "ALAW": 2.0**-11, "GSM610": 2.0**-12, "FLOAT": 0.0, "DOUBLE": 0.0}
 _LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS", "LOSSY")
-_BINS_AN_OCTAVE = 4
+_BINS_AN_OCTAVE = 32  # 0.2 dB
 _LOWEST_OCTAVE, _OCTAVES = -150, 184  # from below the smallest float32 to above 2**32
 
 
@@ -65,7 +65,7 @@ class Resolution:
 class Extents:
     """Counts the short parts of each channel by their extent, from the lowest sample to the highest.
 
-    The counts are by quarters of an octave, exact at powers of two, so any length takes the same memory.
+    The counts are by parts of an octave, exact at powers of two, so any length takes the same memory.
     """
 
     def __init__(self, channels: int) -> None:

@@ -281,7 +281,8 @@ class Recording:
             instead = f"the channels cancel each other: channel {loudest}, the loudest, stands for their mean"
             return replace(self.channel(loudest), repairs=(*self.repairs, instead))
         silent = (0,) if len(self.silent_channels) == self.channels else ()
-        return replace(self._holding(mean), twins={}, silent_channels=silent, levels=())
+        one = replace(self._holding(mean), twins={}, silent_channels=silent)
+        return replace(one, levels=one._surveyed().levels)
 
     def channel(self, index: int) -> "Recording":
         """Return one channel, counted from 0, with the warnings that concern it."""

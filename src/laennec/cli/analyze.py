@@ -20,7 +20,9 @@ def run(command: Analyze) -> int:
     if command.out is not None and several:
         refuse_twice(command.out, recordings.names, formats)
     metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}
-    job = Job.prepare(command.model, command.events, metadata, command.out, formats, command.json)
+    job = Job.prepare(
+        command.model, command.events, metadata, command.out, formats, command.json, command.any_sound
+    )
     if several:
         return analyze_many(recordings, job, command.again)
     return analyze_one(*next(iter(recordings.names.items())), job)

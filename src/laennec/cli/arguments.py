@@ -55,6 +55,8 @@ class Analyze:
         Print JSON, an array with one element per recording, instead of a table.
     again
         Analyse recordings anew whose results are there and up to date.
+    any_sound
+        Analyse what does not sound like a lung all the same; such an answer is uncertain.
     """
 
     files: Annotated[
@@ -70,6 +72,7 @@ class Analyze:
     format: Annotated[str | None, arg(metavar="FORMAT,…")] = None
     json: bool = False
     again: bool = False
+    any_sound: bool = False
 
 
 @dataclass(frozen=True)

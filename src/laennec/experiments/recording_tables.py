@@ -172,6 +172,25 @@ def refusals(load: Load) -> str:
     return table(["sound", "refused", "of", "answered as"], rows)
 
 
+def invariances(load: Load) -> str:
+    """How many answers change under what must not change them."""
+    data = load("invariances")["data"]
+    rows = []
+    for name in next(iter(data.values()))["conditions"]:
+        row = [f"**{name}, all**" if name in ("gain", "shift") else name]
+        for own in data.values():
+            one = own["conditions"][name]
+            bounds = [100 * bound for bound in one["interval"]]
+            row.append(
+                f"{one['changed']} of {one['answers']}: {100 * one['share']:.1f} %{bracketed(bounds, 1)}"
+            )
+            row.append(f"{100 * one['events_kept']:.0f} %")
+        rows.append(row)
+    titles = {"sprsound": "SPRSound", "icbhi": "ICBHI 2017", "kauh": "KAUH"}
+    heads = [f"{titles[name]}: {what}" for name in data for what in ("answers changed", "events kept")]
+    return table(["", *heads], rows)
+
+
 def speed(load: Load) -> str:
     """Time and memory of an analysis."""
     return table(["", ""], [[own["what"], _cost(own)] for own in load("speed")["recordings"]["rows"]])
@@ -208,6 +227,7 @@ TABLES = {
     "recordings-trials": trials,
     "recordings-refusals": refusals,
     "strangers": strangers,
+    "invariances": invariances,
     "speed-recordings": speed,
     "speed-ratios": ratios,
 }

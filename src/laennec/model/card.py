@@ -36,6 +36,7 @@ LONGEST_WORD = 200  # characters
 DEEPEST = 20  # objects and lists within each other
 LARGEST_WEIGHT = 1e6  # of the rule of events, of a bias or a shift
 SHORTEST_HOP_S = 0.001
+MOST_PHASES = 64
 
 Shape = tuple[int | None, ...]  # of an output; None: any length
 Check = Callable[[Any], Any]  # returns an entry in its type; ValueError says what is expected
@@ -283,6 +284,11 @@ class RecordingCard(ModelCard):
         Classes of a whole recording; what it may sound like, the lung first.
     frame_samples, reach_frames : int
         Samples from one frame of the outputs to the next; frames to either side that an output depends on.
+    level : float
+        What a recording is multiplied to before the network gets it: half the median extent of 50 ms, as
+        `Recording.levels`. Without the entry, that of SPRSound's recordings.
+    phases : int
+        Shifts below a frame that the outputs are averaged over.
     edges_hz : tuple of float
         Edges of the rows of the evidence, rising.
     event_temperature, record_temperature, event_bias, record_bias
@@ -304,6 +310,8 @@ class RecordingCard(ModelCard):
     sound_classes: tuple[str, ...] = entry(words, "kinds")
     frame_samples: int = entry(whole(1, LONGEST_FRAME))
     reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
+    level: float = entry(number(2.0**-30, 1.0), default=2.0**-8)
+    phases: int = entry(whole(1, MOST_PHASES), default=4)
     edges_hz: tuple[float, ...] = entry(numbers(0.0, MAX_SAMPLE_RATE))
     rule: EventRule = entry(lambda value: _read(EventRule, mapping(value), "rule."))  # noqa: RUF009 (a field)
     event_temperature: float = entry(TEMPERATURE)

@@ -1,6 +1,6 @@
 """A model for whole recordings, ready to run: sound in, the outputs of every frame out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,12 +63,14 @@ class Detector(Model):
 
     card: RecordingCard
 
-    def frames(self, blocks: Iterable[Array], chunk_s: float = CHUNK_S) -> Iterator[tuple[Frames, ...]]:
+    def frames(
+        self, blocks: Iterable[Array], chunk_s: float = CHUNK_S, levels: Sequence[float] = ()
+    ) -> Iterator[tuple[Frames, ...]]:
         """Outputs of every frame, chunk by chunk, in constant memory: a `Frames` for each channel.
 
-        No output depends on more than the card's `reach_frames` to either side, so a chunk is processed with
-        that much of its neighbours, and where chunks or blocks meet changes nothing. The last frames are
-        marked; without a sample, there are none.
+        No output depends on more than the card's `reach_frames`, and one for the phases, to either side, so a
+        chunk is processed with that much of its neighbours, and where chunks or blocks meet changes nothing.
+        The last frames are marked; without a sample, there are none.
 
         Parameters
         ----------
@@ -76,35 +78,59 @@ class Detector(Model):
             ``(channels, samples)`` float32 at the card's sample rate, of any lengths.
         chunk_s : float
             Seconds processed at a time.
+        levels : sequence of float
+            Of each channel, as `Recording.levels`; the network gets it at the card's `level`. Without, or
+            where one is 0, the samples are taken as they are.
         """
         frame = self.card.frame_samples
         step = max(1, round(chunk_s / self.card.frame_s)) * frame
-        reach = self.card.reach_frames * frame
+        reach = (self.card.reach_frames + 1) * frame
+        gains = [self.card.level / level if level else 1.0 for level in levels]
         held: Array | None = None  # from sample `first` on
         first = done = 0
         for block in _at_most(step, blocks):
             held = block if held is None else np.concatenate([held, block], axis=1)
             while first + held.shape[1] - done > step + reach:
                 piece = held[:, : done + step + reach - first]
-                yield self._chunk(piece, first, done, done + step)
+                yield self._chunk(piece, gains, first, done, done + step)
                 done += step
                 kept = max(first, (done - reach) // frame * frame)
                 held, first = held[:, kept - first :].copy(), kept
         if held is not None and held.shape[1]:
-            yield self._chunk(held, first, done, None)
+            yield self._chunk(held, gains, first, done, None)
 
-    def _chunk(self, piece: Array, first: int, start: int, end: int | None) -> tuple[Frames, ...]:
+    def _chunk(
+        self, piece: Array, gains: Sequence[float], first: int, start: int, end: int | None
+    ) -> tuple[Frames, ...]:
         """The frames from sample `start` to `end`, None for that of the sound, of a piece from `first` on."""
         frame = self.card.frame_samples
         length = (first + piece.shape[1] if end is None else end) / self.card.sample_rate
         chosen = slice((start - first) // frame, None if end is None else (end - first) // frame)
         channels = []
-        for samples in np.ascontiguousarray(piece):
-            outputs = self.run(samples)
+        for samples, gain in zip(np.ascontiguousarray(piece), gains or [1.0] * len(piece), strict=True):
+            outputs = self.averaged(samples if gain == 1 else samples * np.float32(gain))
             outputs |= _levels(samples, frame, outputs["presence"].shape[-1])
             arrays = {name: outputs[name][..., chosen] for name in ARRAYS}
             channels.append(Frames(first=start // frame, end_s=length, last=end is None, **arrays))
         return tuple(channels)
+
+    def averaged(self, samples: Array) -> dict[str, Array]:
+        """What `run` gives, averaged over the card's `phases`: the samples shifted below a frame.
+
+        The convolutions stride over time, so what they give depends on where frames begin in the sound, which
+        is chance (Zhang, "Making convolutional networks shift-invariant again", ICML 2019). The shifts lie
+        evenly around none. Silence stands before the first sample.
+        """
+        frame, phases = self.card.frame_samples, self.card.phases
+        count = -(-samples.size // frame)
+        total: dict[str, Array] = {}
+        for phase in range(phases):
+            shift = ((2 * phase + 1 - phases) * frame) // (2 * phases)
+            moved = samples[shift:] if shift >= 0 else np.concatenate([np.zeros(-shift, np.float32), samples])
+            for name, value in self.run(moved if moved.size else samples).items():
+                value = _of_length(value, count)
+                total[name] = value if phase == 0 else total[name] + value
+        return {name: value / np.float32(phases) for name, value in total.items()}
 
     def run(self, samples: Array) -> dict[str, Array]:
         """The graph's outputs, without its first axis, for ``(samples,)`` float32 at the card's sample rate.
@@ -128,6 +154,12 @@ class Detector(Model):
         if not all(np.isfinite(value).all() for value in values):
             raise LaennecError(f"{self.source}: the model gave a non-finite value")
         return {name: value[0] for name, value in outputs.items()}
+
+
+def _of_length(values: Array, frames: int) -> Array:
+    """The first `frames` frames; the last one stands for those that lack."""
+    lacking = frames - values.shape[-1]
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, max(0, lacking))], mode="edge")[..., :frames]
 
 
 def _at_most(length: int, blocks: Iterable[Array]) -> Iterator[Array]:

@@ -52,6 +52,7 @@ class Job:
         out: Path | None,
         formats: tuple[str, ...],
         as_json: bool,
+        any_sound: bool = False,
     ) -> "Job":
         """Check the patient, load the model that `analyze` would take, and make the folder, before the work.
 
@@ -64,7 +65,8 @@ class Job:
         loaded = load_model(model or (RECORDING if events is None else DEFAULT))
         if out is not None:
             make_folder(out)
-        return cls(loaded, {"events": events, **metadata}, out, formats, as_json)
+        options = {"events": events, **metadata, "any_sound": any_sound}
+        return cls(loaded, options, out, formats, as_json)
 
     def ledger(self, names: Mapping[Path, str]) -> Ledger | None:
         """Return what of the folder is done by this release, model and options; None without a folder.

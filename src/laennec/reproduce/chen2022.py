@@ -36,7 +36,7 @@ from laennec.score.text import interval, listed, number
 from laennec.train.card import command
 from laennec.train.data import predictions, read_clips
 from laennec.train.loop import Hardware, predict
-from laennec.train.recipe import load_recipe
+from laennec.train.recipe import check_seeds, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.weights import RETRAIN, read_run
@@ -77,6 +77,7 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     unknown = [name for name in job.models if name not in MODELS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
+    check_seeds(job.seeds)
     with at_work(job.out, outside=(job.data,)):
         return _reproduce(job, say)
 

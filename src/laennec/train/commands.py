@@ -34,7 +34,7 @@ from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import Hardware, terminal
 from laennec.train.protocols import protocol_of
-from laennec.train.recipe import Recipe, load_recipe, with_settings
+from laennec.train.recipe import Recipe, check_seeds, load_recipe, with_settings
 from laennec.train.recording_report import FILES, report_recordings
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work
@@ -126,6 +126,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError("--only and --final are options of --protocol k-fold")
     if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
         raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
+    check_seeds(job.seeds)
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe, also = with_auxiliary(recipe, job.also)
     hardware = Hardware(job.accelerator, threads=job.threads)

@@ -87,8 +87,10 @@ def export(
         Entries of the metadata (``data``, ``metrics``, ``limits``) in place of those in the run's
         ``card.json``.
     """
-    if temperature is not None and temperature <= 0:
-        raise LaennecError(f"temperature is {temperature:g}; it divides the logits and must be above 0")
+    if temperature is not None and not 1e-12 <= temperature <= 1e12:
+        raise LaennecError(
+            f"temperature is {temperature:g}; it divides the logits and must be above 0, from 1e-12 to 1e12"
+        )
     recipe, front_end, network, fitted = read_run(run)
     out = Path(out) if out else Path(run) / RUN_MODEL
     entries = {**read_entries(Path(run)), **_card_of(Path(run), card)}

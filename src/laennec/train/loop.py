@@ -22,7 +22,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.features.base import Batch, FrontEnd
 from laennec.files import has_content
 from laennec.models.tasks import Task, memory_format
@@ -38,6 +38,7 @@ from laennec.version import __version__
 # "Tensor Programs IV", ICML 2021, on learning rates and width).
 WIDE_INPUTS = 8192
 
+MOST_THREADS = 1024
 DIVERGED = "the training of recipe {} diverged: the network gives no numbers; choose a lower learning_rate"
 
 
@@ -51,6 +52,13 @@ class Hardware:
     strategy: str = "auto"
     threads: int = 0
     """CPU threads of each process; 0 shares the cores out."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("threads", self.threads, 0), ("nodes", self.nodes, 1)):
+            if not least <= value <= MOST_THREADS:
+                raise UsageError(f"--{name} is {value}; expected {least} to {MOST_THREADS}")
+        if self.devices == 0 or not -1 <= self.devices <= MOST_THREADS:
+            raise UsageError(f"--devices is {self.devices}; expected 1 to {MOST_THREADS}, or -1 for all")
 
 
 class Examples(Protocol):
@@ -210,6 +218,24 @@ def make_trainer(
         callbacks.append(RichProgressBar())
     if recipe.averaging_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.averaging_decay))
+    try:
+        return _trainer(recipe, hardware, loggers, callbacks, out is not None, progress)
+    except Exception as error:  # Lightning has several for what is not there
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"no training on accelerator {hardware.accelerator} with strategy {hardware.strategy} and "
+            f"{hardware.devices} devices: {reason}"
+        ) from error
+
+
+def _trainer(
+    recipe: Recipe,
+    hardware: Hardware,
+    loggers: list[Any],
+    callbacks: list[Callback],
+    checkpoints: bool,
+    progress: bool,
+) -> L.Trainer:
     return L.Trainer(
         max_epochs=recipe.epochs,
         accelerator=hardware.accelerator,
@@ -220,7 +246,7 @@ def make_trainer(
         gradient_clip_val=recipe.gradient_clip or None,
         logger=loggers or False,
         callbacks=callbacks,
-        enable_checkpointing=out is not None,
+        enable_checkpointing=checkpoints,
         plugins=[WholeCheckpoints()],
         enable_progress_bar=progress,
         enable_model_summary=False,

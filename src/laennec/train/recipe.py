@@ -255,6 +255,14 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     return recipe
 
 
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse seeds that generators of random numbers do not take."""
+    inside, permitted = RECIPE["seed"]
+    for seed in seeds:
+        if not inside(seed):
+            raise UsageError(f"seed {shown(seed)} is not {permitted}")
+
+
 def check_families(recipe: Recipe, where: str) -> None:
     """Refuse labels that a model for whole recordings cannot have: its rule knows families of sounds."""
     if unknown := unknown_families(recipe.labels):

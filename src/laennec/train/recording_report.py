@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from laennec import datasets
-from laennec.analyze.recording import respiratory_rate
+from laennec.analyze.recording import breath_onsets, respiratory_rate
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
@@ -20,6 +20,7 @@ from laennec.model.probability import calibrated, sigmoid
 from laennec.score.calibration import COVERAGE, certainty_scores
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import event_scores
+from laennec.score.events_table import Detection
 from laennec.score.markdown import EVENT_TITLES
 from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import shifted, task_scores
@@ -42,7 +43,6 @@ from laennec.train.recording_decision import (
     matched_events,
 )
 from laennec.train.recording_predictions import (
-    FloatSpan,
     RecordingOutput,
     Scaling,
     load_outputs,
@@ -182,7 +182,7 @@ def _measure(
         "frames": _frames(annotated, labels),
         "event_calibration": _certainty(events, _scaled(events, scalings), labels),
         "refusals": _refusals(outputs, recipe),
-        "rate": _rates(annotated, spans),
+        "rate": _rates(detections),
     }
     headline = {
         "event F, class-agnostic": detection["scores"]["agnostic_f1"],
@@ -279,16 +279,18 @@ def _refusals(outputs: Sequence[RecordingOutput], recipe: Recipe) -> dict[str, A
     return figures
 
 
-def _rates(recordings: Sequence[RecordingOutput], spans: Sequence[Sequence[FloatSpan]]) -> dict[str, Any]:
+def _rates(detections: Sequence[Detection]) -> dict[str, Any]:
     """Respiratory rate of decoded events against that of the annotated ones."""
     errors: dict[str, list[float]] = {"good": [], "doubtful": []}
     known = 0
-    for recording, own in zip(recordings, spans, strict=True):
-        truth = respiratory_rate([float(start) for start, _ in recording.spans])
+    for own in detections:
+        truth, rate = (
+            respiratory_rate(breath_onsets((start_s, label) for start_s, _, label in sorted(events)))
+            for events in (own.reference, own.estimated)
+        )
         if truth.per_min is None or truth.quality != "good":
             continue
         known += 1
-        rate = respiratory_rate([start for start, _ in own])
         if rate.per_min is not None:
             errors[rate.quality].append(abs(rate.per_min - truth.per_min))
     figures: dict[str, Any] = {"recordings": known}
