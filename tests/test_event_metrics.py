@@ -256,7 +256,7 @@ def test_events_that_are_none_are_refused(span, message):
 def test_unequal_lengths_are_refused():
     with pytest.raises(ValueError, match="1 recordings annotated and 2 scored"):
         event_scores([[]], [[], []], CLASSES, N)
-    with pytest.raises(ValueError, match="0 recordings annotated"):
+    with pytest.raises(ValueError, match="no event to score"):
         event_scores([], [], CLASSES, N)
     with pytest.raises(ValueError, match="1 subjects for 2 recordings"):
         event_scores([[], []], [[], []], CLASSES, N, ["p"])

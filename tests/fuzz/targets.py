@@ -248,11 +248,13 @@ def response(data: bytes, folder: Path) -> None:
             raise ConnectionRefusedError("nobody there")
         return sockets.pop()
 
+    own = HTTPConnection._new_conn
     HTTPConnection._new_conn = connect
     try:
         published = fetch.Archive(URL, "0" * 64 if zlib.crc32(data) % 4 == 0 else None)
         fetch.retrieve(published, path, progress=False)
     finally:
+        HTTPConnection._new_conn = own
         for left in folder.iterdir():
             left.unlink()
 
