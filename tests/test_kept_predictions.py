@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from laennec.experiments.predictions import MANIFEST, digest, keep, read_manifest
+from laennec.experiments.predictions import MANIFEST, keep, read_manifest
+from laennec.files import sha256_of
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.evaluation import score, score_detections
 from laennec.score.events_table import Detection, read_events_table, write_events
@@ -35,7 +36,7 @@ def test_what_is_kept_is_what_the_manifest_says() -> None:
     manifest = read_manifest(KEPT)
     assert {path.name for path in KEPT.glob("*.csv.gz")} == set(manifest)
     for name, entry in manifest.items():
-        assert entry["sha256"] == digest(KEPT / name), name
+        assert entry["sha256"] == sha256_of(KEPT / name), name
         assert entry["n"] == len(read_table(KEPT / name)) - 1, name
         assert entry.keys() >= {"command", "recipe", "seed", "commit"}
 

@@ -1,5 +1,6 @@
 """Writing files so that an interruption leaves the old file or the new one, never half of either."""
 
+import hashlib
 import json
 import math
 import os
@@ -116,6 +117,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits; it is read piece by piece."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def has_content(path: Path) -> bool:
     """Whether a file is there and not empty, as a full disk or a crash of the system may leave one."""
     return path.is_file() and path.stat().st_size > 0
@@ -160,16 +167,12 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Where the system locks no folders (Windows, some disks of a network), nothing is refused.
     """
-    handle = os.open(folder, os.O_RDONLY) if fcntl is not None and os.access(folder, os.R_OK) else None
-    try:
-        if handle is not None and not _lock(handle):
+    with _lockable(folder) as handle:
+        if not _lock(handle):
             raise LaennecError(
                 f"{folder}: another process is writing into this folder; wait for its end, or name another"
             )
         yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 @contextmanager
@@ -178,21 +181,28 @@ def locked(folder: Path) -> Iterator[None]:
 
     Where the system locks no folders (Windows, some disks of a network), nobody waits.
     """
-    handle = None
-    try:
-        if fcntl is not None and os.access(folder, os.R_OK):
-            handle = os.open(folder, os.O_RDONLY)
-            until = time.monotonic() + LOCK_WAIT_S
-            while not _lock(handle) and time.monotonic() < until:
-                time.sleep(0.02)
+    with _lockable(folder) as handle:
+        until = time.monotonic() + LOCK_WAIT_S
+        while not _lock(handle) and time.monotonic() < until:
+            time.sleep(0.02)
         yield
+
+
+@contextmanager
+def _lockable(folder: Path) -> Iterator[int | None]:
+    """Yield a folder as what can be locked, and with its end the lock ends; None where none can be had."""
+    handle = os.open(folder, os.O_RDONLY) if fcntl is not None and os.access(folder, os.R_OK) else None
+    try:
+        yield handle
     finally:
         if handle is not None:
             os.close(handle)
 
 
-def _lock(handle: int) -> bool:
+def _lock(handle: int | None) -> bool:
     """Whether there is nothing to wait for: the lock is ours, or there is none to be had."""
+    if handle is None:
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -123,9 +123,9 @@ def detect(
     """
     predicted = [Channel(number) for number in channels]
     stages = []
-    copies = iter(in_step(frames, 2 * len(predicted)))
+    copies = in_step(frames, 2 * len(predicted))
     for row, channel in enumerate(predicted):
-        own, same = (map(itemgetter(row), copy) for copy in (next(copies), next(copies)))
+        own, same = (map(itemgetter(row), copy) for copy in copies[2 * row : 2 * row + 2])
         given = None if boundaries is None else on_channel(boundaries, channel.number)
         spans = decode(own, card) if given is None else place(own, given, card)
         predictions = segments(same, card, silent_range, any_sound)

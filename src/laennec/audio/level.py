@@ -55,9 +55,8 @@ class Resolution:
         if self._coded >= STEP_16_BIT:
             return self._coded
         grid = min(STEP_16_BIT, self._finest)
-        if (
-            not self._coded and math.frexp(self._finest)[0] != 0.5
-        ):  # floats that never were integers of full scale 1
+        # Floats that never were integers of full scale 1.
+        if not self._coded and math.frexp(self._finest)[0] != 0.5:
             grid = min(grid * (1 + _ROUNDING), peak * 2.0**-_COARSEST_BITS)
         return max(self._coded, peak * 2.0**-_SIGNIFICANT_BITS, grid)
 
@@ -73,21 +72,17 @@ class Extents:
 
     def add(self, extents: Array) -> None:
         """Take in ``(channels, parts)``."""
-        mantissa, octave = np.frexp(extents)  # mantissa in [1/2, 1), 0 for 0
-        edges = 2.0 ** (np.arange(_BINS_AN_OCTAVE) / _BINS_AN_OCTAVE - 1)  # a value on an edge is below it
-        bins = (octave - 1 - _LOWEST_OCTAVE) * _BINS_AN_OCTAVE + np.searchsorted(edges, mantissa)
-        bins = np.where(extents > 0, np.clip(bins, 1, self._counts.shape[1] - 1), 0)
-        for counts, row in zip(self._counts, bins, strict=True):
+        for counts, row in zip(self._counts, _bins(extents), strict=True):
             counts += np.bincount(row, minlength=counts.size)
 
     def shares(self, extent: float) -> npt.NDArray[np.float64]:
         """Share of each channel's parts up to an extent."""
-        counts = self._counts[:, : _bin(extent) + 1]
+        counts = self._counts[:, : int(_bins(extent)) + 1]
         return np.asarray(counts.sum(1) / np.maximum(1, self._counts.sum(1)), np.float64)
 
     def levels(self, silent: float) -> tuple[float, ...]:
         """Half the median extent of each channel's parts above `silent`; 0 where there are none."""
-        first = _bin(silent) + 1
+        first = int(_bins(silent)) + 1
         levels = []
         for counts in self._counts[:, first:]:
             sums = np.cumsum(counts)
@@ -96,8 +91,9 @@ class Extents:
         return tuple(levels)
 
 
-def _bin(extent: float) -> int:
-    """The bin that an extent falls into; 0 is for no extent."""
-    if extent <= 0:
-        return 0
-    return max(1, math.ceil((math.log2(extent) - _LOWEST_OCTAVE) * _BINS_AN_OCTAVE - 1e-6))
+def _bins(extents: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """The bin that each extent falls into; a value on an edge is below it, and 0 is for no extent."""
+    mantissa, octave = np.frexp(extents)  # mantissa in [1/2, 1), 0 for 0
+    edges = 2.0 ** (np.arange(_BINS_AN_OCTAVE) / _BINS_AN_OCTAVE - 1)
+    bins = (octave - 1 - _LOWEST_OCTAVE) * _BINS_AN_OCTAVE + np.searchsorted(edges, mantissa)
+    return np.where(np.asarray(extents) > 0, np.clip(bins, 1, _OCTAVES * _BINS_AN_OCTAVE - 1), 0)

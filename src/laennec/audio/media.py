@@ -29,7 +29,8 @@ _LOSSLESS = ("alac", "flac", "wavpack", "ape", "tta", "pcm_")
 _INTEGERS = {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_32"}  # codings by FFmpeg's sample formats
 _COUNTED = ("mov", "matroska", "wv", "tta")  # demuxers that do not guess a length from the bit rate
 _SLACK_S = 0.1  # containers count the encoder's padding or leave it out
-_ASF = bytes.fromhex("3026b2758e66cf11")
+ASF, EBML = bytes.fromhex("3026b2758e66cf11"), bytes.fromhex("1a45dfa3")  # of WMA; of WebM and Matroska
+MP4_PARTS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _AU_HEADER = 24  # bytes: magic, offset of the samples, their size, coding, rate, channels
 _PIECE_LENGTH = 2**12
 
@@ -60,7 +61,7 @@ def kind_of(source: Input) -> Kind | None:
         head = source.peek(start, 64)
     kinds = {
         b"#!AMR": Kind("AMR", "amr"),
-        _ASF: Kind("WMA", "asf"),
+        ASF: Kind("WMA", "asf"),
         b"wvpk": Kind("WavPack", "wv"),
         b"TTA1": Kind("TTA", "tta"),
         b"caff": Kind("CAF", "caf"),
@@ -68,11 +69,11 @@ def kind_of(source: Input) -> Kind | None:
         b"FORM": Kind("AIFF", "aiff"),
     }
     # The size before the name of a first part is small, and no text.
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and head[0] < 32:
+    if head[4:8] in MP4_PARTS and head[0] < 32:
         brands = {b"M4": "M4A (AAC or ALAC in MP4)", b"3g": "3GP (AMR or AAC)", b"qt": "QuickTime"}
         brand = head[8:10] if head[4:8] == b"ftyp" else b"qt"
         return Kind(brands.get(brand, "MP4 (AAC)"), "mov")
-    if head[:4] == b"\x1aE\xdf\xa3":
+    if head.startswith(EBML):
         return Kind("WebM (Opus)" if b"webm" in head else "Matroska", "matroska")
     if len(head) > 6 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13:
         return Kind("AAC", "aac")  # an ADTS header: sync word, layer 0, one of 13 sample rates

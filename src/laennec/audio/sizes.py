@@ -4,13 +4,12 @@ import re
 import struct
 from collections.abc import Callable
 
+from laennec.audio.media import ASF, EBML, MP4_PARTS
 from laennec.audio.source import Input
 
 _MOST_PARTS = 10_000  # a recorder that streams writes two a second
 _PLACEHOLDER = 1024  # bytes
-_MP4_PARTS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-_ASF = bytes.fromhex("3026b2758e66cf11")
-_EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+_SEGMENT = bytes.fromhex("18538067")  # of Matroska
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 
 
@@ -58,11 +57,11 @@ def ogg_lacks_end(source: Input) -> bool:
 
 def _parts(head: bytes) -> tuple[int, Callable[[bytes], int]] | None:
     """Of a file that is a chain of parts: where it begins, and what tells a part's bytes (0: unknown)."""
-    if head[4:8] in _MP4_PARTS:
+    if head[4:8] in MP4_PARTS:
         return 0, _mp4_part
-    if head.startswith(_ASF):
+    if head.startswith(ASF):
         return 0, lambda part: int.from_bytes(part[16:24], "little")
-    if head.startswith(_EBML):
+    if head.startswith(EBML):
         return 0, _ebml_part
     if head.startswith(b"caff"):
         return 8, lambda part: 12 + struct.unpack(">q", part[4:12])[0]  # -1 is unknown
@@ -112,10 +111,10 @@ def _end_of_parts(source: Input, position: int, length_of: Callable[[bytes], int
 
 def _goes_on(first: bytes, part: bytes) -> bool:
     """Whether bytes begin another part of a file that begins so, and no other file, tag or padding."""
-    if first.startswith(_ASF):
-        return part[7:8] in (b"\x11", b"\x4c") and part[:8] != _ASF  # GUIDs of its parts
-    if first.startswith(_EBML):
-        return part.startswith((_EBML, _SEGMENT))
+    if first.startswith(ASF):
+        return part[7:8] in (b"\x11", b"\x4c") and part[:8] != ASF  # GUIDs of its parts
+    if first.startswith(EBML):
+        return part.startswith((EBML, _SEGMENT))
     if first.startswith(b"Creative"):
         return 0 < part[0] < 10 if part else False
     name = part[:4] if first.startswith(b"caff") else part[4:8]

@@ -5,7 +5,6 @@ transfer, so the download is our own.
 """
 
 import glob
-import hashlib
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from laennec.datasets.first_download import compare_with_first
 from laennec.datasets.table import Archive
 from laennec.datasets.unpack import unpack
 from laennec.errors import LaennecError
-from laennec.files import is_running, make_folder
+from laennec.files import is_running, make_folder, sha256_of
 from laennec.progress import progress_bar
 
 Show = Callable[[int, int | None], object]
@@ -108,10 +107,7 @@ def retrieve(archive: Archive, path: Path, progress: bool = True) -> Path:
 
 def _is_published(archive: Archive, path: Path) -> bool:
     """Whether the file has the published checksum, or there is none."""
-    if archive.sha256 is None:
-        return True
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == archive.sha256
+    return archive.sha256 is None or sha256_of(path) == archive.sha256
 
 
 def _download(session: requests.Session, url: str, part: Path, show: Show) -> None:

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from laennec.errors import LaennecError
-from laennec.files import write_json
+from laennec.files import sha256_of, write_json
 
 LIST = "laennec-downloads.json"
 
@@ -20,9 +20,7 @@ def contents_digest(folder: Path) -> str:
     """Return the SHA-256 of the names and contents of all files of a folder."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{content} {path.relative_to(folder).as_posix()}\n".encode())
+        digest.update(f"{sha256_of(path)} {path.relative_to(folder).as_posix()}\n".encode())
     return digest.hexdigest()
 
 

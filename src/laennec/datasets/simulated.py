@@ -4,7 +4,6 @@ It must not be taken for the data set itself: its ``dataset`` is ``simulated spr
 it is given as one of patients, and no model of SPRSound is said to know its patients.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laennec.datasets.table import Defect
+from laennec.files import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,12 +55,7 @@ def shown_name(dataset: str, clips: "pd.DataFrame") -> str:
 
 def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each file that is there, by its name in the folder."""
-    digests = {}
-    for name in names:
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+    return {name: sha256_of(folder / name) for name in names if (folder / name).is_file()}
 
 
 def check_simulation(root: Path) -> Iterator[Defect]:

@@ -10,7 +10,7 @@ second simulates and analyses as many demonstrations. Neither measures accuracy:
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,22 @@ class Comparison:
     found_record: str
 
 
-def matched_labels(drawn: Sequence[Span], found: Sequence[Span]) -> Counter[str]:
-    """Count the drawn events that were found with their label; each found event answers for one of them."""
+def overlapping(drawn: Span, found: Span) -> bool:
+    """Whether two events share `SHARED` of the shorter one."""
+    shared_s = min(drawn[1], found[1]) - max(drawn[0], found[0])
+    return shared_s >= SHARED * min(drawn[1] - drawn[0], found[1] - found[0])
+
+
+def matched_labels(
+    drawn: Sequence[Span], found: Sequence[Span], same: Callable[[Span, Span], bool] = overlapping
+) -> Counter[str]:
+    """Count the drawn events that were found, by `same`, with their label; a found one answers for one."""
     matched: Counter[str] = Counter()
     free = list(found)
-    for start_s, end_s, label in sorted(drawn):
+    for event in sorted(drawn):
         for other in free:
-            shared_s = min(end_s, other[1]) - max(start_s, other[0])
-            if label == other[2] and shared_s >= SHARED * min(end_s - start_s, other[1] - other[0]):
-                matched[label] += 1
+            if event[2] == other[2] and same(event, other):
+                matched[event[2]] += 1
                 free.remove(other)
                 break
     return matched

@@ -24,6 +24,7 @@ from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
 from laennec.audio.samples import Array, resample
 from laennec.experiments import run
+from laennec.experiments.demonstration import Span, matched_labels
 from laennec.files import write_json
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
@@ -91,19 +92,16 @@ def answer(analysis: Analysis) -> str:
     return "refused" if record is None or record.label is None else record.label
 
 
+def near(event: Span, other: Span) -> bool:
+    """Whether both edges of two events lie within `NEAR_S`."""
+    return all(abs(one - another) <= NEAR_S for one, another in zip(event[:2], other[:2], strict=True))
+
+
 def kept_events(before: Analysis, after: Analysis, offset_s: float = 0.0) -> tuple[int, int]:
     """How many events are found again with their labels, and how many there are in the mean."""
-    free = [(e.start_s - offset_s, e.end_s - offset_s, e.label) for e in after.events if e.channel == 0]
-    count, kept = len(free), 0
-    for event in before.events:
-        for other in free:
-            start_s, end_s, label = other
-            near = abs(start_s - event.start_s) <= NEAR_S and abs(end_s - event.end_s) <= NEAR_S
-            if near and label == event.label:
-                free.remove(other)
-                kept += 1
-                break
-    return kept, (len(before.events) + count) // 2
+    own = [(e.start_s, e.end_s, e.label) for e in before.events]
+    others = [(e.start_s - offset_s, e.end_s - offset_s, e.label) for e in after.events if e.channel == 0]
+    return matched_labels(own, others, near).total(), (len(own) + len(others)) // 2
 
 
 def compared(samples: Array, rate: int, model: Detector) -> dict[str, dict[str, float]]:

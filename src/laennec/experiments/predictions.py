@@ -9,7 +9,6 @@ where the model finds events, ``events.csv`` are written below ``docs/results/pr
 
 import argparse
 import gzip
-import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.experiments import run
-from laennec.files import write_json, written_whole
+from laennec.files import sha256_of, write_json, written_whole
 from laennec.score.predictions import read_table
 
 MANIFEST = "manifest.json"
@@ -42,7 +41,7 @@ def keep(cv: Path, name: str, out: Path, about: dict[str, Any]) -> list[str]:
                 **about,
                 "seed": int(seed.name.removeprefix("seed")),
                 "n": len(read_table(out / file)) - 1,
-                "sha256": digest(out / file),
+                "sha256": sha256_of(out / file),
             }
             written.append(file)
     if not written:
@@ -56,11 +55,6 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / MANIFEST
     entries: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return entries
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:

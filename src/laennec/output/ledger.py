@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
-from laennec.files import locked, printable, write_json, write_text
+from laennec.files import locked, printable, sha256_of, write_json, write_text
 from laennec.output.files import SUMMARY, called, refuse_twice
 from laennec.output.formats import Summary, to_summary_csv
 
@@ -33,15 +33,17 @@ Entry = dict[str, Any]
 class Ledger:
     """What of a folder of results is done, by which model and options, from which files.
 
-    What of a ledger cannot be read counts as not there; `remark` tells so. Results depend on the options:
-    other ones make them out of date. Where saving fails the run goes on, and `problem` has the reason.
+    `claim` reads it. What of it cannot be read counts as not there; `remark` tells so. Results depend on the
+    options: other ones make them out of date. Where saving fails the run goes on, and `problem` has the
+    reason.
     """
 
     def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
         self.out, self.path = out, out / LEDGER
         told = json.dumps(options, sort_keys=True, default=str)
         self._options = hashlib.sha256(told.encode()).hexdigest()
-        self._entries, self.remark = _read(self.path)
+        self._entries: dict[str, Entry] = {}
+        self.remark: str | None = None
         self._keys: dict[Path, str] = {}
         self._claimed: dict[str, Entry] = {}  # recordings of this run
         self._own: dict[str, Entry] = {}  # those that this run has come to
@@ -54,7 +56,7 @@ class Ledger:
         `names` are as for :func:`laennec.output.files.planned`.
         """
         with locked(self.out):
-            self._entries, _ = _read(self.path)
+            self._entries, self.remark = _read(self.path)
             self._keys = {source: self._key(source, name) for source, name in names.items()}
             self._claimed = {
                 self._keys[source]: {"path": _path(source), "name": name} for source, name in names.items()
@@ -109,7 +111,7 @@ class Ledger:
         try:
             facts = source.stat()
             if stat.S_ISREG(facts.st_mode):
-                entry |= {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": _sha256(source)}
+                entry |= {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": sha256_of(source)}
         except OSError:
             pass  # gone in the meantime: it cannot be known again, and its results stay
         self._own[key] = entry
@@ -133,9 +135,8 @@ class Ledger:
         """
         with locked(self.out):
             merged = self._save(closing=True)
-            own = {
-                entry["path"] for entry in self._own.values()
-            }  # perhaps by another name, of another folder
+            # Perhaps they were there by another name before, of another folder.
+            own = {entry["path"] for entry in self._own.values()}
             others = [entry for entry in merged.values() if entry["path"] not in own and self._is_kept(entry)]
             rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
             try:
@@ -275,13 +276,8 @@ def _same_file(entry: Entry, source: Path) -> bool:
     if facts.st_size != entry["size"]:
         return False
     untouched = entry["path"] == _path(source) and entry["mtime_ns"] == facts.st_mtime_ns
-    return bool(untouched or _sha256(source) == entry["sha256"])
+    return bool(untouched or sha256_of(source) == entry["sha256"])
 
 
 def _path(source: Path) -> str:
     return os.path.abspath(source)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -95,12 +95,17 @@ def answer(record: RecordingPrediction) -> str:
     return f"{record.label}{meaning}{sure}{', uncertain' if record.uncertain else ''}"
 
 
+def is_other_sound(refused: str | None) -> bool:
+    """Whether a reason for a refusal is that it sounds like something else than a lung."""
+    return (refused or "").startswith("sounds like")
+
+
 def next_step(record: RecordingPrediction) -> str:
     """Return what to do where an answer was refused; empty where there is one."""
     if record.label is not None and record.refused is None:
         return ""
-    if (record.refused or "").startswith("sounds like"):
-        return "if it is a lung after all, --any-sound analyses it all the same"
+    if is_other_sound(record.refused):
+        return f"if it is a lung after all, {ANY_SOUND}"
     return "check the recording, and record it again if need be"
 
 
@@ -139,6 +144,7 @@ def facts(analysis: Analysis) -> str:
     )
 
 
+ANY_SOUND = "--any-sound analyses it all the same"
 _STRETCH = re.compile(r"not analysed: ([\d.]+) to ([\d.]+) s( of channel \d+)? \((.+)\)")
 _CHANNEL = re.compile(r"\bchannel (\d+)")
 

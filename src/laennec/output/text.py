@@ -8,12 +8,20 @@ from rich.text import Text
 
 from laennec.analyze.analysis import Analysis
 from laennec.output.formats import Summary
-from laennec.output.presentation import NUMERIC, answer, brief, event_columns, facts, rate_in_words
+from laennec.output.presentation import (
+    ANY_SOUND,
+    NUMERIC,
+    answer,
+    brief,
+    event_columns,
+    facts,
+    is_other_sound,
+    rate_in_words,
+)
 from laennec.terminal import plain
 from laennec.version import DISCLAIMER
 
 SHOWN_EVENTS = 40
-ALL_THE_SAME = "; --any-sound analyses it all the same"
 
 
 def print_table(analyses: Analysis | Sequence[Analysis], console: Console) -> None:
@@ -31,7 +39,7 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
     if more > 0:
         console.print(f"{more:,} more events; --out or --json has all of them", highlight=False)
     problems = brief([finding.message for finding in analysis.quality])
-    notes = [f"{note}{ALL_THE_SAME}" if "(sounds like" in note else note for note in brief(analysis.notes)]
+    notes = [f"{note}; {ANY_SOUND}" if "(sounds like" in note else note for note in brief(analysis.notes)]
     for title, lines in (("quality", problems), ("repaired", brief(analysis.repairs)), ("note", notes)):
         for line in lines:
             console.print(plain(f"{title}: {line}"))
@@ -88,8 +96,8 @@ def print_summary(summaries: Sequence[Summary], console: Console) -> None:
     console.print(table)
     if any(row.uncertain for row in summaries):
         console.print("?: uncertain, the model abstains", highlight=False)
-    if any(str(row.refused).startswith("sounds like") for row in summaries):
-        console.print(f"none: refused{ALL_THE_SAME}", highlight=False)
+    if any(is_other_sound(row.refused) for row in summaries):
+        console.print(f"none: refused; {ANY_SOUND}", highlight=False)
     console.print(DISCLAIMER, style="italic", highlight=False)
 
 

@@ -4,14 +4,13 @@ The one path by which Laennec scores a model, of clips or of whole recordings: w
 same functions score them.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, cast
 
 from laennec.errors import LaennecError
-from laennec.files import write_json, write_text
+from laennec.files import sha256_of, write_json, write_text
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.bootstrap import DRAWS
 from laennec.score.confusion import ignored_classes, normal_class
@@ -91,7 +90,7 @@ def score_predictions(
     metrics.json can be matched with the file it came from.
     """
     predictions = read_predictions(predictions_csv)
-    about = {**(provenance or {}), "predictions_sha256": _sha256(predictions_csv)}
+    about = {**(provenance or {}), "predictions_sha256": sha256_of(predictions_csv)}
     scores = score(predictions, about, draws, seed)
     write_json(Path(out) / "metrics.json", scores)
     write_text(Path(out) / "tables.txt", render_tables(scores))
@@ -148,7 +147,7 @@ def score_events(
     Parameters as for :func:`score_detections`; the SHA-256 of the events is added to the provenance.
     """
     detections = read_events_table(events_csv)
-    about = {**(provenance or {}), "events_sha256": _sha256(events_csv)}
+    about = {**(provenance or {}), "events_sha256": sha256_of(events_csv)}
     try:
         scores = score_detections(detections, about, classes, draws, seed)
     except LaennecError as error:
@@ -156,10 +155,6 @@ def score_events(
     write_json(Path(out) / "detection.json", scores)
     write_text(Path(out) / "detection.txt", render_detection(scores))
     return scores
-
-
-def _sha256(path: str | os.PathLike[str]) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _provenance(given: Mapping[str, Any] | None) -> dict[str, Any]:
