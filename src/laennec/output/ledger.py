@@ -33,17 +33,15 @@ Entry = dict[str, Any]
 class Ledger:
     """What of a folder of results is done, by which model and options, from which files.
 
-    `claim` reads it. What of it cannot be read counts as not there; `remark` tells so. Results depend on the
-    options: other ones make them out of date. Where saving fails the run goes on, and `problem` has the
-    reason.
+    What of a ledger cannot be read counts as not there; `remark` tells so. Results depend on the options:
+    other ones make them out of date. Where saving fails the run goes on, and `problem` has the reason.
     """
 
     def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
         self.out, self.path = out, out / LEDGER
         told = json.dumps(options, sort_keys=True, default=str)
         self._options = hashlib.sha256(told.encode()).hexdigest()
-        self._entries: dict[str, Entry] = {}
-        self.remark: str | None = None
+        self._entries, self.remark = _read(self.path)
         self._keys: dict[Path, str] = {}
         self._claimed: dict[str, Entry] = {}  # recordings of this run
         self._own: dict[str, Entry] = {}  # those that this run has come to
@@ -56,7 +54,7 @@ class Ledger:
         `names` are as for :func:`laennec.output.files.planned`.
         """
         with locked(self.out):
-            self._entries, self.remark = _read(self.path)
+            self._entries, _ = _read(self.path)  # another run may have written it since
             self._keys = {source: self._key(source, name) for source, name in names.items()}
             self._claimed = {
                 self._keys[source]: {"path": _path(source), "name": name} for source, name in names.items()
