@@ -475,3 +475,37 @@ def test_a_name_of_the_greatest_length_has_results(tmp_path: Path, model: str, n
     assert rows_of(tmp_path) == [f"{name}.wav"]
     assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="csv") == 1
     assert "cannot be written (File name too long)" in (tmp_path / "summary.csv").read_text()
+
+
+def test_a_pipe_replaces_no_results_of_another_one(tmp_path: Path) -> None:
+    source = tmp_path / "63"
+    os.mkfifo(source)
+
+    def run() -> None:
+        ledger = Ledger(tmp_path, {})
+        ledger.claim({source: "63"}, ["json"])
+        written = tmp_path / "63.json"
+        written.write_text("{}")
+        ledger.add(ledger.key(source), source, ["json"], [written], Summary("63"))
+        ledger.close()
+
+    run()
+    with pytest.raises(UsageError, match=r"an earlier pipe \(63\) and .*63 would both write .*63\.json"):
+        run()
+
+
+def test_a_recording_keeps_its_name_where_a_deleted_one_has_left_results(tmp_path: Path, model: str) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_sound(folder / "z.wav")
+
+    def run() -> int:
+        return analyze_files([folder], model=model, out=out, format="json")
+
+    assert run() == 0
+    (folder / "z.flac").write_bytes(write_sound(tmp_path / "z.wav", 0.3).read_bytes())
+    assert run() == 0
+    kept = {path.name: path.read_bytes() for path in out.glob("z*.json")}
+    assert set(kept) == {"z.json", "z.flac.json"}
+    (folder / "z.wav").unlink()
+    assert run() == 0
+    assert {path.name: path.read_bytes() for path in out.glob("z*.json")} == kept

@@ -12,6 +12,7 @@ import soundfile
 from rich.console import Console
 
 from laennec import Analysis, Event, analyze
+from laennec.analyze.analysis import RecordingPrediction
 from laennec.cli import COMMANDS, main
 from laennec.model.load import load_model
 from laennec.output.formats import Summary
@@ -130,3 +131,13 @@ def test_a_table_cuts_no_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     print_summary(rows, Console(file=narrow, width=60))
     assert narrow.getvalue().count("x") == 230
     assert "…" not in narrow.getvalue()
+
+
+def test_an_answer_of_one_of_several_channels_says_which() -> None:
+    record = RecordingPrediction("CAS", 0.9, {"CAS": 0.9}, reasons=("1 event found: 1 Wheeze",), channel=1)
+    both = (replace(record, channel=0), record)
+    one = analysis(record=replace(record, channel=0), channel_records=both[:1])
+    assert "(channel" not in printed(one)
+    several = replace(one, channels=2, record=record, channel_records=both)
+    told = " ".join(printed(several).split())
+    assert "probability 0.90 (channel 1, and so are the reasons) 1 event found" in told

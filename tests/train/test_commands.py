@@ -128,3 +128,12 @@ def test_seeds_that_are_none_are_refused(seed: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"seed .* is not a whole number from 0 to 4294967295"):
         crossvalidate(CrossValidationJob("baseline", tmp_path, tmp_path / "out", seeds=(0, seed)))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_compared_with_is_named_before_any_training(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for only, what in (((), "no predictions"), ((1,), "no folds")):
+        job = CrossValidationJob("baseline", tmp_path / "none", tmp_path / "out", against=other, only=only)
+        with pytest.raises(LaennecError, match=f"other: {what}; laennec crossvalidate writes them"):
+            crossvalidate(job)
+    assert not (tmp_path / "out").exists()

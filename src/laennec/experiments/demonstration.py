@@ -149,7 +149,8 @@ def main() -> None:
     console = Console()
     console.print(table(comparisons), highlight=False)
     console.print(
-        "Normal that was not drawn is mostly the other half of a breath whose wheeze or crackles were; "
+        "Drawn and found: of one label, and half of the shorter one lies in the other. Normal that was not "
+        "drawn is the other half of a breath whose wheeze or crackles were, or one of these that was missed; "
         "anything else that was not drawn is a mistake of the model.",
         highlight=False,
     )

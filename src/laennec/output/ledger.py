@@ -43,6 +43,7 @@ class Ledger:
         self._options = hashlib.sha256(told.encode()).hexdigest()
         self._entries, self.remark = _read(self.path)
         self._keys: dict[Path, str] = {}
+        self.names: dict[Path, str] = {}
         self._claimed: dict[str, Entry] = {}  # recordings of this run
         self._own: dict[str, Entry] = {}  # those that this run has come to
         self._due = time.monotonic() + SAVE_EVERY_S
@@ -51,20 +52,28 @@ class Ledger:
     def claim(self, names: Mapping[Path, str], formats: Sequence[str]) -> None:
         """Reserve the results of this run; UsageError if some are there already, of another recording.
 
-        `names` are as for :func:`laennec.output.files.planned`.
+        `names` are as for :func:`laennec.output.files.planned`. Afterwards those of this ledger hold: a
+        recording whose name is taken by results of another one keeps that of its own earlier results.
         """
         with locked(self.out):
             self._entries, _ = _read(self.path)  # another run may have written it since
             self._keys = {source: self._key(source, name) for source, name in names.items()}
-            self._claimed = {
-                self._keys[source]: {"path": _path(source), "name": name} for source, name in names.items()
-            }
-            earlier = {
-                Path(entry["path"]): entry["name"]
+            others = {
+                key: entry
                 for key, entry in self._entries.items()
-                if key not in self._claimed and (self._has_results(entry) or _is_claim(entry))
+                if key not in self._keys.values() and (self._has_results(entry) or _is_claim(entry))
             }
-            refuse_twice(self.out, names, formats, earlier)
+            taken = {entry["name"].lower() for entry in others.values()}
+            self.names = {
+                source: self._kept_name(source, name) if name.lower() in taken else name
+                for source, name in names.items()
+            }
+            self._claimed = {
+                self._keys[source]: {"path": _path(source), "name": name}
+                for source, name in self.names.items()
+            }
+            earlier = {_source_of(entry): entry["name"] for entry in others.values()}
+            refuse_twice(self.out, self.names, formats, earlier)
             self._save()
 
     def key(self, source: Path) -> str:
@@ -148,6 +157,12 @@ class Ledger:
         shown = shown_name(source, name)
         entry = self._entries.get(shown)
         return shown if entry is None or _same_recording(entry, source) else printable(_path(source))
+
+    def _kept_name(self, source: Path, name: str) -> str:
+        """Return what the results of a recording are called that are there already, else `name`."""
+        entry = self._entries.get(self._keys[source])
+        there = entry is not None and self._has_results(entry) and _same_recording(entry, source)
+        return str(entry["name"]) if entry is not None and there else name
 
     def _has_results(self, entry: Entry) -> bool:
         return bool(self._still_there(entry.get("outputs", ())))
@@ -249,6 +264,12 @@ def _row(entry: Entry) -> Summary | None:
     """Return an entry's row of the summary: that of its last analysis."""
     row = entry.get("failed", entry.get("summary"))
     return None if row is None else stored_summary(row)
+
+
+def _source_of(entry: Entry) -> Path:
+    """Return the file of an entry, or words for it where that was a pipe, which may hold others since."""
+    is_pipe = "options" in entry and "size" not in entry
+    return Path(f"an earlier pipe ({entry['name']})" if is_pipe else entry["path"])
 
 
 def _is_claim(entry: Entry) -> bool:

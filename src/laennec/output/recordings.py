@@ -103,6 +103,8 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
     Returns 1 if its results are there and the state of the folder could not be written, else 0.
     """
     ledger = job.ledger({path: name})
+    if ledger is not None:
+        name = ledger.names[path]
     try:
         analysis, recording = job.analyze(path)
         try:
@@ -135,6 +137,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     ledger = job.ledger(names)
     if ledger is not None:
         remove_leftovers(ledger.out)
+        names = ledger.names
     done, others, rows = 0, 0, []
     try:
         with _json_array(job.as_json, job.out is not None) as show, progress_bar("analysing") as advance:

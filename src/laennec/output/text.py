@@ -66,7 +66,9 @@ def _print_answers(analysis: Analysis, console: Console) -> None:
     """Print the answer for the whole recording, its reasons and the rate; then those of several channels."""
     record = analysis.record
     if record is not None:
-        console.print(plain(answer(record), "bold"))
+        one_of_several = analysis.channels > 1 and record.channel is not None
+        where = f" (channel {record.channel}, and so are the reasons)" if one_of_several else ""
+        console.print(plain(answer(record) + where, "bold"))
         for reason in record.reasons:
             console.print(plain(f"  {reason}"))
         if record.rate is not None:

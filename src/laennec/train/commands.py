@@ -133,6 +133,8 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     protocol_of(recipe, job.folds, job.protocol)
+    if job.against is not None:
+        _other(job.against, job.only)  # what cannot be compared with is named before any training
     with at_work(job.out, outside=(job.data, also)):
         return _crossvalidate(job, recipe, also, hardware, files)
 
@@ -213,8 +215,11 @@ def report_clips(
 
 def _other(against: Path, only: Sequence[int]) -> Predictions:
     """Another cross-validation's predictions; of some folds alone, without a decision."""
+    predictions = sorted(against.glob("seed*/predictions.csv"))
+    if not only and not predictions:
+        raise LaennecError(f"{against}: no predictions; laennec crossvalidate writes them")
     if not only:
-        return read_runs(sorted(against.glob("seed*/predictions.csv")))
+        return read_runs(predictions)
     runs = [read_folds([seed / f"fold{number}" for number in only]) for seed in sorted(against.glob("seed*"))]
     if not runs:
         raise LaennecError(f"{against}: no folds; laennec crossvalidate writes them")
