@@ -66,7 +66,7 @@ def _print_answers(analysis: Analysis, console: Console) -> None:
     """Print the answer for the whole recording, its reasons and the rate; then those of several channels."""
     record = analysis.record
     if record is not None:
-        one_of_several = analysis.channels > 1 and record.channel is not None
+        one_of_several = analysis.channels > 1 and record.channel is not None and record.refused is None
         where = f" (channel {record.channel}, and so are the reasons)" if one_of_several else ""
         console.print(plain(answer(record) + where, "bold"))
         for reason in record.reasons:
