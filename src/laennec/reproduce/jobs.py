@@ -48,7 +48,8 @@ class NguyenJob:
     """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; resumes after an interruption.
 
     Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
-    parts, with options after a plus; all, scratch, transfer, ratios and layers stand for several.
+    parts, with options after a plus, such as +AllBN (every batch norm is trained) or +Copies_2 (two perturbed
+    copies of each crackle); all, scratch, transfer, ratios and layers stand for several.
 
     Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
 

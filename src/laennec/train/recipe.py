@@ -111,6 +111,9 @@ class Recipe:
     fine_tune_from: str = ""
     """Where fine-tuning begins, by the names of Nguyen & Pernkopf's Table II: ``2ndConv``, ``4thBN``, …;
     earlier layers keep the weights they start with. Empty: everything is trained."""
+    fine_tune_norms: bool = False
+    """Train scale and shift of every batch norm, also of those before `fine_tune_from`: "we update all BN
+    layers", read literally. Their running statistics move either way."""
     label_smoothing: float = 0.0
     gradient_clip: float = 1.0
     averaging_decay: float = 0.0
