@@ -48,7 +48,8 @@ class NguyenJob:
     """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; resumes after an interruption.
 
     Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
-    parts, with options after a plus; all, scratch, transfer, ratios and layers stand for several.
+    parts, with options after a plus, such as +AllBN (every batch norm is trained) or +Copies_2 (two perturbed
+    copies of each crackle); all, scratch, transfer, ratios and layers stand for several.
 
     Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
 
@@ -68,6 +69,8 @@ class NguyenJob:
         Of every fold.
     source_epochs
         Of a source model; as many as --epochs otherwise.
+    patience
+        Stop a fold or a source model once so many epochs bring no better validation accuracy; 0 never.
     folds
         Fewer where fewer patients have crackles.
     patients
@@ -95,6 +98,7 @@ class NguyenJob:
     runs: int = 5
     epochs: int = 150
     source_epochs: int | None = None
+    patience: int = 0
     folds: int = 7
     patients: tuple[int, int] | None = None
     every: int = 1
