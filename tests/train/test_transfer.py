@@ -11,6 +11,7 @@ import torch
 
 from laennec.cli import run
 from laennec.errors import LaennecError, UsageError
+from laennec.features.augment import draw_copies
 from laennec.features.base import Cycle
 from laennec.features.cycle import CycleLogMel
 from laennec.model.load import load_model
@@ -109,6 +110,22 @@ def test_what_lies_before_the_named_layer_is_frozen(
             assert moved == (frozen_convolutions == 0)
 
 
+def test_every_batch_norm_is_trained_where_that_is_asked_for() -> None:
+    network = NguyenNet(2, (1, 45, 40), (30, 10), **SMALL)
+    freeze_before(network, "3rdConv", norms=True)
+    for branch in network.branches:
+        assert all(block.norm.weight.requires_grad and block.norm.bias.requires_grad for block in branch)
+        assert [block.conv.weight.requires_grad for block in branch] == [False, False, *[True] * 5]
+
+
+def test_copies_of_crackles_until_the_classes_balance() -> None:
+    recipe = nguyen2022_rows.row_recipe(parse_row("Scratch_Cyc_SamplePad+Copies_2"), 16_000, 1)
+    labels = ["normal"] * 6 + ["crackle"] * 2
+    copies = [labels[copy.row] for copy in draw_copies(labels, recipe.augmentation, 0)]
+    assert copies == ["crackle"] * 4
+    assert len({copy.warp for copy in draw_copies(labels, recipe.augmentation, 0)}) == 4
+
+
 def test_a_layer_that_is_none_and_a_network_without_blocks() -> None:
     with pytest.raises(LaennecError, match="names no layer"):
         freeze_before(NguyenNet(**SMALL), "8thConv")
@@ -192,6 +209,7 @@ def test_row_names() -> None:
         ("Scratch_Cyc_Ins_SamplePad", "need a ratio"),
         ("Scratch_Cyc_Ins_Ratio_99_SamplePad", "no ratio 9:9"),
         ("Scratch_Cyc_SamplePad+Magic", "unknown option 'Magic'"),
+        ("Scratch_Cyc_SamplePad+Copies_0", "unknown option 'Copies_0'; there are: .*Copies_1 to Copies_99"),
     ):
         with pytest.raises(UsageError, match=message):
             parse_row(wrong)
@@ -208,7 +226,7 @@ def test_the_papers_settings_are_the_recipes() -> None:
         assert front_end.clip_samples == 131_960
 
 
-@pytest.mark.parametrize("option", nguyen2022_rows.OPTIONS)
+@pytest.mark.parametrize("option", [*nguyen2022_rows.OPTIONS, "Copies_2"])
 def test_every_option_makes_recipes(option: str) -> None:
     row = parse_row(f"2ndConv_Cyc_Ins_Ratio_12_SamplePad+{option}")
     plain = parse_row("2ndConv_Cyc_Ins_Ratio_12_SamplePad")
@@ -449,7 +467,19 @@ def test_reproduce_runs_rows_and_goes_on(
     out, icbhi = tmp_path / "out", small_source[0].parent / "icbhi"
     rows = ["Scratch_Cyc_SamplePad", "2ndConv_Cyc_Ins_Ratio_12_SamplePad"]
     line = ["reproduce", "nguyen2022", "--target", str(cohort), "--source", str(icbhi), "--out", str(out)]
-    line += ["--epochs", "1", "--length-s", "1.5", "--every", "4", "--threads", "1", "--rows"]
+    line += [
+        "--epochs",
+        "2",
+        "--patience",
+        "1",
+        "--length-s",
+        "1.5",
+        "--every",
+        "4",
+        "--threads",
+        "1",
+        "--rows",
+    ]
     assert run([*line, rows[0], "--runs", "1"]) == 0
     first = sorted((out / "rows" / rows[0]).rglob("fold.json"))
     assert len(first) == 3
@@ -461,6 +491,11 @@ def test_reproduce_runs_rows_and_goes_on(
     assert [row["runs"] for row in told["rows"]] == [2, 2]
     assert told["protocol"]["target"] == "multichannel"
     assert told["rows"][1]["paper"]["f"] == 0.8471
+    settings = told["rows"][0]["settings"]
+    folds = [json.loads(path.read_text()) for path in (out / "rows" / rows[0]).rglob("fold.json")]
+    assert settings["late_best_share"] == np.mean([fold["best_epoch"] == 1 for fold in folds])
+    assert (settings["patience"], settings["late_epoch"], settings["trainings"]) == (1, 1, 6)
+    assert "best epoch after 1 |" in (out / "tables.md").read_text()
     assert "| Scratch_Cyc_SamplePad | 0.8526 |" in (out / "tables.md").read_text()
     run_one = read_predictions(out / "rows" / rows[1] / "run-1" / "predictions.csv")
     assert len(set(run_one.clip_ids)) == len(run_one.clip_ids)
@@ -468,7 +503,7 @@ def test_reproduce_runs_rows_and_goes_on(
         assert len(set(read_predictions(part / "predictions.csv").subjects)) == 2  # one sick, one healthy
     with pytest.raises(LaennecError, match=r"another protocol \(epochs"):
         run(
-            ["2" if word == "1" and line[k - 1] == "--epochs" else word for k, word in enumerate(line)] + rows
+            ["3" if word == "2" and line[k - 1] == "--epochs" else word for k, word in enumerate(line)] + rows
         )
 
 

@@ -24,7 +24,8 @@ class ChenJob:
     seeds
         One run a seed.
     models
-        Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all otherwise.
+        Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all four otherwise.
+        literal: the same four with the paper read literally (chen2022-literal-cnn, …), beside them.
     split
         patient, or the paper's random split, which leaks patients.
     epochs
@@ -48,7 +49,8 @@ class NguyenJob:
     """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; resumes after an interruption.
 
     Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
-    parts, with options after a plus; all, scratch, transfer, ratios and layers stand for several.
+    parts, with options after a plus, such as +AllBN (every batch norm is trained) or +Copies_2 (two perturbed
+    copies of each crackle); all, scratch, transfer, ratios and layers stand for several.
 
     Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
 
@@ -68,6 +70,8 @@ class NguyenJob:
         Of every fold.
     source_epochs
         Of a source model; as many as --epochs otherwise.
+    patience
+        Stop a fold or a source model once so many epochs bring no better validation accuracy; 0 never.
     folds
         Fewer where fewer patients have crackles.
     patients
@@ -95,6 +99,7 @@ class NguyenJob:
     runs: int = 5
     epochs: int = 150
     source_epochs: int | None = None
+    patience: int = 0
     folds: int = 7
     patients: tuple[int, int] | None = None
     every: int = 1

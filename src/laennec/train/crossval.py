@@ -25,10 +25,10 @@ from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
+from laennec.train.epochs import KeepBest
 from laennec.train.loop import (
     DIVERGED,
     Hardware,
-    KeepBest,
     machine,
     predict,
     terminal,
@@ -275,7 +275,8 @@ def train_and_choose(
     if recipe.decision == "validation-f1":
         shift = best_f1_shift(torch.cat(predict(network, validation, recipe, front_end)), validation.label)
         shift_head(network, shift)
-    return network, {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
+    chosen = {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
+    return network, {**chosen, "epochs_trained": len(module.history)}
 
 
 def train_on_all(

@@ -82,6 +82,9 @@ class Recipe:
     normal_share: float = 1.0
     """Share of the normal clips that an epoch hears, drawn anew for each."""
     epochs: int = 8
+    patience: int = 0
+    """Stop once so many epochs in a row bring no better `monitor`; 0 never. Where no epoch is chosen, nothing
+    is stopped."""
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -108,6 +111,9 @@ class Recipe:
     fine_tune_from: str = ""
     """Where fine-tuning begins, by the names of Nguyen & Pernkopf's Table II: ``2ndConv``, ``4thBN``, …;
     earlier layers keep the weights they start with. Empty: everything is trained."""
+    fine_tune_norms: bool = False
+    """Train scale and shift of every batch norm, also of those before `fine_tune_from`: "we update all BN
+    layers", read literally. Their running statistics move either way."""
     label_smoothing: float = 0.0
     gradient_clip: float = 1.0
     averaging_decay: float = 0.0
@@ -118,6 +124,14 @@ class Recipe:
     """Labels of whole recordings, for a model of those."""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     seed: int = 0
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """Whether the best epoch and the temperature are chosen on the validation set.
+
+        Not where everything is trained on, nor on a published test set.
+        """
+        return self.split in ("patient", "random")
 
 
 LARGEST_FILE = 2**20  # bytes of a recipe
