@@ -193,7 +193,8 @@ def describe_matching(scores: EventScores) -> str:
         f"{scores['recordings']} recordings of {of_patients(scores['subjects'])}: {counts['reference']} "
         f"events annotated, {counts['estimated']} found; {counts['correct']} correct, "
         f"{counts['substitutions']} substituted, {counts['deletions']} missed, "
-        f"{counts['insertions']} inserted. An event matches if it starts within {1000 * rules['onset_tolerance_s']:g} ms and ends within "
+        f"{counts['insertions']} inserted. "
+        f"An event matches if it starts within {1000 * rules['onset_tolerance_s']:g} ms and ends within "
         f"{1000 * rules['offset_tolerance_s']:g} ms or {100 * rules['offset_ratio']:g} % of the annotated "
         "length."
     )
