@@ -14,9 +14,9 @@ from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "unknown position")
 
 
-def load_clips(dataset: str, root: Path) -> pd.DataFrame:
-    """Read a data set's annotated events; what could not be used is reported on stderr."""
-    clips = datasets.load(dataset, root)
+def load_clips(dataset: str, root: Path, level: str = "event") -> pd.DataFrame:
+    """Read a data set's annotated events, or records; what could not be used is reported on stderr."""
+    clips = datasets.load(dataset, root, level)
     for defect in clips.attrs.get("defects", ())[:10]:
         kind = "note" if str(defect).startswith(REMARKS) else "left out"
         print(f"{kind}: {defect}", file=sys.stderr)
