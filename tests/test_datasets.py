@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import zipfile
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -1061,6 +1062,29 @@ def test_download_that_is_too_slow_is_given_up_and_kept(published, server, tmp_p
     monkeypatch.undo()
     fetch.fetch(published, tmp_path / "copy", progress=False)
     assert left(tmp_path) == ["copy"]
+
+
+@pytest.mark.parametrize("call", ["replace", "rename", "nothing"])
+def test_a_download_that_is_killed_while_it_cleans_up(published, server, tmp_path, monkeypatch, call):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    to = tmp_path / "copy"
+    with monkeypatch.context() as patched:
+        patched.setattr(fetch, "_remove", lambda *_: None)  # a killed process removes nothing
+        patched.setattr(fetch.os, "getpid", lambda: 2**22 + 1)
+        archive = fetch.retrieve(published.ARCHIVES[0], tmp_path / "copy.1.zip", progress=False)
+        patched.setattr(Path, call, killed, raising=False)
+        with pytest.raises(KeyboardInterrupt) if call != "nothing" else nullcontext():
+            fetch.fetch(published, to, progress=False)
+    if call == "nothing":
+        with pytest.raises(LaennecError, match="already there"):
+            fetch.fetch(published, to, progress=False)
+    else:
+        fetch.fetch(published, to, progress=False)
+    assert len(server.requests) == 1
+    assert left(tmp_path) == ["copy"]
+    assert not archive.exists()
 
 
 def test_download_that_gets_another_part_begins_anew(published, server, tmp_path):

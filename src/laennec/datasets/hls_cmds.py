@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "hls-cmds"
 TITLE = "HLS-CMDS lung sounds of a manikin"
-HOMEPAGE = "https://data.mendeley.com/datasets/8972jxbpmp/3"
-LICENCE = "CC BY 4.0"
+LICENCE = "as the article states"
 CITATION = (
     "Y. Torabi, S. Shirani, J. P. Reilly, Descriptor: Heart and Lung Sounds Dataset Recorded from a Clinical "
     "Manikin using Digital Stethoscope (HLS-CMDS), IEEE Data Descriptions, 2024"

@@ -24,7 +24,8 @@ class ChenJob:
     seeds
         One run a seed.
     models
-        Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all otherwise.
+        Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all four otherwise.
+        literal: the same four with the paper read literally (chen2022-literal-cnn, …), beside them.
     split
         patient, or the paper's random split, which leaks patients.
     epochs
