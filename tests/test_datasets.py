@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 import time
 import zipfile
@@ -581,6 +582,24 @@ def test_label_track_errors_name_the_line(own, text, message):
     (own / "noname.txt").write_text(text)
     with pytest.raises(LaennecError, match=message):
         folder.load(own)
+
+
+def test_a_missing_file_does_not_hide_the_counts(own, capsys):
+    (own / "clips.csv").write_text("path,label\nnoname.wav,Wheeze\ngone.wav,Wheeze\np02_left.flac,Stridor\n")
+    assert datasets.print_info("folder", own, progress=False) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"Wheeze +1\n", told)
+    assert re.search(r"Stridor +1\n", told)
+    assert "counted is what can be used; training would stop at" in told
+    assert "no patient is known; each such recording counts as a patient of its own" in told
+    assert "missing: 1" in told
+    assert "line 3: there is no file" in told
+
+
+def test_files_that_cannot_be_read_by_their_ending_are_counted(own):
+    (own / "a.raw").touch()
+    (own / "noname.txt").write_text("0\t1\tNormal\n")
+    assert "1 file with other endings passed over (.raw 1)" in str(folder.load(own).attrs["defects"])
 
 
 def test_other_faults_of_a_folder(own):
