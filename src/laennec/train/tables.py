@@ -21,9 +21,9 @@ REMARKS = (
 )
 
 
-def load_clips(dataset: str, root: Path) -> pd.DataFrame:
-    """Read a data set's annotated events; what could not be used, and who is unknown, is told on stderr."""
-    clips = datasets.load(dataset, root)
+def load_clips(dataset: str, root: Path, level: str = "event") -> pd.DataFrame:
+    """Read annotated events, or records; what could not be used, and who is unknown, is told on stderr."""
+    clips = datasets.load(dataset, root, level)
     for defect in clips.attrs.get("defects", ())[:10]:
         kind = "note" if str(defect).startswith(REMARKS) else "left out"
         print(f"{kind}: {defect}", file=sys.stderr)
