@@ -50,6 +50,24 @@ def chen(split: str, load: Load) -> str:
     return table([*header, "seeds", "epochs", "min a run"], cells)
 
 
+def chen_test(load: Load) -> str:
+    """Table 3 of Chen & Zhang: the published test set."""
+    cells = []
+    for row in load("chen2022-test")["rows"]:
+        paper, ours = row["paper"], row["ours"]
+        ts = with_interval(ours["ts"], row["ts_interval_95"], bold=True)
+        cells.append(
+            [
+                row["model"],
+                *(number(paper[key], 4) for key in ("se", "sp", "ts")),
+                *(number(ours[key], 3) for key in ("se", "sp")),
+                *(ts, number(row["ts_unseen"], 3)),
+            ]
+        )
+    header = ["model", "Se, paper", "Sp", "TS", "Se, ours", "Sp", "TS (95 % over patients)"]
+    return table([*header, "TS, unseen patients"], cells)
+
+
 def nguyen_readme(load: Load) -> str:
     """First row, the paper's best, and ours."""
     rows = {row["row"]: row for row in load(ADULTS)["rows"]}
@@ -135,6 +153,7 @@ TABLES: dict[str, Callable[[Load], str]] = {
     "chen2022-readme": chen_readme,
     "chen2022-patient": partial(chen, "patient"),
     "chen2022-random": partial(chen, "random"),
+    "chen2022-test": chen_test,
     "nguyen2022-readme": nguyen_readme,
     "nguyen2022-adults": partial(nguyen, ADULTS, _printed, True),
     "nguyen2022-ratios": partial(nguyen, ADULTS, _ratios, False),
