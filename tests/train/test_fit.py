@@ -25,7 +25,7 @@ from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
 from laennec.train.crossval import CrossValidationData
 from laennec.train.decision import fit_temperature
-from laennec.train.loop import Hardware
+from laennec.train.hardware import Hardware
 from laennec.train.protocols import make_split
 from laennec.train.recipe import Recipe, load_recipe
 from laennec.train.run import fit, prepare

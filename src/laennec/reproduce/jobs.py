@@ -29,8 +29,11 @@ class ChenJob:
         patient, or the paper's random split, which leaks patients.
     epochs
         In place of the recipes'.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -40,6 +43,7 @@ class ChenJob:
     models: tuple[str, ...] = ()
     split: Literal["patient", "random"] = "patient"
     epochs: int | None = None
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -84,8 +88,11 @@ class NguyenJob:
         {datasets}; recognised by the files otherwise.
     target_dataset
         The same of the target.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     target: Path
@@ -103,6 +110,7 @@ class NguyenJob:
     estimate: bool = False
     source_dataset: str = ""
     target_dataset: str = ""
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 

@@ -34,11 +34,13 @@ from laennec.train.cohort import (
 from laennec.train.crossval import CrossValidationData, claim, cross_validate, read_folds, train_and_choose
 from laennec.train.decision import Decision, fit_temperature, shift_head
 from laennec.train.export import export
+from laennec.train.hardware import Hardware, machine, tuned_cpu
 from laennec.train.jobs import TransferJob
-from laennec.train.loop import Hardware, machine, terminal, tuned_cpu
+from laennec.train.loop import terminal
 from laennec.train.recipe import (
     Recipe,
     deep_update,
+    in_precision,
     load_recipe,
     recipe_from_dict,
     recipe_names,
@@ -76,6 +78,7 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
     recipe = replace(recipe, front_end={**recipe.front_end, "clip_samples": cohort.clip_samples})
     print(describe(cohort, dataset), file=sys.stderr)
     data = cohort.data(recipe)
+    hardware = data.settled(hardware, recipe, job.out)
     progress = FoldProgress(job.runs * cohort.folds)
     with progress.shown("cross-validation"):
         folders = cross_validate(
@@ -161,7 +164,7 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         if job.source_data is None:
             raise UsageError(f"--from {job.source} is a recipe; --source-data names what to train it on")
         dataset = datasets.guess(job.source_data)
-        recipe = replace(recipe, dataset=dataset)
+        recipe = in_precision(replace(recipe, dataset=dataset), job.precision)
         if build_front_end(recipe.front_end).task != "cycle":
             raise LaennecError(
                 f"recipe {recipe.name} takes no cycles; take nguyen2022-source or transfer-source"
@@ -233,6 +236,8 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
     }
     if job.epochs:
         change["epochs"] = job.epochs
+    if job.precision:
+        change["precision"] = job.precision
     if own["augmentation"]["vtlp_labels"]:
         change["augmentation"] = {"vtlp_labels": [labels[1]]}
     table = deep_update(own, change)
@@ -301,6 +306,7 @@ def final_run(
             "epochs": chosen.epochs,
             "temperature": temperature,
             "source": start.name,
+            "precision": hardware.precision,
             "machine": machine(),
         },
     )
