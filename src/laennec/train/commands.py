@@ -76,6 +76,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
+    hardware = prepared.settled(hardware, recipe, out)
     fit(prepared, recipe, out, hardware, job.start)
     if not first:
         return 0
@@ -95,6 +96,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
                 "split": f"{recipe.split}, seed {recipe.split_seed}",
                 "command": command(),
                 "seeds": [recipe.seed],
+                "arithmetic": hardware.arithmetic,
             },
         )
         entries["metrics"] = summary(scores, validation["clip_id"])
@@ -168,7 +170,13 @@ def _crossvalidate(
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
         dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in gathered.folds)}"
-    provenance = {"model": recipe.name, "split": dealt, "command": command(), "seeds": list(job.seeds)}
+    provenance = {
+        "model": recipe.name,
+        "split": dealt,
+        "command": command(),
+        "seeds": list(job.seeds),
+        "arithmetic": hardware.arithmetic,
+    }
     if whole:
         report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job.final, files)
         return 0

@@ -55,6 +55,11 @@ class Hardware:
             raise UsageError(f"--devices is {self.devices}; expected 1 to {MOST_THREADS}, or -1 for all")
 
     @property
+    def arithmetic(self) -> str:
+        """Precision and threads, as reports name them."""
+        return f"{self.precision}, {self.threads} thread{'s' if self.threads != 1 else ''}"
+
+    @property
     def on_gpu(self) -> bool:
         """Whether Lightning would take a graphics card."""
         return self.accelerator not in ("cpu", "auto") or (

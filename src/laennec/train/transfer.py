@@ -92,7 +92,7 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
             on_done=progress.fold_done,
         )
     runs = [read_folds(own) for own in folders]
-    scores = report(runs, cohort, recipe, job, dataset)
+    scores = report(runs, cohort, recipe, job, f"{dataset}, {len(cohort.clips)} cycles", hardware)
     print("training on all patients", file=sys.stderr)
     run = final_run(data, recipe, start, job.out, runs, hardware)
     entries = card(replace(recipe, dataset=dataset), clips)
@@ -246,7 +246,12 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
 
 
 def report(
-    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, job: TransferJob, dataset: str
+    runs: Sequence[Predictions],
+    cohort: Cohort,
+    recipe: Recipe,
+    job: TransferJob,
+    data: str,
+    hardware: Hardware,
 ) -> Metrics:
     """Write and print the cross-validated figures, of the first run in full and of all in a line."""
     for number, run in enumerate(runs, start=1):
@@ -256,10 +261,11 @@ def report(
         job.out,
         {
             "model": recipe.name,
-            "data": f"{dataset}, {len(cohort.clips)} cycles",
+            "data": data,
             "split": f"{cohort.folds}-fold cross-validation by patient",
             "command": command(),
             "seeds": [recipe.seed],
+            "arithmetic": hardware.arithmetic,
         },
     )
     print(render_tables(scores))
