@@ -1,7 +1,9 @@
 """What is shown of an analysis: stable JSON, a table that says everything once, a picture."""
 
+import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,13 +18,23 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from laennec import Analysis, Event, RecordAnswer, Recording, analyze
-from laennec.analyze.analysis import Relevance, RespiratoryRate
+from laennec.analyze.analysis import RefusedPart, Relevance, RespiratoryRate
 from laennec.audio.quality import Finding
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.output.formats import Summary, to_json, write_json
-from laennec.output.picture import draw
-from laennec.output.presentation import assign_lanes, label_colours, short_label
+from laennec.output.formats import (
+    Summary,
+    summary,
+    to_audacity,
+    to_csv,
+    to_json,
+    to_record_csv,
+    to_summary_csv,
+    write_json,
+)
+from laennec.output.page import render_report
+from laennec.output.picture import _subtitle, draw
+from laennec.output.presentation import assign_lanes, label_colours, notes, refusals, short_label
 from laennec.output.spectrogram import log_spectrogram
 from laennec.output.text import print_summary, print_table
 from laennec.simulate import demo_recordings
@@ -99,7 +111,7 @@ def answer(label: str | None = "CAS", **changes: object) -> RecordAnswer:
 
 def test_json_of_what_a_detector_says() -> None:
     heard = replace(event(1, 2.5, "Wheeze"), presence=0.98765432, uncertain=True, relevance=RELEVANCE)
-    refused = answer(None, refused="sounds like speech", kinds=None, rate=None, channel=1)
+    refused = answer(None, refused="sounds like speech", kinds=None, rate=None, channel=1, heard_as="speech")
     told = to_json(
         analysis(
             [heard],
@@ -125,7 +137,7 @@ def test_json_of_what_a_detector_says() -> None:
     assert [one["channel"] for one in told["channel_records"]] == [0, 1]
     assert told["channel_records"][1] == {
         "channel": 1, "label": None, "probability": None, "probabilities": {}, "uncertain": False,
-        "refused": "sounds like speech", "reasons": [], "kinds": None, "rate": None,
+        "refused": "sounds like speech", "reasons": [], "kinds": None, "rate": None, "heard_as": "speech",
     }  # fmt: skip
     (found,) = told["events"]
     assert (found["presence"], found["uncertain"]) == (0.987654, True)
@@ -323,12 +335,97 @@ def test_the_answer_its_reasons_and_the_rate_stand_at_the_head() -> None:
 
 
 def test_a_refusal_says_why_and_channels_have_their_own_answers() -> None:
-    refused = answer(None, refused="sounds like speech", rate=replace(RATE, per_min=None), channel=1)
+    silence = replace(RATE, per_min=None)
+    refused = answer(None, refused="sounds like speech", rate=silence, channel=1, heard_as="speech")
     text = printed(analysis(channels=2, record=refused, channel_records=(answer(channel=0), refused)))
-    assert "\nno answer: sounds like speech\n" in text
+    step = "if it is a lung after all, --any-sound analyses it all the same"
+    assert f"\nno answer: sounds like speech; {step}\n" in text
     assert "respiratory rate: not found (intervals are steady)" in text
     assert "channel 0: CAS" in text
-    assert "channel 1: no answer: sounds like speech" in text
+    assert f"channel 1: no answer: sounds like speech; {step}" in text
+    silent = replace(refused, refused="silent or mostly so", heard_as=None)
+    text = printed(analysis(record=silent))
+    assert "\nno answer: silent or mostly so; check the recording, and record it again if need be\n" in text
+    assert "--any-sound" not in text
+
+
+def refusal(start_s: float, end_s: float, channel: int = 0, heard_as: str | None = "speech") -> RefusedPart:
+    why = f"sounds like {heard_as}, not like a lung" if heard_as else "silent or mostly so"
+    return RefusedPart(channel, start_s, end_s, why, heard_as)
+
+
+def test_refused_parts_are_one_line_each_reason() -> None:
+    speech = "sounds like speech, not like a lung"
+    parts = (refusal(0, 30), refusal(45, 70), refusal(30, 45, heard_as=None))
+    one = analysis(record=answer(), refused_parts=parts, notes=("first",))
+    told = [
+        f"not analysed: 0.0 to 30.0, 45.0 to 70.0 s ({speech}); --any-sound analyses it all the same",
+        "not analysed: 30.0 to 45.0 s (silent or mostly so)",
+        "first",
+    ]
+    assert notes(one) == told
+    assert to_json(one)["notes"] == told
+    assert to_json(one)["refused_parts"][0] == {
+        "channel": 0, "start_s": 0, "end_s": 30, "refused": speech, "heard_as": "speech",
+    }  # fmt: skip
+    both = [refusal(0, 5, 0), refusal(0, 5, 1)]
+    assert "0.0 to 5.0 s of channels 0 to 1 (" in refusals(both, 2)[0]
+    many = refusals([refusal(2 * k, 2 * k + 1) for k in range(300)], 1)
+    assert len(many) == 1
+    assert "38.0 to 39.0 s and 280 further parts (" in many[0]
+    refused = answer(None, refused=speech, heard_as="speech", channel=0)
+    whole = analysis(record=refused, channel_records=(refused,), refused_parts=(refusal(0, 15),), notes=())
+    assert printed(whole).count(speech) == 1  # its answer says so, and a note would say it again
+
+
+def test_the_summary_advises_only_where_it_helps() -> None:
+    def table(**changes: object) -> str:
+        out = io.StringIO()
+        print_summary([summary(analysis(**changes), "a.wav")], Console(file=out, width=200))
+        return out.getvalue()
+
+    silent = answer(None, refused="silent or mostly so")
+    assert "--any-sound" not in table(record=silent, refused_parts=(refusal(0, 15, heard_as=None),))
+    assert "--any-sound" in table(record=silent, refused_parts=(refusal(0, 15),))
+    assert "6 s not analysed: sounds like speech" in table(record=answer(), refused_parts=(refusal(0, 6),))
+
+
+def test_uncertain_is_told_in_every_view() -> None:
+    """An event that contradicts the answer, and is uncertain as the answer is."""
+    doubtful = replace(event(1, 6, "Wheeze"), uncertain=True)
+    record = answer("Normal", uncertain=True)
+    found = analysis([doubtful, event(7, 9, "Normal")], record=record, channel_records=(record,), notes=())
+    kept = summary(found, "a.wav")
+    out = io.StringIO()
+    print_summary([kept], Console(file=out, width=200))
+    recording = Recording.from_array(np.full(15 * 8_000, 0.1, np.float32), 8_000, "a.wav")
+    page = render_report(found, recording)
+    title = "\n".join(_subtitle(found, found.events, 0))  # the picture's boxes have a test of their own
+    (row,) = csv.DictReader(io.StringIO(to_summary_csv([kept])))
+    views = {
+        "terminal, answer": "Normal, probability 0.80, uncertain" in printed(found),
+        "terminal, event": re.search("Wheeze .* uncertain\n", printed(found)),
+        "folder, answer": "Normal ? " in out.getvalue(),
+        "folder, event": "1 Wheeze ?" in out.getvalue(),
+        "folder, legend": "?: uncertain" in out.getvalue(),
+        "summary": (row["uncertain"], row["uncertain_events"]) == ("true", "1"),
+        "csv": ",true," in to_csv(found).splitlines()[1],
+        "csv, answer": ",true," in to_record_csv(found).splitlines()[1],
+        "json": to_json(found)["record"]["uncertain"] and to_json(found)["events"][0]["uncertain"],
+        "audacity": to_audacity(found).splitlines()[0].endswith("Wheeze ?"),
+        "page, answer": 'Normal</strong> <span class="uncertain">uncertain</span>' in page,
+        "page, count": "1 adventitious event of 2, 1 uncertain" in page,
+        "page, event": 'Wheeze <span class="uncertain">uncertain</span>' in page,
+        "page, lane": "Wheeze (W), uncertain" in page,
+        "picture, answer": "Normal, probability 0.80, uncertain" in title,
+        "picture, count": "1 adventitious event, 1 uncertain" in title,
+    }
+    assert [view for view, told in views.items() if not told] == []
+    sure = replace(kept, uncertain=False, uncertain_events={"Wheeze": 1}, events={"Wheeze": 3, "Normal": 0})
+    out = io.StringIO()
+    print_summary([sure], Console(file=out, width=200))
+    assert "3 Wheeze (1 ?)" in out.getvalue()
+    assert "?: uncertain" in out.getvalue()  # the legend of events alone
 
 
 def test_the_summary_has_a_row_a_recording() -> None:

@@ -379,7 +379,7 @@ def test_a_full_disk_behind_standard_output_costs_no_result(
 
 
 def test_standard_input_is_a_recording_and_replaces_none(
-    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sounds = [write_sound(tmp_path / "a.wav", level).read_bytes() for level in (0.1, 0.3)]
     out = tmp_path / "out"
@@ -394,6 +394,10 @@ def test_standard_input_is_a_recording_and_replaces_none(
     with pytest.raises(UsageError, match=r"would both write .*stdin\.json; it holds the first one's results"):
         piped(sounds[1])
     assert (out / "stdin.json").read_bytes() == kept
+    assert piped(sounds[0]) == 0  # the same sound has the same result
+    assert (out / "stdin.json").read_bytes() == kept
+    assert piped(sounds[0], tmp_path / "a.wav") == 0
+    assert "1 done before" in capsys.readouterr().out
     (out / "stdin.json").rename(out / "mine.json")
     assert piped(sounds[1], tmp_path / "a.wav") == 0
     assert (out / "a.json").is_file()

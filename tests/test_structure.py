@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From the lowest floor to the highest. A room may import from its own floor and from those before it.
 FLOORS = (
-    ("version", "errors", "files", "labels", "patient", "progress", "terminal", "extensions"),
+    ("version", "errors", "files", "labels", "patient", "progress", "signals", "terminal", "extensions"),
     ("audio", "annotations"),
     ("model",),
     ("analyze",),

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from laennec.cli import run
 from laennec.errors import LaennecError
+from laennec.experiments import phases
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
@@ -73,6 +75,21 @@ def test_the_same_command_trains_nothing_again(
     assert (trained / "seed0" / "fold1" / "outputs.npz").stat().st_mtime_ns == before
     with pytest.raises(LaennecError, match="other settings"):
         run([*line(simulated, trained), "weight_decay=0.1"])
+
+
+def test_averages_over_shifts_are_measured_out_of_fold(trained: Path) -> None:
+    fold = trained / "seed0" / "fold1"
+    outputs = phases.outputs_of_fold(fold)[1]
+    assert [len(own) for own in outputs.values()] == [len(load_outputs([fold]))] * 3
+    moved = 0
+    for once, twice, kept in zip(*outputs.values(), strict=True):
+        assert once.name == twice.name == kept.name
+        assert once.presence.shape == twice.presence.shape
+        moved += not np.array_equal(once.presence, twice.presence)
+    assert moved > 3
+    figures = phases.measured([fold.parent / f"fold{number}" for number in (1, 2)])
+    assert [row["phases"] for row in figures["rows"]] == [1, 2, 4]
+    assert all(0 <= row["events"]["agnostic_f1"][0] <= 1 for row in figures["rows"])
 
 
 def test_evaluate_scores_events_and_answers(

@@ -25,7 +25,9 @@ from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
 from laennec.train.crossval import CrossValidationData
 from laennec.train.decision import fit_temperature
+from laennec.train.epochs import StopEarly
 from laennec.train.hardware import Hardware
+from laennec.train.loop import make_trainer
 from laennec.train.protocols import make_split
 from laennec.train.recipe import Recipe, load_recipe
 from laennec.train.run import fit, prepare
@@ -428,3 +430,22 @@ def test_an_interrupted_training_is_an_interruption_and_no_silent_exit(
     monkeypatch.setattr("lightning.Trainer.fit", stopped)
     with pytest.raises(KeyboardInterrupt):
         fit(data, recipe, tmp_path / "run")
+
+
+def test_a_training_stops_when_nothing_gets_better_and_a_resumed_one_gets_no_epoch_more(
+    data: CrossValidationData, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    still = {"learning_rate": 1e-12, "averaging_decay": 0.0, "monitor": "accuracy", "epochs": 9}
+    recipe = load_recipe(tiny_recipe, patience=1, **still)
+    out = fit(data, recipe, tmp_path / "out", CPU)
+    told = json.loads((out / "run.json").read_text())
+    assert (told["epochs"], told["best_epoch"]["epoch"], told["last_epoch"]["epoch"]) == (9, 0, 1)
+    (out / "run.json").unlink()
+    fit(data, recipe, out, CPU)
+    assert json.loads((out / "run.json").read_text())["last_epoch"] == told["last_epoch"]
+    # Where no epoch is chosen, nothing is stopped.
+    kept = [
+        any(isinstance(own, StopEarly) for own in make_trainer(one, CPU).callbacks)
+        for one in (recipe, replace(recipe, split="official"), replace(recipe, patience=0))
+    ]
+    assert kept == [True, False, False]

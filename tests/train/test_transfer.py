@@ -449,7 +449,19 @@ def test_reproduce_runs_rows_and_goes_on(
     out, icbhi = tmp_path / "out", small_source[0].parent / "icbhi"
     rows = ["Scratch_Cyc_SamplePad", "2ndConv_Cyc_Ins_Ratio_12_SamplePad"]
     line = ["reproduce", "nguyen2022", "--target", str(cohort), "--source", str(icbhi), "--out", str(out)]
-    line += ["--epochs", "1", "--length-s", "1.5", "--every", "4", "--threads", "1", "--rows"]
+    line += [
+        "--epochs",
+        "2",
+        "--patience",
+        "1",
+        "--length-s",
+        "1.5",
+        "--every",
+        "4",
+        "--threads",
+        "1",
+        "--rows",
+    ]
     assert run([*line, rows[0], "--runs", "1"]) == 0
     first = sorted((out / "rows" / rows[0]).rglob("fold.json"))
     assert len(first) == 3
@@ -461,6 +473,11 @@ def test_reproduce_runs_rows_and_goes_on(
     assert [row["runs"] for row in told["rows"]] == [2, 2]
     assert told["protocol"]["target"] == "multichannel"
     assert told["rows"][1]["paper"]["f"] == 0.8471
+    settings = told["rows"][0]["settings"]
+    folds = [json.loads(path.read_text()) for path in (out / "rows" / rows[0]).rglob("fold.json")]
+    assert settings["late_best_share"] == np.mean([fold["best_epoch"] == 1 for fold in folds])
+    assert (settings["patience"], settings["late_epoch"], settings["trainings"]) == (1, 1, 6)
+    assert "best epoch after 1 |" in (out / "tables.md").read_text()
     assert "| Scratch_Cyc_SamplePad | 0.8526 |" in (out / "tables.md").read_text()
     run_one = read_predictions(out / "rows" / rows[1] / "run-1" / "predictions.csv")
     assert len(set(run_one.clip_ids)) == len(run_one.clip_ids)
@@ -468,7 +485,7 @@ def test_reproduce_runs_rows_and_goes_on(
         assert len(set(read_predictions(part / "predictions.csv").subjects)) == 2  # one sick, one healthy
     with pytest.raises(LaennecError, match=r"another protocol \(epochs"):
         run(
-            ["2" if word == "1" and line[k - 1] == "--epochs" else word for k, word in enumerate(line)] + rows
+            ["3" if word == "2" and line[k - 1] == "--epochs" else word for k, word in enumerate(line)] + rows
         )
 
 

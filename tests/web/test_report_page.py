@@ -130,14 +130,14 @@ def test_answer_rate_and_disclaimer() -> None:
 
 def test_uncertain_and_refused() -> None:
     assert "CAS uncertain (calibrated" in rendered(recording(), record=answer(uncertain=True)).text
-    refused = RecordAnswer(None, None, {}, refused="sounds like speech")
+    refused = RecordAnswer(None, None, {}, refused="sounds like speech", heard_as="speech")
     told = rendered(recording(), record=refused).text
     assert (
-        "No answer: sounds like speech If it is a lung after all, --any-sound analyses it all the same."
+        "No answer: sounds like speech ; if it is a lung after all, --any-sound analyses it all the same"
         in told
     )
-    silent = replace(refused, refused="silent or mostly so")
-    assert "No answer: silent or mostly so Check the recording" in rendered(recording(), record=silent).text
+    silent = replace(refused, refused="silent or mostly so", heard_as=None)
+    assert "No answer: silent or mostly so ; check the recording" in rendered(recording(), record=silent).text
     assert "gives no answer for whole recordings" in rendered(recording()).text
 
 

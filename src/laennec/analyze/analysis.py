@@ -75,8 +75,9 @@ class RecordingPrediction:
         Of `label`, and of every record label; None and empty where it was refused.
     uncertain : bool
         The model abstains, as for events.
-    refused : str or None
-        Why there is none, for example ``sounds like speech``; None where one is.
+    refused, heard_as : str or None
+        Why there is none, for example ``sounds like speech, not like a lung``; None where one is. What it was
+        heard as, of the model's sound classes, where it was refused for that: ``speech``.
     reasons : tuple of str
         What it rests on, in sentences.
     kinds : mapping of str to float
@@ -92,9 +93,21 @@ class RecordingPrediction:
     kinds: Mapping[str, float] | None = None
     rate: RespiratoryRate | None = None
     channel: int | None = None
+    heard_as: str | None = None
 
 
 RecordAnswer = RecordingPrediction  # its earlier name
+
+
+@dataclass(frozen=True)
+class RefusedPart:
+    """A part of a channel that was not analysed; `refused` and `heard_as` as for a whole recording."""
+
+    channel: int
+    start_s: float
+    end_s: float
+    refused: str
+    heard_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,7 @@ class Analysis:
     repairs : tuple of str
         What was repaired: in the file in order to read it, or in the given events.
     notes : tuple of str
-        What was not analysed and why, and whatever else bears on the result.
+        What was not analysed and why, except the refused parts, and whatever else bears on the result.
     labels : tuple of str
         Classes of the model; `normal` is the one of normal breathing.
     age_years, sex, position
@@ -124,6 +137,8 @@ class Analysis:
         All channels together; None where the model predicts none for whole recordings.
     channel_records : tuple of RecordingPrediction
         Each channel that was analysed.
+    refused_parts : tuple of RefusedPart
+        By channel, then by start; neighbouring ones of one reason are one.
     model_data, model_limits : str
         What the model learnt from, and what it is not for.
     """
@@ -149,6 +164,7 @@ class Analysis:
     position: str | None = None
     record: RecordingPrediction | None = None
     channel_records: tuple[RecordingPrediction, ...] = ()
+    refused_parts: tuple[RefusedPart, ...] = ()
     model_data: str = ""
     model_limits: str = ""
 

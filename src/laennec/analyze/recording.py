@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RespiratoryRate
+from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
 from laennec.analyze.inputs import Remarks
 from laennec.audio.level import SILENT_RANGE
 from laennec.audio.quality import SILENT_SHARE, Finding
@@ -29,7 +29,6 @@ LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest 
 # Share of loud frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
 # and 3 % of the others.
 LOUD_SHARE = 0.02
-MOST_NOTES = 20  # on segments that were not analysed
 
 SLOWEST_PER_MIN, FASTEST_PER_MIN = 6.0, 90.0  # from an adult asleep to a newborn in distress
 SHORTEST_BREATH_S = 60.0 / FASTEST_PER_MIN
@@ -44,8 +43,8 @@ class Segment:
     """The prediction for about `SEGMENT_S` of a channel; why there is none, where it was `refused`.
 
     `probabilities` are of the record labels, `sound_classes` of what it sounds like. `silent` and `loud` are
-    the shares of frames that are silent, and that are far louder than the rest; `unlike` names what it sounds
-    like where that is no lung.
+    the shares of frames that are silent, and that are far louder than the rest; `heard_as` is what it sounds
+    like where it is neither silent nor a lung.
     """
 
     start_s: float
@@ -55,7 +54,7 @@ class Segment:
     silent: float
     loud: float
     refused: str | None
-    unlike: str | None = None
+    heard_as: str | None = None
 
     @property
     def length_s(self) -> float:
@@ -110,13 +109,12 @@ def predict_segment(
     sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
     silent = float((frames.extent <= silent_range).mean())
     loud = float((frames.level_db > np.median(frames.level_db) + LOUD_DB).mean())
-    refused = unlike = None
-    if sound_classes[0] < card.lung_threshold:
-        unlike = f"sounds like {card.sound_classes[1 + int(sound_classes[1:].argmax())]}, not like a lung"
+    refused = heard_as = None
     if silent >= SILENT_SHARE:
         refused = "silent or mostly so"
-    elif not any_sound:
-        refused = unlike
+    elif sound_classes[0] < card.lung_threshold:
+        heard_as = card.sound_classes[1 + int(sound_classes[1:].argmax())]
+        refused = None if any_sound else _unlike(heard_as)
     return Segment(
         min(frames.first * card.frame_s, frames.end_s),
         min(frames.end * card.frame_s, frames.end_s),
@@ -125,8 +123,12 @@ def predict_segment(
         silent,
         loud,
         refused,
-        unlike,
+        heard_as,
     )
+
+
+def _unlike(heard_as: str) -> str:
+    return f"sounds like {heard_as}, not like a lung"
 
 
 def summarise(
@@ -151,7 +153,6 @@ def summarise(
             if channel.loud >= LOUD_SHARE:
                 noise = _contact_noise(channel.loud)
                 quality.append(Finding("contact_noise", noise, channel.loud, channel.number))
-            remarks.notes.extend(_refused(channel, recording.channels))
     window_s, hop_s = windows or (None, None)
     return Analysis(
         name=printable(recording.name),
@@ -172,6 +173,7 @@ def summarise(
         normal=card.normal,
         record=combine_channels(records),
         channel_records=tuple(records),
+        refused_parts=tuple(part for channel in channels for part in _refused_parts(channel)),
         model_data="; ".join(f"{key}: {value}" for key, value in card.data.items() if value),
         model_limits=card.limits,
         age_years=patient.age_years,
@@ -199,8 +201,10 @@ def predict_channel(card: RecordingCard, channel: Channel) -> RecordingPredictio
     mean = np.average([s.sound_classes for s in segments], axis=0, weights=lengths)
     kinds = dict(zip(card.sound_classes, map(float, mean), strict=True))
     if lengths[refused].sum() > 0.5 * lengths.sum():
-        why = Counter(s.refused for s in segments if s.refused).most_common(1)[0][0]
-        return RecordingPrediction(None, None, {}, refused=why, kinds=kinds, channel=channel.number)
+        why, heard_as = Counter((s.refused, s.heard_as) for s in segments if s.refused).most_common(1)[0][0]
+        return RecordingPrediction(
+            None, None, {}, refused=why, kinds=kinds, channel=channel.number, heard_as=heard_as
+        )
     used = [s.probabilities for s in segments if s.refused is None]
     probabilities = np.average(used, axis=0, weights=lengths[~refused])
     best = int(probabilities.argmax())
@@ -233,19 +237,21 @@ def _doubts(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]:
             yield f"its events say otherwise: {sure} of them adventitious without being uncertain"
     elif label != "Poor Quality" and not adventitious:
         yield "its events say otherwise: none of them is adventitious"
-    for unlike in dict.fromkeys(s.unlike for s in channel.segments if s.unlike and not s.refused):
-        yield f"{unlike}; analysed all the same, as asked for"
+    for heard_as in dict.fromkeys(s.heard_as for s in channel.segments if s.heard_as and not s.refused):
+        yield f"{_unlike(heard_as)}; analysed all the same, as asked for"
 
 
 def _reasons(card: RecordingCard, channel: Channel) -> Iterator[str]:
     events, segments = channel.events, channel.segments
     counts = Counter(event.label for event in events)
     total = counted(len(events), "event")
+    unsure = sum(event.uncertain for event in events)
+    uncertain = f"; {unsure} uncertain" if unsure else ""
     if set(counts) == {card.normal}:
-        yield f"{total} found, normal all of them"
+        yield f"{total} found, normal all of them{uncertain}"
     elif events:
         parts = [f"{counts[label]} {label}" for label in card.labels if counts[label]]
-        yield f"{total} found: {', '.join(parts)}"
+        yield f"{total} found: {', '.join(parts)}{uncertain}"
     predicted = Counter(
         f"refused ({s.refused})" if s.refused else card.records[int(s.probabilities.argmax())]
         for s in segments
@@ -261,13 +267,11 @@ def _contact_noise(share: float) -> str:
     return f"contact noise: {100 * share:.1f} % of it is {LOUD_DB:g} dB louder than the rest"
 
 
-def _refused(channel: Channel, channels: int) -> Iterator[str]:
-    where = f" of channel {channel.number}" if channels > 1 else ""
-    refused = [s for s in channel.segments if s.refused]
-    for s in refused[:MOST_NOTES]:
-        yield f"not analysed: {s.start_s:.1f} to {s.end_s:.1f} s{where} ({s.refused})"
-    if len(refused) > MOST_NOTES:
-        yield f"{len(refused) - MOST_NOTES} further stretches{where} were not analysed"
+def _refused_parts(channel: Channel) -> Iterator[RefusedPart]:
+    for (refused, heard_as), alike in groupby(channel.segments, key=lambda s: (s.refused, s.heard_as)):
+        if refused:
+            first, *more = alike
+            yield RefusedPart(channel.number, first.start_s, (more or [first])[-1].end_s, refused, heard_as)
 
 
 def combine_channels(records: Sequence[RecordingPrediction]) -> RecordingPrediction | None:
@@ -276,8 +280,8 @@ def combine_channels(records: Sequence[RecordingPrediction]) -> RecordingPredict
     Poor quality stands only where every channel is poor: one good channel is enough.
     """
     usable = [record for record in records if record.refused is None]
-    if not usable:
-        return records[0] if records else None
+    if not usable:  # rather one that was heard as something, which can be answered
+        return next((record for record in records if record.heard_as), records[0] if records else None)
     clear = [record for record in usable if record.label != "Poor Quality"] or usable
     return min(clear, key=lambda record: record.probabilities.get("Normal", 0.0))
 

@@ -22,6 +22,7 @@ from laennec.audio.sizes import (
 )
 from laennec.audio.source import Input, Origin, locate
 from laennec.errors import LaennecError
+from laennec.signals import deferred
 
 MAX_SAMPLES = 2**28  # 1 GiB as float32, 9 h at 8 kHz; stops a small file that decodes to far too much
 KEPT_SAMPLES = 2**23  # 32 MiB as float32: 3 minutes at 44.1 kHz, 17 at 8 kHz; what is longer is decoded anew
@@ -49,7 +50,8 @@ class Decoder:
             self._source.end_at(end)
         self.repairs = self._riff.repairs() if self._riff else []
         self._failure: soundfile.SoundFileError | None = None
-        self._sound = open_sound(self._source, self._riff, self.repairs, name)
+        with deferred():
+            self._sound = open_sound(self._source, self._riff, self.repairs, name)
         self.sample_rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
@@ -81,7 +83,8 @@ class Decoder:
             rest = block[filled:]
             rest[:] = np.nan
             try:
-                count = len(self._sound.read(len(rest), out=rest))
+                with deferred():
+                    count = len(self._sound.read(len(rest), out=rest))
             except soundfile.SoundFileError as error:
                 self._failure = error
                 # What was decoded before the error has been written already.

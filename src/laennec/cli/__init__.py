@@ -9,11 +9,9 @@ Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``-
 
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, make_dataclass
 from importlib import import_module
 from itertools import pairwise
@@ -23,6 +21,7 @@ import tyro
 
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
+from laennec.signals import Terminated, ended_by_signals
 from laennec.terminal import open_streams, spell_out
 from laennec.version import __version__
 
@@ -125,31 +124,6 @@ def _described(name: str) -> type:
     return make_dataclass(name, (), namespace={"__doc__": first})
 
 
-class Terminated(KeyboardInterrupt):
-    """The system wants the process to end; what is done is kept, as after Ctrl-C."""
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end the block by an exception, so that it can clean up."""
-
-    def end(number: int, _: object) -> None:
-        raise Terminated(number)
-
-    if threading.current_thread() is not threading.main_thread():  # Python allows it nowhere else
-        yield
-        return
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # What is ignored stays so: nohup, or a shell that starts it in the background.
-    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``laennec`` command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -159,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spell_out()
     try:
         try:
-            with _ended_by_signals():
+            with ended_by_signals():
                 code = run(given)
         finally:
             sys.stdout.flush()  # where the disk is full, this fails and not the exit, which says it twice

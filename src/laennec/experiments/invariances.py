@@ -30,6 +30,7 @@ from laennec.model.detector import Detector
 from laennec.model.load import load_model
 from laennec.progress import track
 from laennec.score.bootstrap import over_patients
+from laennec.signals import deferred
 
 Changed = bytes | Recording
 Change = Callable[[Array, int], Changed]
@@ -63,7 +64,8 @@ def stored(container: str, coding: str) -> Change:
         held = io.BytesIO()
         if rate < LOWEST_OF_MP3_HZ:
             samples, rate = resample(samples, rate, 2 * rate), 2 * rate
-        soundfile.write(held, samples, rate, format=container, subtype=coding)
+        with deferred():
+            soundfile.write(held, samples, rate, format=container, subtype=coding)
         return held.getvalue()
 
     return change

@@ -191,6 +191,22 @@ def invariances(load: Load) -> str:
     return table(["", *heads], rows)
 
 
+def phases(load: Load) -> str:
+    """Scores out of fold by the number of shifts that outputs are averaged over."""
+    rows = []
+    for own in load("phases")["seeds"]:
+        for row in own["rows"]:
+            events, tasks = row["events"], row["tasks"]
+            rows.append(
+                [row["phases"]]
+                + [with_interval(*events[key]) for key in ("agnostic_f1", "f1")]
+                + [numbers(tasks[task]["without_shift"]) for task in ("21", "22")]
+                + [f"{row['rate']['recordings']} recordings, {row['rate']['median_error_per_min']:.1f}"]
+            )
+    titles = ["event F, class-agnostic", "event F, with class", "task 21: SE, SP, Score", "task 22", "rate"]
+    return table(["shifts", *titles], rows)
+
+
 def speed(load: Load) -> str:
     """Time and memory of an analysis."""
     return table(["", ""], [[own["what"], _cost(own)] for own in load("speed")["recordings"]["rows"]])
@@ -228,6 +244,7 @@ TABLES = {
     "recordings-refusals": refusals,
     "strangers": strangers,
     "invariances": invariances,
+    "phases": phases,
     "speed-recordings": speed,
     "speed-ratios": ratios,
 }

@@ -1,6 +1,6 @@
 """A model for whole recordings, ready to run: sound in, the outputs of every frame out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,22 +115,8 @@ class Detector(Model):
         return tuple(channels)
 
     def averaged(self, samples: Array) -> dict[str, Array]:
-        """What `run` gives, averaged over the card's `phases`: the samples shifted below a frame.
-
-        The convolutions stride over time, so what they give depends on where frames begin in the sound, which
-        is chance (Zhang, "Making convolutional networks shift-invariant again", ICML 2019). The shifts lie
-        evenly around none. Silence stands before the first sample.
-        """
-        frame, phases = self.card.frame_samples, self.card.phases
-        count = -(-samples.size // frame)
-        total: dict[str, Array] = {}
-        for phase in range(phases):
-            shift = ((2 * phase + 1 - phases) * frame) // (2 * phases)
-            moved = samples[shift:] if shift >= 0 else np.concatenate([np.zeros(-shift, np.float32), samples])
-            for name, value in self.run(moved if moved.size else samples).items():
-                value = _of_length(value, count)
-                total[name] = value if phase == 0 else total[name] + value
-        return {name: value / np.float32(phases) for name, value in total.items()}
+        """What `run` gives, averaged over the card's `phases`."""
+        return mean_over_shifts(self.run, samples, self.card.frame_samples, self.card.phases)
 
     def run(self, samples: Array) -> dict[str, Array]:
         """The graph's outputs, without its first axis, for ``(samples,)`` float32 at the card's sample rate.
@@ -154,6 +140,26 @@ class Detector(Model):
         if not all(np.isfinite(value).all() for value in values):
             raise LaennecError(f"{self.source}: the model gave a non-finite value")
         return {name: value[0] for name, value in outputs.items()}
+
+
+def mean_over_shifts(
+    run: Callable[[Array], dict[str, Array]], samples: Array, frame: int, phases: int
+) -> dict[str, Array]:
+    """What `run` gives for ``(samples,)``, averaged over `phases` shifts of the samples below a `frame`.
+
+    The convolutions stride over time, so what they give depends on where frames begin in the sound, which is
+    chance (Zhang, "Making convolutional networks shift-invariant again", ICML 2019). The shifts lie evenly
+    around none. Silence stands before the first sample.
+    """
+    count = -(-samples.size // frame)
+    total: dict[str, Array] = {}
+    for phase in range(phases):
+        shift = ((2 * phase + 1 - phases) * frame) // (2 * phases)
+        moved = samples[shift:] if shift >= 0 else np.concatenate([np.zeros(-shift, np.float32), samples])
+        for name, value in run(moved if moved.size else samples).items():
+            value = _of_length(value, count)
+            total[name] = value if phase == 0 else total[name] + value
+    return {name: value / np.float32(phases) for name, value in total.items()}
 
 
 def _of_length(values: Array, frames: int) -> Array:

@@ -1,6 +1,7 @@
 """An analysis as JSON, as tables, as label files, and as one row of many."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction
 from laennec.annotations import audacity, icbhi, rounded_span, sprsound, table
 from laennec.files import write_json as write_json_file
+from laennec.output.presentation import refusals
 from laennec.version import DISCLAIMER, __version__
 
 FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
 TIME_DIGITS, PROBABILITY_DIGITS = 4, 6
 DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS, "edges_hz": 2, "values": 3, "per_min": 2}  # of fields
+DETAILS = ("quality", "error", "uncertain_events", "not_analysed_s", "heard_as")  # the last of the summary
 PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
 
 
@@ -56,7 +59,8 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "record": None if analysis.record is None else _channel_first(analysis.record),
         "channel_records": [_channel_first(record) for record in analysis.channel_records],
         "events": [_channel_first(event) for event in analysis.events],
-        "notes": list(analysis.notes),
+        "refused_parts": [_plain(part) for part in analysis.refused_parts],
+        "notes": [*refusals(analysis.refused_parts, analysis.channels), *analysis.notes],
     }
 
 
@@ -96,7 +100,9 @@ class Summary:
     Label to rate are those of the whole recording, with a rate only where its quality is good; `events`
     counts those of each class of the model, of which `normal` is normal breathing; `quality` has the
     kinds of what is wrong with the recording; `error` is why it could not be analysed, or its results not be
-    written.
+    written. `uncertain_events` counts those of `events` that are uncertain. Not analysed were
+    `not_analysed_s`, of the channel with most of it, and `heard_as` is the first that a part was heard as
+    instead of a lung.
     """
 
     recording: str
@@ -111,16 +117,26 @@ class Summary:
     normal: str = ""
     quality: tuple[str, ...] = ()
     error: str | None = None
+    uncertain_events: Mapping[str, int] = field(default_factory=dict)
+    not_analysed_s: float = 0.0
+    heard_as: str | None = None
 
 
 def summary(analysis: Analysis, recording: str) -> Summary:
     """Return what is kept of an analysis among many."""
+    uncertain = Counter(event.label for event in analysis.events if event.uncertain)
+    refused_s = dict.fromkeys((part.channel for part in analysis.refused_parts), 0.0)
+    for part in analysis.refused_parts:
+        refused_s[part.channel] += part.end_s - part.start_s
     return replace(
         _prediction_summary(analysis.record or RecordingPrediction(None, None, {}), recording),
         duration_s=analysis.duration_s,
         events={label: sum(e.label == label for e in analysis.events) for label in analysis.labels},
         normal=analysis.normal,
         quality=tuple(dict.fromkeys(finding.kind for finding in analysis.quality)),
+        uncertain_events={label: uncertain[label] for label in analysis.labels if uncertain[label]},
+        not_analysed_s=max(refused_s.values(), default=0.0),
+        heard_as=next((part.heard_as for part in analysis.refused_parts if part.heard_as), None),
     )
 
 
@@ -185,8 +201,8 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
     """Return one row per recording as CSV.
 
     Columns: ``recording, label, probability, uncertain, refused, rate_per_min, rate_quality, duration_s``,
-    the number of events of each class under its name, ``quality`` (kinds, with a semicolon between) and
-    ``error``.
+    the number of events of each class under its name, ``quality`` (kinds, with a semicolon between),
+    ``error, uncertain_events`` (how many of all), ``not_analysed_s`` and ``heard_as``.
     """
     labels = list(dict.fromkeys(label for row in summaries for label in row.events))
     rows = (
@@ -197,10 +213,13 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
             *(row.events.get(label, "") for label in labels),
             "; ".join(row.quality),
             row.error or "",
+            "" if row.error else sum(row.uncertain_events.values()),
+            "" if row.error else _decimal(row.not_analysed_s, 1),
+            row.heard_as or "",
         ]
         for row in summaries
     )
-    return table.write(["recording", *PREDICTION, "duration_s", *labels, "quality", "error"], rows)
+    return table.write(["recording", *PREDICTION, "duration_s", *labels, *DETAILS], rows)
 
 
 def _prediction_cells(row: Summary) -> list[str]:

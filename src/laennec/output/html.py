@@ -22,6 +22,7 @@ import numpy.typing as npt
 import soundfile
 
 from laennec.audio.samples import resample
+from laennec.signals import deferred
 
 _PNG_COLOURS = {1: 0, 3: 2, 4: 6}  # channels: colour type (PNG specification, section 11.2.1)
 _LONG_FACT = 60  # letters, from which on it gets a line of its own
@@ -148,7 +149,8 @@ def wav(samples: npt.NDArray[np.float32], sample_rate: int, rate: int) -> bytes:
     peak = float(np.abs(resampled).max())
     written = io.BytesIO()
     scaled = resampled * (PEAK / peak) if peak > 0 else resampled
-    soundfile.write(written, scaled, rate, format="WAV", subtype="PCM_16")
+    with deferred():
+        soundfile.write(written, scaled, rate, format="WAV", subtype="PCM_16")
     return written.getvalue()
 
 

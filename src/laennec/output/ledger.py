@@ -35,10 +35,14 @@ class Ledger:
 
     What of a ledger cannot be read counts as not there; `remark` tells so. Results depend on the options:
     other ones make them out of date. Where saving fails the run goes on, and `problem` has the reason.
+    `pipes` is what those among the recordings hold that can be read only once.
     """
 
-    def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, out: Path, options: Mapping[str, Any], pipes: Mapping[Path, bytes] | None = None
+    ) -> None:
         self.out, self.path = out, out / LEDGER
+        self.pipes = pipes or {}
         told = json.dumps(options, sort_keys=True, default=str)
         self._options = hashlib.sha256(told.encode()).hexdigest()
         self._entries, self.remark = _read(self.path)
@@ -93,7 +97,7 @@ class Ledger:
         try:
             wanted = set(formats) <= set(entry["formats"]) and entry["options"] == self._options
             there = all(os.path.isfile(self.out / name) for name in entry["outputs"])
-            if wanted and there and _same_file(entry, source):
+            if wanted and there and self._same_content(entry, source):
                 known = {name: value for name, value in entry.items() if name != "failed"}
                 self._own[key] = {**known, "path": _path(source)}
                 return stored_summary(entry["summary"])
@@ -115,6 +119,9 @@ class Ledger:
             "outputs": list(dict.fromkeys([*written, *self._still_there(earlier)])),
             "summary": asdict(row),
         }
+        if source in self.pipes:
+            content = self.pipes[source]
+            entry |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         try:
             facts = source.stat()
             if stat.S_ISREG(facts.st_mode):
@@ -156,13 +163,36 @@ class Ledger:
     def _key(self, source: Path, name: str) -> str:
         shown = shown_name(source, name)
         entry = self._entries.get(shown)
-        return shown if entry is None or _same_recording(entry, source) else printable(_path(source))
+        return shown if entry is None or self._same_recording(entry, source) else printable(_path(source))
 
     def _kept_name(self, source: Path, name: str) -> str:
         """Return what the results of a recording are called that are there already, else `name`."""
         entry = self._entries.get(self._keys[source])
-        there = entry is not None and self._has_results(entry) and _same_recording(entry, source)
+        there = entry is not None and self._has_results(entry) and self._same_recording(entry, source)
         return str(entry["name"]) if entry is not None and there else name
+
+    def _same_recording(self, entry: Entry, source: Path) -> bool:
+        """Whether an entry is of this file, changed or not, or of one with the same content.
+
+        What a pipe or standard input holds is another recording each time, unless it is the same again.
+        """
+        try:
+            same_place = entry["path"] == _path(source) and (source.is_file() or not source.exists())
+            return bool(same_place and called(source) == source.name) or self._same_content(entry, source)
+        except (KeyError, OSError):
+            return False
+
+    def _same_content(self, entry: Entry, source: Path) -> bool:
+        """Whether a recording is the one of before: untouched where it was, or with the same content."""
+        if source in self.pipes:
+            content = self.pipes[source]
+            same_size = bool(len(content) == entry["size"])
+            return same_size and hashlib.sha256(content).hexdigest() == entry["sha256"]
+        facts = source.stat()
+        if facts.st_size != entry["size"]:
+            return False
+        untouched = entry["path"] == _path(source) and entry.get("mtime_ns") == facts.st_mtime_ns
+        return bool(untouched or sha256_of(source) == entry["sha256"])
 
     def _has_results(self, entry: Entry) -> bool:
         return bool(self._still_there(entry.get("outputs", ())))
@@ -247,13 +277,15 @@ def stored_summary(value: Mapping[str, Any]) -> Summary:
     """Return a summary that was written as JSON; TypeError or the like if it is none."""
     row = Summary(**{**value, "quality": tuple(value["quality"])})
     texts = (row.recording, row.rate_quality, row.normal, *row.quality, *row.events)
-    numbers = (row.probability, row.rate_per_min, row.duration_s)
+    maybe = (row.label, row.refused, row.error, row.heard_as)
+    numbers = (row.probability, row.rate_per_min, row.duration_s, row.not_analysed_s)
     if not (
         all(isinstance(each, str) for each in texts)
-        and all(each is None or isinstance(each, str) for each in (row.label, row.refused, row.error))
+        and all(each is None or isinstance(each, str) for each in maybe)
         and all(each is None or math.isfinite(each) for each in numbers)
         and isinstance(row.events, dict)
-        and all(type(count) is int for count in row.events.values())
+        and isinstance(row.uncertain_events, dict)
+        and all(type(n) is int for n in (*row.events.values(), *row.uncertain_events.values()))
         and isinstance(row.uncertain, bool)
     ):
         raise TypeError(row)
@@ -268,34 +300,13 @@ def _row(entry: Entry) -> Summary | None:
 
 def _source_of(entry: Entry) -> Path:
     """Return the file of an entry, or words for it where that was a pipe, which may hold others since."""
-    is_pipe = "options" in entry and "size" not in entry
+    is_pipe = "options" in entry and "mtime_ns" not in entry
     return Path(f"an earlier pipe ({entry['name']})" if is_pipe else entry["path"])
 
 
 def _is_claim(entry: Entry) -> bool:
     """Whether another run is about to analyse the recording, or was killed before it could."""
     return _row(entry) is None and os.path.exists(entry["path"])
-
-
-def _same_recording(entry: Entry, source: Path) -> bool:
-    """Whether an entry is of this file, changed or not, or of one with the same content.
-
-    What a pipe or standard input holds is another recording each time.
-    """
-    try:
-        same_place = entry["path"] == _path(source) and (source.is_file() or not source.exists())
-        return bool(same_place and called(source) == source.name) or _same_file(entry, source)
-    except (KeyError, OSError):
-        return False
-
-
-def _same_file(entry: Entry, source: Path) -> bool:
-    """Whether a recording is the one of before: untouched where it was, or with the same content."""
-    facts = source.stat()
-    if facts.st_size != entry["size"]:
-        return False
-    untouched = entry["path"] == _path(source) and entry["mtime_ns"] == facts.st_mtime_ns
-    return bool(untouched or sha256_of(source) == entry["sha256"])
 
 
 def _path(source: Path) -> str:

@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections import Counter
 from collections.abc import Collection, Sequence
 
 from laennec.analyze.analysis import Analysis, RecordingPrediction, RespiratoryRate
@@ -19,8 +18,10 @@ from laennec.output.presentation import (
     answer,
     boundaries,
     next_step,
+    notes,
     patient,
     rate_value,
+    uncertain_among,
 )
 from laennec.version import DISCLAIMER, __version__
 
@@ -81,8 +82,8 @@ def _answer(record: RecordingPrediction | None) -> str:
     if record is None:
         return '<p class="quiet">The model gives no answer for whole recordings.</p>'
     if record.label is None or record.refused is not None:
-        step = f"{next_step(record).capitalize()}. The notes say which part was heard as what."
-        lines = [f'<p class="verdict">No answer: {text(record.refused or "refused")}</p><p>{text(step)}</p>']
+        why, step = text(record.refused or "refused"), text(next_step(record))
+        lines = [f'<p><strong class="verdict">No answer: {why}</strong>; {step}</p>']
     else:
         sign = UNCERTAIN if record.uncertain else ""
         sure = "" if record.probability is None else f" (calibrated probability {record.probability:.2f})"
@@ -100,14 +101,13 @@ def _answer(record: RecordingPrediction | None) -> str:
 def _other_channels(analysis: Analysis, recording: Recording, others: Collection[int]) -> str:
     """Return a table of the channels without sound and picture; empty where there are none."""
     answers = {record.channel: answer(record) for record in analysis.channel_records}
-    events = Counter(event.channel for event in analysis.adventitious)
     rows = [
         (
             str(index),
             f"the same samples as channel {recording.twins[index]}"
             if index in recording.twins
             else text(answers.get(index, "")),
-            "" if index in recording.twins else str(events[index]),
+            "" if index in recording.twins else _count(analysis, index),
         )
         for index in sorted(others)
     ]
@@ -118,6 +118,11 @@ def _other_channels(analysis: Analysis, recording: Recording, others: Collection
     return f"<section><h2>Other channels</h2>{table(columns, rows, caption, columns[2:])}</section>"
 
 
+def _count(analysis: Analysis, channel: int) -> str:
+    own = [event for event in analysis.adventitious if event.channel == channel]
+    return f"{len(own)}{uncertain_among(own)}"
+
+
 def _listed(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>" if lines else ""
 
@@ -125,6 +130,7 @@ def _listed(lines: Sequence[str]) -> str:
 def _summary(analysis: Analysis) -> str:
     adventitious = (
         f"{counted(len(analysis.adventitious), 'adventitious event', '')} of {len(analysis.events)}"
+        f"{uncertain_among(analysis.adventitious)}"
     )
     rate = _rate(analysis.record.rate) if analysis.record and analysis.record.rate else ""
     return facts({"Events": adventitious if analysis.events else "no events", "Respiratory rate": rate})
@@ -154,7 +160,7 @@ def _facts(analysis: Analysis) -> str:
 
 def _lists(analysis: Analysis) -> str:
     problems = [finding.message for finding in analysis.quality] or ["No problems found"]
-    lists = {"Quality": problems, "Repairs": analysis.repairs, "Notes": analysis.notes}
+    lists = {"Quality": problems, "Repairs": analysis.repairs, "Notes": notes(analysis)}
     return "".join(f"<div><h3>{name}</h3>{_listed(lines)}</div>" for name, lines in lists.items() if lines)
 
 

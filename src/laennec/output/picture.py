@@ -22,9 +22,11 @@ from laennec.output.presentation import (
     facts,
     label_colours,
     legend_label,
+    notes,
     readable_on,
     short_label,
     strips,
+    uncertain_among,
 )
 from laennec.output.spectrogram import COLUMNS, FMIN_HZ, RANGE_DB, TICKS_HZ, log_spectrogram, top_level_db
 from laennec.version import DISCLAIMER
@@ -72,7 +74,9 @@ def draw(analysis: Analysis, recording: Recording, path: str | os.PathLike[str],
     axes[2].set_xlabel("time in s")
     which = f", channel {channel} (of {recording.channels}, from 0)" if recording.channels > 1 else ""
     figure.suptitle(f"{analysis.name}{which}", fontsize=12, fontweight="bold", parse_math=False)
-    axes[0].set_title("\n".join(_subtitle(analysis, shown)), fontsize=8.5, loc="left", parse_math=False)
+    axes[0].set_title(
+        "\n".join(_subtitle(analysis, shown, channel)), fontsize=8.5, loc="left", parse_math=False
+    )
     _draw_legend(figure, shown, label_colours(analysis.labels, analysis.normal))
     figure.text(0.005, 0.005, DISCLAIMER, fontsize=7, color="0.35", ha="left", va="bottom")
     with written_whole(path) as temporary, warnings.catch_warnings():
@@ -81,12 +85,15 @@ def draw(analysis: Analysis, recording: Recording, path: str | os.PathLike[str],
         figure.savefig(temporary)
 
 
-def _subtitle(analysis: Analysis, shown: Sequence[Event]) -> list[str]:
-    count = sum(event.label != analysis.normal for event in shown)
-    remarks = [finding.message for finding in analysis.quality] + list(analysis.notes)
+def _subtitle(analysis: Analysis, shown: Sequence[Event], channel: int) -> list[str]:
+    adventitious = [event for event in shown if event.label != analysis.normal]
+    remarks = [finding.message for finding in analysis.quality] + notes(analysis)
     lines = [] if analysis.record is None else [answer(analysis.record)]
-    adventitious = counted(count, "adventitious event", "") if shown else "no events"
-    lines.append(f"{adventitious}; {facts(analysis)}")
+    if analysis.channels > 1:
+        own = (record for record in analysis.channel_records if record.channel == channel)
+        lines += [f"channel {channel}: {answer(record)}" for record in own]
+    count = counted(len(adventitious), "adventitious event", "") + uncertain_among(adventitious)
+    lines.append(f"{count if shown else 'no events'}; {facts(analysis)}")
     if remarks:
         more = f" (and {len(remarks) - 2} more)" if len(remarks) > 2 else ""
         line = "; ".join(remarks[:2]) + more

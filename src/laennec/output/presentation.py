@@ -1,10 +1,10 @@
 """What console, picture and page show alike: phrases, colours and lanes of labels."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RespiratoryRate
+from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
 
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
 COLOURS = ("#E69F00", "#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#8C6D31", "#F0E442")
@@ -89,22 +89,21 @@ def assign_lanes(events: Sequence[Event]) -> tuple[list[int], int]:
 def answer(record: RecordingPrediction) -> str:
     """Return the label of a whole recording and its probability, or why there is none, in one line."""
     if record.label is None or record.refused is not None:
-        return f"no answer: {record.refused or 'refused'}"
+        return f"no answer: {record.refused or 'refused'}; {next_step(record)}"
     meaning = f" ({MEANINGS[record.label]})" if record.label in MEANINGS else ""
     sure = "" if record.probability is None else f", probability {record.probability:.2f}"
     return f"{record.label}{meaning}{sure}{', uncertain' if record.uncertain else ''}"
 
 
-def is_other_sound(refused: str | None) -> bool:
-    """Whether a reason for a refusal is that it sounds like something else than a lung."""
-    return (refused or "").startswith("sounds like")
+def uncertain_among(events: Iterable[Event]) -> str:
+    """Return how many events are uncertain, to follow their count; empty where none is."""
+    count = sum(event.uncertain for event in events)
+    return f", {count} uncertain" if count else ""
 
 
 def next_step(record: RecordingPrediction) -> str:
-    """Return what to do where an answer was refused; empty where there is one."""
-    if record.label is not None and record.refused is None:
-        return ""
-    if is_other_sound(record.refused):
+    """Return what to do where an answer was refused."""
+    if record.heard_as:
         return f"if it is a lung after all, {ANY_SOUND}"
     return "check the recording, and record it again if need be"
 
@@ -145,26 +144,46 @@ def facts(analysis: Analysis) -> str:
 
 
 ANY_SOUND = "--any-sound analyses it all the same"
-_STRETCH = re.compile(r"not analysed: ([\d.]+) to ([\d.]+) s( of channel \d+)? \((.+)\)")
+SHOWN_PARTS = 20  # of those that were refused for one reason
 _CHANNEL = re.compile(r"\bchannel (\d+)")
 
 
-def brief(lines: Sequence[str]) -> list[str]:
-    """Return notes with those joined that differ in their stretch of time or in their channel alone."""
-    stretches: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for line in lines:
-        if match := _STRETCH.fullmatch(line):
-            start, end, where, why = match.groups(default="")
-            joined = stretches.setdefault((where, why), [])
-            begin = joined.pop()[0] if joined and joined[-1][1] == start else start
-            joined.append((begin, end))
-    told = [
-        f"not analysed: {', '.join(f'{start} to {end}' for start, end in joined)} s{where} ({why})"
-        for (where, why), joined in stretches.items()
+def notes(analysis: Analysis) -> list[str]:
+    """Return what was not analysed, and whatever else bears on a result.
+
+    A channel that was refused as a whole is not named: its answer says so.
+    """
+    whole = {record.channel for record in analysis.channel_records if record.refused}
+    refused = [
+        part
+        for part in analysis.refused_parts
+        if part.channel not in whole or part.start_s > 0 or part.end_s < analysis.duration_s - 0.01
     ]
-    told += [line for line in lines if not _STRETCH.fullmatch(line)]
+    return [*refusals(refused, analysis.channels), *brief(analysis.notes)]
+
+
+def refusals(parts: Sequence[RefusedPart], channels: int) -> list[str]:
+    """Return a line for each reason why parts of a recording were refused, with what to do."""
+    spans: dict[tuple[int, str, bool], list[str]] = {}
+    for part in parts:
+        told = spans.setdefault((part.channel, part.refused, bool(part.heard_as)), [])
+        told.append(f"{part.start_s:.1f} to {part.end_s:.1f}")
+    alike: dict[tuple[str, str, bool], list[int]] = {}
+    for (channel, refused, other_sound), told in spans.items():
+        more = len(told) - SHOWN_PARTS
+        when = f"{', '.join(told[:SHOWN_PARTS])} s{f' and {more} further parts' if more > 0 else ''}"
+        alike.setdefault((when, refused, other_sound), []).append(channel)
+    return [
+        f"not analysed: {when}{f' of {_channels(numbers)}' if channels > 1 else ''} ({refused})"
+        f"{f'; {ANY_SOUND}' if other_sound else ''}"
+        for (when, refused, other_sound), numbers in alike.items()
+    ]
+
+
+def brief(lines: Sequence[str]) -> list[str]:
+    """Return notes with those joined that differ in the number of their channel alone."""
     channels: dict[str, list[int]] = {}
-    for line in told:
+    for line in lines:
         number = _CHANNEL.search(line)
         alike = channels.setdefault(_CHANNEL.sub("channel #", line, count=1), [])
         alike.append(int(number[1]) if number else 0)
@@ -173,15 +192,19 @@ def brief(lines: Sequence[str]) -> list[str]:
 
 def _of_channels(line: str, numbers: Sequence[int]) -> str:
     """Return a line that is true of several channels, whose number it has as ``channel #``."""
-    if len(numbers) == 1:
-        return line.replace("channel #", f"channel {numbers[0]}", 1)
-    line = re.sub(r"channel # is\b", "channel # are", line).replace(" and was not", " and were not")
+    if len(numbers) > 1:
+        line = re.sub(r"channel # is\b", "channel # are", line).replace(" and was not", " and were not")
+    return line.replace("channel #", _channels(numbers), 1)
+
+
+def _channels(numbers: Sequence[int]) -> str:
     runs: list[list[int]] = []
     for number in numbers:
         runs = (
             [*runs[:-1], [runs[-1][0], number]] if runs and runs[-1][-1] == number - 1 else [*runs, [number]]
         )
-    return line.replace("channel #", f"channels {', '.join(' to '.join(map(str, run)) for run in runs)}", 1)
+    listed = ", ".join(" to ".join(map(str, run)) for run in runs)
+    return f"channel{'s' if len(numbers) > 1 else ''} {listed}"
 
 
 def event_columns(events: Sequence[Event], channels: int) -> dict[str, list[str]]:

@@ -3,8 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import counted_endings
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
+from laennec.audio.source import STANDARD_INPUT, locate
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, printable, remove_leftovers
 from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import DEFAULT, load_model
-from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, planned, write_outputs
+from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, called, planned, write_outputs
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger, shown_name
 from laennec.output.spectrogram import SHOWN_S
@@ -75,15 +76,16 @@ class Job:
         """
         if self.out is None:
             return None
-        ledger = Ledger(self.out, {"laennec": __version__, "model": self.model.sha256, **self.options})
+        options = {"laennec": __version__, "model": self.model.sha256, **self.options}
+        ledger = Ledger(self.out, options, _pipes(names))
         ledger.claim(names, self.formats)
         if ledger.remark:
             warn(ledger.remark)
         return ledger
 
-    def analyze(self, path: Path) -> tuple[Analysis, Recording | None]:
+    def analyze(self, path: Path, ledger: Ledger | None) -> tuple[Analysis, Recording | None]:
         """Analyse a recording, and return it for page and picture; of a long one, its beginning."""
-        recording = Recording.open(path)
+        recording = Recording.open(ledger.pipes.get(path, path) if ledger else path, called(path))
         analysis = analyze(recording, model=self.model, **self.options)
         shown = not WITH_SOUND.isdisjoint(self.formats)
         return analysis, recording.beginning(SHOWN_S) if shown else None
@@ -91,6 +93,16 @@ class Job:
     def say(self, line: str) -> None:
         """Print a line where it does not end up in JSON."""
         print(printable(line), file=sys.stderr if self.as_json else sys.stdout)
+
+
+def _pipes(names: Iterable[Path]) -> dict[Path, bytes]:
+    """Return what pipes and standard input hold; of one that cannot be read, its analysis says why."""
+    contents = {}
+    for path in names:
+        if str(path) == STANDARD_INPUT or path.is_fifo():
+            with suppress(LaennecError):
+                contents[path] = locate(path).content
+    return contents
 
 
 def warn(line: str) -> None:
@@ -106,7 +118,7 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
     if ledger is not None:
         name = ledger.names[path]
     try:
-        analysis, recording = job.analyze(path)
+        analysis, recording = job.analyze(path, ledger)
         try:
             if ledger is not None:
                 key = ledger.key(path)
@@ -189,7 +201,7 @@ def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Sh
     key = ledger.key(path) if ledger else shown_name(path, name)
     text = None
     try:
-        analysis, recording = job.analyze(path)
+        analysis, recording = job.analyze(path, ledger)
         row = summary(analysis, key)
         text = to_json(analysis) if job.as_json else None
         if ledger is not None:

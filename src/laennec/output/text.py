@@ -15,7 +15,7 @@ from laennec.output.presentation import (
     brief,
     event_columns,
     facts,
-    is_other_sound,
+    notes,
     rate_in_words,
 )
 from laennec.terminal import plain
@@ -39,8 +39,8 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
     if more > 0:
         console.print(f"{more:,} more events; --out or --json has all of them", highlight=False)
     problems = brief([finding.message for finding in analysis.quality])
-    notes = [f"{note}; {ANY_SOUND}" if "(sounds like" in note else note for note in brief(analysis.notes)]
-    for title, lines in (("quality", problems), ("repaired", brief(analysis.repairs)), ("note", notes)):
+    repairs = brief(analysis.repairs)
+    for title, lines in (("quality", problems), ("repaired", repairs), ("note", notes(analysis))):
         for line in lines:
             console.print(plain(f"{title}: {line}"))
     console.print()
@@ -66,7 +66,7 @@ def _print_answers(analysis: Analysis, console: Console) -> None:
     """Print the answer for the whole recording, its reasons and the rate; then those of several channels."""
     record = analysis.record
     if record is not None:
-        one_of_several = analysis.channels > 1 and record.channel is not None
+        one_of_several = analysis.channels > 1 and record.channel is not None and record.refused is None
         where = f" (channel {record.channel}, and so are the reasons)" if one_of_several else ""
         console.print(plain(answer(record) + where, "bold"))
         for reason in record.reasons:
@@ -91,20 +91,32 @@ def print_summary(summaries: Sequence[Summary], console: Console) -> None:
             "" if row.probability is None else f"{row.probability:.2f}",
             "" if row.error else _event_counts(row),
             "" if row.rate_per_min is None else f"{row.rate_per_min:.0f}",
-            row.error or "; ".join(filter(None, [row.refused, *row.quality])),
+            row.error or "; ".join(filter(None, [row.refused or _not_analysed(row), *row.quality])),
         ]
         quiet = not row.error and sum(row.events.values()) == row.events.get(row.normal, 0)
         table.add_row(*map(plain, cells), style="red" if row.error else "dim" if quiet else None)
     console.print(table)
-    if any(row.uncertain for row in summaries):
+    if any(row.uncertain or any(row.uncertain_events.values()) for row in summaries):
         console.print("?: uncertain, the model abstains", highlight=False)
-    if any(is_other_sound(row.refused) for row in summaries):
-        console.print(f"none: refused; {ANY_SOUND}", highlight=False)
+    if any(row.heard_as for row in summaries):
+        console.print(f"sounds like something else: {ANY_SOUND}", highlight=False)
     console.print(DISCLAIMER, style="italic", highlight=False)
 
 
 def _event_counts(row: Summary) -> str:
     """Count the adventitious events, by class."""
-    counts = [f"{count} {label}" for label, count in row.events.items() if count and label != row.normal]
-    normal = row.events.get(row.normal, 0)
-    return ", ".join(counts) or (f"{normal} {row.normal}" if normal else "none")
+    counts = {label: _event_count(row, label) for label, count in row.events.items() if count}
+    normal = counts.pop(row.normal, "none")
+    return ", ".join(counts.values()) or normal
+
+
+def _event_count(row: Summary, label: str) -> str:
+    """Count the events of a class; a question mark is for all of them, or for so many as are uncertain."""
+    count, uncertain = row.events[label], row.uncertain_events.get(label, 0)
+    doubt = "" if not uncertain else " ?" if uncertain == count else f" ({uncertain} ?)"
+    return f"{count} {label}{doubt}"
+
+
+def _not_analysed(row: Summary) -> str:
+    why = f": sounds like {row.heard_as}" if row.heard_as else ""
+    return f"{row.not_analysed_s:.0f} s not analysed{why}" if row.not_analysed_s else ""

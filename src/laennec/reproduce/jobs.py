@@ -72,6 +72,8 @@ class NguyenJob:
         Of every fold.
     source_epochs
         Of a source model; as many as --epochs otherwise.
+    patience
+        Stop a fold or a source model once so many epochs bring no better validation accuracy; 0 never.
     folds
         Fewer where fewer patients have crackles.
     patients
@@ -102,6 +104,7 @@ class NguyenJob:
     runs: int = 5
     epochs: int = 150
     source_epochs: int | None = None
+    patience: int = 0
     folds: int = 7
     patients: tuple[int, int] | None = None
     every: int = 1

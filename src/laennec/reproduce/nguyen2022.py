@@ -94,8 +94,8 @@ def reproduce_nguyen2022(job: NguyenJob, say: Callable[[str], None] = print) -> 
         If the data cannot be used, source and target share patients, or the folder holds another target.
     """
     rows = [parse_row(name) for name in expand_groups(job.rows)]
-    if job.runs < 1 or job.epochs < 1 or job.every < 1:
-        raise UsageError("runs, epochs and every are 1 or more")
+    if job.runs < 1 or job.epochs < 1 or job.every < 1 or job.patience < 0:
+        raise UsageError("runs, epochs and every are 1 or more, patience 0 or more")
     starting = [row for row in rows if row.start]
     if starting and job.source is None:
         raise UsageError(
@@ -133,7 +133,8 @@ def _run_rows(
         start = None
         if row.start:
             start = _source(job, row, source_dataset, cohort, hardware, say)
-        recipe = in_precision(row_recipe(row, cohort.clip_samples, job.epochs), job.precision)
+        recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
+        recipe = in_precision(recipe, job.precision)
         folds = f"{job.runs} runs of {cohort.folds} folds, {job.epochs} epochs"
         say(f"[{number}/{len(order)}] {row.name}: {folds}")
         if images != (recipe.front_end, recipe.padding, recipe.known_phases):
@@ -166,7 +167,8 @@ def _source(
     assert job.source is not None
     folder = job.out / "source" / source_name(row)
     epochs = job.source_epochs or job.epochs
-    recipe = in_precision(source_recipe(row, dataset, cohort.clip_samples, epochs), job.precision)
+    recipe = source_recipe(row, dataset, cohort.clip_samples, epochs, job.patience)
+    recipe = in_precision(recipe, job.precision)
     if not is_done(folder, "run.json"):
         clips = training_clips(load_clips(dataset, job.source))
         refuse_shared_patients(clips, cohort.clips)
@@ -195,11 +197,12 @@ def _claim(job: NguyenJob, cohort: Cohort, target_dataset: str, source_dataset: 
         "clip_samples": cohort.clip_samples,
         "epochs": job.epochs,
         "source_epochs": job.source_epochs or job.epochs,
+        "patience": job.patience,
         "seed": job.seed,
     }
     path = job.out / "protocol.json"
     if path.exists():
-        earlier = read_json(path, f"name another folder than {job.out}")
+        earlier = {"patience": 0, **read_json(path, f"name another folder than {job.out}")}
         changed = sorted(name for name in protocol if earlier.get(name) != protocol[name])
         if changed:
             raise LaennecError(
@@ -216,7 +219,7 @@ def _estimate(job: NguyenJob, rows: Sequence[Row], cohort: Cohort, say: Callable
     total, measured = 0.0, {}
     sources: dict[str, float] = {}
     for row in rows:
-        recipe = row_recipe(row, cohort.clip_samples, job.epochs)
+        recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
         kind = json.dumps([recipe.front_end, recipe.model], default=list)
         if kind not in measured:
             measured[kind] = _seconds_per_clip(recipe, job.threads)

@@ -159,7 +159,7 @@ def parse_row(name: str) -> Row:
     return Row(name, start, inputs, ratio, match["padding"].lower(), options)
 
 
-def row_recipe(row: Row, clip_samples: int, epochs: int) -> Recipe:
+def row_recipe(row: Row, clip_samples: int, epochs: int, patience: int = 0) -> Recipe:
     """The recipe of a row on the target."""
     table = recipe_to_dict(load_recipe(TARGET))
     for option in row.options:
@@ -168,6 +168,7 @@ def row_recipe(row: Row, clip_samples: int, epochs: int) -> Recipe:
         "name": row.name,
         "title": row.name,
         "epochs": epochs,
+        "patience": patience,
         "padding": row.padding,
         "fine_tune_from": row.start,
         "front_end": {"inputs": list(row.inputs), "ratio": row.ratio, "clip_samples": clip_samples},
@@ -175,12 +176,12 @@ def row_recipe(row: Row, clip_samples: int, epochs: int) -> Recipe:
     return recipe_from_dict(deep_update(table, change), row.name)
 
 
-def source_recipe(row: Row, dataset: str, clip_samples: int, epochs: int) -> Recipe:
+def source_recipe(row: Row, dataset: str, clip_samples: int, epochs: int, patience: int = 0) -> Recipe:
     """The recipe of the source model that a row starts from: one input, the row's padding and options."""
     table = deep_update(recipe_to_dict(load_recipe(SOURCE)), {"epochs": epochs, "dataset": dataset})
     for option in row.options:
         table = deep_update(deep_update(table, OPTIONS[option].both), OPTIONS[option].source)
-    change = {"padding": row.padding, "front_end": {"clip_samples": clip_samples}}
+    change = {"padding": row.padding, "patience": patience, "front_end": {"clip_samples": clip_samples}}
     return recipe_from_dict(deep_update(table, change), SOURCE)
 
 

@@ -84,10 +84,18 @@ def _settings(out: Path, name: str) -> dict[str, Any]:
     folds = sorted((out / "rows" / name).glob("run-*/fold-*/fold.json"))
     kinds: dict[str, Any] = {"recipe": dict, "best_epoch": int, "seconds": (int, float)}
     facts = [read_json(path, f"delete {path.parent}", **kinds) for path in folds]
+    recipe, best = facts[0]["recipe"], np.array([fold["best_epoch"] + 1 for fold in facts])
+    patience = recipe.get("patience", 0)
+    # Were the patience too short, many best epochs would lie where only those that rose late still train.
+    late = recipe["epochs"] - patience
+    stopped = {"late_epoch": late, "late_best_share": float((best > late).mean())} if patience else {}
     return {
-        "epochs": facts[0]["recipe"]["epochs"],
+        "epochs": recipe["epochs"],
+        "patience": patience,
+        **stopped,
+        "trainings": len(facts),
         "source": facts[0]["source"],
-        "median_best_epoch": float(np.median([fold["best_epoch"] + 1 for fold in facts])),
+        "median_best_epoch": float(np.median(best)),
         "seconds_a_fold": round(float(np.mean([fold["seconds"] for fold in facts])), 1),
     }
 
@@ -115,6 +123,8 @@ def render(result: Mapping[str, Any]) -> str:
         "own cohort and not comparable with ours; they show which row should lead. To call every cycle a "
         f"crackle has an F of {trivial:.3f}, and an AUC of 0.5."
     )
+    if facts.get("patience"):
+        text += f" A training stops once {facts['patience']} epochs bring no better validation accuracy."
     header = ["system", "Se, paper", "P+", "F", "Se, ours", "P+", "F", "95 % over patients", "AUC"]
     rows = []
     for row in result["rows"]:
@@ -132,6 +142,10 @@ def render(result: Mapping[str, Any]) -> str:
             row["runs"],
             row["settings"]["epochs"],
         ]
+        if facts.get("patience"):
+            cells.append(f"{100 * row['settings']['late_best_share']:.0f} %")
         rows.append(cells)
     header += [f"F less {BASELINE} (95 %)", "runs", "epochs"]
+    if facts.get("patience"):
+        header.append(f"best epoch after {facts['epochs'] - facts['patience']}")
     return f"Made by `{facts['command']}`.\n\n{text}\n\n{table(header, rows)}\n"

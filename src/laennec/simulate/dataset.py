@@ -16,6 +16,7 @@ from laennec.datasets.simulated import SIMULATION_FILE, SIMULATION_MARK, digests
 from laennec.errors import LaennecError
 from laennec.files import remove_leftovers, write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
+from laennec.signals import deferred
 from laennec.simulate.chest import Wave
 from laennec.simulate.recording import (
     SimulatedRecording,
@@ -271,7 +272,8 @@ def write_wav(path: Path, samples: Wave, sample_rate: int) -> None:
     import soundfile
 
     held = io.BytesIO()  # libsndfile says of a full disk only that there was a system error
-    soundfile.write(held, samples, sample_rate, subtype="PCM_16", format="WAV")
+    with deferred():
+        soundfile.write(held, samples, sample_rate, subtype="PCM_16", format="WAV")
     with written_whole(path) as temporary:
         temporary.write_bytes(held.getbuffer())
 

@@ -25,8 +25,9 @@ from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
+from laennec.train.epochs import KeepBest
 from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
-from laennec.train.loop import DIVERGED, KeepBest, predict, terminal, train_network, trial_step
+from laennec.train.loop import DIVERGED, predict, terminal, train_network, trial_step
 from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
@@ -272,7 +273,8 @@ def train_and_choose(
     if recipe.decision == "validation-f1":
         shift = best_f1_shift(torch.cat(predict(network, validation, recipe, front_end)), validation.label)
         shift_head(network, shift)
-    return network, {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
+    chosen = {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
+    return network, {**chosen, "epochs_trained": len(module.history)}
 
 
 def train_on_all(

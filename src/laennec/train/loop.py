@@ -1,7 +1,6 @@
 """The one training loop: Lightning runs it, over clips, cycles and recordings alike."""
 
 import logging
-import math
 import sys
 import time
 import warnings
@@ -24,6 +23,7 @@ from laennec.features.base import Batch, FrontEnd
 from laennec.files import has_content
 from laennec.models.tasks import Task, memory_format
 from laennec.train.build import build_parts
+from laennec.train.epochs import StopEarly
 from laennec.train.hardware import Hardware, tuned_cpu, usable_precision
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
@@ -157,26 +157,6 @@ class Module(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class KeepBest(Callback):
-    """Keep the weights of the epoch that is best on the validation set in memory.
-
-    A fold takes a minute, and hundreds of them would fill a disk with checkpoints.
-    """
-
-    def __init__(self, monitor: str) -> None:
-        self.monitor, self.best, self.epoch = f"val_{monitor}", -math.inf, -1
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        value = float(trainer.callback_metrics[self.monitor])
-        if value > self.best:
-            self.best, self.epoch = value, trainer.current_epoch
-            averages = (c for c in trainer.callbacks if isinstance(c, EMAWeightAveraging))  # type: ignore[attr-defined]
-            averaged: Any = next((c._average_model for c in averages), None)
-            network: Any = (averaged.module if averaged is not None else pl_module).network
-            self.weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
 def make_trainer(
     recipe: Recipe,
     hardware: Hardware,
@@ -195,6 +175,8 @@ def make_trainer(
         callbacks.append(RichProgressBar())
     if recipe.averaging_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.averaging_decay))
+    if recipe.patience > 0 and recipe.chooses_epoch:
+        callbacks.append(StopEarly(recipe))
     try:
         return _trainer(recipe, hardware, loggers, callbacks, out is not None, progress)
     except Exception as error:  # Lightning has several for what is not there

@@ -90,6 +90,7 @@ RECIPE: Mapping[str, Range] = {
     "seed": whole(0, LARGEST_SEED),
     "normal_share": above(0, 1),
     "epochs": whole(1, 100_000),
+    "patience": whole(0, 100_000),
     "batch_size": whole(2, 65_536, ", since batch norm cannot learn from one clip"),
     "learning_rate": above(0, 100),
     "weight_decay": between(0, 100),

@@ -82,6 +82,9 @@ class Recipe:
     normal_share: float = 1.0
     """Share of the normal clips that an epoch hears, drawn anew for each."""
     epochs: int = 8
+    patience: int = 0
+    """Stop once so many epochs in a row bring no better `monitor`; 0 never. Where no epoch is chosen, nothing
+    is stopped."""
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -120,6 +123,14 @@ class Recipe:
     """Labels of whole recordings, for a model of those."""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     seed: int = 0
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """Whether the best epoch and the temperature are chosen on the validation set.
+
+        Not where everything is trained on, nor on a published test set.
+        """
+        return self.split in ("patient", "random")
 
 
 LARGEST_FILE = 2**20  # bytes of a recipe

@@ -41,14 +41,6 @@ def prepare(
     return gather(clips, recipe, lambda own: [holdout(own, recipe)], auxiliary, records)
 
 
-def chooses_epoch(recipe: Recipe) -> bool:
-    """Whether the best epoch and the temperature are chosen on the validation set.
-
-    Not where everything is trained on, nor on a published test set.
-    """
-    return recipe.split in ("patient", "random")
-
-
 def fit(
     data: CrossValidationData,
     recipe: Recipe,
@@ -152,7 +144,7 @@ def finish_run(
 ) -> None:
     """Write the run's figures, predictions and model, the last of them ``run.json``."""
     network, history = module.network.cpu(), module.history
-    chooses, measured = chooses_epoch(recipe), recipe.split != "none"
+    chooses, measured = recipe.chooses_epoch, recipe.split != "none"
     if chooses:
         load_best(out, network)
     decision = validation.undecided()
