@@ -27,7 +27,7 @@ class ChenJob:
         Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all four otherwise.
         literal: the same four with the paper read literally (chen2022-literal-cnn, …), beside them.
     split
-        patient, or the paper's random split, which leaks patients.
+        patient, or random: a random split of events, one reading of the paper, which leaks patients.
     epochs
         In place of the recipes'.
     threads

@@ -73,7 +73,7 @@ class Recipe:
     start_from: str = ""
     """Recipe whose trained weights the run begins with, wherever name and shape of a layer agree."""
     split: Literal["patient", "random", "official", "official-disjoint", "none"] = "patient"
-    """``patient``: no patient on both sides; ``random``: the paper's plain split of events, which leaks;
+    """``patient``: no patient on both sides; ``random``: a plain split of events, which leaks;
     ``official``: the data set's own training part against its test part, on which nothing is chosen: the last
     epoch counts; ``official-disjoint``: the same without the test clips of patients who are trained on;
     ``none``: train on everything, for a model to ship after selection."""
