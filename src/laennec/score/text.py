@@ -191,8 +191,9 @@ def describe_matching(scores: EventScores) -> str:
     counts, rules = scores["counts"], scores["conventions"]
     return (
         f"{scores['recordings']} recordings of {of_patients(scores['subjects'])}: {counts['reference']} "
-        f"events annotated, {counts['estimated']} found; {counts['correct']} correct, {counts['substitutions']} "
-        f"substituted, {counts['deletions']} missed, {counts['insertions']} inserted. "
+        f"events annotated, {counts['estimated']} found; {counts['correct']} correct, "
+        f"{counts['substitutions']} substituted, {counts['deletions']} missed, "
+        f"{counts['insertions']} inserted. "
         f"An event matches if it starts within {1000 * rules['onset_tolerance_s']:g} ms and ends within "
         f"{1000 * rules['offset_tolerance_s']:g} ms or {100 * rules['offset_ratio']:g} % of the annotated "
         "length."

@@ -104,8 +104,8 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         "own."
         if seeds
         else f"On the validation side, {metrics['clips']} events of {of_patients(metrics['patients'])} "
-        f"(split {metrics['split']}). The best epoch and the temperature were chosen there, so the figures are "
-        "somewhat optimistic."
+        f"(split {metrics['split']}). The best epoch and the temperature were chosen there, so the figures "
+        "are somewhat optimistic."
     )
     lines = [
         "## Figures",
