@@ -38,8 +38,8 @@ from laennec.score.summary import bootstrap_difference, evaluate
 GOLDEN = json.loads(Path(__file__).with_name("golden").joinpath("metrics.json").read_text(encoding="utf-8"))
 RECORDS = ("Normal", "CAS", "DAS", "Poor Quality")
 
-# Chen & Zhang, Tables 2 and 3: Se, Sp, AS, HS, TS, and the equation that gives the printed TS. The full model's
-# TS in Table 2 follows from the printed Se and Sp by no equation.
+# Chen & Zhang, Tables 2 and 3: Se, Sp, AS, HS, TS, and the equation that gives the printed TS. The full
+# model's TS in Table 2 follows from the printed Se and Sp by no equation.
 PUBLISHED = [
     (0.3623, 0.7719, 0.5671, 0.4926, 0.5298, "challenge"),
     (0.4262, 0.6794, 0.5528, 0.5238, 0.5383, "challenge"),
@@ -50,8 +50,8 @@ PUBLISHED = [
     (0.5773, 0.7584, 0.6679, 0.6556, 0.6638, ""),
     (0.5716, 0.7882, 0.6799, 0.6626, 0.6756, "total"),
 ]
-# Two rows of Table 2, CNN and ConvLSTM, whose HS is not that of their Se and Sp (docs/metrics.md): printed, and
-# by equation 1.
+# Two rows of Table 2, CNN and ConvLSTM, whose HS is not that of their Se and Sp (docs/metrics.md): printed,
+# and by equation 1.
 OTHER_HS = {0.4926: 0.4931, 0.6467: 0.6470}
 
 

@@ -1,8 +1,8 @@
 """Chen & Zhang's tables beside ours, from one command.
 
 Chen & Zhang "split into 70% and 30%" SPRSound's training set and reported four models on the 30 % (Table 2)
-and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was interrupted and
-kept when it is finished; tables are made from those folders alone.
+and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was interrupted
+and kept when it is finished; tables are made from those folders alone.
 """
 
 from collections.abc import Callable, Sequence
