@@ -5,9 +5,11 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 import time
 import zipfile
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ pd = pytest.importorskip("pandas")
 
 from laennec import datasets
 from laennec.annotations import read_events, read_labels
-from laennec.datasets import fetch, folder, icbhi, multichannel, sprsound
+from laennec.datasets import fetch, folder, hls_cmds, icbhi, kauh, multichannel, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
@@ -355,7 +357,8 @@ def test_info_of_no_copy_is_an_error(tmp_path):
     with pytest.raises(LaennecError, match="no SPRSound annotation here"):
         datasets.print_info("sprsound", tmp_path)
     with pytest.raises(
-        LaennecError, match="'icbhi2' is no dataset; known are icbhi, sprsound, multichannel, folder"
+        LaennecError,
+        match="'icbhi2' is no dataset; known are icbhi, sprsound, hls-cmds, kauh, multi",
     ):
         datasets.print_info("icbhi2", tmp_path)
 
@@ -579,6 +582,24 @@ def test_label_track_errors_name_the_line(own, text, message):
     (own / "noname.txt").write_text(text)
     with pytest.raises(LaennecError, match=message):
         folder.load(own)
+
+
+def test_a_missing_file_does_not_hide_the_counts(own, capsys):
+    (own / "clips.csv").write_text("path,label\nnoname.wav,Wheeze\ngone.wav,Wheeze\np02_left.flac,Stridor\n")
+    assert datasets.print_info("folder", own, progress=False) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"Wheeze +1\n", told)
+    assert re.search(r"Stridor +1\n", told)
+    assert "counted is what can be used; training would stop at" in told
+    assert "no patient is known; each such recording counts as a patient of its own" in told
+    assert "missing: 1" in told
+    assert "line 3: there is no file" in told
+
+
+def test_files_that_cannot_be_read_by_their_ending_are_counted(own):
+    (own / "a.raw").touch()
+    (own / "noname.txt").write_text("0\t1\tNormal\n")
+    assert "1 file with other endings passed over (.raw 1)" in str(folder.load(own).attrs["defects"])
 
 
 def test_other_faults_of_a_folder(own):
@@ -1062,6 +1083,29 @@ def test_download_that_is_too_slow_is_given_up_and_kept(published, server, tmp_p
     assert left(tmp_path) == ["copy"]
 
 
+@pytest.mark.parametrize("call", ["replace", "rename", "nothing"])
+def test_a_download_that_is_killed_while_it_cleans_up(published, server, tmp_path, monkeypatch, call):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    to = tmp_path / "copy"
+    with monkeypatch.context() as patched:
+        patched.setattr(fetch, "_remove", lambda *_: None)  # a killed process removes nothing
+        patched.setattr(fetch.os, "getpid", lambda: 2**22 + 1)
+        archive = fetch.retrieve(published.ARCHIVES[0], tmp_path / "copy.1.zip", progress=False)
+        patched.setattr(Path, call, killed, raising=False)
+        with pytest.raises(KeyboardInterrupt) if call != "nothing" else nullcontext():
+            fetch.fetch(published, to, progress=False)
+    if call == "nothing":
+        with pytest.raises(LaennecError, match="already there"):
+            fetch.fetch(published, to, progress=False)
+    else:
+        fetch.fetch(published, to, progress=False)
+    assert len(server.requests) == 1
+    assert left(tmp_path) == ["copy"]
+    assert not archive.exists()
+
+
 def test_download_that_gets_another_part_begins_anew(published, server, tmp_path):
     (tmp_path / "copy.1.zip.part").write_bytes(server.content[:100])
     server.shift = 50
@@ -1446,3 +1490,69 @@ def test_a_folder_that_cannot_be_read_is_a_defect(
     assert [defect.path for defect in module.check(tmp_path) if defect.kind == "unreadable"] == [
         str(tmp_path / "locked")
     ]
+
+
+# KAUH and HLS-CMDS ------------------------------------------------------------------------------------------
+
+
+def test_kauh_is_read_from_its_names(tmp_path):
+    kauh.tiny(tmp_path)
+    clips = kauh.load(tmp_path).set_index("recording")
+    assert list(clips.index.str[:3]) == ["BP1", "BP2", "BP3", "BP4", "BP5", "DP1", "EP1"]
+    assert list(clips["label"]) == ["wheeze", "normal", "crackle", "both", "bronchial", "wheeze", "wheeze"]
+    assert clips["subject"].nunique() == 5
+    first, second, third, fourth = (clips.iloc[row] for row in range(4))
+    assert (first["age_years"], first["sex"], first["diagnosis"]) == (70.0, "male", "asthma")
+    assert first["device"] == "Littmann 3200 bell"
+    assert [row["location"] for row in (first, second, fourth)] == [
+        "left-posterior",
+        "right-anterior",
+        "right-posterior",
+    ]
+    assert third["location"] is None
+    assert [defect for defect in clips.attrs["defects"] if "place 'P L L R'" in defect]
+    canonical = datasets.load("kauh", tmp_path, "record")
+    assert "bronchial" not in set(canonical["label"])
+
+
+@pytest.mark.parametrize(
+    ("sound", "label"),
+    [("N", "normal"), ("E W", "wheeze"), ("I C", "crackle"), ("I C B", "crackle"), ("I C E W", "both")],
+)
+def test_kauh_spells_sounds_in_letters(sound, label):
+    assert kauh.label_of(sound) == label
+
+
+@pytest.mark.parametrize("sound", ["", "I E", "X", "N W"])
+def test_kauh_names_a_sound_that_is_none(sound, tmp_path):
+    with pytest.raises(ValueError, match="sound"):
+        kauh.label_of(sound)
+    write_audio(tmp_path / f"BP9_Asthma,{sound},P L L,70,M.wav")
+    write_audio(tmp_path / "BP8_N,N,P L L,70,M.wav")
+    clips = kauh.load(tmp_path)
+    assert list(clips["subject"]) == ["8"]
+    assert "malformed annotation" in clips.attrs["defects"][0]
+
+
+def test_the_manikin_is_one_patient_and_names_what_is_not_there(tmp_path):
+    hls_cmds.tiny(tmp_path)
+    clips = hls_cmds.load(tmp_path)
+    assert list(clips["label"]) == ["Fine Crackles", "Normal", "Pleural Rub", "Wheezing"]
+    assert set(clips["subject"]) == {"manikin"}
+    assert list(clips["location"]) == ["left-anterior"] * 2 + ["right-anterior"] * 2
+    told = " ".join(clips.attrs["defects"])
+    assert "line 6: M_R_RLA: no such recording" in told
+    assert "line 7: 'Weezing'" in told
+    assert "lists F_C_LUA, whose file is F_FC_LUA" in told
+    with pytest.raises(LaennecError, match="labels of whole recordings"):
+        hls_cmds.load(tmp_path, "event")
+
+
+def test_real_kauh_and_manikin(real_data):
+    clips = kauh.load(real_data / "KAUH")
+    assert len(clips) == 162
+    assert clips["subject"].nunique() == 54
+    assert clips["label"].value_counts().to_dict() == {
+        "wheeze": 66, "normal": 48, "crackle": 39, "both": 6, "bronchial": 3
+    }  # fmt: skip
+    assert len(hls_cmds.load(real_data / "HLS-CMDS")) == 50

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 
@@ -25,6 +27,15 @@ KINDS = {  # container, codec, rate, channels, what the message calls it
     "mka": ("matroska", "pcm_s16le", RATE, 2, "Matroska"),
     "wma": ("asf", "wmav2", RATE, 2, "WMA"),
 }
+OTHERS = {  # ending of a file in a folder: container and codec
+    "mov": ("mov", "aac"), "avi": ("avi", "pcm_s16le"), "mkv": ("matroska", "flac"), "wv": ("wv", "wavpack"),
+    "tta": ("tta", "tta"), "ac3": ("ac3", "ac3"), "eac3": ("eac3", "eac3"),
+    "flv": ("flv", "aac"), "mpg": ("mpeg", "mp2"), "rm": ("rm", "ac3"), "adts": ("adts", "aac"),
+}  # fmt: skip
+HEADERS = {
+    "svx": "SVX", "sf": "IRCAM", "ircam": "IRCAM", "paf": "PAF", "pvf": "PVF", "htk": "HTK", "sds": "SDS",
+    "avr": "AVR", "wve": "WVE", "amb": "WAVEX", "voc": "VOC", "nist": "NIST", "caf": "CAF", "w64": "W64",
+}  # fmt: skip
 
 
 def tones(rate: int, channels: int, duration_s: float = 2.0) -> np.ndarray:
@@ -32,9 +43,8 @@ def tones(rate: int, channels: int, duration_s: float = 2.0) -> np.ndarray:
     return np.stack([0.3 / (1 + c) * np.sin(2 * np.pi * (200 + 130 * c) * times) for c in range(channels)])
 
 
-def written(kind: str, duration_s: float = 2.0) -> bytes:
+def written(container: str, codec: str, rate: int, channels: int, duration_s: float = 2.0) -> bytes:
     av = pytest.importorskip("av")
-    container, codec, rate, channels, _ = KINDS[kind]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout="mono" if channels == 1 else "stereo")
@@ -45,6 +55,19 @@ def written(kind: str, duration_s: float = 2.0) -> bytes:
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("ending", [*HEADERS, *OTHERS])
+def test_every_ending_that_can_be_read_is_taken_from_a_folder(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    if ending in HEADERS:
+        subtypes = ("PCM_16", "ALAW")
+        known = next(each for each in subtypes if soundfile.check_format(HEADERS[ending], each))
+        soundfile.write(path, tones(8_000, 1)[0], 8_000, format=HEADERS[ending], subtype=known)
+    else:
+        path.write_bytes(written(*OTHERS[ending], 48_000, 2))
+    (found,) = audio_files(tmp_path).paths
+    assert Recording.open(found).duration_s == pytest.approx(2.0, abs=0.15)
 
 
 def without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +85,7 @@ def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="module")
 def encoded_before() -> dict[str, bytes]:
-    return {kind: written(kind) for kind in KINDS}
+    return {kind: written(*KINDS[kind][:4]) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -136,6 +136,18 @@ def record_label(event_labels: Iterable[str]) -> str:
     return "CAS & DAS" if len(families) > 1 else next(iter(families), NORMAL)
 
 
+def as_record(label: str, records: Sequence[str] = SPRSOUND_RECORDS) -> str | None:
+    """Return the record label that a label of a record, an event or a cycle stands for.
+
+    One of the `records` is itself. Of the others, a wheeze makes a recording CAS, a crackle DAS, both
+    ``CAS & DAS``, which need not be among the `records`. None if the label is no known one.
+    """
+    if label in records:
+        return label
+    known = to_icbhi(label)
+    return None if known is None else SPRSOUND_RECORDS[(0, 2, 1, 3)[ICBHI_CYCLES.index(known)]]
+
+
 def combined_cycle(labels: Iterable[str]) -> str:
     """Return the ICBHI class of several cycles together: what any of them holds."""
     held = set(labels)

@@ -71,7 +71,6 @@ class Command:
 
     line: str
     prepare: Callable[[Path], None]
-    training: bool = False
 
     def make(self, folder: Path) -> None:
         """Write the inputs."""
@@ -133,17 +132,15 @@ COMMANDS: Mapping[str, Command] = {
     "analyze": Command("analyze sounds --out out --format json,csv,audacity,html", recordings),
     "simulate": Command("simulate out --subjects 3 --recordings 1", lambda folder: None),
     "datasets download": Command("datasets download own.py --to out", archive),
-    "train": Command(f"train tiny.toml --data data --out out {CPU}", training_data, training=True),
+    "train": Command(f"train tiny.toml --data data --out out {CPU}", training_data),
     "crossvalidate": Command(
         f"crossvalidate tiny.toml --data data --out out --folds 2 --final {CPU} --set epochs=1",
         training_data,
-        training=True,
     ),
     "transfer": Command(
         "transfer --from source.toml --source-data icbhi --data mine --out out "
         "--folds 3 --epochs 1 --threads 1",
         cohort,
-        training=True,
     ),
 }
 

@@ -96,6 +96,8 @@ class Victim:
             if "Traceback" in error:
                 wrong.append(f"{TRACEBACK}: {error.splitlines()[-1]}")
             done = self._run([])
+        beside = sorted(path.name for path in self.folder.glob("*out*") if path != self.out)
+        wrong += [f"is left beside the results: {name}" for name in beside]
         different = differences(contents(self.out), self.wanted)
         # A download that was whole before the signal came is refused as already there.
         if done.returncode and (different or "already there" not in done.stderr):
@@ -167,12 +169,9 @@ def strace_works() -> bool:
 
 
 def shares(kills: int, names: list[str]) -> dict[str, int]:
-    """Deal the kills out; a command that trains takes ten times as long as another, and gets half as many."""
-    weights = {name: 1 if COMMANDS[name].training else 2 for name in names}
-    dealt = dict.fromkeys(names, 0)
-    for _ in range(kills):
-        dealt[min(names, key=lambda name: dealt[name] / weights[name])] += 1
-    return dealt
+    """Deal the kills out evenly."""
+    each, left = divmod(kills, len(names))
+    return {name: each + (number < left) for number, name in enumerate(names)}
 
 
 def measured(name: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Fuzzing: give every target wrong inputs, and keep those that end in anything but a `LaennecError`.
 
-    python tests/fuzz/run.py [--minutes 1 | --inputs N] [--only NAME …] [--json FILE] [--engine plain]
+    python tests/fuzz/run.py [--minutes 1] [--seed 0] [--only NAME …] [--json FILE] [--engine plain]
 
 Atheris (libFuzzer) chooses what to mutate by the code that an input reaches. Where it is not installed,
 seeds are mutated at random; targets and mutators are the same. A target runs in a process of its own, which
@@ -15,7 +15,6 @@ import importlib.metadata
 import importlib.util
 import io
 import json
-import math
 import os
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
+ENDLESS = 2**62  # inputs: time is the limit, the same for each target
 MOST_PROCESSES = 12  # of a target; each but the last was ended by an input
 
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "src")]
@@ -38,11 +38,10 @@ def main() -> int:
         print('Atheris is not installed (pip install "laennec[fuzz]"): seeds are mutated at random')
         options.engine = "plain"
     chosen = _targets(options)
-    seconds = math.inf if options.inputs else 60 * options.minutes / max(len(chosen), 1)
+    seconds = 60 * options.minutes / max(len(chosen), 1)
     counts = {}
     for name, target in chosen.items():
-        inputs = math.ceil(options.inputs * target.share) if options.inputs else 2**62
-        counts[name] = fuzz(target, CORPUS / name, seconds, inputs, options.seed, options.engine)
+        counts[name] = fuzz(target, CORPUS / name, seconds, ENDLESS, options.seed, options.engine)
         print(_line(name, counts[name]), flush=True)
         if options.json:
             _write(options, name, counts[name])
@@ -52,10 +51,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="of all targets together")
-    parser.add_argument("--inputs", type=int, help="of all targets together, in place of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=(), help="names of targets")
-    parser.add_argument("--json", type=Path, help="write the counts here, beside those of other targets")
+    parser.add_argument("--json", type=Path, help="add the counts to those of other targets and seeds")
     parser.add_argument("--engine", choices=("atheris", "plain"), default="atheris")
     return parser.parse_args()
 
@@ -130,12 +128,17 @@ def _line(name: str, counts: dict[str, Any]) -> str:
 
 
 def _write(options: argparse.Namespace, name: str, counts: dict[str, Any]) -> None:
-    """Put the counts of a target into the file; those of others are left there."""
+    """Add the counts of a target to those of its runs with other seeds; a seed that was run begins anew."""
     path, atheris = options.json, options.engine == "atheris"
-    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"targets": {}}
+    targets = json.loads(path.read_text(encoding="utf-8"))["targets"] if path.exists() else {}
+    earlier = targets.get(name, {"seeds": []})
+    seeds = earlier["seeds"]
+    if seeds and options.seed not in seeds:
+        counts |= {key: round(earlier[key] + counts[key], 1) for key in ("inputs", "accepted", "seconds")}
+    else:
+        seeds = []
     counts["engine"] = f"Atheris {importlib.metadata.version('atheris')}" if atheris else "plain"
-    counts["seed"] = options.seed
-    targets = {**written["targets"], name: counts}
+    targets[name] = {**counts, "seeds": [*seeds, options.seed]}
     about = {"inputs": sum(each["inputs"] for each in targets.values()), "targets": targets}
     path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

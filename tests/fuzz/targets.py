@@ -57,7 +57,6 @@ class Target:
     mutate: mutate.Mutator
     needs: tuple[str, ...] = ()  # packages beside those of the base install
     modules: tuple[str, ...] = ()  # that need these, imported before the first input
-    share: float = 0.001  # of a number of inputs; of minutes, each target has the same
 
 
 def missing(target: Target) -> list[str]:
@@ -390,21 +389,21 @@ TABLES = {"needs": ("pandas",), "modules": ("laennec.datasets", "laennec.dataset
 DOWNLOADS = {"needs": ("requests",), "modules": ("laennec.datasets.fetch",)}
 TRAINING = {"needs": ("torch",), "modules": ("laennec.train.recipe",)}
 TARGETS = {
-    "audio": Target(audio, seeds.sounds, mutate.change_bytes, share=0.05),
+    "audio": Target(audio, seeds.sounds, mutate.change_bytes),
     "analysis": Target(analysis, seeds.analysed_sounds, mutate.change_bytes),
-    "labels-json": Target(labels(".json"), lambda: seeds.LABELS_JSON, mutate.change_json, share=0.025),
-    "labels-text": Target(labels(".txt"), lambda: seeds.LABELS_TEXT, LINES, share=0.03),
-    "labels-table": Target(labels(".csv"), lambda: seeds.LABELS_TABLE, LINES, share=0.025),
+    "labels-json": Target(labels(".json"), lambda: seeds.LABELS_JSON, mutate.change_json),
+    "labels-text": Target(labels(".txt"), lambda: seeds.LABELS_TEXT, LINES),
+    "labels-table": Target(labels(".csv"), lambda: seeds.LABELS_TABLE, LINES),
     "given-events": Target(given_events, lambda: seeds.LABELS_TABLE + seeds.LABELS_JSON, LINES),
-    "file-names": Target(file_name, lambda: seeds.NAMES, LINES, share=0.46),
-    "patient": Target(patient, lambda: seeds.PATIENTS, LINES, share=0.35),
+    "file-names": Target(file_name, lambda: seeds.NAMES, LINES),
+    "patient": Target(patient, lambda: seeds.PATIENTS, LINES),
     "clips.csv": Target(own_table("clips.csv"), lambda: seeds.CLIPS_CSV, LINES, **TABLES),
     "subjects.csv": Target(own_table("subjects.csv"), lambda: seeds.SUBJECTS_CSV, LINES, **TABLES),
     "data-sets": Target(data_set, _data_set_seeds, LINES, **TABLES),
     "archive": Target(archive, seeds.archives, mutate.change_zip, **DOWNLOADS),
     "http": Target(response, lambda: seeds.RESPONSES, HEADER_LINES, **DOWNLOADS),
-    "card": Target(card, seeds.cards, mutate.change_json, share=0.02),
-    "model": Target(model_file, seeds.models, mutate.change_protobuf, share=0.02),
+    "card": Target(card, seeds.cards, mutate.change_json),
+    "model": Target(model_file, seeds.models, mutate.change_protobuf),
     "recipe": Target(recipe, seeds.recipes, SETTING_LINES, **TRAINING),
     "settings": Target(settings, lambda: seeds.SETTINGS, SETTING_LINES, **TRAINING),
     "ledger": Target(ledger, _ledger_seeds, mutate.change_json),
@@ -413,7 +412,6 @@ TARGETS = {
         predictions(".csv.gz"),
         lambda: seeds.compressed(seeds.PREDICTIONS),
         mutate.change_bytes,
-        share=0.01,
     ),
     "events": Target(events, lambda: seeds.EVENTS, LINES, ("mir_eval",), ("mir_eval.transcription",)),
 }

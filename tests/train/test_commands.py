@@ -6,9 +6,11 @@ import pytest
 
 from laennec.cli import main
 from laennec.datasets import dataset
+from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError, UsageError
 from laennec.model.clips import LungModel
 from laennec.model.load import load_model
+from laennec.score.text import of_patients
 from laennec.train.card import command, limits
 from laennec.train.commands import crossvalidate, train
 from laennec.train.evaluate import evaluate_model, held_out, select, training_clip_ids
@@ -16,6 +18,7 @@ from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import make_trainer
 from laennec.train.recipe import load_recipe
+from laennec.train.tables import load_clips
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,19 @@ def test_what_cannot_be_compared_with_is_named_before_any_training(tmp_path: Pat
         with pytest.raises(LaennecError, match=f"other: {what}; laennec crossvalidate writes them"):
             crossvalidate(job)
     assert not (tmp_path / "out").exists()
+
+
+def test_unknown_patients_are_told_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("noname.wav", "p02_left.wav"):
+        write_sound(tmp_path / name)
+    (tmp_path / "clips.csv").write_text("path,label,subject\nnoname.wav,Wheeze,\np02_left.wav,Stridor,anna\n")
+    load_clips("folder", tmp_path)
+    assert "warning: 1 of 2 recordings: patient unknown" in capsys.readouterr().err
+    (tmp_path / "clips.csv").write_text(
+        "path,label,subject\nnoname.wav,Wheeze,bob\np02_left.wav,Stridor,anna\n"
+    )
+    load_clips("folder", tmp_path)
+    assert capsys.readouterr().err == ""
+    assert of_patients(0) == "patients who are not known"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from laennec.cli import run
+from laennec.datasets import kauh
 from laennec.errors import LaennecError
 from laennec.experiments import phases
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
@@ -106,6 +107,19 @@ def test_evaluate_scores_events_and_answers(
     assert json.loads((tmp_path / "detection.json").read_text())["scores"]["agnostic_f1"] > 0.3
     assert "task_22" in json.loads((tmp_path / "metrics.json").read_text())
     assert "<html" in (tmp_path / "index.html").read_text()
+
+
+def test_a_data_set_with_labels_of_recordings_alone_is_evaluated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kauh.tiny(tmp_path / "kauh")
+    words = ["evaluate", "recording", "--dataset", "kauh", "--data", str(tmp_path / "kauh"), "--split", "all"]
+    assert run([*words, "--out", str(tmp_path / "scores")]) == 0
+    predicted = read_predictions(tmp_path / "scores" / "predictions.csv")
+    # Bronchial breathing alone is none of the records.
+    assert sorted(predicted.labels) == ["CAS", "CAS", "CAS", "CAS & DAS", "DAS", "Normal"]
+    assert not (tmp_path / "scores" / "events.csv").exists()
+    assert "task 22" in capsys.readouterr().out
 
 
 def test_any_data_set_trains_and_measures_a_recording_model(

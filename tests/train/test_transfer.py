@@ -11,6 +11,7 @@ import torch
 
 from laennec.cli import run
 from laennec.errors import LaennecError, UsageError
+from laennec.features.augment import draw_copies
 from laennec.features.base import Cycle
 from laennec.features.cycle import CycleLogMel
 from laennec.model.load import load_model
@@ -109,6 +110,22 @@ def test_what_lies_before_the_named_layer_is_frozen(
             assert moved == (frozen_convolutions == 0)
 
 
+def test_every_batch_norm_is_trained_where_that_is_asked_for() -> None:
+    network = NguyenNet(2, (1, 45, 40), (30, 10), **SMALL)
+    freeze_before(network, "3rdConv", norms=True)
+    for branch in network.branches:
+        assert all(block.norm.weight.requires_grad and block.norm.bias.requires_grad for block in branch)
+        assert [block.conv.weight.requires_grad for block in branch] == [False, False, *[True] * 5]
+
+
+def test_copies_of_crackles_until_the_classes_balance() -> None:
+    recipe = nguyen2022_rows.row_recipe(parse_row("Scratch_Cyc_SamplePad+Copies_2"), 16_000, 1)
+    labels = ["normal"] * 6 + ["crackle"] * 2
+    copies = [labels[copy.row] for copy in draw_copies(labels, recipe.augmentation, 0)]
+    assert copies == ["crackle"] * 4
+    assert len({copy.warp for copy in draw_copies(labels, recipe.augmentation, 0)}) == 4
+
+
 def test_a_layer_that_is_none_and_a_network_without_blocks() -> None:
     with pytest.raises(LaennecError, match="names no layer"):
         freeze_before(NguyenNet(**SMALL), "8thConv")
@@ -192,6 +209,7 @@ def test_row_names() -> None:
         ("Scratch_Cyc_Ins_SamplePad", "need a ratio"),
         ("Scratch_Cyc_Ins_Ratio_99_SamplePad", "no ratio 9:9"),
         ("Scratch_Cyc_SamplePad+Magic", "unknown option 'Magic'"),
+        ("Scratch_Cyc_SamplePad+Copies_0", "unknown option 'Copies_0'; there are: .*Copies_1 to Copies_99"),
     ):
         with pytest.raises(UsageError, match=message):
             parse_row(wrong)
@@ -208,7 +226,7 @@ def test_the_papers_settings_are_the_recipes() -> None:
         assert front_end.clip_samples == 131_960
 
 
-@pytest.mark.parametrize("option", nguyen2022_rows.OPTIONS)
+@pytest.mark.parametrize("option", [*nguyen2022_rows.OPTIONS, "Copies_2"])
 def test_every_option_makes_recipes(option: str) -> None:
     row = parse_row(f"2ndConv_Cyc_Ins_Ratio_12_SamplePad+{option}")
     plain = parse_row("2ndConv_Cyc_Ins_Ratio_12_SamplePad")

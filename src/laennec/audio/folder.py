@@ -8,15 +8,33 @@ from typing import NamedTuple
 
 from laennec.errors import LaennecError
 
-# Endings, in lower case, of what `Recording.open` reads, the preferred one first. A format that holds other
-# things than sound as often (.raw, .mat, .mov) has to be named itself.
+# Endings, in lower case, of what `Recording.open` reads, the preferred one first. What has no header (.raw)
+# or holds other things than sound as often (.mat) has to be named itself.
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"),
     *(".wave", ".bwf", ".rf64", ".w64", ".oga", ".opus", ".mp2", ".aifc", ".au", ".snd", ".caf"),
-    *(".sph", ".nist", ".voc"),
+    *(".sph", ".nist", ".voc", ".svx", ".8svx", ".iff", ".ircam", ".sf", ".paf", ".pvf", ".htk", ".sds"),
+    *(".avr", ".wve", ".amb", ".mp1"),
     # phones, browsers and recorders: read where PyAV or ffmpeg is there
     *(".m4a", ".mp4", ".m4b", ".aac", ".3gp", ".3gpp", ".3ga", ".3g2"),
-    *(".amr", ".awb", ".wma", ".webm", ".weba", ".mka"),
+    *(
+        ".amr",
+        ".awb",
+        ".wma",
+        ".webm",
+        ".weba",
+        ".mka",
+        ".m4r",
+        ".adts",
+        ".spx",
+        ".wv",
+        ".tta",
+        ".ape",
+        ".mpc",
+    ),
+    *(".ac3", ".eac3", ".dts", ".ra", ".rm"),
+    # cameras: films whose sound is read
+    *(".mov", ".m4v", ".mkv", ".avi", ".asf", ".wmv", ".ogv", ".flv", ".f4v", ".mpg", ".mpeg", ".vob"),
 )
 SUFFIXES_SHOWN = ".wav, .flac, .ogg, .mp3, .aif, .m4a and the like"
 
@@ -24,10 +42,9 @@ SUFFIXES_SHOWN = ".wav, .flac, .ogg, .mp3, .aif, .m4a and the like"
 # Endings that may be sound and are passed over in a folder, which is told.
 OTHER_SUFFIXES = frozenset(
     (
-        *(".raw", ".pcm", ".gsm", ".vox", ".mat", ".sd2", ".svx", ".8svx", ".iff", ".paf", ".ircam", ".sf"),
-        *(".xi", ".htk", ".sds", ".avr", ".wve", ".amb", ".edf", ".bdf", ".dss", ".ds2", ".qcp"),
-        *(".wv", ".ape", ".tta", ".spx", ".ra", ".rm", ".mpc", ".mp1", ".m4r", ".dsf", ".dff", ".alac"),
-        *(".ac3", ".eac3", ".dts", ".adts", ".asf", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv"),
+        *(".raw", ".pcm", ".gsm", ".vox", ".mat", ".sd2", ".xi", ".edf", ".bdf", ".dss", ".ds2", ".qcp"),
+        *(".dsf", ".dff", ".alac", ".g722", ".g729", ".aptx", ".sox", ".thd", ".tak", ".ofr", ".oma", ".aa"),
+        *(".aax", ".dvf", ".msv", ".nsp", ".mts", ".m2ts", ".ulaw", ".alaw", ".ul", ".al", ".s16", ".f32"),
     )
 )
 # What systems keep on a disk, besides what they hide.

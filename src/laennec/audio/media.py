@@ -67,6 +67,14 @@ def kind_of(source: Input) -> Kind | None:
         b"caff": Kind("CAF", "caf"),
         b"OggS": Kind("Ogg", "ogg"),
         b"FORM": Kind("AIFF", "aiff"),
+        b"MAC ": Kind("Monkey's Audio", "ape"),
+        b"MPCK": Kind("Musepack", "mpc8"),
+        b"MP+": Kind("Musepack", "mpc"),
+        b".RMF": Kind("RealMedia", "rm"),
+        b".ra\xfd": Kind("RealAudio", "rm"),
+        b"\x7f\xfe\x80\x01": Kind("DTS", "dts"),
+        b"FLV\x01": Kind("FLV", "flv"),
+        b"\0\0\x01\xba": Kind("MPEG", "mpeg"),
     }
     # The size before the name of a first part is small, and no text.
     if head[4:8] in MP4_PARTS and head[0] < 32:
@@ -77,6 +85,8 @@ def kind_of(source: Input) -> Kind | None:
         return Kind("WebM (Opus)" if b"webm" in head else "Matroska", "matroska")
     if len(head) > 6 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13:
         return Kind("AAC", "aac")  # an ADTS header: sync word, layer 0, one of 13 sample rates
+    if head[:2] == b"\x0b\x77" and len(head) > 5:  # the sync word of AC-3, then its version
+        return Kind("AC-3", "eac3" if head[5] >> 3 > 10 else "ac3")
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WAVE"):
         return Kind("AVI", "avi") if head[8:12] == b"AVI " else Kind("WAV", "wav")
     return next((kind for magic, kind in kinds.items() if head.startswith(magic)), None)

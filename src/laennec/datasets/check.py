@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 TOLERANCE_S = 0.001
 
 
+class DefectError(LaennecError):
+    """A defect stops the loading of a data set, of which `clips` can be used."""
+
+    def __init__(self, message: str, clips: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.clips = clips
+
+
 @dataclass(frozen=True)
 class AudioFacts:
     """What decoding a recording tells: length in seconds, channels, a digest of its samples."""
@@ -103,8 +111,8 @@ def to_table(
 ) -> pd.DataFrame:
     """Return the clips table of rows; a clip without an end has that of its file, a simulated one says so.
 
-    LaennecError is raised if there is no row (`empty` says what was expected of the copy `root`), or a defect
-    of a kind that is not among the `harmless` ones; by default all are.
+    LaennecError is raised if there is no row (`empty` says what was expected of the copy `root`), and
+    DefectError if there is a defect of a kind that is not among the `harmless` ones; by default all are.
     """
     for row in rows:
         if row.get("end_s") is None:
@@ -114,17 +122,18 @@ def to_table(
             except LaennecError as error:
                 defects.append(Defect("unreadable", row["path"], without_name(error, row["path"])))
     wrong = [defect for defect in defects if harmless is not None and defect.kind not in harmless]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more; `laennec datasets info` lists them)" if wrong[1:] else ""
-        raise LaennecError(f"{wrong[0].path}: {wrong[0].detail}{more}")
-    if not rows:
+    if not rows and not wrong:
         first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
         raise LaennecError(f"{root}: {empty}{first}")
     simulated = simulated_paths(row["path"] for row in rows)
     for row in rows:
         if row["path"] in simulated:
             row["dataset"] = PREFIX + row["dataset"]
-    return clips_table(rows, defects)
+    clips = clips_table(rows, defects)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more; `laennec datasets info` lists them)" if wrong[1:] else ""
+        raise DefectError(f"{wrong[0].path}: {wrong[0].detail}{more}", clips)
+    return clips
 
 
 def _outside(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[Defect]:

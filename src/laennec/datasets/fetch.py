@@ -58,6 +58,10 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
     if not module.ARCHIVES:
         raise LaennecError(f"{module.NAME} cannot be downloaded: it is your own data")
     to = to.absolute()
+    for earlier in to.parent.glob(f".{glob.escape(to.name)}.*.unpacking"):
+        process = earlier.name.split(".")[-2]
+        if process.isdigit() and not is_running(int(process)):  # it was killed
+            _remove(earlier, to)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise LaennecError(f"{to}: already there and not empty; give a new folder, or remove it first")
     make_folder(to.parent)
@@ -79,8 +83,8 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
                     f"nothing was unpacked; remove {', '.join(map(str, come))} to download again"
                 )
             compare_with_first([archive.url for archive in module.ARCHIVES], unpacked, to)
-    for path in come:
-        path.unlink()
+        for path in come:  # first, so that none is left beside `to` by a process that is killed
+            path.replace(unpacked.parent / path.name)
     return to
 
 
@@ -197,17 +201,22 @@ def _cause(error: BaseException) -> str:
 
 @contextmanager
 def _folder_or_nothing(to: Path) -> Iterator[Path]:
-    """Yield a new folder beside `to`, renamed to `to` if the block ends well and removed if not."""
-    for earlier in to.parent.glob(f".{glob.escape(to.name)}.*.unpacking"):
-        process = earlier.name.split(".")[-2]
-        if process.isdigit() and not is_running(int(process)):  # it was killed
-            shutil.rmtree(earlier, ignore_errors=True)
+    """Yield a new folder, in a temporary one beside `to`; renamed to `to` if the block ends well."""
     temporary = to.with_name(f".{to.name}.{os.getpid()}.unpacking")
-    temporary.mkdir()
+    unpacked = temporary / "unpacked"
+    unpacked.mkdir(parents=True)
     try:
-        yield temporary
+        yield unpacked
         if to.exists():
             to.rmdir()
-        temporary.rename(to)
+        unpacked.rename(to)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary, to)
+
+
+def _remove(temporary: Path, to: Path) -> None:
+    """Remove a temporary folder; archives in it go back where they were if they are still needed."""
+    if not to.exists():
+        for archive in temporary.glob(f"{glob.escape(to.name)}.*"):
+            archive.replace(to.with_name(archive.name))
+    shutil.rmtree(temporary, ignore_errors=True)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from laennec.annotations import read_labels
 from laennec.annotations.names import composed, key_of, suffix_of
 from laennec.annotations.table import TIMES, channel_of, time_of
-from laennec.audio.folder import AUDIO_SUFFIXES, SUFFIXES_SHOWN, is_audio
+from laennec.audio.folder import AUDIO_SUFFIXES, OTHER_SUFFIXES, SUFFIXES_SHOWN, counted_endings, is_audio
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
     SPLITS,
@@ -67,7 +68,7 @@ NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
 # Listed, but no reason to refuse the rest.
 HARMLESS = (
     *("no annotation", "no recording", "no label", "outside file"),
-    *("unknown column", "unknown position", "odd form"),
+    *("unknown column", "unknown position", "odd form", "passed over"),
 )
 
 
@@ -209,12 +210,17 @@ def _files(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, lis
     """Return the recordings below a folder, and the label files by the name of their recording."""
     recordings: list[Path] = []
     labels: dict[str, list[Path]] = {}
+    passed_over: Counter[str] = Counter()
     for path in files_of(root, defects):
         if path.suffix.lower() in AUDIO_SUFFIXES:
             recordings.append(path)
         elif path.suffix.lower() in LABEL_SUFFIXES:
             name = composed(path.relative_to(root).with_suffix("").as_posix())
             labels.setdefault(_RAVEN_ENDING.sub("", name), []).append(path)
+        elif path.suffix.lower() in OTHER_SUFFIXES:
+            passed_over[path.suffix.lower()] += 1
+    if passed_over:
+        defects.append(Defect("passed over", str(root), counted_endings(passed_over)))
     return sorted(recordings), labels
 
 

@@ -218,6 +218,19 @@ def refuse_leakage(train: pd.DataFrame, test: pd.DataFrame) -> None:
             )
 
 
+def unknown_patients(clips: pd.DataFrame) -> str:
+    """Say that the patients of some recordings are not known, and what that does; empty where all are."""
+    unknown = clips.loc[clips["subject"].isna().to_numpy(), "recording"].nunique()
+    if not unknown:
+        return ""
+    total = clips["recording"].nunique()
+    which = "no patient is known" if unknown == total else f"{unknown} of {total} recordings: patient unknown"
+    return (
+        f"{which}; each such recording counts as a patient of its own: if two are of one patient, figures "
+        "are too good (a column 'subject' names patients)"
+    )
+
+
 def subject_groups(clips: pd.DataFrame) -> np.ndarray:
     """Return what may not be torn apart, for each row: its patient, or its recording if that is unknown."""
     groups = [
@@ -231,9 +244,8 @@ def _split(name: str, clips: pd.DataFrame, train: np.ndarray, validation: np.nda
     groups = subject_groups(clips)
     shared = len(set(groups[train]) & set(groups[validation]))
     notes = []
-    unknown = clips.loc[clips["subject"].isna().to_numpy(), "recording"].nunique()
-    if unknown:
-        notes.append(f"{unknown} recordings have no known patient; each counts as a patient of its own")
+    if unknown := unknown_patients(clips):
+        notes.append(unknown)
     if shared:
         notes.append(
             f"{shared} patients are in both parts: the result is higher than new patients would give"

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from laennec.audio.samples import counted
+from laennec.datasets.check import DefectError
 from laennec.datasets.discovery import DataSet
 from laennec.datasets.simulated import check_simulation, shown_name
+from laennec.datasets.splits import unknown_patients
 from laennec.datasets.table import SPLITS, Defect
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, age_group
@@ -25,7 +27,8 @@ Counts = dict[str, dict[str, int]]
 def print_info(module: DataSet, root: Path, progress: bool = False) -> int:
     """Check a copy, print its clips of both levels as tables and its defects last, and return their number.
 
-    A level that has no clips is left out. If nothing at all can be loaded, the defects still say why.
+    A level that has no clips is left out. If nothing at all can be loaded, the defects still say why. Where a
+    defect stops the loading, the other clips are counted.
 
     Raises
     ------
@@ -33,10 +36,12 @@ def print_info(module: DataSet, root: Path, progress: bool = False) -> int:
         If `root` is not a copy of the dataset at all.
     """
     defects = sorted([*module.check(root, progress), *check_simulation(root)], key=lambda each: each.kind)
-    tables = {}
+    tables, stops = {}, None
     for level in module.LEVELS:
         try:
             tables[level] = module.load(root, level)
+        except DefectError as error:
+            tables[level], stops = error.clips, error
         except LaennecError:
             if not defects and level == module.LEVELS[0]:
                 raise
@@ -45,11 +50,16 @@ def print_info(module: DataSet, root: Path, progress: bool = False) -> int:
     console.print(plain(root))
     if any(shown_name("", clips) for clips in tables.values()):
         console.print("simulated recordings, of no patients")
+    if stops:
+        console.print(plain(f"counted is what can be used; training would stop at {stops}"), soft_wrap=True)
     for level, clips in tables.items():
         _print_counts(console, LEVEL_TITLES[level], _by_label(clips), True)
     if tables:
         clips = pd.concat(tables.values(), ignore_index=True)
         splits = _people(clips, clips["split"], SPLITS)
+        if unknown := unknown_patients(clips):
+            console.print()
+            console.print(plain(unknown))
         splits["all"] = {"patients": clips["subject"].nunique(), "recordings": clips["recording"].nunique()}
         _print_counts(console, "split", splits)
         for title, column in {

@@ -86,7 +86,7 @@ class Defect:
         ``unreadable``, ``missing`` (an annotation without audio), ``no annotation`` (audio without one),
         ``malformed annotation``, ``malformed name``, ``unknown label``, ``no label``, ``unknown position``,
         ``outside file``, ``overlap``, ``conflicting annotation``, ``duplicate audio``, ``renamed``,
-        ``odd form`` or ``patient in two splits``.
+        ``odd form``, ``passed over`` (files that may be sound) or ``patient in two splits``.
     path : str
         The file, or the patient, it concerns.
     detail : str

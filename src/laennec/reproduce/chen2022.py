@@ -1,8 +1,8 @@
 """Chen & Zhang's tables beside ours, from one command.
 
-Chen & Zhang trained four models on 70 % of SPRSound's training set and reported them on the other 30 %
-(Table 2) and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was
-interrupted and kept when it is finished; tables are made from those folders alone.
+Chen & Zhang "split into 70% and 30%" SPRSound's training set and reported four models on the 30 % (Table 2)
+and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was interrupted
+and kept when it is finished; tables are made from those folders alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,6 +48,13 @@ MODELS = {
     "chen2022-convlstm": "ConvLstm",
     "chen2022": "ConvLstm + FCNN (full model)",
 }
+# The same with the paper read literally, each beside ours in the tables.
+LITERAL = {
+    "chen2022-literal-cnn": "chen2022-cnn",
+    "chen2022-literal-upsampling-cnn": "chen2022-upsampling-cnn",
+    "chen2022-literal-convlstm": "chen2022-convlstm",
+    "chen2022-literal": "chen2022",
+}
 SCORES = ("se", "sp", "as", "hs", "ts")
 
 # Chen & Zhang, Tables 2 and 3, as printed. Equation 1 gives another TS for most rows (docs/metrics.md).
@@ -75,9 +82,10 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
     -------
     What ``tables.json`` holds: every finished run below the folder, of either split.
     """
-    unknown = [name for name in job.models if name not in MODELS]
+    unknown = [name for name in job.models if name not in {*MODELS, *LITERAL, "literal"}]
     if unknown:
-        raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {', '.join(MODELS)}")
+        known = ", ".join([*MODELS, *LITERAL])
+        raise UsageError(f"{unknown[0]!r} is not in the ablation; there are: {known}; literal: the last four")
     check_seeds(job.seeds)
     with at_work(job.out, outside=(job.data,)):
         return _reproduce(job, say)
@@ -85,6 +93,8 @@ def reproduce_chen2022(job: ChenJob, say: Callable[[str], None] = print) -> dict
 
 def _reproduce(job: ChenJob, say: Callable[[str], None]) -> dict[str, Any]:
     models, out, seeds, epochs = job.models or tuple(MODELS), job.out, job.seeds, job.epochs
+    if "literal" in models:
+        models = (*models, *LITERAL)
     clips = datasets.load("sprsound", job.data)
     in_test_set = splits.in_test_set(clips)
     training, test = (clips[mask].reset_index(drop=True) for mask in (~in_test_set, in_test_set))
@@ -118,7 +128,7 @@ def with_ancestors(models: Sequence[str]) -> list[str]:
     for name in reversed(list(MODELS)):  # each starts from an earlier one, if any
         if name in wanted:
             wanted.add(load_recipe(name).start_from)
-    return [name for name in MODELS if name in wanted]
+    return [name for name in (*MODELS, *LITERAL) if name in wanted]
 
 
 def run_folder(out: Path, split: str, recipe: str, seed: int) -> Path:
@@ -150,7 +160,9 @@ SIDES = {
 def collect(out: Path) -> list[dict[str, Any]]:
     """Every finished run below `out`; those of equal epochs and clips, over their seeds, are one row."""
     rows = []
-    for split, (side, file), model in product(("patient", "random"), SIDES.items(), MODELS):
+    # A model's literal reading follows it.
+    models = [name for ours in MODELS for name in (ours, *(k for k, own in LITERAL.items() if own == ours))]
+    for split, (side, file), model in product(("patient", "random"), SIDES.items(), models):
         groups: dict[Any, list[tuple[Path, dict[str, Any], Predictions]]] = {}
         for folder in sorted((out / "runs" / split / model).glob("seed-*")):
             if is_done(folder, "run.json") and has_content(folder / file):
@@ -177,12 +189,13 @@ def _row(
     last = [run["last_epoch"]["val_ts"] for run in facts] if side == "validation" else []
     return {
         "table": TABLE[side],
-        "model": MODELS[model],
+        "model": MODELS[LITERAL.get(model, model)],
         "recipe": model,
+        "reading": "literal" if model in LITERAL else "ours",
         "split": split,
         "side": side,
         "shared_patients": len(set(trained["subject"]) & set(first.subjects)),
-        "paper": paper_scores(side, model),
+        "paper": paper_scores(side, LITERAL.get(model, model)),
         "ours": {name: float(np.mean([each[name] for each in scores])) for name in SCORES},
         "ts_of_each_seed": [each["ts"] for each in scores],
         "ts_interval_95": mean_ts_interval(predicted),
@@ -266,15 +279,19 @@ def _render_table(side: str, split: str, rows: list[dict[str, Any]]) -> list[str
         f"{rows[0]['patients']} patients; {how}"
     )
     header = ["model", "", "Se", "Sp", "AS", "HS", "TS", "95 % interval of TS", "TS, last epoch"]
-    cells = []
+    cells: list[list[Any]] = []
+    last_model = ""
     for row in rows:
-        name = row["model"]
-        if row["paper"]:
+        name = row["model"] if row["model"] != last_model else ""
+        if row["paper"] and name:
             cells.append([name, "paper", *(number(row["paper"][key], 4) for key in SCORES), *[""] * 5])
             name = ""
+        last_model = row["model"]
         ours = [number(row["ours"][key], 4) for key in SCORES]
         between = interval(row["ts_interval_95"], 3, "", "–")
         last = number(row["ts_of_last_epoch"], 4, "")
         minutes = number(row["seconds_per_run"] / 60, 1)
-        cells.append([name, "ours", *ours, between, last, listed(row["seeds"]), row["epochs"], minutes])
+        cells.append(
+            [name, row["reading"], *ours, between, last, listed(row["seeds"]), row["epochs"], minutes]
+        )
     return [title, "", table([*header, "seeds", "epochs", "min a run"], cells), ""]

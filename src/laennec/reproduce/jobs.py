@@ -24,9 +24,10 @@ class ChenJob:
     seeds
         One run a seed.
     models
-        Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all otherwise.
+        Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all four otherwise.
+        literal: the same four with the paper read literally (chen2022-literal-cnn, …), beside them.
     split
-        patient, or the paper's random split, which leaks patients.
+        patient, or random: a random split of events, one reading of the paper, which leaks patients.
     epochs
         In place of the recipes'.
     precision
@@ -52,7 +53,8 @@ class NguyenJob:
     """Nguyen & Pernkopf: Table II, crackles in a small cohort by transfer; resumes after an interruption.
 
     Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
-    parts, with options after a plus; all, scratch, transfer, ratios and layers stand for several.
+    parts, with options after a plus, such as +AllBN (every batch norm is trained) or +Copies_2 (two perturbed
+    copies of each crackle); all, scratch, transfer, ratios and layers stand for several.
 
     Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
 

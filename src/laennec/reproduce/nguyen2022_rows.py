@@ -103,6 +103,11 @@ OPTIONS: dict[str, Option] = {
         "the threshold is the one of best F-score on the validation patients",
         target={"decision": "validation-f1"},
     ),
+    "AllBN": Option(
+        'scale and shift of every batch norm are trained, the literal reading of "we update all BN layers"; '
+        "from scratch everything is trained anyway",
+        target={"fine_tune_norms": True},
+    ),
     "Airflow": Option(
         "cycles are split where the airflow turned, where that is known; the ratio gives the lengths only",
         target={"known_phases": True},
@@ -114,6 +119,27 @@ OPTIONS: dict[str, Option] = {
         target={"model": {"stochastic_norm": 0.5}},
     ),
 }
+COPIES = re.compile(r"Copies_([1-9]\d?)")
+
+
+def find_option(name: str) -> Option | None:
+    """What a name after a plus changes; None where it names nothing.
+
+    ``Copies_n`` is n copies by VTLP of each crackle instead of one. The paper says that VTLP "enlarges" the
+    crackles, and not by how much; with as many as there are normal cycles to a crackle, less one, the classes
+    balance.
+    """
+    copies = COPIES.fullmatch(name)
+    if copies:
+        target = {"augmentation": {"vtlp_copies": int(copies[1])}}
+        return Option("n copies of each crackle by vocal tract length perturbation", target=target)
+    return OPTIONS.get(name)
+
+
+def option_changes(row: "Row", domain: str) -> list[Mapping[str, Any]]:
+    """What a row's options change in the recipe of a domain, ``source`` or ``target``."""
+    options = [option for option in map(find_option, row.options) if option]
+    return [change for option in options for change in (option.both, getattr(option, domain)) if change]
 
 
 @dataclass(frozen=True)
@@ -148,9 +174,10 @@ def parse_row(name: str) -> Row:
     options = tuple(option for option in match["options"].split("+") if option)
     if ratio not in PHASE_RATIOS:
         raise UsageError(f"{name!r}: no ratio {ratio}; there are: {', '.join(PHASE_RATIOS)}")
-    unknown = [option for option in options if option not in OPTIONS]
+    unknown = [option for option in options if find_option(option) is None]
     if unknown:
-        raise UsageError(f"{name!r}: unknown option {unknown[0]!r}; there are: {', '.join(OPTIONS)}")
+        known = ", ".join([*OPTIONS, "Copies_1 to Copies_99"])
+        raise UsageError(f"{name!r}: unknown option {unknown[0]!r}; there are: {known}")
     if inputs != ("cycle",) and not match["ratio"]:
         raise UsageError(f"{name!r}: phases need a ratio, such as _Ratio_12")
     start = "" if match["start"] == "Scratch" else match["start"]
@@ -162,8 +189,8 @@ def parse_row(name: str) -> Row:
 def row_recipe(row: Row, clip_samples: int, epochs: int, patience: int = 0) -> Recipe:
     """The recipe of a row on the target."""
     table = recipe_to_dict(load_recipe(TARGET))
-    for option in row.options:
-        table = deep_update(deep_update(table, OPTIONS[option].both), OPTIONS[option].target)
+    for change in option_changes(row, "target"):
+        table = deep_update(table, change)
     change = {
         "name": row.name,
         "title": row.name,
@@ -179,15 +206,15 @@ def row_recipe(row: Row, clip_samples: int, epochs: int, patience: int = 0) -> R
 def source_recipe(row: Row, dataset: str, clip_samples: int, epochs: int, patience: int = 0) -> Recipe:
     """The recipe of the source model that a row starts from: one input, the row's padding and options."""
     table = deep_update(recipe_to_dict(load_recipe(SOURCE)), {"epochs": epochs, "dataset": dataset})
-    for option in row.options:
-        table = deep_update(deep_update(table, OPTIONS[option].both), OPTIONS[option].source)
+    for change in option_changes(row, "source"):
+        table = deep_update(table, change)
     change = {"padding": row.padding, "patience": patience, "front_end": {"clip_samples": clip_samples}}
     return recipe_from_dict(deep_update(table, change), SOURCE)
 
 
 def source_name(row: Row) -> str:
     """Folder of the source model: rows that share padding and the options that concern it share the model."""
-    options = [option for option in row.options if OPTIONS[option].both or OPTIONS[option].source]
+    options = [name for name in row.options if (o := find_option(name)) and (o.both or o.source)]
     return "+".join([f"{row.padding}-padding", *options])
 
 

@@ -86,7 +86,12 @@ def level_of(scores: ClipScores | EventScores) -> str:
 
 def size_of(scores: ClipScores) -> str:
     """Return how many clips of how many patients were scored."""
-    return f"{counted(scores['clips'], 'clip', '')} of {counted(scores['subjects'], 'patient', '')}"
+    return f"{counted(scores['clips'], 'clip', '')} of {of_patients(scores['subjects'])}"
+
+
+def of_patients(count: int) -> str:
+    """Return a number of known patients with its noun; in words where none is known."""
+    return counted(count, "patient", "") if count else "patients who are not known"
 
 
 def tasks_of(scores: ClipScores) -> dict[str, TaskScores]:
@@ -185,9 +190,10 @@ def describe_matching(scores: EventScores) -> str:
     """Describe in two sentences what was matched and how."""
     counts, rules = scores["counts"], scores["conventions"]
     return (
-        f"{scores['recordings']} recordings of {scores['subjects']} patients: {counts['reference']} events "
-        f"annotated, {counts['estimated']} found; {counts['correct']} correct, {counts['substitutions']} "
-        f"substituted, {counts['deletions']} missed, {counts['insertions']} inserted. "
+        f"{scores['recordings']} recordings of {of_patients(scores['subjects'])}: {counts['reference']} "
+        f"events annotated, {counts['estimated']} found; {counts['correct']} correct, "
+        f"{counts['substitutions']} substituted, {counts['deletions']} missed, "
+        f"{counts['insertions']} inserted. "
         f"An event matches if it starts within {1000 * rules['onset_tolerance_s']:g} ms and ends within "
         f"{1000 * rules['offset_tolerance_s']:g} ms or {100 * rules['offset_ratio']:g} % of the annotated "
         "length."

@@ -16,7 +16,7 @@ import pandas as pd
 from laennec import datasets
 from laennec.datasets.discovery import OWN
 from laennec.datasets.simulated import PREFIX, shown_name
-from laennec.score.text import interval, number
+from laennec.score.text import interval, number, of_patients
 from laennec.train.recipe import Recipe
 
 
@@ -84,7 +84,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
         counts = ", ".join(f"{label} {count}" for label, count in own["per_class"].items())
         cited = f" Cite: {own['citation']}." if own["citation"] else ""
         lines += [
-            f"{own['dataset']}: {own['clips']} events of {own['patients']} patients ({counts}).",
+            f"{own['dataset']}: {own['clips']} events of {of_patients(own['patients'])} ({counts}).",
             "",
             f"Licence: {own['licence']}.{cited}",
             "",
@@ -97,15 +97,15 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
         return []
     seeds = metrics.get("seeds")
     basis = (
-        f"Cross-validation, {metrics['clips']} events of {metrics['patients']} patients "
+        f"Cross-validation, {metrics['clips']} events of {of_patients(metrics['patients'])} "
         f"({metrics['split']}; "
         f"mean of seeds {', '.join(map(str, seeds))}): each was answered for by a model of the same recipe "
         "that never heard the patient. The file itself was trained on all of them, and has no figures of its "
         "own."
         if seeds
-        else f"On the validation side, {metrics['clips']} events of {metrics['patients']} patients (split "
-        f"{metrics['split']}). The best epoch and the temperature were chosen there, so the figures are "
-        "somewhat optimistic."
+        else f"On the validation side, {metrics['clips']} events of {of_patients(metrics['patients'])} "
+        f"(split {metrics['split']}). The best epoch and the temperature were chosen there, so the figures "
+        "are somewhat optimistic."
     )
     lines = [
         "## Figures",
@@ -186,7 +186,7 @@ def limits(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None
         basis += " alone; others were not measured."
     else:
         basis += (
-            f", and on {len(auxiliary)} clips of {auxiliary['subject'].nunique()} patients of "
+            f", and on {len(auxiliary)} clips of {of_patients(auxiliary['subject'].nunique())} of "
             f"{shown_name(recipe.also, auxiliary)}, "
             "whose labels are coarser."
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from laennec import datasets
 from laennec.datasets import splits
 from laennec.datasets.simulated import shown_name
 from laennec.errors import LaennecError, UsageError
@@ -35,13 +36,15 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
         export(model)
     lung_model = load_model(model)
     dataset = dataset or str(lung_model.card.recipe.get("dataset", "sprsound"))
-    everything = load_clips(dataset, data)
+    whole = isinstance(lung_model, Detector) and "event" not in datasets.dataset(dataset).LEVELS
+    everything = load_clips(dataset, data, "record" if whole else "event")
     shown = shown_name(dataset, everything)
     make_folder(out, outside=(data,))
     if isinstance(lung_model, Detector):
-        recordings = recordings_of(everything, record_rows(dataset, data, with_test=True))
-        recordings = select(recordings, split, lung_model)
-        return evaluate_recordings(lung_model, everything, recordings, shown, split, out, command())
+        events = None if whole else everything
+        records = everything if whole else record_rows(dataset, data, with_test=True)
+        recordings = select(recordings_of(everything, records), split, lung_model)
+        return evaluate_recordings(lung_model, events, recordings, shown, split, out, command())
     everything = for_model(everything, lung_model)
     clips = select(everything, split, lung_model)
     note = ""

@@ -10,7 +10,7 @@ import pandas as pd
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
 from laennec.errors import LaennecError
-from laennec.labels import to_icbhi
+from laennec.labels import as_record, to_icbhi
 from laennec.model.detector import Detector
 from laennec.progress import track
 from laennec.score.evaluation import score_events, score_predictions
@@ -21,12 +21,11 @@ from laennec.score.predictions import write_predictions
 from laennec.score.text import render_detection, render_tables
 from laennec.train.data import predictions
 from laennec.train.ranges import POOR
-from laennec.train.recordings import CYCLE_RECORDS
 
 
 def evaluate_recordings(
     detector: Detector,
-    events: pd.DataFrame,
+    events: pd.DataFrame | None,
     recordings: pd.DataFrame,
     dataset: str,
     split: str,
@@ -38,14 +37,15 @@ def evaluate_recordings(
     Parameters
     ----------
     events
-        Annotated events of the data set.
+        Annotated events of the data set; None where it has labels of whole recordings alone.
     recordings
         One row per recording to score (`laennec.train.recordings.recordings_of`).
 
     Raises
     ------
     LaennecError
-        If none of the model's classes stands for a label of an event.
+        If none of the model's classes stands for a label of an event, or of the recordings where there are no
+        events.
     """
     learnt = not all(str(name).startswith("test") for name in recordings["split"])
     if learnt:
@@ -55,8 +55,6 @@ def evaluate_recordings(
             file=sys.stderr,
         )
     analyses = [analyze(str(path), model=detector) for path in track(list(recordings["path"]), "recordings")]
-    detected = detections(events, recordings, analyses, detector.card.labels)
-    write_events(out / "events.csv", detected)
     refused = sum(analysis.record is None or analysis.record.refused is not None for analysis in analyses)
     provenance = {
         "model": f"{detector.card.name}, sha256 {detector.sha256}",
@@ -65,15 +63,21 @@ def evaluate_recordings(
         "command": command,
         "seeds": detector.card.recipe.get("seeds"),
     }
-    detection = score_events(out / "events.csv", out, provenance, detector.card.labels)
-    print(render_detection(detection))
+    detected, detection = None, None
+    if events is not None:
+        detected = detections(events, recordings, analyses, detector.card.labels)
+        write_events(out / "events.csv", detected)
+        detection = score_events(out / "events.csv", out, provenance, detector.card.labels)
+        print(render_detection(detection))
     classes = detector.card.records
     if refused and POOR not in classes:
         raise LaennecError(
             f"{detector.source}: {refused} recordings are refused, and its records have no class {POOR!r}"
         )
-    label = [CYCLE_RECORDS.get(str(name), str(name)) for name in recordings["label"]]
-    known = np.array([name in classes for name in label])
+    label = [as_record(str(name), classes) or "" for name in recordings["label"]]
+    known = np.isin(label, classes)
+    if events is None and not known.any():
+        raise LaennecError(f"no recording has a label that stands for one of {', '.join(classes)}")
     if known.any():
         clips = recordings.assign(label=label)[known].reset_index(drop=True)
         of_known = [analysis for analysis, chosen in zip(analyses, known, strict=True) if chosen]

@@ -252,7 +252,7 @@ def train_network(
     network = build_parts(recipe)[1]
     if start is not None:
         take_over(network, start.weights, start.name)
-    freeze_before(network, recipe.fine_tune_from)
+    freeze_before(network, recipe.fine_tune_from, recipe.fine_tune_norms)
     with quiet():
         trainer = make_trainer(recipe, hardware, out, callbacks, progress)
         batches = training.training_loader(recipe, front_end, trainer.world_size, trainer.global_rank)

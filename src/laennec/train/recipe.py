@@ -73,7 +73,7 @@ class Recipe:
     start_from: str = ""
     """Recipe whose trained weights the run begins with, wherever name and shape of a layer agree."""
     split: Literal["patient", "random", "official", "official-disjoint", "none"] = "patient"
-    """``patient``: no patient on both sides; ``random``: the paper's plain split of events, which leaks;
+    """``patient``: no patient on both sides; ``random``: a plain split of events, which leaks;
     ``official``: the data set's own training part against its test part, on which nothing is chosen: the last
     epoch counts; ``official-disjoint``: the same without the test clips of patients who are trained on;
     ``none``: train on everything, for a model to ship after selection."""
@@ -111,6 +111,9 @@ class Recipe:
     fine_tune_from: str = ""
     """Where fine-tuning begins, by the names of Nguyen & Pernkopf's Table II: ``2ndConv``, ``4thBN``, …;
     earlier layers keep the weights they start with. Empty: everything is trained."""
+    fine_tune_norms: bool = False
+    """Train scale and shift of every batch norm, also of those before `fine_tune_from`: "we update all BN
+    layers", read literally. Their running statistics move either way."""
     label_smoothing: float = 0.0
     gradient_clip: float = 1.0
     averaging_decay: float = 0.0

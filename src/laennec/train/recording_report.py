@@ -24,7 +24,7 @@ from laennec.score.events_table import Detection
 from laennec.score.markdown import EVENT_TITLES
 from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import shifted, task_scores
-from laennec.score.text import interval, number
+from laennec.score.text import interval, number, of_patients
 from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
@@ -81,7 +81,7 @@ def report_recordings(
         )
     outputs = {seed: load_outputs(own) for seed, own in folders.items()}
     figures, decision = measure(outputs, recipe, out)
-    size = f"{figures['recordings']} recordings of {figures['patients']} patients"
+    size = f"{figures['recordings']} recordings of {of_patients(figures['patients'])}"
     for seed in folders:
         folder = out / f"seed{seed}"
         given = {**provenance, "data": f"{recipe.dataset}, {size}", "seeds": [seed]}
@@ -119,8 +119,8 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
         },
         "metrics": {
             **{name: value and round(value, 4) for name, value in figures["headline"].items()},
-            "how": f"patient-disjoint folds, {figures['patients']} patients, seed {recipe.seed}; this file "
-            "was trained on all of them afterwards",
+            "how": f"patient-disjoint folds, {of_patients(figures['patients'])}, seed {recipe.seed}; this "
+            "file was trained on all of them afterwards",
         },
         "limits": LIMITS.format(dataset=recipe.dataset),
     }
@@ -176,7 +176,7 @@ def _measure(
     detection = event_scores(reference, estimated, labels, labels[0], subjects, DRAWS)
     figures: dict[str, Any] = {
         "recordings": len(annotated),
-        "patients": len(set(subjects)),
+        "patients": len(set(subjects) - {""}),
         "detection": detection,
         "rules": [asdict(RULES[chosen[fold]]) for fold in folds],
         "frames": _frames(annotated, labels),

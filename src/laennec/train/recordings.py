@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.features.base import Batch
-from laennec.labels import SOUND_KINDS
+from laennec.labels import SOUND_KINDS, as_record
 from laennec.model.probability import calibrated
 from laennec.models.recording_task import UNKNOWN, RecordingTask
 from laennec.models.tasks import class_weights
@@ -29,9 +29,6 @@ from laennec.train.data import allowed_classes, as_is
 from laennec.train.recipe import Recipe
 from laennec.train.recording_decision import RecordingDecision, fit_recording_decision
 from laennec.train.recording_predictions import outputs_of, save_outputs, write_tables
-
-# Record labels of data sets that label cycles, by all cycles of a recording together.
-CYCLE_RECORDS = {"normal": "Normal", "wheeze": "CAS", "crackle": "DAS", "both": "CAS & DAS"}
 
 
 @dataclass(frozen=True)
@@ -254,7 +251,7 @@ def read_recordings(
     examples = []
     for row, name, channel, subject, samples in _read_each(recordings, front_end.sample_rate):
         own = rows_of.get((row.path, channel), [])
-        label = CYCLE_RECORDS.get(str(row.label), str(row.label))
+        label = as_record(str(row.label), recipe.records)
         examples.append(
             Example(
                 name,

@@ -11,18 +11,27 @@ from laennec.errors import LaennecError, UsageError
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
 
 # Defects of a data set that cost no clip.
-REMARKS = ("odd form", "renamed", "patient in two splits", "unknown column", "unknown position")
+REMARKS = (
+    "odd form",
+    "passed over",
+    "renamed",
+    "patient in two splits",
+    "unknown column",
+    "unknown position",
+)
 
 
-def load_clips(dataset: str, root: Path) -> pd.DataFrame:
-    """Read a data set's annotated events; what could not be used is reported on stderr."""
-    clips = datasets.load(dataset, root)
+def load_clips(dataset: str, root: Path, level: str = "event") -> pd.DataFrame:
+    """Read annotated events, or records; what could not be used, and who is unknown, is told on stderr."""
+    clips = datasets.load(dataset, root, level)
     for defect in clips.attrs.get("defects", ())[:10]:
         kind = "note" if str(defect).startswith(REMARKS) else "left out"
         print(f"{kind}: {defect}", file=sys.stderr)
     more = len(clips.attrs.get("defects", ())) - 10
     if more > 0:
         print(f"left out: {more} more; see laennec datasets info {dataset} {root}", file=sys.stderr)
+    if unknown := splits.unknown_patients(clips):
+        print(f"warning: {unknown}", file=sys.stderr)
     return clips
 
 

