@@ -28,11 +28,14 @@ from laennec.train.recipe import load_recipe
 
 
 def test_the_papers_tables_are_consistent_with_its_own_formulas() -> None:
-    for table in PAPER.values():
+    odd = set()
+    for side, table in PAPER.items():
         assert list(table) == list(MODELS)
-        for se, sp, average, harmonic, _ in table.values():
-            assert average == pytest.approx((se + sp) / 2, abs=2e-4)
-            assert harmonic == pytest.approx(2 * se * sp / (se + sp), abs=7e-3)
+        for model, (se, sp, average, harmonic, _) in table.items():
+            assert average == pytest.approx((se + sp) / 2, abs=6e-5)
+            if harmonic != pytest.approx(2 * se * sp / (se + sp), abs=6e-5):
+                odd.add((side, model))
+    assert odd == {("validation", "chen2022-cnn"), ("validation", "chen2022-convlstm")}  # docs/metrics.md
 
 
 def predictions(seed: int, patients: int = 12) -> Predictions:

@@ -14,8 +14,9 @@ from laennec.score.text import of_patients
 from laennec.train.card import command, limits
 from laennec.train.commands import crossvalidate, train
 from laennec.train.evaluate import evaluate_model, held_out, select, training_clip_ids
+from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
-from laennec.train.loop import Hardware, make_trainer
+from laennec.train.loop import make_trainer
 from laennec.train.recipe import load_recipe
 from laennec.train.tables import load_clips
 

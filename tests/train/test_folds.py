@@ -23,7 +23,7 @@ from laennec.train.crossval import CrossValidationData, cross_validate, gather, 
 from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
 from laennec.train.evaluate import training_clip_ids
 from laennec.train.folds_figures import difference, groups, measure, pair, render_differences
-from laennec.train.loop import Hardware
+from laennec.train.hardware import Hardware
 from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.run import fit, prepare

@@ -15,6 +15,7 @@ def run(command: DetectorJob) -> int:
         settings=() if command.epochs is None else (f"epochs={command.epochs}",),
         final=True,
         accelerator="cpu",
+        precision=command.precision,
         threads=command.threads,
     )
     return crossvalidate(job, ("detector.json", "detector.md", "recording.onnx"))

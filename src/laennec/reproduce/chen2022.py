@@ -1,8 +1,8 @@
 """Chen & Zhang's tables beside ours, from one command.
 
-Chen & Zhang trained four models on 70 % of SPRSound's training set and reported them on the other 30 %
-(Table 2) and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was
-interrupted and kept when it is finished; tables are made from those folders alone.
+Chen & Zhang "split into 70% and 30%" SPRSound's training set and reported four models on the 30 % (Table 2)
+and on the test set (Table 3). Each run is a folder below ``runs/`` that is resumed when it was interrupted
+and kept when it is finished; tables are made from those folders alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,8 @@ from laennec.score.predictions import Predictions, read_predictions, write_predi
 from laennec.score.text import interval, listed, number
 from laennec.train.card import command
 from laennec.train.data import predictions, read_clips
-from laennec.train.loop import Hardware, predict
+from laennec.train.hardware import Hardware
+from laennec.train.loop import predict
 from laennec.train.recipe import check_seeds, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
@@ -104,7 +105,8 @@ def _reproduce(job: ChenJob, say: Callable[[str], None]) -> dict[str, Any]:
         out = out / "quick"
         training, test = training.iloc[::8].reset_index(drop=True), test.iloc[::8].reset_index(drop=True)
         seeds, epochs = seeds[:1], epochs or 2
-    recipes = [load_recipe(name, split=job.split, epochs=epochs) for name in with_ancestors(models)]
+    given = {"split": job.split, "epochs": epochs, "precision": job.precision}
+    recipes = [load_recipe(name, **given) for name in with_ancestors(models)]
     data = prepare(training, recipes[0])
     total = len(recipes) * len(seeds)
     for step, (seed, recipe) in enumerate(product(seeds, recipes), start=1):
@@ -112,7 +114,9 @@ def _reproduce(job: ChenJob, say: Callable[[str], None]) -> dict[str, Any]:
         done = is_done(run, "run.json")
         say(f"[{step}/{total}] {recipe.title}, seed {seed}{': done already' if done else ''}")
         start = run_folder(out, job.split, recipe.start_from, seed) if recipe.start_from else None
-        fit(data, replace(recipe, seed=seed), run, Hardware(threads=job.threads), start)
+        hardware = Hardware(threads=job.threads)
+        hardware = hardware if done else data.settled(hardware, recipe, out)
+        fit(data, replace(recipe, seed=seed), run, hardware, start)
         if len(test) and not has_content(run / "predictions-test.csv"):
             _predict_test(run, test)
     return write_tables(out, command(), bool(len(test)))

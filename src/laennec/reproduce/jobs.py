@@ -27,11 +27,14 @@ class ChenJob:
         Some of chen2022-cnn, chen2022-upsampling-cnn, chen2022-convlstm, chen2022; all four otherwise.
         literal: the same four with the paper read literally (chen2022-literal-cnn, …), beside them.
     split
-        patient, or the paper's random split, which leaks patients.
+        patient, or random: a random split of events, one reading of the paper, which leaks patients.
     epochs
         In place of the recipes'.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -41,6 +44,7 @@ class ChenJob:
     models: tuple[str, ...] = ()
     split: Literal["patient", "random"] = "patient"
     epochs: int | None = None
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -88,8 +92,11 @@ class NguyenJob:
         {datasets}; recognised by the files otherwise.
     target_dataset
         The same of the target.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     target: Path
@@ -108,6 +115,7 @@ class NguyenJob:
     estimate: bool = False
     source_dataset: str = ""
     target_dataset: str = ""
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 

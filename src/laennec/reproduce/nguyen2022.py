@@ -35,8 +35,9 @@ from laennec.train.card import command
 from laennec.train.cohort import Cohort, FoldProgress, describe, make_cohort, refuse_shared_patients
 from laennec.train.crossval import cross_validate
 from laennec.train.data import ClipTensors, in_taxonomy
-from laennec.train.loop import Hardware, seconds_per_item
-from laennec.train.recipe import Recipe, changed_settings, load_recipe
+from laennec.train.hardware import Hardware
+from laennec.train.loop import seconds_per_item
+from laennec.train.recipe import Recipe, changed_settings, in_precision, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.tables import load_clips, training_clips
@@ -133,6 +134,7 @@ def _run_rows(
         if row.start:
             start = _source(job, row, source_dataset, cohort, hardware, say)
         recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
+        recipe = in_precision(recipe, job.precision)
         folds = f"{job.runs} runs of {cohort.folds} folds, {job.epochs} epochs"
         say(f"[{number}/{len(order)}] {row.name}: {folds}")
         if images != (recipe.front_end, recipe.padding, recipe.known_phases):
@@ -144,7 +146,7 @@ def _run_rows(
                 recipe,
                 job.out / "rows" / row.name,
                 range(job.runs),
-                hardware=hardware,
+                hardware=data.settled(hardware, recipe, job.out),
                 start=start,
                 folder_of=run_folder,
                 on_done=progress.fold_done,
@@ -164,12 +166,15 @@ def _source(
     """The trained source model of a row, trained now if need be."""
     assert job.source is not None
     folder = job.out / "source" / source_name(row)
-    recipe = source_recipe(row, dataset, cohort.clip_samples, job.source_epochs or job.epochs, job.patience)
+    epochs = job.source_epochs or job.epochs
+    recipe = source_recipe(row, dataset, cohort.clip_samples, epochs, job.patience)
+    recipe = in_precision(recipe, job.precision)
     if not is_done(folder, "run.json"):
         clips = training_clips(load_clips(dataset, job.source))
         refuse_shared_patients(clips, cohort.clips)
         say(f"source model {source_name(row)} on {dataset}: {len(clips)} clips, {recipe.epochs} epochs")
-        fit(prepare(clips, recipe), recipe, folder, hardware)
+        data = prepare(clips, recipe)
+        fit(data, recipe, folder, data.settled(hardware, recipe, job.out))
     else:
         table = read_json(folder / "recipe.json", f"delete the folder {folder}")
         changed = changed_settings(table, recipe, str(folder))

@@ -31,10 +31,11 @@ from laennec.train.crossval import (
 )
 from laennec.train.export import export
 from laennec.train.folds_figures import difference, measure, render_differences
+from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
-from laennec.train.loop import Hardware, terminal
+from laennec.train.loop import terminal
 from laennec.train.protocols import protocol_of
-from laennec.train.recipe import Recipe, check_seeds, load_recipe, with_settings
+from laennec.train.recipe import Recipe, check_seeds, in_precision, load_recipe, with_settings
 from laennec.train.recording_report import FILES, report_recordings
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work
@@ -75,6 +76,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
+    hardware = prepared.settled(hardware, recipe, out)
     fit(prepared, recipe, out, hardware, job.start)
     if not first:
         return 0
@@ -94,6 +96,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
                 "split": f"{recipe.split}, seed {recipe.split_seed}",
                 "command": command(),
                 "seeds": [recipe.seed],
+                "arithmetic": hardware.arithmetic,
             },
         )
         entries["metrics"] = summary(scores, validation["clip_id"])
@@ -128,6 +131,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
     check_seeds(job.seeds)
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
+    recipe = in_precision(recipe, job.precision)
     recipe, also = with_auxiliary(recipe, job.also)
     hardware = Hardware(job.accelerator, threads=job.threads)
     if takes_recordings(recipe) and job.against is not None:
@@ -154,6 +158,7 @@ def _crossvalidate(
         subjects = f"{recipe.also}-" + auxiliary["subject"]
         clips, auxiliary = pd.concat([clips, auxiliary.assign(subject=subjects)], ignore_index=True), None
     gathered = gather(clips, recipe, protocol, auxiliary, records)
+    hardware = gathered.settled(hardware, recipe, out)
 
     def report(seed: int, number: int) -> None:
         print(f"seed {seed}, fold {number} of {len(gathered.folds)}", file=sys.stderr, flush=True)
@@ -165,7 +170,13 @@ def _crossvalidate(
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
         dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in gathered.folds)}"
-    provenance = {"model": recipe.name, "split": dealt, "command": command(), "seeds": list(job.seeds)}
+    provenance = {
+        "model": recipe.name,
+        "split": dealt,
+        "command": command(),
+        "seeds": list(job.seeds),
+        "arithmetic": hardware.arithmetic,
+    }
     if whole:
         report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job.final, files)
         return 0

@@ -26,15 +26,8 @@ from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
 from laennec.train.epochs import KeepBest
-from laennec.train.loop import (
-    DIVERGED,
-    Hardware,
-    machine,
-    predict,
-    terminal,
-    train_network,
-    tuned_cpu,
-)
+from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
+from laennec.train.loop import DIVERGED, predict, terminal, train_network, trial_step
 from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
@@ -86,6 +79,10 @@ class CrossValidationData:
         """Patients, or recordings of unknown patients, that are both trained and tested on."""
         groups = splits.subject_groups(self.clips)
         return len(set(groups[fold.train]) & set(groups[fold.test]))
+
+    def settled(self, hardware: Hardware, recipe: Recipe, folder: Path) -> Hardware:
+        """The hardware with precision and threads chosen for a recipe on these clips."""
+        return settled(hardware, recipe, folder, lambda: trial_step(self.examples, recipe, self.front_end))
 
     def fold(self, name: str) -> Fold:
         """The fold of a name; where there is none of it, such as ``all patients``, all clips train."""
@@ -237,6 +234,7 @@ def run_fold(
             "parameters": sum(p.numel() for p in network.parameters()),
             "source": start.name if start else None,
             "recipe": recipe_to_dict(recipe),
+            "precision": hardware.precision,
             "machine": machine(),
             "seconds": round(time.perf_counter() - started, 2),
         },
@@ -329,6 +327,7 @@ def cross_validate(
     LaennecError
         If `out` holds folds of other settings or other clips.
     """
+    hardware = data.settled(hardware or Hardware(), recipe, out)
     folders = []
     for seed in seeds:
         seeded = replace(recipe, seed=seed)
@@ -339,7 +338,7 @@ def cross_validate(
                 on_start(seed, number)
             started = time.perf_counter()
             fold = data.folds[number - 1]
-            ran = run_fold(data, fold, seeded, folder, hardware or Hardware(), start, progress)
+            ran = run_fold(data, fold, seeded, folder, hardware, start, progress)
             on_done(time.perf_counter() - started if ran else 0.0)
             own.append(folder)
         folders.append(own)

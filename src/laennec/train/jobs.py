@@ -44,8 +44,6 @@ class TrainJob:
         In place of the recipe's.
     batch_size
         In place of the recipe's.
-    precision
-        In place of the recipe's.
     accelerator
         auto, cpu or gpu.
     devices
@@ -54,8 +52,11 @@ class TrainJob:
         Machines; start the same command on each, as Lightning describes.
     strategy
         Lightning's strategy for several devices, for example ddp.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads a process; 0 shares the cores out.
+        CPU threads a process; 0: one or all, whichever is faster when the run begins.
     """
 
     recipe: Positional[str]
@@ -69,11 +70,11 @@ class TrainJob:
     split_seed: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
-    precision: Literal["bf16-mixed", "32-true"] | None = None
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
     strategy: str = "auto"
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -125,8 +126,11 @@ class CrossValidationJob:
         Train on all patients when the folds are done, with the first seed, and export.
     accelerator
         auto, cpu or gpu.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     recipe: Positional[str]
@@ -142,6 +146,7 @@ class CrossValidationJob:
     against: Path | None = None
     final: bool = False
     accelerator: str = "auto"
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -179,8 +184,11 @@ class TransferJob:
         In place of the recipe's.
     folds
         Fewer where fewer patients have the class.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -193,6 +201,7 @@ class TransferJob:
     runs: int = 1
     epochs: int | None = None
     folds: int = 7
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -220,8 +229,11 @@ class DetectorJob:
         A whole cross-validation each; the first one's settings ship.
     epochs
         In place of the ten that were measured.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -230,6 +242,7 @@ class DetectorJob:
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 

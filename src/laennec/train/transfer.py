@@ -34,11 +34,13 @@ from laennec.train.cohort import (
 from laennec.train.crossval import CrossValidationData, claim, cross_validate, read_folds, train_and_choose
 from laennec.train.decision import Decision, fit_temperature, shift_head
 from laennec.train.export import export
+from laennec.train.hardware import Hardware, machine, tuned_cpu
 from laennec.train.jobs import TransferJob
-from laennec.train.loop import Hardware, machine, terminal, tuned_cpu
+from laennec.train.loop import terminal
 from laennec.train.recipe import (
     Recipe,
     deep_update,
+    in_precision,
     load_recipe,
     recipe_from_dict,
     recipe_names,
@@ -76,6 +78,7 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
     recipe = replace(recipe, front_end={**recipe.front_end, "clip_samples": cohort.clip_samples})
     print(describe(cohort, dataset), file=sys.stderr)
     data = cohort.data(recipe)
+    hardware = data.settled(hardware, recipe, job.out)
     progress = FoldProgress(job.runs * cohort.folds)
     with progress.shown("cross-validation"):
         folders = cross_validate(
@@ -89,7 +92,7 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
             on_done=progress.fold_done,
         )
     runs = [read_folds(own) for own in folders]
-    scores = report(runs, cohort, recipe, job, dataset)
+    scores = report(runs, cohort, recipe, job, f"{dataset}, {len(cohort.clips)} cycles", hardware)
     print("training on all patients", file=sys.stderr)
     run = final_run(data, recipe, start, job.out, runs, hardware)
     entries = card(replace(recipe, dataset=dataset), clips)
@@ -154,7 +157,7 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         if job.source_data is None:
             raise UsageError(f"--from {job.source} is a recipe; --source-data names what to train it on")
         dataset = datasets.guess(job.source_data)
-        recipe = replace(recipe, dataset=dataset)
+        recipe = in_precision(replace(recipe, dataset=dataset), job.precision)
         if build_front_end(recipe.front_end).task != "cycle":
             raise LaennecError(
                 f"recipe {recipe.name} takes no cycles; take nguyen2022-source or transfer-source"
@@ -226,6 +229,8 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
     }
     if job.epochs:
         change["epochs"] = job.epochs
+    if job.precision:
+        change["precision"] = job.precision
     if own["augmentation"]["vtlp_labels"]:
         change["augmentation"] = {"vtlp_labels": [labels[1]]}
     table = deep_update(own, change)
@@ -234,7 +239,12 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
 
 
 def report(
-    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, job: TransferJob, dataset: str
+    runs: Sequence[Predictions],
+    cohort: Cohort,
+    recipe: Recipe,
+    job: TransferJob,
+    data: str,
+    hardware: Hardware,
 ) -> Metrics:
     """Write and print the cross-validated figures, of the first run in full and of all in a line."""
     for number, run in enumerate(runs, start=1):
@@ -244,10 +254,11 @@ def report(
         job.out,
         {
             "model": recipe.name,
-            "data": f"{dataset}, {len(cohort.clips)} cycles",
+            "data": data,
             "split": f"{cohort.folds}-fold cross-validation by patient",
             "command": command(),
             "seeds": [recipe.seed],
+            "arithmetic": hardware.arithmetic,
         },
     )
     print(render_tables(scores))
@@ -294,6 +305,7 @@ def final_run(
             "epochs": chosen.epochs,
             "temperature": temperature,
             "source": start.name,
+            "precision": hardware.precision,
             "machine": machine(),
         },
     )
