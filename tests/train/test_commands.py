@@ -151,7 +151,7 @@ def test_train_takes_any_setting_once(tmp_path: Path, monkeypatch: pytest.Monkey
         main([*map(str, words), "--set", "augmentation.mixup=0.25", "batch_size=7"])
     assert done.value.code == 0
     assert (taken[0].epochs, taken[0].batch_size, taken[0].augmentation.mixup) == (3, 7, 0.25)
-    for settings, wrong in (
+    for settings, why in (
         (("epochs=4",), "--epochs and --set epochs"),
         (("seed=1", "seed=2"), "given twice"),
     ):
