@@ -577,6 +577,11 @@ FAULTS = {
     ),
     "equal": (lambda: stereo(minute(2)[0]), [], []),
     "silent": (lambda: stereo(0.0), [], ["channel 1 silent: 100% of the time"]),
+    "quiet": (
+        lambda: encoded(minute() / 4_096),
+        [],
+        [r"quiet: half of it moves by 5 steps of .*"],
+    ),
     "clipped": (lambda: encoded(np.clip(4 * minute(), -0.6, 0.6)), [], [r"clipped: \d\d\.\d\d% of samples"]),
     "cut FLAC": (
         lambda: encoded(minute(), kind="FLAC")[:-1_000],

@@ -50,16 +50,12 @@ from laennec.train.tables import (
 
 def train(job: TrainJob) -> int:
     """Train, export and score one run; only the first of several processes writes and prints."""
-    recipe = load_recipe(
-        job.recipe,
-        dataset=job.dataset,
-        split=job.split,
-        seed=job.seed,
-        split_seed=job.split_seed,
-        epochs=job.epochs,
-        batch_size=job.batch_size,
-        precision=job.precision,
-    )
+    named = ("dataset", "split", "seed", "split_seed", "epochs", "batch_size", "precision")
+    options = {name: getattr(job, name) for name in named}
+    for name, given in options.items():
+        if given is not None and any(setting.partition("=")[0].strip() == name for setting in job.settings):
+            raise UsageError(f"--{name.replace('_', '-')} and --set {name}=… are one setting; give it once")
+    recipe = with_settings(load_recipe(job.recipe, **options), job.settings)
     hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
     recipe, also = with_auxiliary(recipe, job.also)
     with at_work(job.out, outside=(job.data, also)):

@@ -44,6 +44,8 @@ class TrainJob:
         In place of the recipe's.
     batch_size
         In place of the recipe's.
+    settings
+        Other settings in place of the recipe's, such as augmentation.mixup=0.3.
     accelerator
         auto, cpu or gpu.
     devices
@@ -75,6 +77,7 @@ class TrainJob:
     nodes: int = 1
     strategy: str = "auto"
     precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
+    settings: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = ()
     threads: int = 0
 
 
