@@ -143,6 +143,22 @@ def test_what_cannot_be_compared_with_is_named_before_any_training(tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_train_takes_any_setting_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    monkeypatch.setattr("laennec.train.commands._train", lambda job, recipe, *_: taken.append(recipe) or 0)
+    words = ["train", "baseline", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 3]
+    with pytest.raises(SystemExit) as done:
+        main([*map(str, words), "--set", "augmentation.mixup=0.25", "batch_size=7"])
+    assert done.value.code == 0
+    assert (taken[0].epochs, taken[0].batch_size, taken[0].augmentation.mixup) == (3, 7, 0.25)
+    for settings, why in (
+        (("epochs=4",), "--epochs and --set epochs"),
+        (("seed=1", "seed=2"), "given twice"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            train(TrainJob("baseline", tmp_path, tmp_path / "o", epochs=3, settings=settings))
+
+
 def test_unknown_patients_are_told_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,16 +50,12 @@ from laennec.train.tables import (
 
 def train(job: TrainJob) -> int:
     """Train, export and score one run; only the first of several processes writes and prints."""
-    recipe = load_recipe(
-        job.recipe,
-        dataset=job.dataset,
-        split=job.split,
-        seed=job.seed,
-        split_seed=job.split_seed,
-        epochs=job.epochs,
-        batch_size=job.batch_size,
-        precision=job.precision,
-    )
+    named = ("dataset", "split", "seed", "split_seed", "epochs", "batch_size", "precision")
+    options = {name: getattr(job, name) for name in named}
+    for name, given in options.items():
+        if given is not None and any(setting.partition("=")[0].strip() == name for setting in job.settings):
+            raise UsageError(f"--{name.replace('_', '-')} and --set {name}=… are one setting; give it once")
+    recipe = with_settings(load_recipe(job.recipe, **options), job.settings)
     hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
     recipe, also = with_auxiliary(recipe, job.also)
     with at_work(job.out, outside=(job.data, also)):
@@ -133,7 +129,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe = in_precision(recipe, job.precision)
     recipe, also = with_auxiliary(recipe, job.also)
-    hardware = Hardware(job.accelerator, threads=job.threads)
+    hardware = Hardware(job.accelerator, threads=job.threads, jobs=job.jobs)
     if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     protocol_of(recipe, job.folds, job.protocol)
@@ -160,11 +156,23 @@ def _crossvalidate(
     gathered = gather(clips, recipe, protocol, auxiliary, records)
     hardware = gathered.settled(hardware, recipe, out)
 
-    def report(seed: int, number: int) -> None:
-        print(f"seed {seed}, fold {number} of {len(gathered.folds)}", file=sys.stderr, flush=True)
+    def on_start(name: str) -> None:
+        print(name, file=sys.stderr, flush=True)
+
+    def on_done(name: str, seconds: float) -> None:
+        if job.jobs > 1 and seconds:  # folds end in another order than they begin
+            print(f"{name}: done in {seconds:.0f} s", file=sys.stderr, flush=True)
 
     folders = cross_validate(
-        gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
+        gathered,
+        recipe,
+        out,
+        job.seeds,
+        job.only,
+        hardware,
+        on_start=on_start,
+        on_done=on_done,
+        progress=terminal(),
     )
     of_seed = dict(zip(job.seeds, folders, strict=True))
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"

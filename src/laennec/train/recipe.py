@@ -216,6 +216,9 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         value is a text.
     """
     table = recipe_to_dict(recipe)
+    names = [setting.partition("=")[0].strip() for setting in settings]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"--set {shown(twice)} is given twice; give it once")
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
