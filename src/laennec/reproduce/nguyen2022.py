@@ -21,7 +21,9 @@ from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import read_json, write_json
 from laennec.reproduce.jobs import NguyenJob
+from laennec.reproduce.nguyen2022_baselines import BASELINES, baseline_file, write_baselines
 from laennec.reproduce.nguyen2022_rows import (
+    BASELINE,
     TARGET,
     Row,
     expand_groups,
@@ -126,6 +128,9 @@ def _run_rows(
     hardware = Hardware(threads=job.threads)
     progress = FoldProgress(len(rows) * job.runs * cohort.folds)
     images: Any = None
+    if any(not baseline_file(job.out, name).is_file() for name in BASELINES):
+        recipe = row_recipe(parse_row(BASELINE), cohort.clip_samples, 1)
+        write_baselines(job.out, cohort, cohort.data(recipe), job.seed)
     # Rows with the same images one after the other, so that they are computed once.
     order = sorted(rows, key=lambda row: (row.options, row.padding, row.inputs, row.ratio))
     for number, row in enumerate(order, start=1):
