@@ -16,6 +16,7 @@ def run(command: DetectorJob) -> int:
         final=True,
         accelerator="cpu",
         precision=command.precision,
+        jobs=command.jobs,
         threads=command.threads,
     )
     return crossvalidate(job, ("detector.json", "detector.md", "recording.onnx"))

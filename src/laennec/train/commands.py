@@ -131,7 +131,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe = in_precision(recipe, job.precision)
     recipe, also = with_auxiliary(recipe, job.also)
-    hardware = Hardware(job.accelerator, threads=job.threads)
+    hardware = Hardware(job.accelerator, threads=job.threads, jobs=job.jobs)
     if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     protocol_of(recipe, job.folds, job.protocol)
@@ -158,11 +158,23 @@ def _crossvalidate(
     gathered = gather(clips, recipe, protocol, auxiliary, records)
     hardware = gathered.settled(hardware, recipe, out)
 
-    def report(seed: int, number: int) -> None:
-        print(f"seed {seed}, fold {number} of {len(gathered.folds)}", file=sys.stderr, flush=True)
+    def on_start(name: str) -> None:
+        print(name, file=sys.stderr, flush=True)
+
+    def on_done(name: str, seconds: float) -> None:
+        if job.jobs > 1 and seconds:  # folds end in another order than they begin
+            print(f"{name}: done in {seconds:.0f} s", file=sys.stderr, flush=True)
 
     folders = cross_validate(
-        gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
+        gathered,
+        recipe,
+        out,
+        job.seeds,
+        job.only,
+        hardware,
+        on_start=on_start,
+        on_done=on_done,
+        progress=terminal(),
     )
     of_seed = dict(zip(job.seeds, folders, strict=True))
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"

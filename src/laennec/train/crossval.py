@@ -6,8 +6,10 @@ is not done again.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_pieces, read_recordings, recordings_of
 from laennec.train.saved import is_done
 from laennec.train.weights import Start, save_model
+from laennec.train.workers import Work, run_all
 
 EPS = 1e-12  # added to probabilities before their logarithm
 
@@ -309,8 +312,8 @@ def cross_validate(
     start: Start | None = None,
     *,
     folder_of: Callable[[Path, int, int], Path] = fold_folder,
-    on_start: Callable[[int, int], None] = lambda seed, number: None,
-    on_done: Callable[[float], None] = lambda seconds: None,
+    on_start: Callable[[str], None] = lambda name: None,
+    on_done: Callable[[str, float], None] = lambda name, seconds: None,
     progress: bool = False,
 ) -> list[list[Path]]:
     """Run all folds of all seeds that are not there yet; return their folders, seed by seed.
@@ -328,21 +331,39 @@ def cross_validate(
         If `out` holds folds of other settings or other clips.
     """
     hardware = data.settled(hardware or Hardware(), recipe, out)
-    folders = []
-    for seed in seeds:
-        seeded = replace(recipe, seed=seed)
-        own = []
-        for number in only or range(1, len(data.folds) + 1):
-            folder = folder_of(out, seed, number)
-            if not is_done(folder, "fold.json"):
-                on_start(seed, number)
-            started = time.perf_counter()
-            fold = data.folds[number - 1]
-            ran = run_fold(data, fold, seeded, folder, hardware, start, progress)
-            on_done(time.perf_counter() - started if ran else 0.0)
-            own.append(folder)
-        folders.append(own)
-    return folders
+    numbers = list(only or range(1, len(data.folds) + 1))
+    work = fold_work(data, recipe, out, seeds, numbers, hardware, start, folder_of, progress)
+    run_all(work, hardware.jobs, on_start, on_done)
+    return [[folder_of(out, seed, number) for number in numbers] for seed in seeds]
+
+
+def fold_work(
+    data: CrossValidationData,
+    recipe: Recipe,
+    out: Path,
+    seeds: Sequence[int],
+    numbers: Sequence[int],
+    hardware: Hardware,
+    start: Start | None,
+    folder_of: Callable[[Path, int, int], Path] = fold_folder,
+    progress: bool = False,
+    of: str = "",
+) -> Iterator[Work]:
+    """The folds of every seed, each as a piece of work; `of` is said in front of its name."""
+    for seed, number in product(seeds, numbers):
+        folder = folder_of(out, seed, number)
+        run = partial(
+            run_fold,
+            data,
+            data.folds[number - 1],
+            replace(recipe, seed=seed),
+            folder,
+            hardware,
+            start,
+            progress,
+        )
+        name = f"{of}seed {seed}, fold {number} of {len(data.folds)}"
+        yield Work(name, run, is_done(folder, "fold.json"))
 
 
 # --- predictions of several folds ---------------------------------------------------------------------------

@@ -23,7 +23,11 @@ from torch.nn import functional as F
 from laennec.errors import UsageError
 from laennec.files import read_json, write_json
 from laennec.train.recipe import Recipe
+from laennec.train.workers import check_jobs
 from laennec.version import __version__
+
+# Asked in the other way, whether there is a graphics card keeps forked processes from using it.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 MOST_THREADS = 1024
 FULL, HALF = "32-true", "bf16-mixed"  # Lightning's names
@@ -46,6 +50,8 @@ class Hardware:
     """CPU threads of each process; 0: one or all, by timing (`settled`)."""
     precision: str = ""
     """Lightning's name of it; empty until it is chosen (`settled`)."""
+    jobs: int = 1
+    """Trainings at a time, in processes of their own (`laennec.train.workers`)."""
 
     def __post_init__(self) -> None:
         for name, value, least in (("threads", self.threads, 0), ("nodes", self.nodes, 1)):
@@ -53,6 +59,7 @@ class Hardware:
                 raise UsageError(f"--{name} is {value}; expected {least} to {MOST_THREADS}")
         if self.devices == 0 or not -1 <= self.devices <= MOST_THREADS:
             raise UsageError(f"--devices is {self.devices}; expected 1 to {MOST_THREADS}, or -1 for all")
+        check_jobs(self.jobs)
 
     @property
     def arithmetic(self) -> str:
@@ -212,6 +219,8 @@ def _threads(
         threads = hardware.threads
     elif began:
         threads = int(began)
+    elif hardware.jobs > 1:
+        threads = 1
     elif share == 1 or hardware.processes * hardware.nodes > 1 or hardware.on_gpu:
         threads = share
     else:

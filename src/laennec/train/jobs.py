@@ -129,6 +129,8 @@ class CrossValidationJob:
         Train on all patients when the folds are done, with the first seed, and export.
     accelerator
         auto, cpu or gpu.
+    jobs
+        How many folds and seeds at a time, each in a process of one thread; the results stay the same.
     precision
         auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
         recipe's.
@@ -149,6 +151,7 @@ class CrossValidationJob:
     against: Path | None = None
     final: bool = False
     accelerator: str = "auto"
+    jobs: int = 1
     precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
@@ -187,6 +190,8 @@ class TransferJob:
         In place of the recipe's.
     folds
         Fewer where fewer patients have the class.
+    jobs
+        How many folds and runs at a time, each in a process of one thread; the results stay the same.
     precision
         auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
         recipe's.
@@ -204,6 +209,7 @@ class TransferJob:
     runs: int = 1
     epochs: int | None = None
     folds: int = 7
+    jobs: int = 1
     precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
@@ -232,6 +238,8 @@ class DetectorJob:
         A whole cross-validation each; the first one's settings ship.
     epochs
         In place of the ten that were measured.
+    jobs
+        How many folds and seeds at a time, each in a process of one thread; the results stay the same.
     precision
         auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
         recipe's.
@@ -245,6 +253,7 @@ class DetectorJob:
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
+    jobs: int = 1
     precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, save_model, source_weights
+from laennec.train.workers import Work, run_all
 
 
 def transfer(job: TransferJob) -> int:
@@ -73,7 +75,7 @@ def transfer(job: TransferJob) -> int:
 
 
 def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple[str, str]) -> int:
-    hardware = Hardware(threads=job.threads)
+    hardware = Hardware(threads=job.threads, jobs=job.jobs)
     source, start = find_source(job, clips, hardware)
     recipe = target_recipe(job, dataset, labels, source)
     rate = build_front_end(source.front_end).sample_rate
@@ -83,7 +85,7 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
     print(describe(cohort, dataset), file=sys.stderr)
     data = cohort.data(recipe)
     hardware = data.settled(hardware, recipe, job.out)
-    progress = FoldProgress(job.runs * cohort.folds)
+    progress = FoldProgress(job.runs * cohort.folds, job.jobs)
     with progress.shown("cross-validation"):
         folders = cross_validate(
             data,
@@ -176,7 +178,8 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         if not is_done(folder, "run.json"):
             make_folder(folder)
             print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
-            fit(prepare(source_clips, recipe), recipe, folder, hardware)
+            work = Work("source model", partial(fit, prepare(source_clips, recipe), recipe, folder, hardware))
+            run_all([work], hardware.jobs)
         other, weights = source_weights(folder)
         if recipe_to_dict(other) != recipe_to_dict(recipe):
             raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
