@@ -15,7 +15,7 @@ import torch
 from laennec.features.base import extract
 from laennec.features.cepstral import CepstralImage
 from laennec.features.spectrum import linear_filters
-from laennec.train.loop import tuned_cpu
+from laennec.train.hardware import tuned_cpu
 
 
 def by_librosa(clips: np.ndarray, filters: np.ndarray, mel_filters: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Reading recordings: every format, every defect, and nothing but LaennecError for the rest."""
 
+import ctypes
 import inspect
 import io
 import os
@@ -429,6 +430,24 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(kind: str, subtype: str) -> 
     np.testing.assert_array_equal(cut.samples[:, :surely], good.samples[:, :surely])
 
 
+@pytest.mark.parametrize("byte", [0, 1])
+def test_a_damaged_packet_ends_a_midi_sample_dump(byte: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """libsndfile prints a line of its own for such a packet, on standard output, and goes on."""
+    good = encoded(breath(8_000), kind="SDS")
+    for packet in (40, 0):
+        damaged = bytearray(good)
+        damaged[21 + 127 * packet + byte] = 0x41
+        if packet == 0:
+            with pytest.raises(LaennecError, match=r"\(SDS\) but is truncated or damaged"):
+                Recording.read(bytes(damaged))
+            continue
+        cut = Recording.read(bytes(damaged))
+        assert kinds(cut) == ["truncated"]
+        assert cut.samples.shape == (1, 40 * 40)
+    ctypes.CDLL(None).fflush(None)
+    assert capfd.readouterr().out == ""
+
+
 def test_an_ogg_file_that_ends_between_two_pages_is_truncated() -> None:
     whole = encoded(breath(60_000), kind="OGG", subtype="VORBIS")
     last_page = whole.rindex(b"OggS")
@@ -577,6 +596,11 @@ FAULTS = {
     ),
     "equal": (lambda: stereo(minute(2)[0]), [], []),
     "silent": (lambda: stereo(0.0), [], ["channel 1 silent: 100% of the time"]),
+    "quiet": (
+        lambda: encoded(minute() / 4_096),
+        [],
+        [r"quiet: half of it moves by 5 steps of .*"],
+    ),
     "clipped": (lambda: encoded(np.clip(4 * minute(), -0.6, 0.6)), [], [r"clipped: \d\d\.\d\d% of samples"]),
     "cut FLAC": (
         lambda: encoded(minute(), kind="FLAC")[:-1_000],

@@ -153,6 +153,55 @@ def test_wrong_usage_exits_with_2(
     assert run_command(*(str(model) if word == "MODEL" else word for word in arguments)) == 2
     captured = capsys.readouterr()
     assert "Traceback" not in captured.out + captured.err
+    assert captured.err.startswith("laennec: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("analyse x.wav", "analyse: no such command; did you mean analyze? See laennec --help"),
+        (
+            "cross-validate x",
+            "cross-validate: no such command; did you mean crossvalidate? See",
+        ),
+        ("datasets inof x", "inof: no such command; did you mean info? See laennec datasets --help"),
+        ("analyze x --evnts y", "--evnts: no such option; did you mean --events? See laennec analyze --help"),
+        (
+            "analyze -dash.wav",
+            "-dash.wav: no such option; if it is a file, write ./-dash.wav; see",
+        ),
+        ("analyze x --age abc", "--age abc: expected a number; see laennec analyze --help"),
+        ("analyze x --json=yes", "--json=yes: it takes no value; see"),
+        ("analyze x --sex", "--sex: its value is missing; see"),
+        ("train default --data d --out o --epochs=ten", "--epochs ten: expected a whole number; see"),
+        ("challenge --task 5 --wav a --out b", "--task 5: expected one of 11, 12, 21, 22; see"),
+        (
+            "train --data d",
+            "missing: a recipe's name (default, chen2022, chen2022-cnn, …) or a TOML file; --out",
+        ),
+        ("export a b", "b: one argument too many; see laennec export --help"),
+        ("reproduce", "a word is missing, one of chen2022, nguyen2022; see laennec reproduce --help"),
+        ("reproduce nguyen2022", "missing: --target; see laennec reproduce nguyen2022 --help"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    line: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tyro", minversion="1", reason="older ones word it differently")
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal breaks no word of it
+    assert run_command(*line.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"laennec: {message}")
+    assert told.count("\n") == 1
+
+
+def test_a_file_called_minus_is_no_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command("analyze", "./-") == 1
+    assert "-: no such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, Any
 # usage data to its maker. The variable must be set before that import. It is set here because every import of
 # a module of Laennec runs this file first; processes that Laennec starts inherit it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# Threads of PyTorch that wait for work would spin, and take the core from whoever has work: on a busy machine
+# two of them are several times slower than one. OpenMP reads this when PyTorch is loaded (GNU's, which
+# PyTorch's wheels for Linux bring, and Intel's alike), unless its own variable is set.
+if not {"GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & set(os.environ):
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from laennec.errors import LaennecError
 from laennec.version import __version__

@@ -1,5 +1,6 @@
 """The one exception a user is meant to read."""
 
+import os
 import reprlib
 from typing import Any
 
@@ -20,6 +21,12 @@ class UsageError(LaennecError):
 
     The command line exits with 2 for it, as it does for an argument that is not there.
     """
+
+
+def without_name(error: LaennecError, path: str | os.PathLike[str]) -> str:
+    """What is wrong with a file, where its path stands before it."""
+    whole = os.fspath(path)
+    return str(error).removeprefix(f"{whole}: ").removeprefix(f"{os.path.basename(whole)}: ")
 
 
 def shown(value: Any) -> str:

@@ -14,8 +14,9 @@ from laennec.score.text import of_patients
 from laennec.train.card import command, limits
 from laennec.train.commands import crossvalidate, train
 from laennec.train.evaluate import evaluate_model, held_out, select, training_clip_ids
+from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
-from laennec.train.loop import Hardware, make_trainer
+from laennec.train.loop import make_trainer
 from laennec.train.recipe import load_recipe
 from laennec.train.tables import load_clips
 
@@ -140,6 +141,22 @@ def test_what_cannot_be_compared_with_is_named_before_any_training(tmp_path: Pat
         with pytest.raises(LaennecError, match=f"other: {what}; laennec crossvalidate writes them"):
             crossvalidate(job)
     assert not (tmp_path / "out").exists()
+
+
+def test_train_takes_any_setting_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    monkeypatch.setattr("laennec.train.commands._train", lambda job, recipe, *_: taken.append(recipe) or 0)
+    words = ["train", "baseline", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 3]
+    with pytest.raises(SystemExit) as done:
+        main([*map(str, words), "--set", "augmentation.mixup=0.25", "batch_size=7"])
+    assert done.value.code == 0
+    assert (taken[0].epochs, taken[0].batch_size, taken[0].augmentation.mixup) == (3, 7, 0.25)
+    for settings, why in (
+        (("epochs=4",), "--epochs and --set epochs"),
+        (("seed=1", "seed=2"), "given twice"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            train(TrainJob("baseline", tmp_path, tmp_path / "o", epochs=3, settings=settings))
 
 
 def test_unknown_patients_are_told_before_training(

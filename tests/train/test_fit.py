@@ -26,7 +26,8 @@ from laennec.score.predictions import read_predictions
 from laennec.train.crossval import CrossValidationData
 from laennec.train.decision import fit_temperature
 from laennec.train.epochs import StopEarly
-from laennec.train.loop import Hardware, make_trainer
+from laennec.train.hardware import Hardware
+from laennec.train.loop import make_trainer
 from laennec.train.protocols import make_split
 from laennec.train.recipe import Recipe, load_recipe
 from laennec.train.run import fit, prepare

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from laennec.train.crossval import CrossValidationData, cross_validate, gather, 
 from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
 from laennec.train.evaluate import training_clip_ids
 from laennec.train.folds_figures import difference, groups, measure, pair, render_differences
-from laennec.train.loop import Hardware
+from laennec.train.hardware import Hardware
 from laennec.train.protocols import protocol_of
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.run import fit, prepare
@@ -67,22 +68,39 @@ def test_every_clip_is_answered_once_by_a_model_that_never_heard_the_patient(
 def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(
     material: CrossValidationData, recipe: Recipe, tmp_path: Path
 ) -> None:
-    started: list[tuple[int, int]] = []
-
-    def note(seed: int, fold: int) -> None:
-        started.append((seed, fold))
+    started: list[str] = []
+    note = started.append
+    of_first, of_second = (f"seed 3, fold {number} of {len(material.folds)}" for number in (1, 2))
 
     cross_validate(material, recipe, tmp_path, [3], [2], CPU, on_start=note)
     cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
-    assert started == [(3, 2), (3, 1)]
+    assert started == [of_second, of_first]
     emptied = tmp_path / "seed3" / "fold2" / "predictions.csv"
     before = emptied.read_bytes()
     emptied.write_bytes(b"")
     cross_validate(material, recipe, tmp_path, [3], (), CPU, on_start=note)
-    assert started == [(3, 2), (3, 1), (3, 2)]
+    assert started == [of_second, of_first, of_second]
     assert emptied.read_bytes() == before
     with pytest.raises(LaennecError, match="other settings \\(learning_rate\\)"):
         cross_validate(material, replace(recipe, learning_rate=1e-4), tmp_path, [3], (), CPU)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="forks, as on Linux")
+def test_folds_in_parallel_are_those_of_one_process(
+    material: CrossValidationData, recipe: Recipe, tmp_path: Path
+) -> None:
+    names: list[str] = []
+    one = cross_validate(material, recipe, tmp_path / "one", [0, 1], [1], CPU)
+    two = cross_validate(
+        material, recipe, tmp_path / "two", [0, 1], [1], Hardware("cpu", jobs=2), on_start=names.append
+    )
+    assert names == [f"seed {seed}, fold 1 of {len(material.folds)}" for seed in (0, 1)]
+    for [here], [there] in zip(one, two, strict=True):
+        assert (here / "predictions.csv").read_bytes() == (there / "predictions.csv").read_bytes()
+        weights = [torch.load(folder / "model.pt")["network"] for folder in (here, there)]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    kept = json.loads((tmp_path / "two" / "arithmetic.json").read_text())
+    assert kept["threads"] == {recipe.name: 1}
 
 
 def test_the_same_seed_gives_the_same_answers(

@@ -21,7 +21,8 @@ from laennec.train.crossval import train_and_choose
 from laennec.train.data import allowed_classes
 from laennec.train.decision import fit_scaling
 from laennec.train.export import export
-from laennec.train.loop import Hardware, predict, tuned_cpu
+from laennec.train.hardware import Hardware, tuned_cpu
+from laennec.train.loop import predict
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.recording_decision import SHIFTS, Labelled, RecordingDecision
 from laennec.train.recording_predictions import load_outputs

@@ -18,8 +18,9 @@ from laennec.train.build import build_parts
 from laennec.train.commands import crossvalidate, train
 from laennec.train.decision import Decision
 from laennec.train.export import export
+from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
-from laennec.train.loop import Hardware, train_network
+from laennec.train.loop import train_network
 from laennec.train.recipe import load_recipe
 from laennec.train.run import load_best
 from laennec.train.saved import WholeCheckpoints, at_work, is_done, read_saved, save_whole

@@ -34,6 +34,8 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
     suffix = Path(path).suffix.lower()
+    if suffix == ".json" and not text.strip():
+        return LabelFile(problems=(Problem("", "empty; expected SPRSound's annotation"),))
     if suffix == ".json" or text.lstrip().startswith(("{", "[")):
         return sprsound.read(text)
     if table.looks_like(text):

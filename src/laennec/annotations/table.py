@@ -46,6 +46,8 @@ def parse(text: str, needed: Sequence[str] = ()) -> Table:
     """
     delimiter = max(",;\t", key=first_line(text).count)
     lines = _cells(text, delimiter)
+    if needed and not lines:
+        raise ValueError(f"empty; expected a line of columns, {' and '.join(needed)} among them, and rows")
     head, first = lines[0] if lines else (1, [])
     table = Table(tuple(first), [], [])
     columns = _checked(first, needed, head)

@@ -156,6 +156,13 @@ class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+# What libraries say of a file that is none of theirs.
+_SAYS_NOTHING = (
+    *("Invalid data found when processing input", "End of file", "Format not recognised"),
+    *("File contains data in an unimplemented format", "no reason given"),
+)
+
+
 def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) -> Sound:
     """Open by libsndfile's reading of the header, or by ours where its own finds no samples in a WAV file."""
     raw = riff.raw_format() if riff else None
@@ -179,8 +186,9 @@ def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) 
                 failure = other
         magic = source.peek(0, 4)
         kind = media.name if media else next((kind for kind, all in _MAGIC.items() if magic in all), None)
-        damage = f"truncated, damaged or of an unknown coding ({error_reason(failure)})"
-        reason = f"begins as {kind} but is {damage}"
+        said = error_reason(failure)
+        more = "" if said in _SAYS_NOTHING else f" ({said})"
+        reason = f"begins as {kind} but is truncated, damaged or of an unknown coding{more}"
         if kind is None:
             reason = "not audio that can be read (WAV, FLAC, OGG, MP3, AIFF, M4A and the like can)"
         raise LaennecError(f"{name}: {reason}") from error

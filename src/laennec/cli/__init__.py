@@ -13,16 +13,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, make_dataclass
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, get_args
 
 import tyro
 
+from laennec.cli.usage import no_such_command, parsed, with_help
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
 from laennec.signals import Terminated, ended_by_signals
-from laennec.terminal import open_streams, spell_out
+from laennec.terminal import keep_apart, open_streams, spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -74,10 +76,11 @@ def load(place: str) -> Any:
 
 
 def parse(name: str, arguments: Sequence[str]) -> Any:
-    """Return the arguments of a command, checked; SystemExit after ``--help`` (0) or wrong ones (2).
+    """Return the arguments of a command, checked; SystemExit after ``--help``.
 
-    UsageError if an option of several values is given twice, of which tyro would take the last values alone,
-    an argument is empty, which would be the current folder, or one names no place for files.
+    UsageError if they are wrong; also if an option of several values is given twice, of which tyro would take
+    the last values alone, an argument is empty, which would be the current folder, or one names no place for
+    files.
     """
     command = load(COMMANDS[name][0])
     parts = [getattr(part, "__origin__", part) for field in fields(command) for part in get_args(field.type)]
@@ -94,7 +97,10 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
     for option in SEVERAL:
         if sum(argument.split("=")[0] == option for argument in arguments) > 1:
             raise UsageError(f"{option} is given twice; give it once, with all its values behind it")
-    return tyro.cli(command, prog=f"laennec {name}", args=list(arguments), config=CONFIG)
+    # Path("./-") would be standard input, as - is.
+    words = [os.path.abspath(each) if each == os.path.join(".", "-") else each for each in arguments]
+    called = f"laennec {name}"
+    return parsed(lambda: tyro.cli(command, prog=called, args=words, config=CONFIG), called, words)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -103,12 +109,16 @@ def run(arguments: Sequence[str]) -> int:
         print(f"laennec {__version__}")
         return 0
     if not arguments or arguments[0] not in COMMANDS:
-        tyro.extras.subcommand_cli_from_dict(
+        if arguments and not arguments[0].startswith("-"):
+            raise UsageError(with_help(no_such_command(arguments[0], list(COMMANDS)), "laennec"))
+        help_of_all = partial(
+            tyro.extras.subcommand_cli_from_dict,
             {name: _described(name) for name in COMMANDS},
             prog="laennec",
             description=DESCRIPTION,
             args=list(arguments) or ["--help"],
         )
+        parsed(help_of_all, "laennec", arguments)
         raise UsageError("the command comes first; see laennec --help")
     name, *others = arguments
     command = parse(name, others)
@@ -130,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     open_streams()
+    keep_apart()
     spell_out()
     try:
         try:

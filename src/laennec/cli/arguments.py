@@ -124,7 +124,7 @@ class Info:
     name
         {datasets}.
     folder
-        Where it lies.
+        Its folder.
     strict
         Exit with 1 if there is any defect.
     """
@@ -166,7 +166,7 @@ class Audit:
     name
         {datasets}.
     folder
-        Where it lies.
+        Its folder.
     predictions
         Folder of `laennec crossvalidate`, or one predictions.csv.
     out

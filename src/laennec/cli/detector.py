@@ -15,6 +15,8 @@ def run(command: DetectorJob) -> int:
         settings=() if command.epochs is None else (f"epochs={command.epochs}",),
         final=True,
         accelerator="cpu",
+        precision=command.precision,
+        jobs=command.jobs,
         threads=command.threads,
     )
     return crossvalidate(job, ("detector.json", "detector.md", "recording.onnx"))

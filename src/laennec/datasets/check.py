@@ -20,7 +20,7 @@ from laennec.audio.source import locate
 from laennec.audio.stream import decoding
 from laennec.datasets.simulated import PREFIX, simulated_paths
 from laennec.datasets.table import Defect, clips_table, suggestion
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, without_name
 from laennec.progress import track
 
 if TYPE_CHECKING:
@@ -95,11 +95,6 @@ def _facts(path: str) -> AudioFacts:
             digest.update(np.ascontiguousarray(scaled, dtype="<i4").tobytes())
         decoder.warnings()
         return AudioFacts(decoder.length / decoder.sample_rate, decoder.channels, digest.hexdigest())
-
-
-def without_name(error: LaennecError, path: str) -> str:
-    """What is wrong with a file, where its path stands before it."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{os.path.basename(path)}: ")
 
 
 def to_table(

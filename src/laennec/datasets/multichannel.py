@@ -49,7 +49,7 @@ from laennec.datasets.table import (
     read_rows,
 )
 from laennec.datasets.tiny import RATE_HZ, write_sound, write_text
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, without_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,7 +213,7 @@ def _channels(
             with decoding(locate(whole)) as decoder:
                 return {channel: (str(whole), channel) for channel in range(decoder.channels)}
         except LaennecError as error:
-            defects.append(Defect("unreadable", str(whole), checks.without_name(error, str(whole))))
+            defects.append(Defect("unreadable", str(whole), without_name(error, whole)))
             return {}
     pattern = re.compile(re.escape(name) + r"_ch(\d{1,4})")
     matches = ((pattern.fullmatch(sound), path) for sound, path in sounds.items())
@@ -232,7 +232,7 @@ def _from_airflow(path: Path | None, defects: list[Defect]) -> list[dict[str, An
         flow, sample_rate = read_signal(path)
         cycles = cycles_from_airflow(flow[0].astype(np.float64), sample_rate)
     except LaennecError as error:
-        defects.append(Defect("unreadable", str(path), checks.without_name(error, str(path))))
+        defects.append(Defect("unreadable", str(path), without_name(error, path)))
         return []
     return [{**asdict(cycle), "channel": None, "label": None} for cycle in cycles]
 

@@ -42,7 +42,7 @@ from laennec.train.card import command
 from laennec.train.crossval import EPS, decisions
 from laennec.train.decision import Decision
 from laennec.train.export import deployed
-from laennec.train.loop import tuned_cpu
+from laennec.train.hardware import tuned_cpu
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import read_run
 

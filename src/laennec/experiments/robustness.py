@@ -31,7 +31,7 @@ from laennec.train.crossval import decisions, pooled, with_decision
 from laennec.train.data import metadata_tensors, predictions
 from laennec.train.export import deployed
 from laennec.train.folds_figures import difference
-from laennec.train.loop import tuned_cpu
+from laennec.train.hardware import tuned_cpu
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import read_run
 

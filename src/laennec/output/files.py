@@ -65,7 +65,7 @@ class Recordings(NamedTuple):
     """Recordings to analyse, each with the name of its results, and what of the folders is none."""
 
     names: dict[Path, str]
-    unreadable: dict[Path, str]
+    unreadable: dict[str, str]
     passed_over: Counter[str]
 
 
@@ -79,15 +79,17 @@ def find_recordings(files: Sequence[Path]) -> Recordings:
     if not files:
         raise UsageError("name at least one recording or folder; see --help")
     names: dict[str, tuple[Path, str]] = {}
-    unreadable: dict[Path, str] = {}
+    unreadable: dict[str, str] = {}
     passed_over: Counter[str] = Counter()
     for given in files:
         found = audio_files(given) if given.is_dir() else Found([given], {}, Counter())
-        unreadable |= found.unreadable
+        for place, why in found.unreadable.items():
+            name = os.path.join(place.relative_to(given), "")
+            unreadable[os.path.join(place, "") if name in unreadable else name] = why
         passed_over += found.passed_over
         for path in found.paths:
-            name = path.relative_to(given) if given.is_dir() else Path(called(path))
-            names.setdefault(os.path.abspath(path), (path, str(name.with_name(name.stem))))
+            below = path.relative_to(given) if given.is_dir() else Path(called(path))
+            names.setdefault(os.path.abspath(path), (path, str(below.with_name(below.stem))))
     return Recordings(_told_apart(dict(names.values())), unreadable, passed_over)
 
 

@@ -1,7 +1,6 @@
 """Recordings analysed one after the other: each is written and shown at once, what is done is left alone."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from laennec.audio.folder import counted_endings
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.audio.source import STANDARD_INPUT, locate
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, UsageError, without_name
 from laennec.files import make_folder, printable, remove_leftovers
 from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
@@ -143,8 +142,8 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     """
     names = recordings.names
     lost = [
-        Summary(printable(f"{path}{os.sep}"), error=f"cannot be read ({why})")
-        for path, why in recordings.unreadable.items()
+        Summary(printable(folder), error=f"cannot be read ({why})")
+        for folder, why in recordings.unreadable.items()
     ]
     ledger = job.ledger(names)
     if ledger is not None:
@@ -208,7 +207,7 @@ def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Sh
             written = write_outputs(analysis, recording, ledger.out, name, job.formats)
             ledger.add(key, path, job.formats, written, row)
     except LaennecError as error:
-        row = Summary(key, error=printable(str(error).removeprefix(f"{path.name}: ")))
+        row = Summary(key, error=printable(without_name(error, path)))
     except MemoryError:
         row = Summary(key, error="there is not enough memory for it")
     except Exception as error:  # a mistake of ours with one recording must not cost all the others

@@ -5,8 +5,9 @@ and on the test set (Table 3). Each run is a folder below ``runs/`` that is resu
 and kept when it is finished; tables are made from those folders alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,15 @@ from laennec.score.markdown import table
 from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.score.text import interval, listed, number
 from laennec.train.card import command
+from laennec.train.crossval import CrossValidationData
 from laennec.train.data import predictions, read_clips
-from laennec.train.loop import Hardware, predict
-from laennec.train.recipe import check_seeds, load_recipe
+from laennec.train.hardware import Hardware
+from laennec.train.loop import predict
+from laennec.train.recipe import Recipe, check_seeds, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.weights import RETRAIN, read_run
+from laennec.train.workers import Work, run_all
 
 MODELS = {
     "chen2022-cnn": "CNN",
@@ -104,18 +108,50 @@ def _reproduce(job: ChenJob, say: Callable[[str], None]) -> dict[str, Any]:
         out = out / "quick"
         training, test = training.iloc[::8].reset_index(drop=True), test.iloc[::8].reset_index(drop=True)
         seeds, epochs = seeds[:1], epochs or 2
-    recipes = [load_recipe(name, split=job.split, epochs=epochs) for name in with_ancestors(models)]
+    given = {"split": job.split, "epochs": epochs, "precision": job.precision}
+    recipes = [load_recipe(name, **given) for name in with_ancestors(models)]
     data = prepare(training, recipes[0])
-    total = len(recipes) * len(seeds)
-    for step, (seed, recipe) in enumerate(product(seeds, recipes), start=1):
-        run = run_folder(out, job.split, recipe.name, seed)
-        done = is_done(run, "run.json")
-        say(f"[{step}/{total}] {recipe.title}, seed {seed}{': done already' if done else ''}")
-        start = run_folder(out, job.split, recipe.start_from, seed) if recipe.start_from else None
-        fit(data, replace(recipe, seed=seed), run, Hardware(threads=job.threads), start)
-        if len(test) and not has_content(run / "predictions-test.csv"):
-            _predict_test(run, test)
+    hardware = Hardware(threads=job.threads, jobs=job.jobs)
+    steps = [(seed, recipe) for wave in waves(recipes) for seed, recipe in product(seeds, wave)]
+
+    def work(wave: Sequence[Recipe]) -> Iterator[Work]:
+        for seed, recipe in product(seeds, wave):
+            step = f"[{steps.index((seed, recipe)) + 1}/{len(steps)}]"
+            run = run_folder(out, job.split, recipe.name, seed)
+            done = is_done(run, "run.json")
+            name = f"{step} {recipe.title}, seed {seed}{': done already' if done else ''}"
+            start = run_folder(out, job.split, recipe.start_from, seed) if recipe.start_from else None
+            own = hardware if done else data.settled(hardware, recipe, out)
+            yield Work(name, partial(_run, data, replace(recipe, seed=seed), run, own, start, test))
+
+    for wave in waves(recipes):
+        run_all(work(wave), job.jobs, on_start=say)
     return write_tables(out, command(), bool(len(test)))
+
+
+def waves(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
+    """The recipes in groups: those of a group start from none or from one of an earlier group."""
+    found: list[list[Recipe]] = []
+    left = list(recipes)
+    while left:
+        names = {recipe.name for recipe in left}
+        found.append([recipe for recipe in left if recipe.start_from not in names])
+        left = [recipe for recipe in left if recipe.start_from in names]
+    return found
+
+
+def _run(
+    data: CrossValidationData,
+    recipe: Recipe,
+    run: Path,
+    hardware: Hardware,
+    start: Path | None,
+    test: pd.DataFrame,
+) -> None:
+    """Train a model, and score the held-out test set with it, if there is one."""
+    fit(data, recipe, run, hardware, start)
+    if len(test) and not has_content(run / "predictions-test.csv"):
+        _predict_test(run, test)
 
 
 def with_ancestors(models: Sequence[str]) -> list[str]:

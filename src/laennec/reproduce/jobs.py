@@ -30,8 +30,13 @@ class ChenJob:
         patient, or random: a random split of events, one reading of the paper, which leaks patients.
     epochs
         In place of the recipes'.
+    jobs
+        How many models and seeds at a time, each in a process of one thread; the results stay the same.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -41,6 +46,8 @@ class ChenJob:
     models: tuple[str, ...] = ()
     split: Literal["patient", "random"] = "patient"
     epochs: int | None = None
+    jobs: int = 1
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -89,8 +96,13 @@ class NguyenJob:
         {datasets}; recognised by the files otherwise.
     target_dataset
         The same of the target.
+    jobs
+        How many folds, runs and rows at a time, each in a process of one thread; the results stay the same.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     target: Path
@@ -109,6 +121,8 @@ class NguyenJob:
     estimate: bool = False
     source_dataset: str = ""
     target_dataset: str = ""
+    jobs: int = 1
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 

@@ -7,7 +7,8 @@ convolutional neural networks". `laennec.reproduce.nguyen2022_rows` has the rows
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,16 @@ from laennec.reproduce.nguyen2022_rows import (
 from laennec.reproduce.nguyen2022_tables import write_tables
 from laennec.train.card import command
 from laennec.train.cohort import Cohort, FoldProgress, describe, make_cohort, refuse_shared_patients
-from laennec.train.crossval import cross_validate
+from laennec.train.crossval import fold_work
 from laennec.train.data import ClipTensors, in_taxonomy
-from laennec.train.loop import Hardware, seconds_per_item
-from laennec.train.recipe import Recipe, changed_settings, load_recipe
+from laennec.train.hardware import Hardware
+from laennec.train.loop import seconds_per_item
+from laennec.train.recipe import Recipe, changed_settings, in_precision, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, source_weights
+from laennec.train.workers import Work, run_all
 
 LABELS = ("normal", "crackle")
 
@@ -125,36 +128,36 @@ def _run_rows(
     """Run the rows on the data sets of target and source; what is done is not done again."""
     target_dataset, source_dataset = of
     _claim(job, cohort, target_dataset, source_dataset)
-    hardware = Hardware(threads=job.threads)
-    progress = FoldProgress(len(rows) * job.runs * cohort.folds)
-    images: Any = None
     if any(not baseline_file(job.out, name).is_file() for name in BASELINES):
         recipe = row_recipe(parse_row(BASELINE), cohort.clip_samples, 1)
         write_baselines(job.out, cohort, cohort.data(recipe), job.seed)
+    hardware = Hardware(threads=job.threads, jobs=job.jobs)
+    run_all(_source_work(job, rows, source_dataset, cohort, hardware, say), job.jobs)
+    progress = FoldProgress(len(rows) * job.runs * cohort.folds, job.jobs)
     # Rows with the same images one after the other, so that they are computed once.
     order = sorted(rows, key=lambda row: (row.options, row.padding, row.inputs, row.ratio))
-    for number, row in enumerate(order, start=1):
-        start = None
-        if row.start:
-            start = _source(job, row, source_dataset, cohort, hardware, say)
-        recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
-        folds = f"{job.runs} runs of {cohort.folds} folds, {job.epochs} epochs"
-        say(f"[{number}/{len(order)}] {row.name}: {folds}")
-        if images != (recipe.front_end, recipe.padding, recipe.known_phases):
-            images = (recipe.front_end, recipe.padding, recipe.known_phases)
-            data = cohort.data(recipe)
-        with progress.shown(row.name):
-            cross_validate(
-                data,
-                recipe,
-                job.out / "rows" / row.name,
-                range(job.runs),
-                hardware=hardware,
-                start=start,
-                folder_of=run_folder,
-                on_done=progress.fold_done,
+
+    def work() -> Iterator[Work]:
+        images: Any = None
+        for number, row in enumerate(order, start=1):
+            start = _source(job, row, source_dataset, cohort) if row.start else None
+            recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
+            recipe = in_precision(recipe, job.precision)
+            folds = f"{job.runs} runs of {cohort.folds} folds, {job.epochs} epochs"
+            say(f"[{number}/{len(order)}] {row.name}: {folds}")
+            if images != (recipe.front_end, recipe.padding, recipe.known_phases):
+                images = (recipe.front_end, recipe.padding, recipe.known_phases)
+                data = cohort.data(recipe)
+            progress.shown(row.name)
+            own, numbers = data.settled(hardware, recipe, job.out), range(1, cohort.folds + 1)
+            place, seeds = job.out / "rows" / row.name, range(job.runs)
+            yield from fold_work(
+                data, recipe, place, seeds, numbers, own, start, run_folder, of=f"{row.name}, "
             )
-        write_tables(job.out)
+            write_tables(job.out)  # of what is finished
+
+    with progress.shown("folds"):
+        run_all(work(), job.jobs, on_done=progress.fold_done)
     return write_tables(job.out)
 
 
@@ -163,23 +166,43 @@ def run_folder(out: Path, seed: int, number: int) -> Path:
     return out / f"run-{seed + 1}" / f"fold-{number}"
 
 
-def _source(
-    job: NguyenJob, row: Row, dataset: str, cohort: Cohort, hardware: Hardware, say: Callable[[str], None]
-) -> Start:
-    """The trained source model of a row, trained now if need be."""
-    assert job.source is not None
-    folder = job.out / "source" / source_name(row)
-    recipe = source_recipe(row, dataset, cohort.clip_samples, job.source_epochs or job.epochs, job.patience)
-    if not is_done(folder, "run.json"):
+def _source_recipe(job: NguyenJob, row: Row, dataset: str, cohort: Cohort) -> Recipe:
+    epochs = job.source_epochs or job.epochs
+    recipe = source_recipe(row, dataset, cohort.clip_samples, epochs, job.patience)
+    return in_precision(recipe, job.precision)
+
+
+def _source_work(
+    job: NguyenJob,
+    rows: Sequence[Row],
+    dataset: str,
+    cohort: Cohort,
+    hardware: Hardware,
+    say: Callable[[str], None],
+) -> Iterator[Work]:
+    """The source models that the rows start from and that are not there yet."""
+    for name, row in {source_name(row): row for row in rows if row.start}.items():
+        folder = job.out / "source" / name
+        if is_done(folder, "run.json"):
+            continue
+        assert job.source is not None
+        recipe = _source_recipe(job, row, dataset, cohort)
         clips = training_clips(load_clips(dataset, job.source))
         refuse_shared_patients(clips, cohort.clips)
-        say(f"source model {source_name(row)} on {dataset}: {len(clips)} clips, {recipe.epochs} epochs")
-        fit(prepare(clips, recipe), recipe, folder, hardware)
-    else:
-        table = read_json(folder / "recipe.json", f"delete the folder {folder}")
-        changed = changed_settings(table, recipe, str(folder))
-        if changed:
-            raise LaennecError(f"{folder} is a source model of other settings ({', '.join(changed)})")
+        say(f"source model {name} on {dataset}: {len(clips)} clips, {recipe.epochs} epochs")
+        data = prepare(clips, recipe)
+        own = data.settled(hardware, recipe, job.out)
+        yield Work(f"source model {name}", partial(fit, data, recipe, folder, own))
+
+
+def _source(job: NguyenJob, row: Row, dataset: str, cohort: Cohort) -> Start:
+    """The trained source model of a row."""
+    folder = job.out / "source" / source_name(row)
+    recipe = _source_recipe(job, row, dataset, cohort)
+    table = read_json(folder / "recipe.json", f"delete the folder {folder}")
+    changed = changed_settings(table, recipe, str(folder))
+    if changed:
+        raise LaennecError(f"{folder} is a source model of other settings ({', '.join(changed)})")
     return Start(source_weights(folder)[1], str(Path("source") / source_name(row)))
 
 

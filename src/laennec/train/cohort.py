@@ -164,7 +164,7 @@ def refuse_shared_patients(source: pd.DataFrame, target: pd.DataFrame) -> None:
 class FoldProgress:
     """A bar over all folds, with the time left by what folds have taken so far."""
 
-    def __init__(self, folds: int) -> None:
+    def __init__(self, folds: int, jobs: int = 1) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -177,18 +177,19 @@ class FoldProgress:
             speed_estimate_period=7200,
         )
         self._task = self._progress.add_task("", total=folds)
+        self._jobs = jobs
         self._left, self._taken = folds, []  # type: ignore[var-annotated]
 
     def shown(self, name: str) -> Any:
         self._progress.update(self._task, description=name)
         return self._progress
 
-    def fold_done(self, seconds: float) -> None:
+    def fold_done(self, name: str, seconds: float) -> None:
         self._left -= 1
         if seconds:
             self._taken.append(seconds)
             if not terminal() and len(self._taken) % EVERY == 0:
-                left_s = self._left * float(np.mean(self._taken))
+                left_s = self._left * float(np.mean(self._taken)) / self._jobs
                 print(f"{self._left} folds left, about {left_s / 60:.0f} min", file=sys.stderr, flush=True)
         self._progress.advance(self._task)
 

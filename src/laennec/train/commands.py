@@ -15,7 +15,7 @@ from laennec.files import write_json, write_text
 from laennec.model.card import RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
-from laennec.score.predictions import Predictions, read_runs, stacked, write_predictions
+from laennec.score.predictions import Predictions, read_runs, run_files, stacked, write_predictions
 from laennec.score.summary import ClipScores
 from laennec.score.text import render_detection, render_tables
 from laennec.train.card import card, command, summary
@@ -31,10 +31,11 @@ from laennec.train.crossval import (
 )
 from laennec.train.export import export
 from laennec.train.folds_figures import difference, measure, render_differences
+from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
-from laennec.train.loop import Hardware, terminal
+from laennec.train.loop import terminal
 from laennec.train.protocols import protocol_of
-from laennec.train.recipe import Recipe, check_seeds, load_recipe, with_settings
+from laennec.train.recipe import Recipe, check_seeds, in_precision, load_recipe, with_settings
 from laennec.train.recording_report import FILES, report_recordings
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work
@@ -49,16 +50,12 @@ from laennec.train.tables import (
 
 def train(job: TrainJob) -> int:
     """Train, export and score one run; only the first of several processes writes and prints."""
-    recipe = load_recipe(
-        job.recipe,
-        dataset=job.dataset,
-        split=job.split,
-        seed=job.seed,
-        split_seed=job.split_seed,
-        epochs=job.epochs,
-        batch_size=job.batch_size,
-        precision=job.precision,
-    )
+    named = ("dataset", "split", "seed", "split_seed", "epochs", "batch_size", "precision")
+    options = {name: getattr(job, name) for name in named}
+    for name, given in options.items():
+        if given is not None and any(setting.partition("=")[0].strip() == name for setting in job.settings):
+            raise UsageError(f"--{name.replace('_', '-')} and --set {name}=… are one setting; give it once")
+    recipe = with_settings(load_recipe(job.recipe, **options), job.settings)
     hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
     recipe, also = with_auxiliary(recipe, job.also)
     with at_work(job.out, outside=(job.data, also)):
@@ -75,6 +72,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
+    hardware = prepared.settled(hardware, recipe, out)
     fit(prepared, recipe, out, hardware, job.start)
     if not first:
         return 0
@@ -94,6 +92,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
                 "split": f"{recipe.split}, seed {recipe.split_seed}",
                 "command": command(),
                 "seeds": [recipe.seed],
+                "arithmetic": hardware.arithmetic,
             },
         )
         entries["metrics"] = summary(scores, validation["clip_id"])
@@ -124,12 +123,15 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError("--final needs all folds; leave out --only")
     if (job.only or job.final) and job.protocol != "k-fold":
         raise UsageError("--only and --final are options of --protocol k-fold")
-    if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
-        raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
+    if not job.seeds:
+        raise UsageError("--seeds: give one or more")
+    if any(not 1 <= number <= job.folds for number in job.only):
+        raise UsageError(f"--only takes numbers from 1 to {job.folds}, the folds")
     check_seeds(job.seeds)
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
+    recipe = in_precision(recipe, job.precision)
     recipe, also = with_auxiliary(recipe, job.also)
-    hardware = Hardware(job.accelerator, threads=job.threads)
+    hardware = Hardware(job.accelerator, threads=job.threads, jobs=job.jobs)
     if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     protocol_of(recipe, job.folds, job.protocol)
@@ -154,18 +156,37 @@ def _crossvalidate(
         subjects = f"{recipe.also}-" + auxiliary["subject"]
         clips, auxiliary = pd.concat([clips, auxiliary.assign(subject=subjects)], ignore_index=True), None
     gathered = gather(clips, recipe, protocol, auxiliary, records)
+    hardware = gathered.settled(hardware, recipe, out)
 
-    def report(seed: int, number: int) -> None:
-        print(f"seed {seed}, fold {number} of {len(gathered.folds)}", file=sys.stderr, flush=True)
+    def on_start(name: str) -> None:
+        print(name, file=sys.stderr, flush=True)
+
+    def on_done(name: str, seconds: float) -> None:
+        if job.jobs > 1 and seconds:  # folds end in another order than they begin
+            print(f"{name}: done in {seconds:.0f} s", file=sys.stderr, flush=True)
 
     folders = cross_validate(
-        gathered, recipe, out, job.seeds, job.only, hardware, on_start=report, progress=terminal()
+        gathered,
+        recipe,
+        out,
+        job.seeds,
+        job.only,
+        hardware,
+        on_start=on_start,
+        on_done=on_done,
+        progress=terminal(),
     )
     of_seed = dict(zip(job.seeds, folders, strict=True))
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
         dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in gathered.folds)}"
-    provenance = {"model": recipe.name, "split": dealt, "command": command(), "seeds": list(job.seeds)}
+    provenance = {
+        "model": recipe.name,
+        "split": dealt,
+        "command": command(),
+        "seeds": list(job.seeds),
+        "arithmetic": hardware.arithmetic,
+    }
     if whole:
         report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job.final, files)
         return 0
@@ -215,11 +236,8 @@ def report_clips(
 
 def _other(against: Path, only: Sequence[int]) -> Predictions:
     """Another cross-validation's predictions; of some folds alone, without a decision."""
-    predictions = sorted(against.glob("seed*/predictions.csv"))
-    if not only and not predictions:
-        raise LaennecError(f"{against}: no predictions; laennec crossvalidate writes them")
     if not only:
-        return read_runs(predictions)
+        return read_runs(run_files(against))
     runs = [read_folds([seed / f"fold{number}" for number in only]) for seed in sorted(against.glob("seed*"))]
     if not runs:
         raise LaennecError(f"{against}: no folds; laennec crossvalidate writes them")

@@ -6,8 +6,10 @@ is not done again.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +28,15 @@ from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
 from laennec.train.epochs import KeepBest
-from laennec.train.loop import (
-    DIVERGED,
-    Hardware,
-    machine,
-    predict,
-    terminal,
-    train_network,
-    tuned_cpu,
-)
+from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
+from laennec.train.loop import DIVERGED, predict, terminal, train_network, trial_step
 from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_pieces, read_recordings, recordings_of
 from laennec.train.saved import is_done
 from laennec.train.weights import Start, save_model
+from laennec.train.workers import Work, run_all
 
 EPS = 1e-12  # added to probabilities before their logarithm
 
@@ -86,6 +82,10 @@ class CrossValidationData:
         """Patients, or recordings of unknown patients, that are both trained and tested on."""
         groups = splits.subject_groups(self.clips)
         return len(set(groups[fold.train]) & set(groups[fold.test]))
+
+    def settled(self, hardware: Hardware, recipe: Recipe, folder: Path) -> Hardware:
+        """The hardware with precision and threads chosen for a recipe on these clips."""
+        return settled(hardware, recipe, folder, lambda: trial_step(self.examples, recipe, self.front_end))
 
     def fold(self, name: str) -> Fold:
         """The fold of a name; where there is none of it, such as ``all patients``, all clips train."""
@@ -237,6 +237,7 @@ def run_fold(
             "parameters": sum(p.numel() for p in network.parameters()),
             "source": start.name if start else None,
             "recipe": recipe_to_dict(recipe),
+            "precision": hardware.precision,
             "machine": machine(),
             "seconds": round(time.perf_counter() - started, 2),
         },
@@ -311,8 +312,8 @@ def cross_validate(
     start: Start | None = None,
     *,
     folder_of: Callable[[Path, int, int], Path] = fold_folder,
-    on_start: Callable[[int, int], None] = lambda seed, number: None,
-    on_done: Callable[[float], None] = lambda seconds: None,
+    on_start: Callable[[str], None] = lambda name: None,
+    on_done: Callable[[str, float], None] = lambda name, seconds: None,
     progress: bool = False,
 ) -> list[list[Path]]:
     """Run all folds of all seeds that are not there yet; return their folders, seed by seed.
@@ -329,21 +330,40 @@ def cross_validate(
     LaennecError
         If `out` holds folds of other settings or other clips.
     """
-    folders = []
-    for seed in seeds:
-        seeded = replace(recipe, seed=seed)
-        own = []
-        for number in only or range(1, len(data.folds) + 1):
-            folder = folder_of(out, seed, number)
-            if not is_done(folder, "fold.json"):
-                on_start(seed, number)
-            started = time.perf_counter()
-            fold = data.folds[number - 1]
-            ran = run_fold(data, fold, seeded, folder, hardware or Hardware(), start, progress)
-            on_done(time.perf_counter() - started if ran else 0.0)
-            own.append(folder)
-        folders.append(own)
-    return folders
+    hardware = data.settled(hardware or Hardware(), recipe, out)
+    numbers = list(only or range(1, len(data.folds) + 1))
+    work = fold_work(data, recipe, out, seeds, numbers, hardware, start, folder_of, progress)
+    run_all(work, hardware.jobs, on_start, on_done)
+    return [[folder_of(out, seed, number) for number in numbers] for seed in seeds]
+
+
+def fold_work(
+    data: CrossValidationData,
+    recipe: Recipe,
+    out: Path,
+    seeds: Sequence[int],
+    numbers: Sequence[int],
+    hardware: Hardware,
+    start: Start | None,
+    folder_of: Callable[[Path, int, int], Path] = fold_folder,
+    progress: bool = False,
+    of: str = "",
+) -> Iterator[Work]:
+    """The folds of every seed, each as a piece of work; `of` is said in front of its name."""
+    for seed, number in product(seeds, numbers):
+        folder = folder_of(out, seed, number)
+        run = partial(
+            run_fold,
+            data,
+            data.folds[number - 1],
+            replace(recipe, seed=seed),
+            folder,
+            hardware,
+            start,
+            progress,
+        )
+        name = f"{of}seed {seed}, fold {number} of {len(data.folds)}"
+        yield Work(name, run, is_done(folder, "fold.json"))
 
 
 # --- predictions of several folds ---------------------------------------------------------------------------

@@ -44,8 +44,8 @@ class TrainJob:
         In place of the recipe's.
     batch_size
         In place of the recipe's.
-    precision
-        In place of the recipe's.
+    settings
+        Other settings in place of the recipe's, such as augmentation.mixup=0.3.
     accelerator
         auto, cpu or gpu.
     devices
@@ -54,8 +54,11 @@ class TrainJob:
         Machines; start the same command on each, as Lightning describes.
     strategy
         Lightning's strategy for several devices, for example ddp.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads a process; 0 shares the cores out.
+        CPU threads a process; 0: one or all, whichever is faster when the run begins.
     """
 
     recipe: Positional[str]
@@ -69,11 +72,12 @@ class TrainJob:
     split_seed: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
-    precision: Literal["bf16-mixed", "32-true"] | None = None
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
     strategy: str = "auto"
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
+    settings: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = ()
     threads: int = 0
 
 
@@ -125,8 +129,13 @@ class CrossValidationJob:
         Train on all patients when the folds are done, with the first seed, and export.
     accelerator
         auto, cpu or gpu.
+    jobs
+        How many folds and seeds at a time, each in a process of one thread; the results stay the same.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     recipe: Positional[str]
@@ -142,6 +151,8 @@ class CrossValidationJob:
     against: Path | None = None
     final: bool = False
     accelerator: str = "auto"
+    jobs: int = 1
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -179,8 +190,13 @@ class TransferJob:
         In place of the recipe's.
     folds
         Fewer where fewer patients have the class.
+    jobs
+        How many folds and runs at a time, each in a process of one thread; the results stay the same.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -193,6 +209,8 @@ class TransferJob:
     runs: int = 1
     epochs: int | None = None
     folds: int = 7
+    jobs: int = 1
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 
@@ -220,8 +238,13 @@ class DetectorJob:
         A whole cross-validation each; the first one's settings ship.
     epochs
         In place of the ten that were measured.
+    jobs
+        How many folds and seeds at a time, each in a process of one thread; the results stay the same.
+    precision
+        auto: the faster on this processor, timed when the run begins; bf16-mixed; 32-true. In place of the
+        recipe's.
     threads
-        CPU threads; 0 uses all cores.
+        CPU threads; 0: one or all, whichever is faster when the run begins.
     """
 
     data: Path
@@ -230,6 +253,8 @@ class DetectorJob:
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
+    jobs: int = 1
+    precision: Literal["auto", "bf16-mixed", "32-true"] | None = None
     threads: int = 0
 
 

@@ -1,15 +1,12 @@
 """The one training loop: Lightning runs it, over clips, cycles and recordings alike."""
 
-import ctypes
 import logging
-import os
-import platform
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,10 +24,10 @@ from laennec.files import has_content
 from laennec.models.tasks import Task, memory_format
 from laennec.train.build import build_parts
 from laennec.train.epochs import StopEarly
+from laennec.train.hardware import Hardware, tuned_cpu, usable_precision
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
 from laennec.train.weights import Start, freeze_before, take_over
-from laennec.version import __version__
 
 # Adam moves every weight by about the learning rate, so the output of a layer moves in proportion to the
 # number of its inputs. A layer with more inputs than this learns more slowly by that ratio, or the 155,648
@@ -38,27 +35,7 @@ from laennec.version import __version__
 # "Tensor Programs IV", ICML 2021, on learning rates and width).
 WIDE_INPUTS = 8192
 
-MOST_THREADS = 1024
 DIVERGED = "the training of recipe {} diverged: the network gives no numbers; choose a lower learning_rate"
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """Where Lightning trains: its own names (``auto``, ``cpu``, ``gpu``; ``ddp``, ``fsdp``, …)."""
-
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: str = "auto"
-    threads: int = 0
-    """CPU threads of each process; 0 shares the cores out."""
-
-    def __post_init__(self) -> None:
-        for name, value, least in (("threads", self.threads, 0), ("nodes", self.nodes, 1)):
-            if not least <= value <= MOST_THREADS:
-                raise UsageError(f"--{name} is {value}; expected {least} to {MOST_THREADS}")
-        if self.devices == 0 or not -1 <= self.devices <= MOST_THREADS:
-            raise UsageError(f"--devices is {self.devices}; expected 1 to {MOST_THREADS}, or -1 for all")
 
 
 class Examples(Protocol):
@@ -218,13 +195,14 @@ def _trainer(
     checkpoints: bool,
     progress: bool,
 ) -> L.Trainer:
+    precision: Any = hardware.precision or usable_precision(recipe.precision, hardware)
     return L.Trainer(
         max_epochs=recipe.epochs,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         strategy=hardware.strategy,
-        precision=usable_precision(recipe.precision, hardware.accelerator),
+        precision=precision,
         gradient_clip_val=recipe.gradient_clip or None,
         logger=loggers or False,
         callbacks=callbacks,
@@ -317,6 +295,23 @@ def predict(network: nn.Module, examples: Examples, recipe: Recipe, front_end: F
     return found
 
 
+def trial_step(examples: Examples, recipe: Recipe, front_end: FrontEnd) -> Callable[[], None]:
+    """A training step of a few examples, to time."""
+    shorter = replace(recipe.recording, batch_s=recipe.recording.batch_s / 4)
+    few = replace(recipe, batch_size=min(8, recipe.batch_size), recording=shorter)
+    network = build_parts(few)[1]
+    freeze_before(network, few.fine_tune_from)
+    network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
+    batch = next(iter(examples.training_loader(few, front_end)))
+    task = examples.task(few, front_end)
+
+    def step() -> None:
+        network.zero_grad()
+        task.loss(network, dict(batch)).backward()
+
+    return step
+
+
 def terminal() -> bool:
     """Whether somebody is there to see a progress bar."""
     return sys.stderr.isatty()
@@ -335,42 +330,6 @@ def quiet() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
-
-
-@contextmanager
-def tuned_cpu(processes: int = 1, threads: int = 0) -> Iterator[None]:
-    """Settings of the process that make training on CPUs two to three times faster, for as long as it lasts.
-
-    Denormal numbers are flushed to zero (they slow an LSTM down fifteenfold), freed memory is kept instead
-    of going back to the system after each batch (glibc's ``mallopt``, which cannot be taken back), and
-    processes share the cores out, since more threads than cores cost far more than they bring.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or max(1, cores // processes))
-    torch.set_flush_denormal(True)
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        # From malloc.h: M_TRIM_THRESHOLD -1, M_TOP_PAD -2, M_MMAP_MAX -4.
-        for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 256 * 2**20)):
-            libc.mallopt(option, value)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(before)
-
-
-def usable_precision(precision: str, accelerator: str = "auto") -> Any:
-    """Full precision in place of bfloat16 on a processor that has no instructions for it.
-
-    Emulated, a training step takes ten times as long as in full precision.
-    """
-    on_gpu = accelerator not in ("cpu", "auto") or (accelerator == "auto" and torch.cuda.is_available())
-    if on_gpu or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return precision
-    arm = platform.machine().lower() in ("arm64", "aarch64")
-    return precision if arm else "32-true"
 
 
 def seconds_per_item(
@@ -396,24 +355,3 @@ def seconds_per_item(
         one = replace(recipe, epochs=1)
         train_network(examples(batches * recipe.batch_size), one, front_end, Hardware(), callbacks=[ends])
     return float(np.median(np.diff(ends.at))) / recipe.batch_size
-
-
-def machine() -> dict[str, Any]:
-    """What a run's speed and bits depend on."""
-    return {
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())],
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": L.__version__,
-        "laennec": __version__,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -28,7 +28,7 @@ from laennec.score.text import interval, number, of_patients
 from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
-from laennec.train.loop import Hardware
+from laennec.train.hardware import Hardware
 from laennec.train.recipe import Recipe
 from laennec.train.recording_decision import (
     RULES,

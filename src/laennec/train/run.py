@@ -16,13 +16,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pandas as pd
 import torch
 
 from laennec.errors import LaennecError
 from laennec.files import read_json, write_json
 from laennec.train.crossval import CrossValidationData, claim, gather, same_clips
-from laennec.train.loop import Hardware, Module, machine, predict, terminal, train_network, tuned_cpu
+from laennec.train.hardware import Hardware, machine, tuned_cpu
+from laennec.train.loop import Module, predict, terminal, train_network
 from laennec.train.protocols import holdout
 from laennec.train.recipe import Recipe, parent_of
 from laennec.train.saved import is_done, load_weights, read_saved
@@ -79,9 +81,9 @@ def fit(
         source = Start(read_saved(folder / "model.pt", SAVED, RETRAIN)["network"], str(folder))
     elif start is not None:
         raise LaennecError(f"recipe {recipe.name} starts from no other (start_from), so it takes no start")
+    hardware = data.settled(hardware, recipe, out)
     training, validation, test = data.parts(data.folds[0], recipe)
-    processes = hardware.devices if hardware.accelerator == "cpu" else 1
-    with tuned_cpu(processes, hardware.threads):
+    with tuned_cpu(hardware.processes, hardware.threads):
         module, trainer = train_network(
             training,
             recipe,
@@ -93,7 +95,7 @@ def fit(
             progress=terminal(),
         )
         if trainer.is_global_zero:
-            finish_run(out, data, recipe, module, test, trainer.world_size)
+            finish_run(out, data, recipe, module, test, trainer)
     return out
 
 
@@ -138,7 +140,7 @@ def finish_run(
     recipe: Recipe,
     module: Module,
     validation: Any,
-    processes: int,
+    trainer: L.Trainer,
 ) -> None:
     """Write the run's figures, predictions and model, the last of them ``run.json``."""
     network, history = module.network.cpu(), module.history
@@ -169,7 +171,8 @@ def finish_run(
             "best_epoch": best,
             "last_epoch": history[-1] if measured else None,
             "temperature": decision.temperature,
-            "processes": processes,
+            "processes": trainer.world_size,
+            "precision": trainer.precision,
             "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
             "machine": machine(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ from laennec.train.cohort import (
 from laennec.train.crossval import CrossValidationData, claim, cross_validate, read_folds, train_and_choose
 from laennec.train.decision import Decision, fit_temperature, shift_head
 from laennec.train.export import export
+from laennec.train.hardware import Hardware, machine, tuned_cpu
 from laennec.train.jobs import TransferJob
-from laennec.train.loop import Hardware, machine, terminal, tuned_cpu
+from laennec.train.loop import terminal
 from laennec.train.recipe import (
     Recipe,
     deep_update,
+    in_precision,
     load_recipe,
     recipe_from_dict,
     recipe_names,
@@ -48,6 +51,7 @@ from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.tables import load_clips, training_clips
 from laennec.train.weights import Start, save_model, source_weights
+from laennec.train.workers import Work, run_all
 
 
 def transfer(job: TransferJob) -> int:
@@ -60,14 +64,18 @@ def transfer(job: TransferJob) -> int:
         share patients, or the source model cannot be carried over.
     """
     dataset, clips, labels = target_of(job)
-    load_recipe(job.recipe)  # what is wrong with the request is said before anything is trained
+    # What is wrong with the request is said before anything is trained.
+    if build_front_end(load_recipe(job.recipe).front_end).task != "cycle":
+        raise UsageError(
+            f"--recipe {job.recipe} takes no cycles; transfer, nguyen2022 or a file like them does"
+        )
     check_cohort(clips, labels, job.folds)
     with at_work(job.out, outside=(job.data, job.source_data)):
         return _transfer(job, dataset, clips, labels)
 
 
 def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple[str, str]) -> int:
-    hardware = Hardware(threads=job.threads)
+    hardware = Hardware(threads=job.threads, jobs=job.jobs)
     source, start = find_source(job, clips, hardware)
     recipe = target_recipe(job, dataset, labels, source)
     rate = build_front_end(source.front_end).sample_rate
@@ -76,7 +84,8 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
     recipe = replace(recipe, front_end={**recipe.front_end, "clip_samples": cohort.clip_samples})
     print(describe(cohort, dataset), file=sys.stderr)
     data = cohort.data(recipe)
-    progress = FoldProgress(job.runs * cohort.folds)
+    hardware = data.settled(hardware, recipe, job.out)
+    progress = FoldProgress(job.runs * cohort.folds, job.jobs)
     with progress.shown("cross-validation"):
         folders = cross_validate(
             data,
@@ -89,7 +98,7 @@ def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple
             on_done=progress.fold_done,
         )
     runs = [read_folds(own) for own in folders]
-    scores = report(runs, cohort, recipe, job, dataset)
+    scores = report(runs, cohort, recipe, job, f"{dataset}, {len(cohort.clips)} cycles", hardware)
     print("training on all patients", file=sys.stderr)
     run = final_run(data, recipe, start, job.out, runs, hardware)
     entries = card(replace(recipe, dataset=dataset), clips)
@@ -128,6 +137,10 @@ def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, 
         If either is not there.
     """
     own = sorted(set(clips["label"]))
+    if spelling(target_class, ("normal",)):
+        raise UsageError(
+            f"--target-class {target_class}: normal is the other class; there are: {', '.join(own)}"
+        )
     if target_class.lower() in set(TO_ICBHI.values()) - {"normal"}:
         target = target_class.lower()
         label = [to_icbhi(str(name)) or str(name) for name in clips["label"]]
@@ -154,7 +167,7 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         if job.source_data is None:
             raise UsageError(f"--from {job.source} is a recipe; --source-data names what to train it on")
         dataset = datasets.guess(job.source_data)
-        recipe = replace(recipe, dataset=dataset)
+        recipe = in_precision(replace(recipe, dataset=dataset), job.precision)
         if build_front_end(recipe.front_end).task != "cycle":
             raise LaennecError(
                 f"recipe {recipe.name} takes no cycles; take nguyen2022-source or transfer-source"
@@ -165,11 +178,14 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         if not is_done(folder, "run.json"):
             make_folder(folder)
             print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
-            fit(prepare(source_clips, recipe), recipe, folder, hardware)
+            work = Work("source model", partial(fit, prepare(source_clips, recipe), recipe, folder, hardware))
+            run_all([work], hardware.jobs)
         other, weights = source_weights(folder)
         if recipe_to_dict(other) != recipe_to_dict(recipe):
             raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
         return recipe, Start(weights, recipe.name)
+    if job.source_data is not None:
+        raise UsageError(f"--source-data is what a recipe is trained on, and {job.source} is a trained model")
     recipe, weights = source_weights(job.source)
     refuse_known_patients(job.source, recipe, clips)
     return recipe, Start(weights, recipe.name)
@@ -224,8 +240,10 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
         "model": source.model,
         "taxonomy": "icbhi" if labels[1] in set(TO_ICBHI.values()) else "own",
     }
-    if job.epochs:
+    if job.epochs is not None:
         change["epochs"] = job.epochs
+    if job.precision:
+        change["precision"] = job.precision
     if own["augmentation"]["vtlp_labels"]:
         change["augmentation"] = {"vtlp_labels": [labels[1]]}
     table = deep_update(own, change)
@@ -234,7 +252,12 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
 
 
 def report(
-    runs: Sequence[Predictions], cohort: Cohort, recipe: Recipe, job: TransferJob, dataset: str
+    runs: Sequence[Predictions],
+    cohort: Cohort,
+    recipe: Recipe,
+    job: TransferJob,
+    data: str,
+    hardware: Hardware,
 ) -> Metrics:
     """Write and print the cross-validated figures, of the first run in full and of all in a line."""
     for number, run in enumerate(runs, start=1):
@@ -244,10 +267,11 @@ def report(
         job.out,
         {
             "model": recipe.name,
-            "data": f"{dataset}, {len(cohort.clips)} cycles",
+            "data": data,
             "split": f"{cohort.folds}-fold cross-validation by patient",
             "command": command(),
             "seeds": [recipe.seed],
+            "arithmetic": hardware.arithmetic,
         },
     )
     print(render_tables(scores))
@@ -294,6 +318,7 @@ def final_run(
             "epochs": chosen.epochs,
             "temperature": temperature,
             "source": start.name,
+            "precision": hardware.precision,
             "machine": machine(),
         },
     )
