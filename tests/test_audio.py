@@ -1,5 +1,6 @@
 """Reading recordings: every format, every defect, and nothing but LaennecError for the rest."""
 
+import ctypes
 import inspect
 import io
 import os
@@ -427,6 +428,24 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(kind: str, subtype: str) -> 
     assert share is None or share == pytest.approx(0.4, abs=0.1)
     surely = cut.samples.shape[1] - 2_000  # a lossy coder needs what follows for its last samples
     np.testing.assert_array_equal(cut.samples[:, :surely], good.samples[:, :surely])
+
+
+@pytest.mark.parametrize("byte", [0, 1])
+def test_a_damaged_packet_ends_a_midi_sample_dump(byte: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """libsndfile prints a line of its own for such a packet, on standard output, and goes on."""
+    good = encoded(breath(8_000), kind="SDS")
+    for packet in (40, 0):
+        damaged = bytearray(good)
+        damaged[21 + 127 * packet + byte] = 0x41
+        if packet == 0:
+            with pytest.raises(LaennecError, match=r"\(SDS\) but is truncated or damaged"):
+                Recording.read(bytes(damaged))
+            continue
+        cut = Recording.read(bytes(damaged))
+        assert kinds(cut) == ["truncated"]
+        assert cut.samples.shape == (1, 40 * 40)
+    ctypes.CDLL(None).fflush(None)
+    assert capfd.readouterr().out == ""
 
 
 def test_an_ogg_file_that_ends_between_two_pages_is_truncated() -> None:

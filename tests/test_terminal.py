@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,17 @@ def test_an_answer_of_one_of_several_channels_says_which() -> None:
     several = replace(one, channels=2, record=record, channel_records=both)
     told = " ".join(printed(several).split())
     assert "probability 0.90 (channel 1, and so are the reasons) 1 event found" in told
+
+
+def test_what_c_libraries_print_does_not_come_between_results() -> None:
+    code = """
+import ctypes, sys, laennec.cli as cli
+def run(_):
+    print("{}")
+    ctypes.CDLL(None).puts(b"a remark of a library")
+    return 0
+cli.run = run
+cli.main(sys.argv[1:])
+"""
+    done = subprocess.run([sys.executable, "-c", code, "analyze"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{}\n", "a remark of a library\n")

@@ -412,8 +412,15 @@ def test_two_sick_patients_are_too_few_and_a_model_that_hears_no_cycles_is_refus
     with pytest.raises(LaennecError, match="a third is needed"):
         make_cohort(clips, labels, 16_000)
     more = own_cohort(tmp_path / "more")
-    with pytest.raises(LaennecError, match="does not take cycles"):
-        run(["transfer", "--from", "default", "--data", str(more), "--out", str(tmp_path / "out")])
+    for words, message in (
+        (["--from", "default"], "does not take cycles"),
+        (["--epochs", "0"], "epochs = 0 is not a whole number from 1"),
+        (["--recipe", "baseline"], "--recipe baseline takes no cycles"),
+        (["--source-data", str(more)], "source is a trained model"),
+        (["--target-class", "Normal"], "normal is the other class; there are: Coarse"),
+    ):
+        with pytest.raises(LaennecError, match=message):
+            run(["transfer", *words, "--data", str(more), "--out", str(tmp_path / "out")])
 
 
 def test_a_label_of_ones_own_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,13 +35,20 @@ def declared_size(source: Input) -> int:
     return 0 if declared >= unknown else declared
 
 
-def dump_samples(source: Input) -> int:
-    """Samples in the packets of a MIDI sample dump (SDS); libsndfile goes on behind the last of them.
+def dump_samples(source: Input) -> int | None:
+    """Samples of a MIDI sample dump (SDS) in front of its first damaged packet; None for other files.
 
+    libsndfile goes on behind the last packet, and prints of a damaged one on standard output.
     Source: MIDI 1.0, sample dump standard: 21 bytes, then packets of 127 with 120 of seven bits a sample.
     """
-    bits = source.peek(6, 1)[0]
-    return (source.size - 21) // 127 * (120 // -(-bits // 7)) if bits else 0
+    head = source.peek(0, 7)
+    if len(head) < 7 or head[:2] != b"\xf0\x7e" or head[2] > 0x7F or head[3] != 1:
+        return None
+    samples = 120 // -(-head[6] // 7) if head[6] else 0
+    packets = 0
+    while len(packet := source.peek(21 + 127 * packets, 127)) == 127 and packet[:2] == b"\xf0\x7e":
+        packets += 1
+    return samples * packets
 
 
 def ogg_lacks_end(source: Input) -> bool:

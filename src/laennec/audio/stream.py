@@ -50,13 +50,15 @@ class Decoder:
             self._source.end_at(end)
         self.repairs = self._riff.repairs() if self._riff else []
         self._failure: soundfile.SoundFileError | None = None
+        of_dump = dump_samples(self._source)
+        if of_dump == 0:
+            raise LaennecError(f"{name}: begins as a MIDI sample dump (SDS) but is truncated or damaged")
         with deferred():
             self._sound = open_sound(self._source, self._riff, self.repairs, name)
         self.sample_rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
         is_known = self._source.stated_size == self._source.size
         self.claimed_length = int(self._sound.frames) if is_known else UNKNOWN_LENGTH
-        is_dump = self._sound.format == "SDS"
-        self._end = min(self.claimed_length, dump_samples(self._source)) if is_dump else self.claimed_length
+        self._end = self.claimed_length if of_dump is None else min(self.claimed_length, of_dump)
         self.coding = str(self._sound.subtype)
         if not any_layout or self.sample_rate < 1:
             check_layout(self.sample_rate, self.channels, name)

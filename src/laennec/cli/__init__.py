@@ -24,7 +24,7 @@ from laennec.cli.usage import no_such_command, parsed, with_help
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
 from laennec.signals import Terminated, ended_by_signals
-from laennec.terminal import open_streams, spell_out
+from laennec.terminal import keep_apart, open_streams, spell_out
 from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
@@ -140,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     open_streams()
+    keep_apart()
     spell_out()
     try:
         try:
