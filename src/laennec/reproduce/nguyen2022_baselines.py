@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from laennec.files import has_content
 from laennec.score.predictions import Predictions, read_predictions, write_predictions
 from laennec.train.cohort import Cohort
 from laennec.train.crossval import CrossValidationData
@@ -99,7 +100,7 @@ def write_baselines(out: Path, cohort: Cohort, data: CrossValidationData, seed: 
 def read_baselines(out: Path) -> dict[str, list[Predictions]]:
     """The baselines that are there, as runs of one each."""
     files = {name: baseline_file(out, name) for name in BASELINES}
-    return {name: [read_predictions(path)] for name, path in files.items() if path.is_file()}
+    return {name: [read_predictions(path)] for name, path in files.items() if has_content(path)}
 
 
 def baseline_file(out: Path, name: str) -> Path:
