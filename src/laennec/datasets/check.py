@@ -54,9 +54,8 @@ def check_clips(
 
     Found are ``missing`` and ``unreadable`` files, clips ``outside file``, channels that a file does not have
     (``malformed annotation``), clips of a recording that ``overlap``, recordings of several labels or
-    patients (``conflicting annotation``), ``duplicate audio`` under several names, patients in two splits, and
-    labels ``misspelt`` by a letter or two. With `overlaps`, clips overlap
-    by nature, which is no defect.
+    patients (``conflicting annotation``), ``duplicate audio`` under several names, patients in two splits,
+    and labels ``misspelt`` by a letter or two. With `overlaps`, clips overlap by nature, which is no defect.
     """
     facts, defects = read_audio({*clips["path"], *paths}, progress)
     defects.extend(_outside(clips, facts))
