@@ -12,6 +12,7 @@ import torch
 from laennec.reproduce import nguyen2022_tables
 from laennec.reproduce.nguyen2022_baselines import (
     BASELINES,
+    PENALTY,
     balanced_logistic,
     band_statistics,
     baseline_file,
@@ -44,7 +45,7 @@ def test_the_regression_is_that_of_scikit_learn() -> None:
     positive = features[:, 0] + rng.normal(size=80) > 7.8
     found = balanced_logistic(features[:60], positive[:60], features[60:])
     scaled = (features - features[:60].mean(0)) / np.where(features[:60].std(0) > 0, features[:60].std(0), 1)
-    model = linear_model.LogisticRegression(class_weight="balanced", tol=1e-8, max_iter=1000)
+    model = linear_model.LogisticRegression(C=1 / PENALTY, class_weight="balanced", tol=1e-8, max_iter=1000)
     expected = model.fit(scaled[:60], positive[:60]).predict_proba(scaled[60:])[:, 1]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
@@ -59,7 +60,7 @@ def test_band_statistics_are_of_time() -> None:
 def test_what_is_learnt_within_patients_shows_with_folds_of_cycles_alone() -> None:
     """Each patient has a value of their own and crackles or none: known patients are told, strangers not."""
     rng = np.random.default_rng(0)
-    own = rng.normal(size=(PATIENTS, 30))
+    own = rng.normal(size=(PATIENTS, 100))
     features = np.repeat(own, EACH, axis=0)
     positive = np.repeat(rng.permutation(PATIENTS) < 8, EACH)
     by_patient = np.repeat(np.arange(PATIENTS) % 5, EACH)
@@ -68,7 +69,7 @@ def test_what_is_learnt_within_patients_shows_with_folds_of_cycles_alone() -> No
         (cross_validated(features, positive, fold) > 0.5) == positive for fold in (by_patient, at_random)
     ]
     assert right[0].mean() < 0.75
-    assert right[1].mean() == 1.0
+    assert right[1].mean() > 0.95
 
 
 def test_baselines_have_every_cycle_once() -> None:

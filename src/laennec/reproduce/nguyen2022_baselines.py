@@ -21,6 +21,7 @@ from laennec.train.data import predictions
 
 Values = NDArray[np.float64]
 QUANTILE = 0.95
+PENALTY = 100.0  # times half the squared weights: neighbouring bands are nearly the same, patients few
 
 BASELINES = {
     "all": "every cycle called a crackle",
@@ -43,8 +44,8 @@ def band_statistics(image: Tensor) -> Values:
 def balanced_logistic(features: Values, positive: NDArray[np.bool_], others: Values) -> Values:
     """Chance of the class for the rows of `others`, by a logistic regression on `features`.
 
-    Features are standardised by the training rows; both classes weigh the same; the penalty is half the
-    squared weights, as scikit-learn has it by default.
+    Features are standardised by the training rows; both classes weigh the same; the penalty is `PENALTY`,
+    the inverse of scikit-learn's ``C``.
     """
     mean, deviation = features.mean(0), features.std(0)
     known, asked = ((rows - mean) / np.where(deviation > 0, deviation, 1.0) for rows in (features, others))
@@ -54,8 +55,8 @@ def balanced_logistic(features: Values, positive: NDArray[np.bool_], others: Val
     def loss(parameters: Values) -> tuple[float, Values]:
         margin = sign * (known @ parameters[1:] + parameters[0])
         slope = -sign * weight / (1 + np.exp(np.clip(margin, -500, 500)))
-        gradient = np.concatenate([[slope.sum()], known.T @ slope + parameters[1:]])
-        penalty = 0.5 * float(parameters[1:] @ parameters[1:])
+        gradient = np.concatenate([[slope.sum()], known.T @ slope + PENALTY * parameters[1:]])
+        penalty = 0.5 * PENALTY * float(parameters[1:] @ parameters[1:])
         return float((weight * np.logaddexp(0, -margin)).sum()) + penalty, gradient
 
     found = minimize(
