@@ -298,6 +298,17 @@ def test_event_files(tmp_path: Path, name: str) -> None:
         ),
         ("a.csv", b"", "a.csv: empty; expected a line of columns, start_s and end_s among them, and rows"),
         ("a.json", b" \n", "a.json: empty; expected SPRSound's annotation"),
+        (
+            "a.json",
+            b'{"laennec": "1", "events": []}',
+            "an analysis by Laennec; its events are read from the CSV",
+        ),
+        (
+            "a.json",
+            b'{"event_annotation": [{"start": 0.5, "end": 2.0, "type": "Wheeze"}]}',
+            "its times end within 0.1 s: they are milliseconds in SPRSound's JSON",
+        ),
+        ("a.csv", b"Label,start_s,end_s,label\nA,1,2,B\n", "column label is there twice"),
         ("a.csv", b"start,end\n1,2\n", "no column start_s; it has start, end"),
         ("a.csv", b"start_s,end_s\n1,2\n3\n", "line 3: end is '', no number"),
         ("a.csv", b"start_s,end_s\n2,1\n", "line 2: it ends at 1 s, not after its start at 2 s"),
@@ -328,6 +339,9 @@ TABLES = {  # table, then the labels that it has for /data/p1/rec.wav
     "by name": ("recording,start_s,end_s,label\nrec,1,2,Wheeze\nrec2.wav,1,2,x\n", ["Wheeze"]),
     "of Windows": ("path,start_s,end_s,label\nC:\\ward\\p1\\rec.wav,1,2,Wheeze\n", ["Wheeze"]),
     "two of Windows": ("path,start_s,end_s,label\nC:\\p3\\rec.wav,1,2,x\nC:\\p4\\rec.wav,1,2,x\n", None),
+    "in capitals": ("Recording,Start_s,END_S,Label\nrec,1,2,Wheeze\nrec2.wav,1,2,x\n", ["Wheeze"]),
+    "named otherwise": ("filename,start_s,end_s,label\nrec.wav,1,2,Wheeze\nb.wav,1,2,x\n", ["Wheeze"]),
+    "without an ending": ("file,start_s,end_s,label\nrec,1,2,Wheeze\nrec.mp3,1,2,x\n", ["Wheeze"]),
     "decomposed": ("path,start_s,end_s,label\np1/rec.wav,1,2,Wheeze\nJose\u0301.wav,1,2,x\n", ["Wheeze"]),
     "without a path": ("path,start_s,end_s,label\n,1,2,Wheeze\n", ["Wheeze"]),
     "above the folder": ("path,start_s,end_s,label\nrec.wav,0,1,x\np1/rec.wav,1,2,Wheeze\n", ["Wheeze"]),
@@ -361,6 +375,12 @@ def test_rows_that_could_be_of_other_recordings_are_refused(tmp_path: Path) -> N
     with pytest.raises(
         LaennecError, match=r"rec.wav could be a/rec.wav or b/rec.wav; analyse it by its path"
     ):
+        read_events(path, "rec.wav")
+    path.write_text("recording,start_s,end_s\nrec.flac,0,1\nrec.mp3,1,2\n")
+    with pytest.raises(LaennecError, match=r"rec.wav could be rec.flac or rec.mp3"):
+        read_events(path, "rec.wav")
+    path.write_text("subject,start_s,end_s\nA,0,1\nB,1,2\n")
+    with pytest.raises(LaennecError, match="rows of 2 patients, and no column path or recording"):
         read_events(path, "rec.wav")
     path.write_text("path,start_s,end_s\nrec.wav,0,1\n,1,2\n")
     with pytest.raises(LaennecError, match="line 3: names no recording, as other rows do"):

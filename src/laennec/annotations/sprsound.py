@@ -14,7 +14,7 @@ Source: Zhang et al., IEEE TBioCAS 16(5), 2022, section II; the repository's REA
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from laennec.annotations.events import LabelFile, Problem, Row, collect, in_vocabulary, rounded_span
@@ -25,6 +25,7 @@ FILE_NAME = re.compile(
     r"(?P<patient>\d*)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<place>p\d)_(?P<number>\d+)(?!\d)"
 )
 TOO_LARGE = "it is nested too deeply, or a number has too many digits"
+SHORTEST_MS = 100.0  # to the last event's end; fractions below are of another unit
 EVENTS, RECORD, OLD_RECORD = "event_annotation", "record_annotation", "recording_annotation"
 
 
@@ -37,11 +38,19 @@ def read(text: str) -> LabelFile:
         return LabelFile(problems=(Problem("", f"not JSON ({where})"),))
     known = isinstance(annotation, dict) and not {EVENTS, RECORD, OLD_RECORD}.isdisjoint(annotation)
     if not known or not isinstance(annotation.get(EVENTS, []), list):
-        return LabelFile(problems=(Problem("", f"expected SPRSound's JSON, an object with a list {EVENTS}"),))
+        what = f"expected SPRSound's JSON, an object with a list {EVENTS}"
+        if isinstance(annotation, dict) and "laennec" in annotation:
+            what = "an analysis by Laennec; its events are read from the CSV, which --format csv writes"
+        return LabelFile(problems=(Problem("", what),))
     record = annotation.get(RECORD, annotation.get(OLD_RECORD))
     if record is not None:
         record = spelling(str(record), SPRSOUND_RECORDS) or str(record)
-    return collect(_rows(annotation.get(EVENTS, [])), record)
+    labels = collect(_rows(annotation.get(EVENTS, [])), record)
+    times_ms = [1000 * time_s for event in labels.events for time_s in (event.start_s, event.end_s)]
+    if times_ms and max(times_ms) < SHORTEST_MS and any(abs(time - round(time)) > 1e-6 for time in times_ms):
+        what = "its times end within 0.1 s: they are milliseconds in SPRSound's JSON; are these seconds?"
+        labels = replace(labels, problems=(*labels.problems, Problem("", what)))
+    return labels
 
 
 def _rows(events: list[Any]) -> Iterator[Row | Problem]:

@@ -1,7 +1,8 @@
 """Tables as text: comma, semicolon or tab between; and events in one, a row each.
 
 A table of events has columns ``start_s`` and ``end_s``, perhaps ``label`` and ``channel``. Where there is a
-column ``path`` or ``recording``, the rows of one recording are read. Laennec's own CSV is such a table.
+column ``path`` or ``recording``, or another of `NAMING`, the rows of one recording are read. Capitals of all
+these do not matter. Laennec's own CSV is such a table.
 Several tables may stand below one another in a file, each with its header.
 """
 
@@ -9,7 +10,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, shown
@@ -18,6 +19,12 @@ from laennec.patient import is_missing
 
 TIMES = ("start_s", "end_s")
 NUMBERS = (*TIMES, "inspiration_end_s", "age_years", "Begin Time (s)", "End Time (s)", "File Offset (s)")
+NAMING = (  # columns that say whose a row is, the first of them that a row has
+    *("path", "recording", "file", "filename", "file_name", "filepath", "file_path"),
+    *("audio", "audio_file", "wav", "wav_file", "record", "recording_name", "recording_id"),
+)
+PEOPLE = ("subject", "patient", "subject_id", "patient_id")
+EVENT_COLUMNS = (*TIMES, "label", "channel", *NAMING, *PEOPLE)
 # What a file is called may be any word, and a time that is missing is an error in a row that needs one.
 AS_WRITTEN = ("path", "recording", *TIMES)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
@@ -36,9 +43,10 @@ class Table(NamedTuple):
     problems: list[Problem]
 
 
-def parse(text: str, needed: Sequence[str] = ()) -> Table:
+def parse(text: str, needed: Sequence[str] = (), known: Sequence[str] = ()) -> Table:
     """Read a table; where no comma stands between cells, numbers may have a decimal comma.
 
+    The `needed` and `known` columns may be in capitals.
     A cell that says that its value is missing (``NA``, ``nan``) is as an empty one, but for those of
     `AS_WRITTEN`. A line that has the names of all columns needed begins another table.
 
@@ -49,11 +57,12 @@ def parse(text: str, needed: Sequence[str] = ()) -> Table:
     if needed and not lines:
         raise ValueError(f"empty; expected a line of columns, {' and '.join(needed)} among them, and rows")
     head, first = lines[0] if lines else (1, [])
-    table = Table(tuple(first), [], [])
-    columns = _checked(first, needed, head)
+    spelt = {name.lower(): name for name in (*known, *needed)}
+    columns = _checked(first, needed, head, spelt)
+    table = Table(tuple(columns), [], [])
     for number, cells in lines[1:]:
-        if needed and set(needed) <= set(cells):
-            columns = _checked(cells, needed, number)
+        if needed and set(needed) <= {spelt.get(cell.lower()) for cell in cells}:
+            columns = _checked(cells, needed, number, spelt)
             continue
         if len(cells) > len(columns):
             table.problems.append(Problem(f"line {number}", f"{len(columns)} columns but more cells"))
@@ -91,7 +100,8 @@ def _cells(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     return lines
 
 
-def _checked(columns: list[str], needed: Sequence[str], line: int) -> list[str]:
+def _checked(given: list[str], needed: Sequence[str], line: int, spelt: Mapping[str, str]) -> list[str]:
+    columns = [spelt.get(name.lower(), name) for name in given]
     for name in needed:
         if name not in columns:
             raise ValueError(f"line {line}: no column {name}; it has {shown(', '.join(columns)) or 'none'}")
@@ -124,7 +134,7 @@ def time_of(cells: dict[str, str], name: str) -> float:
 
 def looks_like(text: str) -> bool:
     """Whether the first line names the columns of a table of events."""
-    return TIMES[0] in re.split(r"[,;\t\s\"]+", first_line(text))
+    return TIMES[0] in re.split(r"[,;\t\s\"]+", first_line(text).lower())
 
 
 def read(text: str, recording: str | None = None) -> LabelFile:
@@ -135,7 +145,7 @@ def read(text: str, recording: str | None = None) -> LabelFile:
     that name.
     """
     try:
-        table = parse(text, TIMES)
+        table = parse(text, TIMES, EVENT_COLUMNS)
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
     return of_recording(table, recording)
@@ -164,9 +174,13 @@ def _event(row: NumberedRow) -> Row | Problem:
 
 
 def _rows_of(rows: list[NumberedRow], recording: str) -> list[Row | Problem]:
-    named = [(row[1].get("path", row[1].get("recording", "")), row) for row in rows]
+    named = [(next((row[1][name] for name in NAMING if name in row[1]), ""), row) for row in rows]
     chosen = names_of(recording, {name for name, _ in named if name})
     if not any(name for name, _ in named):
+        people = {tuple(row[1][name] for name in PEOPLE if name in row[1]) for row in rows}
+        if len(people) > 1:
+            who = f"rows of {len(people)} patients, and no column path or recording"
+            raise ValueError(f"{who}: which are of {os.path.basename(recording)} cannot be told")
         return list(map(_event, rows))
     return [
         _event(row) if name else Problem(f"line {row[0]}", "names no recording, as other rows do")
@@ -187,13 +201,17 @@ def names_of(recording: str, names: Iterable[str]) -> set[str]:
         elsewhere = {name for name in names if is_absolute(name) and parts_of(name)[-1:] == wanted[-1:]}
         return elsewhere if len({tuple(parts_of(name)) for name in elsewhere}) == 1 else set()
 
-    def agreement(name: str) -> tuple[int, bool, bool]:
-        parts = agreeing[name]
-        return min(len(parts), len(wanted)), parts == wanted, suffix_of(name) == suffix_of(recording)
+    def agreement(name: str) -> tuple[int, bool, int]:
+        parts, suffix = agreeing[name], suffix_of(name)
+        return (
+            min(len(parts), len(wanted)),
+            parts == wanted,
+            2 * (suffix == suffix_of(recording)) + (not suffix),
+        )
 
     best = max(map(agreement, agreeing))
     chosen = {name for name in agreeing if agreement(name) == best}
-    if len({tuple(agreeing[name]) for name in chosen}) > 1:
+    if len({(*agreeing[name], suffix_of(name)) for name in chosen}) > 1:
         raise ValueError(f"{recording} could be {' or '.join(sorted(chosen)[:3])}; analyse it by its path")
     return chosen
 

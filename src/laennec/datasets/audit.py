@@ -19,7 +19,7 @@ from rich.table import Table
 
 from laennec.datasets.table import Defect, write_csv
 from laennec.errors import LaennecError
-from laennec.score.predictions import Predictions, read_runs
+from laennec.score.predictions import Predictions, read_runs, run_files
 from laennec.terminal import plain, terminal
 
 FEW = 20  # of a class: fewer clips than this give no threshold that means anything
@@ -80,7 +80,7 @@ def cross_validated(path: str | os.PathLike[str]) -> Predictions:
         If there are none, or the seeds predict different clips.
     """
     path = Path(path)
-    runs = read_runs([path] if path.is_file() else sorted(path.glob("seed*/predictions.csv")))
+    runs = read_runs([path] if path.is_file() else run_files(path))
     return replace(runs, probabilities=runs.probabilities.mean(0))
 
 

@@ -141,10 +141,11 @@ def _csv_row(
         if name not in cells:
             raise ValueError(f"{name} is empty")
     path = _existing(table.parent, cells["path"], twins)
-    is_twin = path != table.parent / cells["path"]
-    known = path.relative_to(table.parent) if is_twin else Path(cells["path"])
+    folder, place = os.path.abspath(table.parent), os.path.abspath(path)
+    # One name for one file, however it is written: b/../a.wav is a.wav.
+    known = Path(os.path.relpath(place, folder) if Path(place).is_relative_to(folder) else cells["path"])
     row = {
-        "path": str(path),
+        "path": str(table.parent / known),
         "label": spelling(cells["label"], SPRSOUND_EVENTS) or cells["label"],
         "dataset": NAME,
         "recording": composed(cells.get("recording", known.with_suffix("").as_posix())),

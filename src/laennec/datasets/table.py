@@ -275,7 +275,7 @@ def read_rows(
         If it cannot be read, or lacks a column that is needed.
     """
     try:
-        parsed = table.parse(read_text(path), needed)
+        parsed = table.parse(read_text(path), needed, known)
     except ValueError as error:
         raise LaennecError(f"{path}: {error}") from error
     for name in sorted(set(parsed.columns) - set(known)):

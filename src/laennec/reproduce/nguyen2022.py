@@ -6,7 +6,6 @@ convolutional neural networks". `laennec.reproduce.nguyen2022_rows` has the rows
 (`laennec.reproduce.nguyen2022_tables`).
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,15 +13,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
-from laennec.files import read_json, write_json
+from laennec.files import has_content, read_json, write_json
 from laennec.reproduce.jobs import NguyenJob
+from laennec.reproduce.nguyen2022_baselines import BASELINES, baseline_file, write_baselines
+from laennec.reproduce.nguyen2022_estimate import estimate
 from laennec.reproduce.nguyen2022_rows import (
+    BASELINE,
     TARGET,
     Row,
     expand_groups,
@@ -35,9 +36,8 @@ from laennec.reproduce.nguyen2022_tables import write_tables
 from laennec.train.card import command
 from laennec.train.cohort import Cohort, FoldProgress, describe, make_cohort, refuse_shared_patients
 from laennec.train.crossval import fold_work
-from laennec.train.data import ClipTensors, in_taxonomy
+from laennec.train.data import in_taxonomy
 from laennec.train.hardware import Hardware
-from laennec.train.loop import seconds_per_item
 from laennec.train.recipe import Recipe, changed_settings, in_precision, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
@@ -111,7 +111,7 @@ def reproduce_nguyen2022(job: NguyenJob, say: Callable[[str], None] = print) -> 
     cohort = make_cohort(clips, LABELS, rate, job.folds, job.seed, job.length_s or 0.0)
     say(describe(cohort, target_dataset))
     if job.estimate:
-        return {"seconds": _estimate(job, rows, cohort, say)}
+        return {"seconds": estimate(job, rows, cohort, source_dataset, say)}
     with at_work(job.out, outside=(job.target, job.source)):
         return _run_rows(job, rows, cohort, (target_dataset, source_dataset), say)
 
@@ -126,6 +126,9 @@ def _run_rows(
     """Run the rows on the data sets of target and source; what is done is not done again."""
     target_dataset, source_dataset = of
     _claim(job, cohort, target_dataset, source_dataset)
+    if not all(has_content(baseline_file(job.out, name)) for name in BASELINES):
+        recipe = row_recipe(parse_row(BASELINE), cohort.clip_samples, 1)
+        write_baselines(job.out, cohort, cohort.data(recipe), job.seed)
     hardware = Hardware(threads=job.threads, jobs=job.jobs)
     run_all(_source_work(job, rows, source_dataset, cohort, hardware, say), job.jobs)
     progress = FoldProgress(len(rows) * job.runs * cohort.folds, job.jobs)
@@ -228,58 +231,3 @@ def _claim(job: NguyenJob, cohort: Cohort, target_dataset: str, source_dataset: 
             )
         protocol["command"] = earlier.get("command", command())
     write_json(path, {**protocol, "command": protocol.get("command", command())})
-
-
-def _estimate(job: NguyenJob, rows: Sequence[Row], cohort: Cohort, say: Callable[[str], None]) -> float:
-    """Time a few steps of each kind of network that the rows have, and say what all of them would take."""
-    share = (cohort.folds - 2) / cohort.folds
-    labels = cohort.clips["label"].to_numpy()
-    total, measured = 0.0, {}
-    sources: dict[str, float] = {}
-    for row in rows:
-        recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
-        kind = json.dumps([recipe.front_end, recipe.model], default=list)
-        if kind not in measured:
-            measured[kind] = _seconds_per_clip(recipe, job.threads)
-        copies = recipe.augmentation.vtlp_copies * np.isin(labels, recipe.augmentation.vtlp_labels).sum()
-        seconds = measured[kind] * (len(labels) + copies) * share * job.epochs * cohort.folds * job.runs
-        total += seconds
-        say(f"{row.name}: {_time(seconds)}")
-        if row.start and source_name(row) not in sources:
-            source = source_recipe(row, "icbhi", cohort.clip_samples, job.source_epochs or job.epochs)
-            # Stretching and VTLP make a little over twice as many of the clips that are trained on.
-            count = _count(job) * (1 - source.validation_fraction) * 2.2
-            sources[source_name(row)] = _seconds_per_clip(source, job.threads) * count * source.epochs
-    for name, seconds in sources.items():
-        total += seconds
-        say(f"source model {name}: {_time(seconds)}")
-    say(
-        f"all of it: about {_time(total)} on this machine; every fold is kept, so it may be stopped at any "
-        "time"
-    )
-    return total
-
-
-def _seconds_per_clip(recipe: Recipe, threads: int) -> float:
-    """Median time of a training step on noise, by the clip."""
-    front_end = build_front_end(recipe.front_end)
-
-    def noise(count: int) -> ClipTensors:
-        images = torch.randn(count, 1, front_end.bands, front_end.frames)
-        none = torch.zeros(count, dtype=torch.long)
-        label = none.clone()
-        label[::2] = 1
-        return ClipTensors(images, label, torch.full((count,), torch.nan), none, none)
-
-    return seconds_per_item(noise, recipe, front_end, threads)
-
-
-def _count(job: NguyenJob) -> int:
-    assert job.source is not None
-    return len(training_clips(load_clips(job.source_dataset or datasets.guess(job.source), job.source)))
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

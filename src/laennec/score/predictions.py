@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,14 @@ def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list
             return [list(map(from_spreadsheet, row)) for row in csv.reader(file)]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as {kind} ({error})") from error
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Return the predictions of each seed of a cross-validation; LaennecError if it has none."""
+    files = sorted(folder.glob("seed*/predictions.csv"))
+    if not files:
+        raise LaennecError(f"{folder}: no predictions; laennec crossvalidate writes them")
+    return files
 
 
 def read_runs(files: Sequence[str | os.PathLike[str]]) -> Predictions:

@@ -217,7 +217,9 @@ def _check_dataset(subjects: int, seed: int, layout: str, recordings_per_subject
     if not 1 <= subjects <= 9999:
         raise LaennecError(f"subjects is {subjects}; give 1 to 9999.")
     if not 1 <= recordings_per_subject <= 100:
-        raise LaennecError(f"recordings_per_subject is {recordings_per_subject}; give 1 to 100.")
+        raise LaennecError(
+            f"recordings_per_subject is {recordings_per_subject} (--recordings); give 1 to 100."
+        )
     if seed < 0:
         raise LaennecError(f"seed is {seed}; give 0 or more.")
 

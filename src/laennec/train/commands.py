@@ -15,7 +15,7 @@ from laennec.files import write_json, write_text
 from laennec.model.card import RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
-from laennec.score.predictions import Predictions, read_runs, stacked, write_predictions
+from laennec.score.predictions import Predictions, read_runs, run_files, stacked, write_predictions
 from laennec.score.summary import ClipScores
 from laennec.score.text import render_detection, render_tables
 from laennec.train.card import card, command, summary
@@ -123,8 +123,10 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError("--final needs all folds; leave out --only")
     if (job.only or job.final) and job.protocol != "k-fold":
         raise UsageError("--only and --final are options of --protocol k-fold")
-    if not job.seeds or any(not 1 <= number <= job.folds for number in job.only):
-        raise UsageError(f"give a seed or more, and --only numbers from 1 to {job.folds}")
+    if not job.seeds:
+        raise UsageError("--seeds: give one or more")
+    if any(not 1 <= number <= job.folds for number in job.only):
+        raise UsageError(f"--only takes numbers from 1 to {job.folds}, the folds")
     check_seeds(job.seeds)
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe = in_precision(recipe, job.precision)
@@ -234,11 +236,8 @@ def report_clips(
 
 def _other(against: Path, only: Sequence[int]) -> Predictions:
     """Another cross-validation's predictions; of some folds alone, without a decision."""
-    predictions = sorted(against.glob("seed*/predictions.csv"))
-    if not only and not predictions:
-        raise LaennecError(f"{against}: no predictions; laennec crossvalidate writes them")
     if not only:
-        return read_runs(predictions)
+        return read_runs(run_files(against))
     runs = [read_folds([seed / f"fold{number}" for number in only]) for seed in sorted(against.glob("seed*"))]
     if not runs:
         raise LaennecError(f"{against}: no folds; laennec crossvalidate writes them")

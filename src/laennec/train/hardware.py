@@ -197,7 +197,7 @@ def settled(
         said.append(f"precision {precision}")
     elif "precision" in before:
         precision = str(before["precision"])
-        said.append(f"precision {precision}, as this run began")
+        said.append(f"recipe {recipe.name}")
     else:
         precision, seconds = _timed_precision()
         kept |= {"precision": precision, "precision_seconds": seconds}

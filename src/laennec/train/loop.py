@@ -330,15 +330,19 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def seconds_per_item(
-    examples: Callable[[int], Examples], recipe: Recipe, front_end: FrontEnd, threads: int, batches: int = 12
-) -> float:
-    """Median time of a training step on this machine, divided by the items of a batch.
+def step_seconds(
+    examples: Examples,
+    recipe: Recipe,
+    front_end: FrontEnd,
+    hardware: Hardware,
+    clock: Callable[[], float] = time.process_time,
+) -> np.ndarray:
+    """Seconds of each training step of an epoch but the first, ``(steps - 1,)``.
 
     Parameters
     ----------
-    examples
-        Makes so many examples to time with.
+    clock
+        Processor time of all threads together, or `time.perf_counter`.
     """
 
     class StepEnds(Callback):
@@ -346,10 +350,9 @@ def seconds_per_item(
             self.at: list[float] = []
 
         def on_train_batch_end(self, *_: Any) -> None:
-            self.at.append(time.perf_counter())
+            self.at.append(clock())
 
     ends = StepEnds()
-    with tuned_cpu(1, threads):
-        one = replace(recipe, epochs=1)
-        train_network(examples(batches * recipe.batch_size), one, front_end, Hardware(), callbacks=[ends])
-    return float(np.median(np.diff(ends.at))) / recipe.batch_size
+    with tuned_cpu(1, hardware.threads):
+        train_network(examples, replace(recipe, epochs=1), front_end, hardware, callbacks=[ends])
+    return np.diff(ends.at)

@@ -64,7 +64,11 @@ def transfer(job: TransferJob) -> int:
         share patients, or the source model cannot be carried over.
     """
     dataset, clips, labels = target_of(job)
-    load_recipe(job.recipe)  # what is wrong with the request is said before anything is trained
+    # What is wrong with the request is said before anything is trained.
+    if build_front_end(load_recipe(job.recipe).front_end).task != "cycle":
+        raise UsageError(
+            f"--recipe {job.recipe} takes no cycles; transfer, nguyen2022 or a file like them does"
+        )
     check_cohort(clips, labels, job.folds)
     with at_work(job.out, outside=(job.data, job.source_data)):
         return _transfer(job, dataset, clips, labels)
@@ -133,6 +137,10 @@ def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, 
         If either is not there.
     """
     own = sorted(set(clips["label"]))
+    if spelling(target_class, ("normal",)):
+        raise UsageError(
+            f"--target-class {target_class}: normal is the other class; there are: {', '.join(own)}"
+        )
     if target_class.lower() in set(TO_ICBHI.values()) - {"normal"}:
         target = target_class.lower()
         label = [to_icbhi(str(name)) or str(name) for name in clips["label"]]
@@ -176,6 +184,8 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         if recipe_to_dict(other) != recipe_to_dict(recipe):
             raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
         return recipe, Start(weights, recipe.name)
+    if job.source_data is not None:
+        raise UsageError(f"--source-data is what a recipe is trained on, and {job.source} is a trained model")
     recipe, weights = source_weights(job.source)
     refuse_known_patients(job.source, recipe, clips)
     return recipe, Start(weights, recipe.name)
@@ -230,7 +240,7 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
         "model": source.model,
         "taxonomy": "icbhi" if labels[1] in set(TO_ICBHI.values()) else "own",
     }
-    if job.epochs:
+    if job.epochs is not None:
         change["epochs"] = job.epochs
     if job.precision:
         change["precision"] = job.precision
