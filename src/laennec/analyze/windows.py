@@ -109,8 +109,8 @@ def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
     too_short = sum(b.end_s - b.start_s < MIN_DURATION_S for b in boundaries)
     if too_short:
         yield (
-            f"{too_short} of {len(boundaries)} given events are shorter than {MIN_DURATION_S:g} s, which is the "
-            "shortest wheeze; their labels rest on next to nothing"
+            f"{too_short} of {len(boundaries)} given events are shorter than the shortest wheeze, "
+            f"{MIN_DURATION_S:g} s; their labels rest on next to nothing"
         )
 
 
