@@ -73,7 +73,7 @@ def balanced_logistic(
 def cross_validated(
     features: Values, positive: NDArray[np.bool_], fold_of: NDArray[np.int64], penalty: float | None = None
 ) -> Values:
-    """Chance of the class for each clip by a regression on all others, which choose the penalty if it is None."""
+    """Chance of the class for each clip by a regression on all others; they choose the penalty if None."""
     chance = np.zeros(len(positive))
     for test in np.unique(fold_of):
         own = fold_of == test
