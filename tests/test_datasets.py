@@ -596,6 +596,18 @@ def test_a_missing_file_does_not_hide_the_counts(own, capsys):
     assert "line 3: there is no file" in told
 
 
+def test_a_wrong_subjects_csv_does_not_hide_the_counts(own, capsys):
+    (own / "noname.txt").write_text("0\t1\tWheeze\n")
+    for text, what in (("", "empty; expected"), ("recording,who\n", "line 1: no column subject")):
+        (own / "subjects.csv").write_text(text)
+        with pytest.raises(LaennecError, match=rf"subjects\.csv: {what}"):
+            folder.load(own)
+        assert datasets.print_info("folder", own, progress=False) == 0
+        told = capsys.readouterr().out
+        assert re.search(r"Wheeze +1\n", told)
+        assert what in told
+
+
 def test_one_file_is_one_recording_however_its_path_is_written(own):
     (own / "clips.csv").write_text(
         "path,label,start_s,end_s\nanna/../noname.wav,Wheeze,0,0.5\n./noname.wav,Wheeze,0.5,1\n"

@@ -164,6 +164,8 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(
     assert [path.name for path in found.paths] == ["1.wav", "3.wav"]
     assert found.unreadable == {tmp_path / "locked": "Permission denied"}
     assert counted_endings(found.passed_over) == "3 files with other endings passed over (.raw 2, .ds2 1)"
+    with pytest.raises(LaennecError, match=r"no audio file in it .*; there are some in .*/a$"):
+        audio_files(tmp_path, below=False)
     with pytest.raises(LaennecError, match=r"locked: cannot be read \(Permission denied\)"):
         below(tmp_path)
     with pytest.raises(LaennecError, match=r"locked: cannot be read \(Permission denied\)"):

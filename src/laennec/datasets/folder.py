@@ -46,7 +46,7 @@ from laennec.datasets.table import (
     read_rows,
 )
 from laennec.datasets.tiny import write_sound, write_text
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, without_name
 from laennec.labels import POSITIONS, SPRSOUND_EVENTS, spelling
 from laennec.patient import UNKNOWN_WORDS, check_position, is_missing, is_unknown
 
@@ -263,7 +263,12 @@ def _subjects(
         names.setdefault(name, set()).add(name)
         names.setdefault(name.rpartition("/")[2], set()).add(name)
     subjects: dict[str, dict[str, Any]] = {}
-    for line, cells in read_rows(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
+    try:
+        rows = list(read_rows(path, ("recording", "subject"), ("recording", *DESCRIBING), defects))
+    except LaennecError as error:  # the recordings can be counted all the same
+        defects.append(Defect("malformed annotation", str(path), without_name(error, path)))
+        return {}
+    for line, cells in rows:
         with noted(defects, path, f"line {line}"):
             if "recording" not in cells:
                 raise ValueError("recording is empty")
