@@ -18,6 +18,7 @@ import argparse
 import base64
 import csv
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -197,7 +198,8 @@ def hashes(lock: bool) -> list[str]:
         report = Path(folder, "report.json")
         options = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--disable-pip-version-check"]
         pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", PINS.read_text(encoding="utf-8"), re.M))
-        needed = closure(EXTRAS["train"]).items()
+        fuzz = ("fuzz",) if importlib.util.find_spec("atheris") else ()  # where `make fuzz` has installed it
+        needed = closure((*EXTRAS["train"], *fuzz)).items()
         # Without a local part (+cpu), which is the index's choice.
         wanted = [f"{name}=={pinned.get(name, own.version.split('+')[0])}" for name, own in needed]
         done = run("pip", "install", *options, "--report", str(report), *wanted)
