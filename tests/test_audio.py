@@ -1,6 +1,7 @@
 """Reading recordings: every format, every defect, and nothing but LaennecError for the rest."""
 
 import ctypes
+import errno
 import inspect
 import io
 import os
@@ -208,6 +209,18 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(LaennecError, match="no standard input"):
         Recording.open("-")
+
+
+def test_a_file_whose_reading_fails_is_no_output_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "a.wav").write_bytes(encoded(breath()))
+    monkeypatch.setattr("laennec.audio.source.Input.__init__", broken)
+    with pytest.raises(LaennecError, match=r"a\.wav: cannot be read: Input/output error"):
+        Recording.open(tmp_path / "a.wav")
 
 
 def test_a_pipe_that_never_ends_and_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

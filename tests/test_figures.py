@@ -1,5 +1,6 @@
 """Tables of README and docs are those of docs/results."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -57,3 +58,31 @@ def test_a_changed_figure_is_seen(tmp_path: Path) -> None:
 def test_a_marker_or_file_that_is_not_there_is_named(tmp_path: Path, page: str, message: str) -> None:
     with pytest.raises(LaennecError, match=message):
         rendered(page, tmp_path)
+
+
+def test_trained_rows_stand_above_what_needs_no_network() -> None:
+    """Rows of the long trainings are put into the JSON one by one; their table is ready for them."""
+    found = json.loads((RESULTS / "nguyen2022-subset.json").read_text(encoding="utf-8"))
+    row = {
+        **found["baselines"][0],
+        "row": "Scratch_Ins_Exp_Ratio_25_SamplePad",
+        "paper": {"f": 0.8245},
+        "runs": 5,
+    }
+    del row["about"]
+    row |= {"settings": {"late_best_share": 0.2}, "difference": 0.05, "difference_interval_95": [-0.01, 0.11]}
+    text = TABLES["nguyen2022-subset"](lambda name: {**found, "rows": [row]})
+    first = text.splitlines()[2]
+    assert first.startswith("| Scratch_Ins_Exp_Ratio_25_SamplePad | 0.825 | 1.000 |")
+    assert first.endswith("| +5.0 (-1.0 to +11.0) |  | 5 | 20 % |")
+
+
+def test_a_literal_reading_stands_below_ours() -> None:
+    found = json.loads((RESULTS / "chen2022-tables.json").read_text(encoding="utf-8"))
+    whole = next(row for row in found["rows"] if row["recipe"] == "chen2022" and row["split"] == "patient")
+    rows = [*found["rows"], {**whole, "recipe": "chen2022-literal", "reading": "literal"}]
+    text = TABLES["chen2022-patient"](lambda name: {"rows": rows})
+    assert [line.split(" | ")[1] for line in text.splitlines()[-3:]] == ["paper", "ours", "literal"]
+    assert TABLES["chen2022-readme"](lambda name: {"rows": rows}) == TABLES["chen2022-readme"](
+        lambda name: found
+    )

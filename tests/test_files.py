@@ -4,13 +4,23 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from laennec import files
 from laennec.audio.folder import audio_files, counted_endings, files_below
 from laennec.errors import LaennecError
-from laennec.files import make_folder, remove_leftovers, write_text, written_whole
+from laennec.files import (
+    claimed,
+    is_running,
+    locked,
+    make_folder,
+    remove_leftovers,
+    write_text,
+    written_whole,
+)
 
 
 def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -154,6 +164,8 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(
     assert [path.name for path in found.paths] == ["1.wav", "3.wav"]
     assert found.unreadable == {tmp_path / "locked": "Permission denied"}
     assert counted_endings(found.passed_over) == "3 files with other endings passed over (.raw 2, .ds2 1)"
+    with pytest.raises(LaennecError, match=r"no audio file in it .*; there are some in .*/a$"):
+        audio_files(tmp_path, below=False)
     with pytest.raises(LaennecError, match=r"locked: cannot be read \(Permission denied\)"):
         below(tmp_path)
     with pytest.raises(LaennecError, match=r"locked: cannot be read \(Permission denied\)"):
@@ -162,3 +174,29 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(
         (tmp_path / name).rename(tmp_path / "locked" / name)
     with pytest.raises(LaennecError, match=r"no audio file .*; 3 files with .*; .*locked cannot be read"):
         audio_files(tmp_path)
+
+
+def test_where_the_system_locks_no_folders_nobody_waits_and_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has no `fcntl`, opens no folder, and ends a process that is asked for by signal 0."""
+
+    def ends(process: int, number: int) -> None:
+        raise AssertionError("this would end the process")
+
+    def refuses(path: object, *_: object) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    before = time.monotonic()
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "fcntl", None)
+        patched.setattr(files.os, "open", refuses)
+        with locked(tmp_path), locked(tmp_path), claimed(tmp_path), claimed(tmp_path):
+            pass
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "kill", ends)
+        patched.setattr(files.os, "name", "nt")
+        running = is_running(1)
+    assert running
+    assert time.monotonic() - before < files.LOCK_WAIT_S
+    assert list(tmp_path.iterdir()) == []

@@ -70,6 +70,17 @@ def test_every_ending_that_can_be_read_is_taken_from_a_folder(ending: str, tmp_p
     assert Recording.open(found).duration_s == pytest.approx(2.0, abs=0.15)
 
 
+@pytest.mark.parametrize("kind", ["m4a", "webm", "wma"])
+def test_a_file_of_thirty_bytes_has_no_words_of_a_library(
+    kind: str, encoded_before: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(encoded_before[kind][:30])
+    with pytest.raises(
+        LaennecError, match=r"a: begins as .* but is truncated, damaged or of an unknown coding$"
+    ):
+        Recording.open(tmp_path / "a")
+
+
 def without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
 

@@ -3,7 +3,7 @@
 A command is done again after it was interrupted, into the same folder. Every file must then be as if nothing
 had happened: byte for byte, except
 
-- what carries a time (`TIMES`: when a run ended, how many seconds an epoch took) and what the machine is;
+- what carries a time (`TIMES`: when a run ended, how long an epoch or a trial took) and what the machine is;
 - weights and checkpoints, which are zip archives with a name of their own inside: their tensors are compared;
 - the order of fields in ``.laennec-analyze.json``, the state of a folder of analyses;
 - ``logs/``, where Lightning writes one folder for each start of a training.
@@ -28,7 +28,7 @@ import soundfile
 from laennec.simulate import simulate_dataset
 
 RATE = 8000  # Hz
-TIMES = {"seconds", "finished", "machine"}
+TIMES = {"seconds", "precision_seconds", "finished", "machine"}
 ONE_PER_START = "logs"
 
 TINY = """
@@ -196,7 +196,7 @@ def content(path: Path) -> Any:
         import torch
 
         return _plain(torch.load(path, weights_only=True, map_location="cpu"))
-    if path.name in ("run.json", "fold.json", ".laennec-analyze.json"):
+    if path.name in ("run.json", "fold.json", "arithmetic.json", ".laennec-analyze.json"):
         return _plain(json.loads(path.read_text(encoding="utf-8")))
     return path.read_bytes()
 

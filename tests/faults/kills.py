@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ CALLS = "write,pwrite64,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,
 STRACE = ["strace", "--follow-forks", "--seccomp-bpf", "-qq", "--signal=none"]
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-LIMIT_S = 300
+LIMIT_S = 1800  # a command trains for seconds, and a busy machine lets it wait
 TRACEBACK = "a traceback"
 
 
@@ -174,8 +175,8 @@ def shares(kills: int, names: list[str]) -> dict[str, int]:
     return {name: each + (number < left) for number, name in enumerate(names)}
 
 
-def measured(name: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
-    """Interrupt one command so often; return what becomes of it, and print it as it comes."""
+def measured(name: str, kills: int, folder: Path, seed: int) -> Iterator[dict[str, Any]]:
+    """Interrupt one command so often; yield what has become of it after each, and print it as it comes."""
     rng = random.Random(f"{name} {seed}")
     victim = Victim(COMMANDS[name], folder / name.replace(" ", "-"))
     kinds: collections.Counter[str] = collections.Counter()
@@ -191,15 +192,15 @@ def measured(name: str, kills: int, folder: Path, seed: int) -> dict[str, Any]:
             f"{name} {number}/{kills}: {point}: {'; '.join(wrong) or 'as if nothing had happened'}",
             flush=True,
         )
-    return {
-        "command": name,
-        "kills": kills,
-        "resumed_equal": kills - len(lost),
-        "points": dict(sorted(kinds.items())),
-        "seconds_undisturbed": round(victim.seconds, 1),
-        "lost": lost,
-        "tracebacks": tracebacks,
-    }
+        yield {
+            "command": name,
+            "kills": number,
+            "resumed_equal": number - len(lost),
+            "points": dict(sorted(kinds.items())),
+            "seconds_undisturbed": round(victim.seconds, 1),
+            "lost": lost,
+            "tracebacks": tracebacks,
+        }
 
 
 def main() -> int:
@@ -210,19 +211,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows: dict[str, dict[str, Any]] = {}
     if options.out is not None and options.out.exists():  # those of other commands stay
         earlier = json.loads(options.out.read_text(encoding="utf-8"))["rows"]
-        rows = [row for row in earlier if row["command"] not in options.only]
+        rows = {row["command"]: row for row in earlier if row["command"] not in options.only}
+    head = {"command": "make faults", "laennec": __version__, "seed": options.seed}
+    head["system_calls_watched"] = strace_works()
     with tempfile.TemporaryDirectory() as folder:
         for name, kills in shares(options.kills, options.only).items():
-            rows.append(measured(name, kills, Path(folder), options.seed))
-            if options.out is not None:
-                rows.sort(key=lambda row: list(COMMANDS).index(row["command"]))
-                head = {"command": "make faults", "laennec": __version__, "seed": options.seed}
-                write_json(options.out, {**head, "system_calls_watched": strace_works(), "rows": rows})
-    lost, shown = (sum(len(row[kind]) for row in rows) for kind in ("lost", "tracebacks"))
-    print(f"{sum(row['kills'] for row in rows)} kills, {lost} with a loss, {shown} with a traceback")
+            for row in measured(name, kills, Path(folder), options.seed):
+                rows[name] = row
+                if options.out is not None:
+                    ordered = [rows[command] for command in COMMANDS if command in rows]
+                    write_json(options.out, {**head, "rows": ordered})
+    lost, shown = (sum(len(row[kind]) for row in rows.values()) for kind in ("lost", "tracebacks"))
+    print(f"{sum(row['kills'] for row in rows.values())} kills, {lost} with a loss, {shown} with a traceback")
     return int(lost + shown > 0)
 
 

@@ -166,7 +166,7 @@ def test_unknown_patients_are_told_before_training(
         write_sound(tmp_path / name)
     (tmp_path / "clips.csv").write_text("path,label,subject\nnoname.wav,Wheeze,\np02_left.wav,Stridor,anna\n")
     load_clips("folder", tmp_path)
-    assert "warning: 1 of 2 recordings: patient unknown" in capsys.readouterr().err
+    assert f"warning: {tmp_path}: 1 of 2 recordings: patient unknown" in capsys.readouterr().err
     (tmp_path / "clips.csv").write_text(
         "path,label,subject\nnoname.wav,Wheeze,bob\np02_left.wav,Stridor,anna\n"
     )

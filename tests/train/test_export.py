@@ -113,7 +113,13 @@ def test_only_the_recording_model_is_compared_elsewhere() -> None:
     assert set(recipe_names()) - set(CLIP_RECIPES) == {"recording"}
 
 
-@pytest.mark.parametrize("name", CLIP_RECIPES)
+def graph_of(name: str) -> str:
+    """What decides the graph of a recipe; others differ in how they are trained."""
+    recipe = load_recipe(name)
+    return repr((recipe.front_end, recipe.model, recipe.padding, len(recipe.labels)))
+
+
+@pytest.mark.parametrize("name", {graph_of(name): name for name in CLIP_RECIPES}.values())
 def test_every_recipe_exports_and_onnx_runtime_agrees(
     name: str, exported: Callable[[str], tuple[Path, Path]]
 ) -> None:
@@ -133,7 +139,7 @@ def test_every_recipe_exports_and_onnx_runtime_agrees(
 
 
 def test_temperature_and_card_can_be_given(tmp_path: Path) -> None:
-    run = untrained_run(tmp_path / "run", "default")
+    run = untrained_run(tmp_path / "run", "chen2022-cnn")
     path = export(run, tmp_path / "out.onnx", temperature=2.5, card={"limits": "none known"})
     card = load_model(path).card
     assert card.temperature == 2.5

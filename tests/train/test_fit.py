@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from laennec.cli import run as run_command
 from laennec.datasets import dataset
 from laennec.errors import LaennecError
 from laennec.features.reading import cut_clips
@@ -169,16 +168,14 @@ def command(*arguments: object) -> list[str]:
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    simulated: Path, tiny_recipe: Path, tmp_path: Path
+    simulated: Path, data: CrossValidationData, tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    def train(out: Path) -> list[str]:
-        return command(
-            "train", tiny_recipe, "--data", simulated, "--out", out, "--epochs", 6, "--threads", 1,
-            "--accelerator", "cpu",
-        )  # fmt: skip
-
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen(train(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    line = command(
+        "train", tiny_recipe, "--data", simulated, "--out", killed, "--epochs", 6, "--threads", 1,
+        "--accelerator", "cpu",
+    )  # fmt: skip
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     last = killed / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 90
     while not last.exists() and time.monotonic() < deadline and process.poll() is None:
@@ -188,8 +185,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert last.exists()
     assert not (killed / "run.json").exists(), "the run ended before it could be killed"
     reached = torch.load(last, weights_only=True)["epoch"]
-    subprocess.run(train(killed), check=True, capture_output=True)
-    assert run_command(train(whole)[3:]) == 0
+    for out in (killed, whole):
+        fit(data, load_recipe(tiny_recipe, epochs=6), out, CPU)
     first, second = (torch.load(run / "model.pt", weights_only=True)["network"] for run in (killed, whole))
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
@@ -449,3 +446,19 @@ def test_a_training_stops_when_nothing_gets_better_and_a_resumed_one_gets_no_epo
         for one in (recipe, replace(recipe, split="official"), replace(recipe, patience=0))
     ]
     assert kept == [True, False, False]
+
+
+def test_a_training_that_diverges_is_said_and_not_shipped(
+    data: CrossValidationData, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """With weights that are no numbers, as a learning rate that is too high leaves them."""
+    assert data.examples.image is not None
+    nothing = torch.full_like(data.examples.image, torch.nan)
+    message = "tiny diverged: the network gives no numbers; choose a lower learning_rate"
+    for split in ("patient", "none"):  # with what it is measured on, and without
+        recipe, out = load_recipe(tiny_recipe, epochs=1, split=split), tmp_path / split
+        own = prepare(data.clips, recipe)
+        with pytest.raises(LaennecError, match=message):
+            fit(replace(own, examples=replace(own.examples, image=nothing)), recipe, out, CPU)
+        assert not (out / "model.pt").exists()
+        assert not (out / "run.json").exists()

@@ -10,7 +10,7 @@ from laennec.analyze.analysis import Event
 from laennec.analyze.inputs import Remarks, on_channel
 from laennec.analyze.recording import Channel
 from laennec.annotations import Boundary
-from laennec.audio.quality import SILENT_SHARE, silent_share
+from laennec.audio.quality import MIN_DURATION_S, SILENT_SHARE, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.segment import CENTRE, cut, windows
 from laennec.errors import LaennecError
@@ -105,6 +105,12 @@ def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
         yield (
             f"{too_long} of {len(boundaries)} given events last longer than the {card.clip_s:g} s that "
             f"the model hears; it judged their {'middles' if card.padding == CENTRE else 'beginnings'}"
+        )
+    too_short = sum(b.end_s - b.start_s < MIN_DURATION_S for b in boundaries)
+    if too_short:
+        yield (
+            f"{too_short} of {len(boundaries)} given events are shorter than the shortest wheeze, "
+            f"{MIN_DURATION_S:g} s; their labels rest on next to nothing"
         )
 
 

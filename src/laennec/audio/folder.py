@@ -142,10 +142,16 @@ def audio_files(folder: Path, below: bool = True) -> Found:
     if not found.paths:
         where = "in it or below it" if below else "in it"
         others = [counted_endings(found.passed_over)] if found.passed_over else []
+        others += [] if below else [f"there are some in {place}" for place in _first_below(folder)]
         others += [f"{place} cannot be read ({why})" for place, why in found.unreadable.items()]
         rest = "".join(f"; {other}" for other in others)
         raise LaennecError(f"{folder}: no audio file {where} ({SUFFIXES_SHOWN}){rest}")
     return found
+
+
+def _first_below(folder: Path) -> list[Path]:
+    files = files_below(folder, lambda *_: None)
+    return [path.parent for path in files if is_audio(path.name)][:1]
 
 
 def counted_endings(passed_over: Counter[str]) -> str:

@@ -93,7 +93,10 @@ class Origin:
         with stream:
             if _size_and_time(os.fstat(stream.fileno())) != self.size_and_time:
                 raise LaennecError(f"{self.name}: has changed while it was read; read it again")
-            yield stream
+            try:
+                yield stream
+            except OSError as error:  # of this stream: whoever reads it writes nothing meanwhile
+                raise LaennecError(f"{self.name}: cannot be read: {error.strerror or error}") from error
 
 
 def locate(source: Source, name: str | None = None) -> Origin:

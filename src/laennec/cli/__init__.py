@@ -118,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
             description=DESCRIPTION,
             args=list(arguments) or ["--help"],
         )
-        parsed(help_of_all, "laennec", arguments)
+        parsed(help_of_all, "laennec", arguments or ["--help"])
         raise UsageError("the command comes first; see laennec --help")
     name, *others = arguments
     command = parse(name, others)

@@ -4,20 +4,21 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
 from laennec.errors import UsageError
 
-_BOX = "│╭╮╰╯─━ -"
+_BOX = "│╭╮╰╯─━ "
 _WIDE = "100000"  # columns: no word is broken
-_UNKNOWN = re.compile(r"Unrecognized options: (.+)")
+_UNKNOWN = re.compile(r"Unrecognized (?:options|arguments): (.+)")
 _CHOICE = re.compile(r"invalid choice '(.*)' for argument '(.*?)'\. Expected one of \((.*)\)")
 _VALUE = re.compile(r"Error parsing (\S+): (.*)")
 _NO_VALUE = re.compile(r"Missing value for argument '(.*?)'")
 _WORDS = re.compile(r"(?:Available subcommands:|Expected one of) \{?([\w-]+(?:, [\w-]+)*)")
+_TITLE = re.compile(r"^ *(?:Parsing error|Required options|Value error) +")
 _HELP = re.compile(r"For full helptext, (?:run|see):? +(.*?) --help")
 
 
@@ -26,15 +27,15 @@ def parsed(parse: Callable[[], Any], called: str, given: Sequence[str]) -> Any:
 
     UsageError where it finds them wrong; SystemExit after ``--help``.
     """
+    if not {"-h", "--help"}.isdisjoint(given):
+        return parse()
+    told = io.StringIO()
     try:
-        with redirect_stderr(io.StringIO()):
+        with _wide(), redirect_stderr(told):
             return parse()
     except SystemExit as stopped:
         if stopped.code != 2:
             raise
-    told = io.StringIO()
-    with _wide(), redirect_stderr(told), suppress(SystemExit):
-        parse()
     raise UsageError(in_a_sentence(told.getvalue(), called, given))
 
 
@@ -52,7 +53,7 @@ def _wide() -> Iterator[None]:
 
 def in_a_sentence(printed: str, called: str, given: Sequence[str]) -> str:
     """Return what the parser has printed without its box and the names of its types."""
-    lines = [line.strip("│╭╮╰╯").rstrip(_BOX) for line in printed.splitlines()]
+    lines = [line.lstrip(_BOX).rstrip(f"{_BOX}-") for line in printed.splitlines()]
     text = " ".join(line.strip() for line in lines)
     command = _HELP.search(text)
     return with_help(_wrong(lines, text, given), command[1] if command else called)
@@ -79,7 +80,7 @@ def _wrong(lines: Sequence[str], text: str, given: Sequence[str]) -> str:
         return f"missing: {'; '.join(_missing(lines))}"
     if known := _WORDS.search(text):
         return f"a word is missing, one of {known[1]}"
-    return text.split(" For full helptext")[0]
+    return _TITLE.sub("", re.split(r" +(?:For full|Argument) helptext", text)[0]).strip()
 
 
 def _unknown(words: Sequence[str], text: str, given: Sequence[str]) -> str:

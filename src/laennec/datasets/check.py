@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -53,17 +53,19 @@ def check_clips(
     """Decode every recording of a clips table, and those of `paths`, once and return what is wrong.
 
     Found are ``missing`` and ``unreadable`` files, clips ``outside file``, channels that a file does not have
-    (``malformed annotation``), clips of a recording that ``overlap``, ``duplicate audio`` under several
-    names, patients in two splits, and labels ``misspelt`` by a letter or two. With `overlaps`, clips overlap
-    by nature, which is no defect.
+    (``malformed annotation``), clips of a recording that ``overlap``, recordings of several labels or
+    patients (``conflicting annotation``), ``duplicate audio`` under several names, patients in two splits,
+    and labels ``misspelt`` by a letter or two. With `overlaps`, clips overlap by nature, which is no defect.
     """
     facts, defects = read_audio({*clips["path"], *paths}, progress)
     defects.extend(_outside(clips, facts))
     defects.extend(_channels(clips, facts))
     if not overlaps:
         defects.extend(_overlaps(clips))
+        defects.extend(_several_labels(clips))
     defects.extend(_duplicates(clips, facts))
     defects.extend(_shared_patients(clips))
+    defects.extend(_several_patients(clips.dropna(subset=["subject"]).to_dict("records")))
     defects.extend(_misspelt(clips))
     return defects
 
@@ -116,6 +118,7 @@ def to_table(
                     row["end_s"] = decoder.total_length() / decoder.sample_rate
             except LaennecError as error:
                 defects.append(Defect("unreadable", row["path"], without_name(error, row["path"])))
+    defects.extend(_several_patients(rows))
     wrong = [defect for defect in defects if harmless is not None and defect.kind not in harmless]
     if not rows and not wrong:
         first = next((f"; {each}" for each in defects if each.kind != "no annotation"), "")
@@ -164,6 +167,27 @@ def _overlaps(clips: pd.DataFrame) -> Iterator[Defect]:
                 yield Defect("overlap", row.path, detail)
             if longest is None or row.end_s > longest.end_s:
                 longest = row
+
+
+def _several_labels(clips: pd.DataFrame) -> Iterator[Defect]:
+    """Yield recordings that have several labels as a whole."""
+    whole = clips[clips["end_s"].isna() | (clips["clip_id"] == clips["recording"])]
+    for (_, path, _), rows in whole.groupby(["recording", "path", "channel"], sort=True, dropna=False):
+        labels = sorted(set(rows["label"]))
+        if labels[1:]:
+            yield Defect("conflicting annotation", str(path), f"as a whole labelled {' and '.join(labels)}")
+
+
+def _several_patients(rows: Iterable[Mapping[Any, Any]]) -> Iterator[Defect]:
+    """Yield recordings that are of several patients, who would be torn apart by a split."""
+    subjects: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row.get("subject") is not None:
+            subjects.setdefault(row["recording"], {}).setdefault(row["subject"], row["path"])
+    for own in subjects.values():
+        if len(own) > 1:
+            detail = f"is of several patients: {', '.join(sorted(own)[:5])}"
+            yield Defect("conflicting annotation", next(iter(own.values())), detail)
 
 
 def _duplicates(clips: pd.DataFrame, facts: dict[str, AudioFacts]) -> Iterator[Defect]:

@@ -46,7 +46,7 @@ from laennec.datasets.table import (
     read_rows,
 )
 from laennec.datasets.tiny import write_sound, write_text
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, without_name
 from laennec.labels import POSITIONS, SPRSOUND_EVENTS, spelling
 from laennec.patient import UNKNOWN_WORDS, check_position, is_missing, is_unknown
 
@@ -141,10 +141,11 @@ def _csv_row(
         if name not in cells:
             raise ValueError(f"{name} is empty")
     path = _existing(table.parent, cells["path"], twins)
-    is_twin = path != table.parent / cells["path"]
-    known = path.relative_to(table.parent) if is_twin else Path(cells["path"])
+    folder, place = os.path.abspath(table.parent), os.path.abspath(path)
+    # One name for one file, however it is written: b/../a.wav is a.wav.
+    known = Path(os.path.relpath(place, folder) if Path(place).is_relative_to(folder) else cells["path"])
     row = {
-        "path": str(path),
+        "path": str(table.parent / known),
         "label": spelling(cells["label"], SPRSOUND_EVENTS) or cells["label"],
         "dataset": NAME,
         "recording": composed(cells.get("recording", known.with_suffix("").as_posix())),
@@ -262,7 +263,12 @@ def _subjects(
         names.setdefault(name, set()).add(name)
         names.setdefault(name.rpartition("/")[2], set()).add(name)
     subjects: dict[str, dict[str, Any]] = {}
-    for line, cells in read_rows(path, ("recording", "subject"), ("recording", *DESCRIBING), defects):
+    try:
+        rows = list(read_rows(path, ("recording", "subject"), ("recording", *DESCRIBING), defects))
+    except LaennecError as error:  # the recordings can be counted all the same
+        defects.append(Defect("malformed annotation", str(path), without_name(error, path)))
+        return {}
+    for line, cells in rows:
         with noted(defects, path, f"line {line}"):
             if "recording" not in cells:
                 raise ValueError("recording is empty")

@@ -250,7 +250,7 @@ def _read(path: Path) -> tuple[dict[str, Entry], str | None]:
     for key, value in files.items():
         try:
             entries[key] = _entry(key, value)
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             continue
     lost = len(files) - len(entries)
     return entries, f"{path}: {lost} of {len(files)} entries cannot be read{again}" if lost else None
@@ -270,6 +270,7 @@ def _entry(key: str, value: Mapping[str, Any]) -> Entry:
     for name in ("summary", "failed"):
         if name in entry:
             stored_summary(entry[name])
+    json.dumps(entry, allow_nan=False)  # what is read has to be written again, and NaN cannot be
     return entry
 
 

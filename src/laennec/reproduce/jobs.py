@@ -57,7 +57,8 @@ class NguyenJob:
 
     Rows are named as in the paper, such as 2ndConv_Cyc_Ins_Ratio_12_SamplePad, in any combination of their
     parts, with options after a plus, such as +AllBN (every batch norm is trained) or +Copies_2 (two perturbed
-    copies of each crackle); all, scratch, transfer, ratios and layers stand for several.
+    copies of each crackle); all, scratch, transfer, ratios and layers stand for several. Baselines without a
+    network are measured beside them: --rows none measures these alone.
 
     Example:  laennec reproduce nguyen2022 --source ~/data/ICBHI --target cohort --estimate
 

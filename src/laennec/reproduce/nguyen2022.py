@@ -18,10 +18,12 @@ from laennec import datasets
 from laennec.datasets import splits
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
-from laennec.files import read_json, write_json
+from laennec.files import has_content, read_json, write_json
 from laennec.reproduce.jobs import NguyenJob
+from laennec.reproduce.nguyen2022_baselines import BASELINES, baseline_file, write_baselines
 from laennec.reproduce.nguyen2022_estimate import estimate
 from laennec.reproduce.nguyen2022_rows import (
+    BASELINE,
     TARGET,
     Row,
     expand_groups,
@@ -124,6 +126,9 @@ def _run_rows(
     """Run the rows on the data sets of target and source; what is done is not done again."""
     target_dataset, source_dataset = of
     _claim(job, cohort, target_dataset, source_dataset)
+    if not all(has_content(baseline_file(job.out, name)) for name in BASELINES):
+        recipe = row_recipe(parse_row(BASELINE), cohort.clip_samples, 1)
+        write_baselines(job.out, cohort, cohort.data(recipe), job.seed)
     hardware = Hardware(threads=job.threads, jobs=job.jobs)
     run_all(_source_work(job, rows, source_dataset, cohort, hardware, say), job.jobs)
     progress = FoldProgress(len(rows) * job.runs * cohort.folds, job.jobs)

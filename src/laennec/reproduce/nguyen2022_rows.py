@@ -33,6 +33,8 @@ PAPER = {
     "3rdConv_Cyc_Ins_Exp_Ratio_49_SamplePad": (0.8845, 0.7917, 0.8356),
 }
 BASELINE = "Scratch_Cyc_SamplePad"
+# The paper's best row, and its best row of several inputs that starts from nothing.
+BEST, BEST_SCRATCH = "2ndConv_Cyc_Ins_Ratio_12_SamplePad", "Scratch_Ins_Exp_Ratio_25_SamplePad"
 
 ROW = re.compile(
     r"(?P<start>Scratch|(?:1st|2nd|3rd|[4-7]th)(?:BN|Conv))"
@@ -166,8 +168,7 @@ def parse_row(name: str) -> Row:
     match = ROW.fullmatch(name)
     if match is None:
         raise UsageError(
-            f"{name!r} names no system; expected for example {BASELINE} or {list(PAPER)[10]}, "
-            "with options after +"
+            f"{name!r} names no system; expected for example {BASELINE} or {BEST}, with options after +"
         )
     inputs = tuple(PARTS[part] for part in match["inputs"].strip("_").split("_"))
     ratio = f"{match['ratio'][0]}:{match['ratio'][1]}" if match["ratio"] else "1:2"
@@ -219,7 +220,7 @@ def source_name(row: Row) -> str:
 
 
 def expand_groups(rows: Iterable[str]) -> tuple[str, ...]:
-    """Names of rows; ``all``, ``scratch``, ``transfer``, ``ratios`` and ``layers`` stand for several."""
+    """Names of rows, those of `GROUPS` written out; all rows where there is none."""
     names: list[str] = []
     for name in rows or ("all",):
         names += GROUPS.get(name, (name,))
@@ -228,6 +229,7 @@ def expand_groups(rows: Iterable[str]) -> tuple[str, ...]:
 
 GROUPS = {
     "all": tuple(PAPER),
+    "none": (),
     "scratch": tuple(name for name in PAPER if name.startswith("Scratch")),
     "transfer": tuple(name for name in PAPER if not name.startswith("Scratch")),
     "ratios": tuple(f"2ndConv_Cyc_Ins_Ratio_{ratio}_SamplePad" for ratio in ("13", "25", "37", "49", "12")),

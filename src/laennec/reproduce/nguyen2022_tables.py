@@ -1,18 +1,19 @@
 """Nguyen & Pernkopf's Table II beside ours, from the folders of finished folds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from laennec.files import read_json, write_json, write_text
-from laennec.reproduce.nguyen2022_rows import BASELINE, PAPER
-from laennec.score.bootstrap import DRAWS, over_patients, resampled_counts
+from laennec.reproduce.nguyen2022_baselines import BASELINES, read_baselines
+from laennec.reproduce.nguyen2022_rows import BASELINE, BEST, BEST_SCRATCH, PAPER
+from laennec.score.bootstrap import DRAWS, Score, over_patients, resampled_counts
 from laennec.score.markdown import change, table
 from laennec.score.predictions import Predictions, write_predictions
-from laennec.score.ranking import roc_auc
-from laennec.score.text import interval, number
+from laennec.score.ranking import Ranking, rank_scores, ranking_scores
+from laennec.score.text import interval, number, with_interval
 from laennec.train.cohort import by_patient, row_scores
 from laennec.train.crossval import read_folds
 from laennec.train.saved import is_done
@@ -34,49 +35,99 @@ def finished_rows(out: Path) -> dict[str, list[Predictions]]:
     return dict(sorted(rows.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
 
+# What rows are compared with, by the name of the difference: the paper reports its best row against both.
+REFERENCES = {"difference": BASELINE, "difference_from_best_scratch": BEST_SCRATCH}
+
+
 def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """Scores of all finished rows with 95 % intervals over patients, and differences from the baseline."""
-    rows = finished_rows(out)
-    patients = sorted({subject for runs in rows.values() for subject in runs[0].subjects})
-    confusions = {name: by_patient(runs, patients) for name, runs in rows.items()}
-
-    def f_of_draws(times: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        """F of each row, and its difference from the baseline on the same draws."""
-        f = {name: row_scores(resampled_counts(times, counts))[2] for name, counts in confusions.items()}
-        less = {("less", name): f[name] - f[BASELINE] for name in f if name != BASELINE and BASELINE in f}
-        return {**{("f", name): values for name, values in f.items()}, **less}
-
-    scores = over_patients(len(patients), f_of_draws, draws, seed) if patients else {}
-    entries = []
-    for name, runs in rows.items():
-        counts = confusions[name].sum(0)
-        se, precision, f = row_scores(counts)
-        auc = [
-            roc_auc([label == run.classes[-1] for label in run.labels], run.probabilities[:, -1])
-            for run in runs
-        ]
-        entry: dict[str, Any] = {
-            "row": name,
-            "paper": dict(zip(("se", "p", "f"), PAPER[name], strict=True)) if name in PAPER else None,
-            "se": float(se),
-            "p": float(precision),
-            "f": float(f),
-            "f_interval_95": scores["f", name].interval,
-            "f_of_each_run": [float(row_scores(one[None])[2]) for one in counts],
-            "roc_auc": float(np.mean(auc)),
-            "runs": len(runs),
-            "settings": _settings(out, name),
-        }
-        if ("less", name) in scores and len(patients) > 1:
-            entry["difference"] = scores["less", name].value
-            entry["difference_interval_95"] = scores["less", name].interval
-        entries.append(entry)
+    """Scores of all finished rows and of the baselines with 95 % intervals over patients, and differences."""
+    rows, baselines = finished_rows(out), read_baselines(out)
+    scores = _scores({**rows, **baselines}, draws, seed)
+    entries = [
+        {**_entry(name, runs, scores), "settings": _settings(out, name)} for name, runs in rows.items()
+    ]
     # F of a system that calls every cycle a crackle: no skill, and what a row must be compared with.
     everything = 0.0
-    if confusions:
-        annotated = next(iter(confusions.values())).sum(0)[0].sum(-1)
-        everything = float(2 * annotated[-1] / (annotated.sum() + annotated[-1]))
-    return {"rows": entries, "draws": draws, "f_of_calling_everything_crackle": everything}
+    for first, *_ in {**baselines, **rows}.values():
+        annotated = first.labels.count(first.classes[-1])
+        everything = 2 * annotated / (len(first.labels) + annotated)
+    return {
+        "rows": entries,
+        "baselines": [
+            {"about": BASELINES[name], **_entry(name, runs, scores)} for name, runs in baselines.items()
+        ],
+        "differences": _differences(scores),
+        "draws": draws,
+        "f_of_calling_everything_crackle": everything,
+    }
+
+
+def _scores(
+    systems: Mapping[str, Sequence[Predictions]], draws: int, seed: int
+) -> dict[tuple[str, str], Score]:
+    """F, AUC and differences of F of all systems on the same resampled patients, by what and name."""
+    patients = sorted({subject for runs in systems.values() for subject in runs[0].subjects})
+    if not patients:
+        return {}
+    confusions = {name: by_patient(runs, patients) for name, runs in systems.items()}
+    rankings = {name: [_ranking(run, patients) for run in runs] for name, runs in systems.items()}
+
+    def of_draws(times: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        f = {name: row_scores(resampled_counts(times, counts))[2] for name, counts in confusions.items()}
+        found = {("f", name): values for name, values in f.items()}
+        for name, runs in rankings.items():
+            found["auc", name] = np.mean([ranking_scores(run, times)[0] for run in runs], axis=0)
+        for what, reference in REFERENCES.items():
+            if reference in f and len(patients) > 1:
+                found |= {(what, name): f[name] - f[reference] for name in f if name != reference}
+        return found
+
+    return over_patients(len(patients), of_draws, draws, seed)
+
+
+def _ranking(run: Predictions, patients: Sequence[str]) -> Ranking:
+    positive = np.array([label == run.classes[-1] for label in run.labels])
+    return rank_scores(
+        positive, run.probabilities[:, -1], np.searchsorted(patients, run.subjects), len(patients)
+    )
+
+
+def _entry(name: str, runs: Sequence[Predictions], scores: Mapping[tuple[str, str], Score]) -> dict[str, Any]:
+    """What the table says of one system."""
+    counts = by_patient(runs, sorted(set(runs[0].subjects))).sum(0)
+    se, precision, f = row_scores(counts)
+    auc = scores["auc", name]
+    entry: dict[str, Any] = {
+        "row": name,
+        "paper": dict(zip(("se", "p", "f"), PAPER[name], strict=True)) if name in PAPER else None,
+        "se": float(se),
+        "p": float(precision),
+        "f": float(f),
+        "f_interval_95": scores["f", name].interval,
+        "f_of_each_run": [float(row_scores(one[None])[2]) for one in counts],
+        "roc_auc": auc.value,
+        "roc_auc_interval_95": auc.interval,
+        "runs": len(runs),
+    }
+    for what in REFERENCES:
+        if (what, name) in scores:
+            entry[what], entry[f"{what}_interval_95"] = scores[what, name].value, scores[what, name].interval
+    return entry
+
+
+def _differences(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]]:
+    """The differences that the paper reports, where both rows are there: ours are paired over patients."""
+    return [
+        {
+            "row": BEST,
+            "less": reference,
+            "paper": round(PAPER[BEST][2] - PAPER[reference][2], 4),
+            "ours": scores[what, BEST].value,
+            "interval_95": scores[what, BEST].interval,
+        }
+        for what, reference in REFERENCES.items()
+        if (what, BEST) in scores
+    ]
 
 
 def _settings(out: Path, name: str) -> dict[str, Any]:
@@ -125,27 +176,56 @@ def render(result: Mapping[str, Any]) -> str:
     )
     if facts.get("patience"):
         text += f" A training stops once {facts['patience']} epochs bring no better validation accuracy."
-    header = ["system", "Se, paper", "P+", "F", "Se, ours", "P+", "F", "95 % over patients", "AUC"]
+    parts = [f"Made by `{facts['command']}`.", text]
+    if result["rows"]:
+        parts.append(_rows_table(result))
+    if result.get("differences"):
+        parts += ["The paper's two differences, in points of F:", _differences_table(result["differences"])]
+    if result.get("baselines"):
+        parts += ["Without a network, on the same cycles:", _baselines_table(result["baselines"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _points(row: Mapping[str, Any], what: str) -> str:
+    """A difference of F in points, with its interval; nothing where there is none."""
+    bounds = row.get(f"{what}_interval_95")
+    return change(100 * row[what], bounds and [100 * bound for bound in bounds], 1) if what in row else ""
+
+
+def _ours(row: Mapping[str, Any]) -> list[str]:
+    """Cells of a system's own figures."""
+    scores = [number(row[key], 4) for key in ("se", "p", "f")]
+    area = with_interval(row["roc_auc"], row.get("roc_auc_interval_95"))
+    return [*scores, interval(row["f_interval_95"], 3, "", "–"), area]
+
+
+def _rows_table(result: Mapping[str, Any]) -> str:
+    facts = result["protocol"]
     rows = []
     for row in result["rows"]:
-        difference = ""
-        if "difference" in row:
-            bounds = row["difference_interval_95"]
-            difference = change(100 * row["difference"], bounds and [100 * bound for bound in bounds], 1)
-        cells = [
-            row["row"],
-            *(number(row["paper"][key], 4) if row["paper"] else "" for key in ("se", "p", "f")),
-            *(number(row[key], 4) for key in ("se", "p", "f")),
-            interval(row["f_interval_95"], 3, "", "–"),
-            number(row["roc_auc"], 3, ""),
-            difference,
-            row["runs"],
-            row["settings"]["epochs"],
-        ]
+        paper = [number(row["paper"][key], 4) if row["paper"] else "" for key in ("se", "p", "f")]
+        less = [_points(row, what) for what in REFERENCES]
+        cells = [row["row"], *paper, *_ours(row), *less, row["runs"], row["settings"]["epochs"]]
         if facts.get("patience"):
             cells.append(f"{100 * row['settings']['late_best_share']:.0f} %")
         rows.append(cells)
-    header += [f"F less {BASELINE} (95 %)", "runs", "epochs"]
+    header = ["system", "Se, paper", "P+", "F", "Se, ours", "P+", "F", "95 % over patients", "AUC"]
+    header += [*(f"F less {reference} (95 %)" for reference in REFERENCES.values()), "runs", "epochs"]
     if facts.get("patience"):
         header.append(f"best epoch after {facts['epochs'] - facts['patience']}")
-    return f"Made by `{facts['command']}`.\n\n{text}\n\n{table(header, rows)}\n"
+    return table(header, rows)
+
+
+def _differences_table(differences: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for own in differences:
+        bounds = own["interval_95"]
+        ours = change(100 * own["ours"], bounds and [100 * bound for bound in bounds], 1)
+        rows.append([own["row"], own["less"], f"{100 * own['paper']:+.2f}", ours])
+    return table(["system", "less", "paper", "ours (95 %, paired over patients)"], rows)
+
+
+def _baselines_table(baselines: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[own["about"], *_ours(own), _points(own, "difference")] for own in baselines]
+    header = ["system", "Se", "P+", "F", "95 % over patients", "AUC", f"F less {BASELINE} (95 %)"]
+    return table(header, rows)

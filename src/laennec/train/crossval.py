@@ -29,13 +29,13 @@ from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
 from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
 from laennec.train.epochs import KeepBest
 from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
-from laennec.train.loop import DIVERGED, predict, terminal, train_network, trial_step
+from laennec.train.loop import predict, terminal, train_network, trial_step
 from laennec.train.protocols import Fold, Protocol
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_pieces, read_recordings, recordings_of
 from laennec.train.saved import is_done
-from laennec.train.weights import Start, save_model
+from laennec.train.weights import DIVERGED, Start, save_model
 from laennec.train.workers import Work, run_all
 
 EPS = 1e-12  # added to probabilities before their logarithm

@@ -27,15 +27,13 @@ from laennec.train.epochs import StopEarly
 from laennec.train.hardware import Hardware, tuned_cpu, usable_precision
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
-from laennec.train.weights import Start, freeze_before, take_over
+from laennec.train.weights import DIVERGED, Start, freeze_before, take_over
 
 # Adam moves every weight by about the learning rate, so the output of a layer moves in proportion to the
 # number of its inputs. A layer with more inputs than this learns more slowly by that ratio, or the 155,648
 # inputs behind the first paper's LSTM would saturate the Tanh after them within a few steps (Yang & Hu,
 # "Tensor Programs IV", ICML 2021, on learning rates and width).
 WIDE_INPUTS = 8192
-
-DIVERGED = "the training of recipe {} diverged: the network gives no numbers; choose a lower learning_rate"
 
 
 class Examples(Protocol):

@@ -31,7 +31,7 @@ def load_clips(dataset: str, root: Path, level: str = "event") -> pd.DataFrame:
     if more > 0:
         print(f"left out: {more} more; see laennec datasets info {dataset} {root}", file=sys.stderr)
     if unknown := splits.unknown_patients(clips):
-        print(f"warning: {unknown}", file=sys.stderr)
+        print(f"warning: {root}: {unknown}", file=sys.stderr)
     return clips
 
 

@@ -31,6 +31,7 @@ from laennec.train.recording_decision import RecordingDecision
 from laennec.train.saved import load_weights, read_saved, save_whole
 
 SAVED = ("front_end", "network", "temperature", "recipe")  # entries of ``model.pt``
+DIVERGED = "the training of recipe {} diverged: the network gives no numbers; choose a lower learning_rate"
 RETRAIN = "delete it, and the command that trained it makes it anew"
 BRANCH = re.compile(r"branches\.\d+\.")
 
@@ -150,7 +151,12 @@ def save_model(
     decision: Decision | RecordingDecision,
     recipe: Recipe,
 ) -> None:
-    """Write ``model.pt``, which `read_run` reads, with the decision's shift in the network."""
+    """Write ``model.pt``, which `read_run` reads, with the decision's shift in the network.
+
+    LaennecError if there are weights that are no numbers.
+    """
+    if not all(bool(torch.isfinite(weights).all()) for weights in network.parameters()):
+        raise LaennecError(DIVERGED.format(recipe.name))
     if decision.shift:
         shift_head(network, decision.shift, 0)
     saved = {
