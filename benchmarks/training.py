@@ -25,6 +25,7 @@ from typing import Any
 # Steps of a process: about the same time for each network.
 STEPS = {"chen2022": 6, "nguyen2022-source": 20, "nguyen2022": 30, "default": 10, "recording": 6}
 SIDES = ("plain", "laennec")
+ENVIRONMENT = dict(os.environ)  # before Laennec adds to it, which the plain loop must not inherit
 FLOAT32, BF16 = "32-true", "bf16-mixed"
 
 
@@ -122,7 +123,7 @@ def measured(side: str, name: str, precision: str, threads: int) -> dict[str, fl
     """Medians over the steps of one process, in milliseconds a step."""
     steps = STEPS[name] if precision == FLOAT32 else 4  # without the instructions, bfloat16 is emulated
     line = [sys.executable, __file__, "--one", side, name, precision, str(threads), str(steps)]
-    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    done = subprocess.run(line, check=True, capture_output=True, text=True, env=ENVIRONMENT)
     taken = json.loads(done.stdout.splitlines()[-1])
     wall_s, cpu_s = (statistics.median(own) for own in zip(*taken, strict=True))
     return {"wall_ms": round(1000 * wall_s, 3), "cpu_ms": round(1000 * cpu_s, 3)}
