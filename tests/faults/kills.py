@@ -218,7 +218,8 @@ def main() -> int:
     head = {"command": "make faults", "laennec": __version__, "seed": options.seed}
     head["system_calls_watched"] = strace_works()
     with tempfile.TemporaryDirectory() as folder:
-        for name, kills in shares(options.kills, options.only).items():
+        dealt = {name: kills for name, kills in shares(options.kills, options.only).items() if kills}
+        for name, kills in dealt.items():
             for row in measured(name, kills, Path(folder), options.seed):
                 rows[name] = row
                 if options.out is not None:

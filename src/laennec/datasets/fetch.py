@@ -147,7 +147,7 @@ def _continue(session: requests.Session, url: str, part: Path, show: Show) -> No
     with session.get(
         url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
     ) as response:
-        if response.status_code == HTTP_RANGE_REFUSED:
+        if response.status_code == HTTP_RANGE_REFUSED and have:  # else no range was asked for
             # ``Content-Range: bytes */1234`` has the file's size: everything may have come before the break.
             if response.headers.get("Content-Range", "").rpartition("/")[2] != str(have):
                 part.unlink()
