@@ -90,11 +90,17 @@ class Module(L.LightningModule):
         # Dropout and augmentation draw from the global generator; seeding it by what is being trained makes
         # a resumed run equal to one that was never interrupted.
         place = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        self._seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         loss = self.task.loss(self.network, batch)
         count = next(len(batch[name]) for name in ("image", "waveform") if name in batch)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=count, sync_dist=True)
         return loss
+
+    def _seed(self, seed: int) -> None:
+        if self.device.type == "cpu":  # `torch.manual_seed` notes every call for cards that may be used later
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._validated.append((self.task.predictions(self.network, batch), batch))
@@ -330,29 +336,19 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def step_seconds(
-    examples: Examples,
-    recipe: Recipe,
-    front_end: FrontEnd,
-    hardware: Hardware,
-    clock: Callable[[], float] = time.process_time,
-) -> np.ndarray:
-    """Seconds of each training step of an epoch but the first, ``(steps - 1,)``.
-
-    Parameters
-    ----------
-    clock
-        Processor time of all threads together, or `time.perf_counter`.
-    """
+def step_times(
+    examples: Examples, recipe: Recipe, front_end: FrontEnd, hardware: Hardware
+) -> list[tuple[float, float]]:
+    """When each training step of an epoch ended: seconds, and seconds of processor time."""
 
     class StepEnds(Callback):
         def __init__(self) -> None:
-            self.at: list[float] = []
+            self.at: list[tuple[float, float]] = []
 
         def on_train_batch_end(self, *_: Any) -> None:
-            self.at.append(clock())
+            self.at.append((time.perf_counter(), time.process_time()))
 
     ends = StepEnds()
     with tuned_cpu(1, hardware.threads):
         train_network(examples, replace(recipe, epochs=1), front_end, hardware, callbacks=[ends])
-    return np.diff(ends.at)
+    return ends.at
