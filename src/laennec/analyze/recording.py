@@ -230,7 +230,7 @@ def _spoiled(quality: Sequence[Finding], channel: int) -> Iterator[str]:
     """What is so wrong with a channel's sound that no answer to it is certain."""
     for finding in quality:
         if finding.kind == "clipped" and finding.channel == channel and (finding.share or 0) >= SPOILED_SHARE:
-            yield f"{finding.share:.0%} of its samples are clipped, as in none of those that it learnt from"
+            yield f"{finding.share:.0%} of its samples are clipped"
 
 
 def _doubts(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]:
