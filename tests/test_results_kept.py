@@ -234,7 +234,7 @@ def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
     (tmp_path / "in" / "gone.wav").symlink_to("nowhere.wav")
     found = find_recordings([tmp_path / "in"])
     locked = found._replace(unreadable={"locked/": "Permission denied"})
-    monkeypatch.setattr("laennec.cli.analyze.find_recordings", lambda _: locked)
+    monkeypatch.setattr("laennec.cli.analyze.find_recordings", lambda *_: locked)
     assert analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json") == 1
     captured = capsys.readouterr()
     assert captured.err == "laennec: 1 folder could not be read\nlaennec: 1 of 2 recordings failed\n"
@@ -265,6 +265,19 @@ def test_a_state_that_cannot_be_written_costs_no_result(
     assert "No space left on device); the results are written" in captured.err
     assert "b.wav" in captured.out
     assert (out / "b.json").is_file()
+
+
+def test_where_nothing_was_written_no_results_are_announced(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sound(tmp_path / "in" / "a.wav")
+    for place in ("ledger.write_json", "ledger.write_text", "files.write_json"):
+        monkeypatch.setattr(f"laennec.output.{place}", full)
+    assert analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json") == 1
+    captured = capsys.readouterr()
+    assert "Results are in" not in captured.out
+    assert "the results are written" not in captured.err
+    assert "No space left on device" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -476,11 +489,24 @@ def test_a_clips_table_of_odd_patients_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a" * 246, "录" * 82])
 def test_a_name_of_the_greatest_length_has_results(tmp_path: Path, model: str, name: str) -> None:
     write_sound(tmp_path / "in" / f"{name}.wav")
-    for _ in range(2):
-        assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="json,html,audacity") == 0
-    assert rows_of(tmp_path) == [f"{name}.wav"]
-    assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format="csv") == 1
-    assert "cannot be written (File name too long)" in (tmp_path / "summary.csv").read_text()
+    wished = "json,html,csv,audacity,icbhi,sprsound"
+    for formats in ("json,html,audacity", wished, wished):
+        assert analyze_files([tmp_path / "in"], model=model, out=tmp_path, format=formats) == 0
+        assert rows_of(tmp_path) == [f"{name}.wav"]
+    (records,) = tmp_path.glob("*.record.csv")
+    stem = records.name.removesuffix(".record.csv")
+    assert len(os.fsencode(records.name)) > 250
+    for path in (f"{stem}.csv", f"{stem}.html", f"sprsound_json/{stem}.json", f"icbhi/{stem}.txt"):
+        assert (tmp_path / path).is_file()
+    assert (tmp_path / f"{name}.json").is_file()  # of the first run, which had room for it
+
+
+def test_long_names_that_are_cut_stay_apart(tmp_path: Path) -> None:
+    for last in "ab":
+        (tmp_path / f"{'x' * 249}{last}.wav").touch()
+    first, second = find_recordings([tmp_path], ("csv",)).names.values()
+    assert (first != second, len(first), len(second)) == (True, 244, 244)
+    assert [len(name) for name in find_recordings([tmp_path], ("json",)).names.values()] == [250, 250]
 
 
 def test_a_pipe_replaces_no_results_of_another_one(tmp_path: Path) -> None:

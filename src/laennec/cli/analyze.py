@@ -16,7 +16,7 @@ def run(command: Analyze) -> int:
     several = len(command.files) > 1 or any(path.is_dir() for path in command.files)
     if command.events is not None and several:
         raise UsageError("--events belongs to one recording; name one file")
-    recordings = find_recordings(command.files)
+    recordings = find_recordings(command.files, formats)
     if command.out is not None and several:
         refuse_twice(command.out, recordings.names, formats)
     metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}

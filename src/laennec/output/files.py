@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,8 @@ CHANNEL_PART = re.compile(r"\.ch\d+$", re.IGNORECASE)
 PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*FOLDERS, "png"), CHANNEL_PART)}
 RECORD_PART = ".record"  # of the second CSV's name
 ANY_PART = re.compile(r"\.(ch\d+|record)$", re.IGNORECASE)
+MOST_CHANNELS = ".ch63"
+LONGEST_NAME = 255  # bytes, of nearly all file systems
 SUMMARY = "summary.csv"
 SUMMARY_STEM = SUMMARY.removesuffix(".csv")
 
@@ -70,12 +73,12 @@ class Recordings(NamedTuple):
     linked: list[Path]
 
 
-def find_recordings(files: Sequence[Path]) -> Recordings:
-    """Return the recordings named or found in folders, each with the name of its results.
+def find_recordings(files: Sequence[Path], formats: Sequence[str] = ()) -> Recordings:
+    """Return the recordings named or found in folders, each with the name of its results in `formats`.
 
     The name is the path below the folder, or that of a file alone, without suffix, unless another recording
-    differs from it in the suffix alone. UsageError if nothing is named; LaennecError if a folder holds no
-    audio or cannot be read.
+    differs from it in the suffix alone. One too long for a file of these formats ends in a checksum.
+    UsageError if nothing is named; LaennecError if a folder holds no audio or cannot be read.
     """
     if not files:
         raise UsageError("name at least one recording or folder; see --help")
@@ -94,7 +97,8 @@ def find_recordings(files: Sequence[Path]) -> Recordings:
             below = path.relative_to(given) if given.is_dir() else Path(called(path))
             place = os.path.realpath(path.parent) + os.sep + path.name
             names.setdefault(place, (path, str(below.with_name(below.stem))))
-    return Recordings(_told_apart(dict(names.values())), unreadable, passed_over, linked)
+    told = {path: _short(name, formats) for path, name in _told_apart(dict(names.values())).items()}
+    return Recordings(told, unreadable, passed_over, linked)
 
 
 def called(path: Path) -> str:
@@ -120,6 +124,23 @@ def _told_apart(names: Mapping[Path, str]) -> dict[Path, str]:
         same = taken[path.parent, name.lower()]
         told[path] = f"{name}-{same}" if same > 1 else name
     return told
+
+
+def _short(name: str, formats: Sequence[str]) -> str:
+    """Return a name for results that leaves room for the longest ending that one of them can have.
+
+    What is cut off is replaced by a checksum of the whole, so that names stay apart.
+    """
+    parts = {form: RECORD_PART if form == "csv" else MOST_CHANNELS for form in formats if form in PART}
+    room = LONGEST_NAME - max((len(parts.get(form, "") + SUFFIXES[form]) for form in formats), default=0)
+    folder, whole = os.path.split(name)
+    if len(os.fsencode(whole)) <= room:
+        return name
+    mark = f"-{zlib.crc32(os.fsencode(whole)):08x}"
+    stem = whole
+    while len(os.fsencode(stem)) > room - len(mark):
+        stem = stem[:-1]
+    return os.path.join(folder, stem + mark)
 
 
 def planned(out: Path, name: str, form: str) -> Path:

@@ -172,8 +172,8 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
         job.say(f"{done} done before; --again analyses them anew")
     if others:
         job.say(f"{SUMMARY} has the rows of {counted(others, 'recording')} of earlier runs, too")
-    code = _where(job, ledger)
     failed = [row for row in rows if row.error]
+    code = _where(job, ledger, any_result=len(failed) < len(rows) or others > 0)
     for row in failed if job.as_json else ():  # otherwise the table shows the reasons
         warn(f"{row.recording}: {row.error}")
     if lost:
@@ -183,14 +183,16 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     return 1 if failed else code
 
 
-def _where(job: Job, ledger: Ledger | None) -> int:
+def _where(job: Job, ledger: Ledger | None, any_result: bool = True) -> int:
     """Say where the results are, and what beside them could not be written; return the exit code."""
     if ledger is None:
         return 0
-    job.say(f"Results are in {ledger.out}")
+    if any_result or ledger.problem is None:  # at least the summary says what failed
+        job.say(f"Results are in {ledger.out}")
     if ledger.problem is None:
         return 0
-    warn(f"{ledger.problem}; the results are written, but the next run will not know of them")
+    known = "; the results are written, but the next run will not know of them" if any_result else ""
+    warn(f"{ledger.problem}{known}")
     return 1
 
 
