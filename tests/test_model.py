@@ -143,12 +143,18 @@ def test_entries_that_only_inform_may_be_missing(tmp_path: Path) -> None:
     assert not read_card(json.dumps(CARD | {"uses_metadata": False})).uses_metadata
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF" + bytes(100), b"not a model\n" * 50])
+@pytest.mark.parametrize("content", [b"\x08\x07", b"RIFF" + bytes(100), b"not a model\n" * 50])
 def test_what_is_not_onnx(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "wrong.onnx"
     path.write_bytes(content)
-    with pytest.raises(LaennecError, match=r"wrong\.onnx: not an ONNX model that ONNX Runtime .* can load"):
+    with pytest.raises(LaennecError, match=r"wrong\.onnx: not an ONNX model that .* can load \([^\[\]]+\)$"):
         load_model(path)
+
+
+def test_an_empty_model_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(LaennecError, match=r"empty\.onnx: empty, the file has 0 bytes; name a model file"):
+        load_model(tmp_path / "empty.onnx")
 
 
 def test_a_truncated_model(tmp_path: Path) -> None:

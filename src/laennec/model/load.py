@@ -68,6 +68,8 @@ def _content(path: Path) -> bytes:
             raise LaennecError(f"{path}: not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise LaennecError(f"{path}: larger than a model file may be, {LARGEST_FILE} bytes")
+        if not path.stat().st_size:
+            raise LaennecError(f"{path}: empty, the file has 0 bytes; name a model file (.onnx)")
         return path.read_bytes()
     except OSError as error:
         raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,6 +1,7 @@
 """ONNX Runtime: a graph that is opened once, checked against its card, run, and pickled."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ import onnxruntime
 from laennec.errors import LaennecError
 from laennec.model.card import METADATA_KEY, ModelCard, Shape
 from laennec.model.program import check_program
+
+_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 class Graph:
@@ -124,4 +127,5 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return _CODE.sub("", line).strip().rstrip(".")

@@ -95,8 +95,8 @@ def find_recordings(files: Sequence[Path], formats: Sequence[str] = ()) -> Recor
         linked += found.linked
         for path in found.paths:
             below = path.relative_to(given) if given.is_dir() else Path(called(path))
-            place = os.path.realpath(path.parent) + os.sep + path.name
-            names.setdefault(place, (path, str(below.with_name(below.stem))))
+            whole = os.path.realpath(path.parent) + os.sep + path.name
+            names.setdefault(whole, (path, str(below.with_name(below.stem))))
     told = {path: _short(name, formats) for path, name in _told_apart(dict(names.values())).items()}
     return Recordings(told, unreadable, passed_over, linked)
 

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import StrategyRegistry
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -184,11 +186,23 @@ def make_trainer(
     try:
         return _trainer(recipe, hardware, loggers, callbacks, out is not None, progress)
     except Exception as error:  # Lightning has several for what is not there
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(
-            f"no training on accelerator {hardware.accelerator} with strategy {hardware.strategy} and "
-            f"{hardware.devices} devices: {reason}"
-        ) from error
+        raise UsageError(_refused(hardware, error)) from error
+
+
+def _refused(hardware: Hardware, error: Exception) -> str:
+    """Return in one sentence what of the hardware Lightning does not know or have."""
+    there = {name: AcceleratorRegistry[name]["accelerator"].is_available() for name in AcceleratorRegistry}
+    there |= {"auto": True, "gpu": there.get("cuda", False) or there.get("mps", False)}
+    kind, strategy = hardware.accelerator, hardware.strategy
+    if kind not in there:
+        return f"--accelerator {kind}: expected one of {', '.join(sorted(there))}"
+    if strategy not in ("auto", *StrategyRegistry):
+        return f"--strategy {strategy}: expected auto, ddp, fsdp, deepspeed or another name of Lightning's"
+    if not there[kind]:
+        return f"--accelerator {kind}: this computer has none that can be used; there is auto"
+    reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].replace("`", "")
+    count = "1 device" if hardware.devices == 1 else f"{hardware.devices} devices"
+    return f"no training on accelerator {kind} with strategy {strategy} and {count}: {reason}"
 
 
 def _trainer(
