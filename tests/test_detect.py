@@ -316,6 +316,19 @@ def test_an_answer_that_its_events_contradict_is_uncertain(detector: Detector) -
         assert answer.uncertain is uncertain, (likely, events)
 
 
+def test_a_clipped_recording_gets_no_certain_answer(detector: Detector) -> None:
+    """Clipped as hard as by a gain of 26 dB, wheezes were a certain Normal."""
+    wheezes = demo_recordings()["wheezes"].samples.astype(np.float32)
+    wheezes /= np.abs(wheezes).max()
+    expected = {1.0: False, 20.0: True}
+    for gain, clipped in expected.items():
+        samples = np.clip(wheezes * np.float32(gain), -1, 1)
+        answer = laennec.analyze(samples, sample_rate=8_000, model=detector).record
+        assert answer is not None
+        assert any("are clipped" in reason for reason in answer.reasons) is clipped
+        assert answer.uncertain or not clipped
+
+
 def test_any_sound_is_analysed_where_it_is_asked_for(detector: Detector) -> None:
     music = other_sound("music", np.random.default_rng(3), 15.0, 8_000).astype(np.float32)
     refused = laennec.analyze(music, sample_rate=8_000, model=detector).record

@@ -414,7 +414,7 @@ def test_uncertain_is_told_in_every_view() -> None:
         "json": to_json(found)["record"]["uncertain"] and to_json(found)["events"][0]["uncertain"],
         "audacity": to_audacity(found).splitlines()[0].endswith("Wheeze ?"),
         "page, answer": 'Normal</strong> <span class="uncertain">uncertain</span>' in page,
-        "page, count": "1 adventitious event of 2, 1 uncertain" in page,
+        "page, count": "1 of 2; uncertain" in page,
         "page, event": 'Wheeze <span class="uncertain">uncertain</span>' in page,
         "page, lane": "Wheeze (W), uncertain" in page,
         "picture, answer": "Normal, probability 0.80, uncertain" in title,

@@ -117,7 +117,7 @@ def test_answer_rate_and_disclaimer() -> None:
         "CAS (calibrated probability 0.80)",
         "one wheeze",
         "onsets vary",
-        "1 adventitious event of 1",
+        "Adventitious events 1 of 1",
     ):
         assert told in read.text
     assert "Respiratory rate doubtful onsets vary" in read.text  # and no number

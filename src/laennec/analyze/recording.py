@@ -29,6 +29,7 @@ LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest 
 # Share of loud frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
 # and 3 % of the others.
 LOUD_SHARE = 0.02
+SPOILED_SHARE = 0.01  # of the samples clipped, from which no answer is certain; none of SPRSound has any
 
 SLOWEST_PER_MIN, FASTEST_PER_MIN = 6.0, 90.0  # from an adult asleep to a newborn in distress
 SHORTEST_BREATH_S = 60.0 / FASTEST_PER_MIN
@@ -148,7 +149,9 @@ def summarise(
     quality = list(recording.warnings)
     records: list[RecordingPrediction] = []
     if isinstance(card, RecordingCard):
-        records = [predict_channel(card, channel) for channel in channels]
+        records = [
+            predict_channel(card, channel, list(_spoiled(quality, channel.number))) for channel in channels
+        ]
         for channel in channels:
             if channel.loud >= LOUD_SHARE:
                 noise = _contact_noise(channel.loud)
@@ -190,10 +193,12 @@ def without_refused(events: Sequence[Event], segments: Sequence[Segment]) -> lis
     return [event for event, home in zip(events, homes, strict=True) if segments[home].refused is None]
 
 
-def predict_channel(card: RecordingCard, channel: Channel) -> RecordingPrediction:
+def predict_channel(
+    card: RecordingCard, channel: Channel, spoiled: Sequence[str] = ()
+) -> RecordingPrediction:
     """One prediction for a channel: the mean of its segments that were not refused, by their lengths.
 
-    Refused where more than half of the time was.
+    Refused where more than half of the time was; uncertain where the sound is `spoiled`, in words.
     """
     segments = channel.segments
     lengths = np.array([s.length_s for s in segments])
@@ -208,7 +213,7 @@ def predict_channel(card: RecordingCard, channel: Channel) -> RecordingPredictio
     used = [s.probabilities for s in segments if s.refused is None]
     probabilities = np.average(used, axis=0, weights=lengths[~refused])
     best = int(probabilities.argmax())
-    doubts = list(_doubts(card, channel, card.records[best]))
+    doubts = [*_doubts(card, channel, card.records[best]), *spoiled]
     return RecordingPrediction(
         card.records[best],
         float(probabilities[best]),
@@ -219,6 +224,13 @@ def predict_channel(card: RecordingCard, channel: Channel) -> RecordingPredictio
         rate=respiratory_rate(breath_onsets((event.start_s, event.label) for event in channel.events)),
         channel=channel.number,
     )
+
+
+def _spoiled(quality: Sequence[Finding], channel: int) -> Iterator[str]:
+    """What is so wrong with a channel's sound that no answer to it is certain."""
+    for finding in quality:
+        if finding.kind == "clipped" and finding.channel == channel and (finding.share or 0) >= SPOILED_SHARE:
+            yield f"{finding.share:.0%} of its samples are clipped"
 
 
 def _doubts(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import hashlib
 import html
 import io
 import json
+import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from laennec.audio.samples import resample
 from laennec.signals import deferred
 
 _PNG_COLOURS = {1: 0, 3: 2, 4: 6}  # channels: colour type (PNG specification, section 11.2.1)
+_TAG = re.compile("<[^>]*>")
 _LONG_FACT = 60  # letters, from which on it gets a line of its own
 PEAK = 10 ** (-3 / 20)  # of a sound: -3 dBFS
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  # have no place in HTML
@@ -118,7 +120,7 @@ def facts(pairs: Mapping[str, str]) -> str:
     """Return a list of names (plain text) and what is known of each (HTML); empty ones are left out."""
     items = []
     for name, value in pairs.items():
-        box = 'div class="long"' if len(value) > _LONG_FACT else "div"
+        box = 'div class="long"' if len(_TAG.sub("", value)) > _LONG_FACT else "div"
         items += [f"<{box}><dt>{text(name)}</dt><dd>{value}</dd></div>"] if value else []
     return f'<dl class="facts">{"".join(items)}</dl>'
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 
 from laennec.analyze.analysis import Analysis, RecordingPrediction, RespiratoryRate
 from laennec.audio.recording import Recording
-from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 from laennec.files import write_text
 from laennec.output.html import asset, facts, fill, page, table, text
@@ -128,12 +127,12 @@ def _listed(lines: Sequence[str]) -> str:
 
 
 def _summary(analysis: Analysis) -> str:
-    adventitious = (
-        f"{counted(len(analysis.adventitious), 'adventitious event', '')} of {len(analysis.events)}"
-        f"{uncertain_among(analysis.adventitious)}"
-    )
+    own = analysis.adventitious
+    unsure = sum(event.uncertain for event in own)
+    found = f"{len(own)} of {len(analysis.events)}" if analysis.events else "no events"
     rate = _rate(analysis.record.rate) if analysis.record and analysis.record.rate else ""
-    return facts({"Events": adventitious if analysis.events else "no events", "Respiratory rate": rate})
+    told = "; uncertain" if unsure == len(own) else f"; {unsure} of the {len(own)} uncertain"
+    return facts({"Adventitious events": f"{found}{told if unsure else ''}", "Respiratory rate": rate})
 
 
 def _rate(rate: RespiratoryRate) -> str:

@@ -111,7 +111,7 @@ def label_css(colours: Mapping[str, str]) -> str:
         rules.append(f".l{index}{{--colour:{colour};--on:{on};--stripe:{stripe}}}")
         for box, letters in ((f".l{index}:not(.hatched)", 0), (f".l{index}.hatched", 2)):  # the sign " ?"
             for word, kind, other in ((short_label(label), "short", "full"), (label, "full", "short")):
-                width_em = LETTER_EM * (len(word) + letters) + 0.3
+                width_em = LETTER_EM * (len(word) + letters) + 0.8
                 rules.append(
                     f"@container (min-width:{width_em:.1f}em)"
                     f"{{{box} .{kind}{{display:inline}}{box} .{other}{{display:none}}}}"
