@@ -636,6 +636,14 @@ def test_files_that_cannot_be_read_by_their_ending_are_counted(own):
     assert "1 file with other endings passed over (.raw 1)" in str(folder.load(own).attrs["defects"])
 
 
+def test_a_link_to_a_recording_is_taken_instead_of_it_where_it_has_the_labels(own):
+    (own / "labelled.wav").symlink_to("noname.wav")
+    (own / "labelled.txt").write_text("0\t1\tNormal\n")
+    clips = folder.load(own)
+    assert set(clips["recording"]) == {"labelled"}
+    assert "1 link to a recording that is taken already left out (noname.wav)" in str(clips.attrs["defects"])
+
+
 def test_other_faults_of_a_folder(own):
     with pytest.raises(LaennecError, match="no event annotation was found"):
         folder.load(own)

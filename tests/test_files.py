@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from laennec import files
-from laennec.audio.folder import audio_files, counted_endings, files_below
+from laennec.audio.folder import audio_files, counted_endings, counted_links, files_below
 from laennec.errors import LaennecError
 from laennec.files import (
     claimed,
@@ -200,3 +200,53 @@ def test_where_the_system_locks_no_folders_nobody_waits_and_nothing_is_refused(
     assert running
     assert time.monotonic() - before < files.LOCK_WAIT_S
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_may_be_sound_is_counted_by_its_content(tmp_path: Path) -> None:
+    binary = bytes(range(256)) * 4
+    sounds = {
+        "a.dat": b"RIFF\x24\0\0\0WAVEfmt ",
+        "b": binary,
+        "c.wav.bak": b"fLaC\0\0\0\x22",
+        "d.xyz": binary,
+    }
+    others = {
+        "README": b"text\n",
+        "label.eaf": "<é/>".encode("latin-1"),
+        "setup.cfg": b"",
+        "t.npz": b"PK\3\4\0",
+        "scan": b"\x89PNG\r\n\x1a\n\0",
+        "x.onnx": binary,
+        "y.json": b"{}",
+        "z.ts": b"export const a = 1;\n",
+    }
+    for name, content in {**sounds, **others, "e.ts": b"G" + bytes(187), "f.wav": b""}.items():
+        (tmp_path / name).write_bytes(content)
+    found = audio_files(tmp_path)
+    assert [path.name for path in found.paths] == ["e.ts", "f.wav"]
+    assert found.passed_over == {".dat": 1, "": 1, ".bak": 1, ".xyz": 1}
+    assert "(.dat 1, no ending 1, " in counted_endings(found.passed_over)
+
+
+def test_a_recording_and_links_to_it_are_one(tmp_path: Path) -> None:
+    ward, elsewhere = tmp_path / "ward", tmp_path / "elsewhere.wav"
+    (ward / "bed").mkdir(parents=True)
+    for path in (ward / "bed" / "1.wav", elsewhere):
+        path.touch()
+    for name, target in (
+        ("a.wav", "bed/1.wav"),
+        ("b.flac", "a.wav"),
+        ("c.wav", elsewhere),
+        ("d.wav", elsewhere),
+    ):
+        (ward / name).symlink_to(target)
+    (ward / "gone.wav").symlink_to("nothing.wav")
+    (ward / "gone-too.wav").symlink_to("nothing.wav")
+    os.link(ward / "bed" / "1.wav", ward / "hard.wav")
+    found = audio_files(ward)
+    names = [path.relative_to(ward).as_posix() for path in found.paths]
+    assert names == ["c.wav", "gone-too.wav", "gone.wav", "hard.wav", "bed/1.wav"]
+    assert [path.name for path in found.linked] == ["a.wav", "b.flac", "d.wav"]
+    told = counted_links(found.linked)
+    assert told == "3 links to recordings that are taken already left out (a.wav and others)"
+    assert counted_links(found.linked[:1]) == "1 link to a recording that is taken already left out (a.wav)"

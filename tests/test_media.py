@@ -31,10 +31,12 @@ OTHERS = {  # ending of a file in a folder: container and codec
     "mov": ("mov", "aac"), "avi": ("avi", "pcm_s16le"), "mkv": ("matroska", "flac"), "wv": ("wv", "wavpack"),
     "tta": ("tta", "tta"), "ac3": ("ac3", "ac3"), "eac3": ("eac3", "eac3"),
     "flv": ("flv", "aac"), "mpg": ("mpeg", "mp2"), "rm": ("rm", "ac3"), "adts": ("adts", "aac"),
+    "ts": ("mpegts", "aac"), "mts": ("mpegts", "mp2"), "m2ts": ("mpegts", "ac3"),
 }  # fmt: skip
 HEADERS = {
     "svx": "SVX", "sf": "IRCAM", "ircam": "IRCAM", "paf": "PAF", "pvf": "PVF", "htk": "HTK", "sds": "SDS",
     "avr": "AVR", "wve": "WVE", "amb": "WAVEX", "voc": "VOC", "nist": "NIST", "caf": "CAF", "w64": "W64",
+    "wvex": "WAVEX", "rf64": "RF64",
 }  # fmt: skip
 
 
@@ -96,7 +98,23 @@ def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="module")
 def encoded_before() -> dict[str, bytes]:
-    return {kind: written(*KINDS[kind][:4]) for kind in KINDS}
+    return {kind: written(*KINDS[kind][:4]) for kind in KINDS} | {"video": without_sound()}
+
+
+def without_sound() -> bytes:
+    av = pytest.importorskip("av")
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for packet in (*stream.encode(av.VideoFrame(32, 32, "yuv420p")), *stream.encode(None)):
+            out.mux(packet)
+    return buffer.getvalue()
+
+
+def test_a_video_without_sound_is_not_called_damaged(encoded_before: dict[str, bytes], decoder: None) -> None:
+    with pytest.raises(LaennecError, match=r"^visit: has no sound: a video without an audio track$"):
+        Recording.open(encoded_before["video"], "visit")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -33,10 +34,15 @@ ASF, EBML = bytes.fromhex("3026b2758e66cf11"), bytes.fromhex("1a45dfa3")  # of W
 MP4_PARTS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _AU_HEADER = 24  # bytes: magic, offset of the samples, their size, coding, rate, channels
 _PIECE_LENGTH = 2**12
+_TS_PACKETS = ((188, 0), (192, 4))  # bytes of a packet of a transport stream, and of a time stamp before it
 
 
 class MediaError(soundfile.SoundFileError):  # type: ignore[misc]
     """What PyAV or ffmpeg says of a file."""
+
+
+class NoSoundError(MediaError):
+    """The file is whole, and holds pictures alone."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,11 @@ def kind_of(source: Input) -> Kind | None:
         return Kind("AC-3", "eac3" if head[5] >> 3 > 10 else "ac3")
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WAVE"):
         return Kind("AVI", "avi") if head[8:12] == b"AVI " else Kind("WAV", "wav")
+    if any(
+        all(source.peek(start + k * step + before, 1) == b"G" for k in range(3))  # the sync byte, 0x47
+        for step, before in _TS_PACKETS
+    ):
+        return Kind("MPEG-TS", "mpegts")
     return next((kind for magic, kind in kinds.items() if head.startswith(magic)), None)
 
 
@@ -136,7 +147,7 @@ class MediaSound:
 def open_media(source: Input, kind: Kind, name: str) -> MediaSound:
     """Open by PyAV, or else by an ffmpeg on the path; MediaError if it cannot be decoded.
 
-    LaennecError if neither is there.
+    LaennecError if neither is there, or the file is a video without sound.
     """
     with ExitStack() as closing:
         try:
@@ -148,9 +159,13 @@ def open_media(source: Input, kind: Kind, name: str) -> MediaSound:
             if program is None:
                 how = f"is read with PyAV or ffmpeg: {HOW_TO_READ}"
                 raise LaennecError(f"{name}: is {kind.name}, which {how}") from None
-            sound = _by_ffmpeg(program, source, kind, closing)
+            decoded = partial(_by_ffmpeg, program)
         else:
-            sound = _by_pyav(av, source, kind, closing)
+            decoded = partial(_by_pyav, av)
+        try:
+            sound = decoded(source, kind, closing)
+        except NoSoundError as error:
+            raise LaennecError(f"{name}: has no sound: a video without an audio track") from error
         sound._closing = closing.pop_all()
     return sound
 
@@ -160,6 +175,8 @@ def _by_pyav(av: Any, source: Input, kind: Kind, closing: ExitStack) -> MediaSou
     with _media_errors(av):
         container = closing.enter_context(av.open(source, format=kind.demuxer, metadata_errors="ignore"))
         stream = next(iter(container.streams.audio), None)
+        if stream is None and container.streams.video:
+            raise NoSoundError
         if stream is None or stream.codec_context is None:
             raise MediaError("it holds no sound" if stream is None else "its coding is not known")
         pieces = _av_pieces(av, container, stream)
@@ -232,6 +249,8 @@ def _said_by(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> MediaError 
     lines = said.read(2**16).decode("utf-8", "replace").strip().splitlines()
     if not lines and not failed:
         return None
+    if any("matches no streams" in line for line in lines):
+        return NoSoundError()
     return MediaError(lines[0].rsplit(": ", 1)[-1].rsplit("] ", 1)[-1] if lines else "ffmpeg failed")
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from laennec.annotations import read_labels
 from laennec.annotations.names import composed, key_of, suffix_of
 from laennec.annotations.table import TIMES, channel_of, time_of
-from laennec.audio.folder import AUDIO_SUFFIXES, OTHER_SUFFIXES, SUFFIXES_SHOWN, counted_endings, is_audio
+from laennec.audio.folder import SUFFIXES_SHOWN, counted_endings, counted_links, found_among, is_recording
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
     SPLITS,
@@ -73,7 +72,7 @@ HARMLESS = (
 
 
 def _matches(root: Path) -> bool:
-    return (root / CSV_NAME).exists() or any(is_audio(path.name) for path in files_of(root, []))
+    return (root / CSV_NAME).exists() or any(is_recording(path) for path in files_of(root, []))
 
 
 MATCHES = _matches
@@ -188,7 +187,7 @@ def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict
     subjects = _subjects(root / SUBJECTS_NAME, recordings, root, defects)
     annotated = set()
     for path in recordings:
-        name = composed(path.relative_to(root).with_suffix("").as_posix())
+        name = _name(path, root)
         described = subjects.get(name) or {"subject": _subject_by_place(path, root)}
         if name in annotated:
             detail = f"{labels[name][0].name} annotates another recording of that name too; rename one"
@@ -209,20 +208,21 @@ def _from_folder(root: Path, level: str, defects: list[Defect]) -> Iterator[dict
 
 def _files(root: Path, defects: list[Defect]) -> tuple[list[Path], dict[str, list[Path]]]:
     """Return the recordings below a folder, and the label files by the name of their recording."""
-    recordings: list[Path] = []
+    files = list(files_of(root, defects))
     labels: dict[str, list[Path]] = {}
-    passed_over: Counter[str] = Counter()
-    for path in files_of(root, defects):
-        if path.suffix.lower() in AUDIO_SUFFIXES:
-            recordings.append(path)
-        elif path.suffix.lower() in LABEL_SUFFIXES:
-            name = composed(path.relative_to(root).with_suffix("").as_posix())
-            labels.setdefault(_RAVEN_ENDING.sub("", name), []).append(path)
-        elif path.suffix.lower() in OTHER_SUFFIXES:
-            passed_over[path.suffix.lower()] += 1
-    if passed_over:
-        defects.append(Defect("passed over", str(root), counted_endings(passed_over)))
-    return sorted(recordings), labels
+    for path in files:
+        if path.suffix.lower() in LABEL_SUFFIXES:
+            labels.setdefault(_RAVEN_ENDING.sub("", _name(path, root)), []).append(path)
+    found = found_among(files, wanted=lambda path: _name(path, root) in labels)
+    if found.passed_over:
+        defects.append(Defect("passed over", str(root), counted_endings(found.passed_over)))
+    if found.linked:
+        defects.append(Defect("passed over", str(root), counted_links(found.linked)))
+    return sorted(found.paths), labels
+
+
+def _name(path: Path, root: Path) -> str:
+    return composed(path.relative_to(root).with_suffix("").as_posix())
 
 
 def _subject_by_place(path: Path, root: Path) -> str | None:

@@ -81,9 +81,10 @@ def answer_folder(
     if not Path(folder).is_dir():
         what = "whole recordings" if task in RECORD_TASKS else "cut events"
         raise LaennecError(f"{folder}: not a folder; for task {task}, --wav names the folder of the {what}")
-    paths, _, passed_over = audio_files(Path(folder), below=False)
-    if passed_over:
-        print(f"laennec: {counted_endings(passed_over)}", file=sys.stderr)
+    found = audio_files(Path(folder), below=False)
+    paths = sorted([*found.paths, *found.linked])  # the challenge wants an answer for each name
+    if found.passed_over:
+        print(f"laennec: {counted_endings(found.passed_over)}", file=sys.stderr)
     if Path(out).is_dir():
         raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
     make_folder(Path(out).parent)  # before the work, not after it

@@ -67,6 +67,7 @@ class Recordings(NamedTuple):
     names: dict[Path, str]
     unreadable: dict[str, str]
     passed_over: Counter[str]
+    linked: list[Path]
 
 
 def find_recordings(files: Sequence[Path]) -> Recordings:
@@ -81,16 +82,19 @@ def find_recordings(files: Sequence[Path]) -> Recordings:
     names: dict[str, tuple[Path, str]] = {}
     unreadable: dict[str, str] = {}
     passed_over: Counter[str] = Counter()
+    linked: list[Path] = []
     for given in files:
-        found = audio_files(given) if given.is_dir() else Found([given], {}, Counter())
+        found = audio_files(given) if given.is_dir() else Found([given], {}, Counter(), [])
         for place, why in found.unreadable.items():
             name = os.path.join(place.relative_to(given), "")
             unreadable[os.path.join(place, "") if name in unreadable else name] = why
         passed_over += found.passed_over
+        linked += found.linked
         for path in found.paths:
             below = path.relative_to(given) if given.is_dir() else Path(called(path))
-            names.setdefault(os.path.abspath(path), (path, str(below.with_name(below.stem))))
-    return Recordings(_told_apart(dict(names.values())), unreadable, passed_over)
+            place = os.path.realpath(path.parent) + os.sep + path.name
+            names.setdefault(place, (path, str(below.with_name(below.stem))))
+    return Recordings(_told_apart(dict(names.values())), unreadable, passed_over, linked)
 
 
 def called(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
-from laennec.audio.folder import counted_endings
+from laennec.audio.folder import counted_endings, counted_links
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.audio.source import STANDARD_INPUT, locate
@@ -166,6 +166,8 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
         print_summary(rows, terminal())
     if recordings.passed_over:
         job.say(f"{counted_endings(recordings.passed_over)}; name a file to have it analysed")
+    if recordings.linked:
+        job.say(counted_links(recordings.linked))
     if done:
         job.say(f"{done} done before; --again analyses them anew")
     if others:
