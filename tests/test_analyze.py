@@ -170,7 +170,7 @@ def test_an_event_beyond_the_end_is_shortened_and_recorded(tiny: LungModel) -> N
     found = analyze(recording, model=tiny, events=[(0, 1), (5, 6)])
     assert spans(found.events) == [(0, 1, "Normal")]
     assert found.repairs == ("event 5 to 6 s: outside the recording of 1 s; left out",)
-    with pytest.raises(LaennecError, match="and so are the 1 other events"):
+    with pytest.raises(LaennecError, match=r"event 5 to 6 s: .*; 1 other event outside it, too"):
         analyze(recording, model=tiny, events=[(5, 6), (7, 8)])
 
 
@@ -206,6 +206,7 @@ def boundaries(path: Path, name: str | None = None) -> list[tuple[float, float, 
     return [(b.start_s, b.end_s, b.annotated) for b in read_events(path, name)]
 
 
+RAVEN = "Channel\tBegin Time (s)\tEnd Time (s)\tFile Offset (s)\n"
 FILES = {
     "sprsound.json": (
         '{"record_annotation": "DAS", "event_annotation": ['
@@ -298,6 +299,8 @@ def test_event_files(tmp_path: Path, name: str) -> None:
             b"Begin Time (s)\tEnd Time (s)\tBegin File\n1\t2\ta.wav\n30\t31\tb.wav\n",
             r"selections of 2 files, but no File Offset \(s\)",
         ),
+        ("a.txt", RAVEN.encode() + b"1\t1\t2\tx\n", "line 2: start is 'x', no number"),
+        ("a.txt", RAVEN.encode() + b"0\t1\t2\t1\n", "line 2: channel is '0'; expected 1, 2"),
         ("a.csv", b"", "a.csv: empty; expected a line of columns, start_s and end_s among them, and rows"),
         ("a.json", b" \n", "a.json: empty; expected SPRSound's annotation"),
         (
@@ -400,10 +403,28 @@ def test_rows_of_a_channel_that_is_not_there(tiny: LungModel, tmp_path: Path) ->
     path.write_text("channel,start_s,end_s\n0,0,1\n3,1,2\n")
     found = analyze(x, sample_rate=RATE, model=tiny, events=path)
     assert [event.channel for event in found.events] == [0]
-    assert found.repairs[-1] == "event 1 to 2 s: outside the recording, on channel 3 of 1, from 0; left out"
-    path.write_text("channel,start_s,end_s\n3,1,2\n")
-    with pytest.raises(LaennecError, match="outside the recording, on channel 3"):
+    where = "event 1 to 2 s: outside the recording, on channel 3, where the recording has channel 0 alone"
+    assert found.repairs[-1] == f"a.csv: {where}; left out"
+    path.write_text("channel,start_s,end_s\n3,1,2\n3,1,2\n")
+    with pytest.raises(LaennecError, match=f"a.csv: {where}; 1 other event outside it, too"):
         analyze(x, sample_rate=RATE, model=tiny, events=path)
+
+
+def test_channels_of_a_raven_table_count_from_1(tiny: LungModel, tmp_path: Path) -> None:
+    path, x = tmp_path / "a.txt", np.stack([sound(0.02, 0.02), sound(0.02, 0.2)])
+    path.write_text(
+        RAVEN + "1.0\t0\t1\t0\n3\t1\t2\t1\n2\t1\t2\t1\n2\t1\t1\t1\n"
+    )  # the last is a line selection
+    found = analyze(x, sample_rate=RATE, model=tiny, events=path)
+    assert [event.channel for event in found.events] == [0, 1]
+    where = "event 1 to 2 s: outside the recording, on channel 3, where the recording has channels 1 to 2"
+    assert found.repairs == (
+        f"a.txt: {where}; left out",
+        "a.txt: 1 label of a point in time, without length (first: line 5); left out",
+    )
+    path.write_text(RAVEN + "2\t1\t2\t1\n")
+    with pytest.raises(LaennecError, match=r"a\.txt: event .* on channel 2, where .* has channel 1 alone"):
+        analyze(x[0], sample_rate=RATE, model=tiny, events=path)
 
 
 @pytest.mark.parametrize("by", ["clips", "recording"])
@@ -442,6 +463,50 @@ def test_rows_of_a_table_belong_to_their_channel(tmp_path: Path) -> None:
 def test_the_content_decides_what_a_label_file_is(tmp_path: Path, name: str, text: str, label: str) -> None:
     (tmp_path / name).write_text(text)
     assert boundaries(tmp_path / name) == [(0.5, 1.5, label)]
+
+
+def test_labels_of_a_point_are_left_out_and_said_in_one_line(tiny: LungModel, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("0\t1\tWheeze\n0.5\t0.5\tmark\n0,7\t0.7\n")
+    found = analyze(sound(0.02, 0.02), sample_rate=RATE, model=tiny, events=path)
+    assert spans(found.events) == [(0, 1, "Normal")]
+    assert found.repairs == ("a.txt: 2 labels of a point in time, without length (first: line 2); left out",)
+    path.write_text("0.5\t0.5\tmark\n")
+    with pytest.raises(LaennecError, match=r"a\.txt: its labels mark points in time, without length"):
+        read_events(path)
+    path.write_text("0.5\t0.4\tmark\n1\t2\tWheeze\n")
+    with pytest.raises(LaennecError, match=r"line 1: it ends at 0\.4 s, not after its start at 0\.5 s"):
+        read_events(path)
+
+
+@pytest.mark.parametrize("text", ["0.036\t0.579\t0\n0.579\t2.45\t1\n", "0\t1\t0.0\n1\t2\n", "0,5\t1\t1\n"])
+def test_cycles_that_lack_a_flag_are_no_label_track(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(LaennecError, match=r"a\.txt: line 1: expected start, end, crackles and wheezes"):
+        read_events(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("labels", [["0", "1", "2"], ["b1"], ["1 ?"], ["01"]])
+def test_numbers_may_be_labels_of_a_track(tmp_path: Path, labels: list[str]) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"{n}\t{n + 1}\t{label}\n" for n, label in enumerate(labels)))
+    assert [label for _, _, label in boundaries(tmp_path / "a.txt")] == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "-: empty; expected events"),
+        ("a,b\n", "-: line 1: expected start, end and label"),
+        (None, "-: there is no standard input to read from"),
+    ],
+)
+def test_events_of_standard_input_that_are_none(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
+) -> None:
+    stream = None if text is None else io.TextIOWrapper(io.BytesIO(text.encode()))
+    monkeypatch.setattr("sys.stdin", stream)
+    with pytest.raises(LaennecError, match=message):
+        read_events("-")
 
 
 @pytest.mark.parametrize("flags", ["1\t2", "1"])

@@ -1,6 +1,7 @@
 import ast
 import errno
 import inspect
+import io
 import json
 import os
 import re
@@ -194,6 +195,24 @@ def test_wrong_usage_is_one_sentence(
     told = capsys.readouterr().err
     assert told.startswith(f"laennec: {message}")
     assert told.count("\n") == 1
+
+
+def test_events_come_from_standard_input(
+    tmp_path: Path,
+    recordings: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    labels = (recordings / "wheezes.txt").read_bytes()
+    told = []
+    for events in ("-", recordings / "wheezes.txt"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(labels)))
+        assert run_command("analyze", recordings / "wheezes.wav", "--model", model, "--events", events) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert run_command("analyze", "-", "--model", model, "--events", "-") == 2
+    assert "-: standard input is the recording or its events, not both" in capsys.readouterr().err
 
 
 def test_a_file_called_minus_is_no_standard_input(

@@ -574,7 +574,8 @@ def test_subjects_csv_decides(own):
     [
         ("0\t1\tNormal\n0 1 Normal\n", "line 2: expected start, end and label with tabs between"),
         ("0\t1\t\n", "no event annotation was found; .*line 1: no label"),
-        ("0.5\t0.5\tNormal\n", "line 1: it ends at 0.5 s, not after its start at 0.5 s"),
+        ("0.5\t0.4\tNormal\n", "line 1: it ends at 0.4 s, not after its start at 0.5 s"),
+        ("0.5\t0.5\tNormal\n", "no event annotation was found; .*line 1: marks a point in time"),
         ("x\t1\tNormal\n", "line 1: start is 'x'"),
     ],
 )
@@ -664,6 +665,12 @@ TEXTS = {
     "a flag amiss": ("0\t0.5\t0\t0\n0.6\t1.5\t1\t2\n", ["Normal"], ["line 2: expected start, end, crack"]),
     "a flag short": ("0\t0.5\t0\t0\n0.6\t1.5\t1\n", ["Normal"], ["line 2: expected start, end, crack"]),
     "no label": ("0\t0.5\n0.6\t1\tsnore\n", ["snore"], ["line 1: no label; left out"]),
+    "three columns": ("0\t0.5\t0\n", [], ["line 1: expected start, end, crack"]),
+    "a point": (
+        "0.5\t0.5\tmark\n0.6\t1\tsnore\n",
+        ["snore"],
+        ["line 1: marks a point in time, no event; le"],
+    ),
     "begins before": ("-0.1\t0.5\tWheeze\n", ["Wheeze"], ["line 1: begins at -0.1 s; cut to 0 s"]),
     "ends before": ("-2\t-1\ta\n0\t1\tb\n", ["b"], ["line 1: ends at -1 s, before its recording"]),
     "another type": ('{"event_annotation": [{"start": 0, "end": 9, "type": "Squawk"}]}', ["Squawk"], []),

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from laennec.annotations import Boundary, make_boundary, read_events
+from laennec.annotations import Boundary, LabelFile, make_boundary, read_given
 from laennec.audio.recording import Recording
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 from laennec.model.card import RECORDING, ClipCard, RecordingCard
 from laennec.model.clips import LungModel
@@ -79,29 +80,35 @@ def boundaries_in(
 ) -> list[Boundary]:
     """Given events in order of time, without those that lie wholly outside the recording, which are noted.
 
-    LaennecError if they cannot be read, or all of them lie outside.
+    So are labels of a point in time. LaennecError if they cannot be read, or all of them lie outside.
     """
     if isinstance(events, str | os.PathLike):
         name = os.path.abspath(recording.path) if recording.path else recording.name
-        boundaries = read_events(events, name)
+        labels, place = read_given(events, name), f"{os.path.basename(events)}: "
     else:
-        boundaries = _boundaries_of(events)
-    reasons = {b: reason for b in boundaries if (reason := _outside(b, recording))}
-    if reasons and len(reasons) == len(boundaries):
-        first, *more = reasons.values()
-        others = f", and so are the {len(more)} other events" if more else ""
-        raise LaennecError(f"{recording.name}: {first}{others}")
-    remarks.repairs.extend(f"{reason}; left out" for reason in reasons.values())
-    return [b for b in boundaries if b not in reasons]
+        labels, place = LabelFile(tuple(_boundaries_of(events))), ""
+    reasons = [_outside(event, recording, labels.first_channel) for event in labels.events]
+    if reasons and all(reasons):
+        first, *more = reasons
+        others = f"; {counted(len(more), 'other event')} outside it, too" if more else ""
+        raise LaennecError(f"{recording.name}: {place}{first}{others}")
+    remarks.repairs.extend(f"{place}{reason}; left out" for reason in reasons if reason)
+    if labels.points:
+        what = f"{counted(len(labels.points), 'label')} of a point in time, without length"
+        remarks.repairs.append(f"{place}{what} (first: {labels.points[0].where}); left out")
+    return [event for event, reason in zip(labels.events, reasons, strict=True) if not reason]
 
 
-def _outside(event: Boundary, recording: Recording) -> str:
+def _outside(event: Boundary, recording: Recording, first_channel: int) -> str:
     """What of an event lies outside the recording: nothing, its times or its channel."""
     span = f"event {event.start_s:g} to {event.end_s:g} s"
     if event.start_s >= recording.duration_s or event.end_s <= 0:
         return f"{span}: outside the recording of {recording.duration_s:g} s"
     if event.channel is not None and event.channel >= recording.channels:
-        return f"{span}: outside the recording, on channel {event.channel} of {recording.channels}, from 0"
+        last = first_channel + recording.channels - 1
+        known = f"channels {first_channel} to {last}" if recording.channels > 1 else f"channel {last} alone"
+        own = event.channel + first_channel
+        return f"{span}: outside the recording, on channel {own}, where the recording has {known}"
     return ""
 
 

@@ -5,6 +5,7 @@ parts out and lists them. Both read them here.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from laennec.annotations import audacity, icbhi, raven, sprsound, table
@@ -12,7 +13,16 @@ from laennec.annotations.events import Boundary, LabelFile, Problem, make_bounda
 from laennec.annotations.text import read_text
 from laennec.errors import LaennecError
 
-__all__ = ["Boundary", "LabelFile", "Problem", "make_boundary", "read_events", "read_labels", "rounded_span"]
+__all__ = [
+    "Boundary",
+    "LabelFile",
+    "Problem",
+    "make_boundary",
+    "read_events",
+    "read_given",
+    "read_labels",
+    "rounded_span",
+]
 
 SUFFIXES = (".json", ".csv", ".txt")
 
@@ -25,9 +35,10 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
       ``path`` or ``recording``;
     - a first line with ``Begin Time (s)``: Raven's selection table;
     - lines of four numbers, the last two 0 or 1: ICBHI's cycles (start, end, crackles, wheezes);
-    - else an Audacity label track (start, end, label with tabs between).
+    - else an Audacity label track (start, end, label with tabs between). Where all its labels are 0 or 1 they
+      are taken for cycles that lack a column, which is a problem.
 
-    `recording`, a path or name, chooses among the rows of a table of several.
+    `recording`, a path or name, chooses among the rows of a table of several. ``-`` is standard input.
     """
     try:
         text = read_text(path)
@@ -45,8 +56,12 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     if icbhi.looks_like(text):
         return icbhi.read(text)
     labels = audacity.read(text)
-    if labels.events or suffix == ".txt":
+    if icbhi.lacks_a_flag(labels.events):
+        return icbhi.read(text)
+    if labels.events or labels.points or suffix == ".txt" or (not suffix and text.strip()):
         return labels
+    if not suffix:
+        return LabelFile(problems=(Problem("", "empty; expected events"),))
     if suffix == ".csv":  # which says what columns are missing
         return table.read(text, recording)
     return LabelFile(problems=(Problem("", f"events are read from {', '.join(SUFFIXES)} files"),))
@@ -56,10 +71,20 @@ def read_events(path: str | os.PathLike[str], recording: str | None = None) -> l
     """Read given events of a recording, as :func:`read_labels` does, by start.
 
     Labels are kept as ``annotated``; they tell a model nothing. A JSON or text file may hold no event, as
-    SPRSound's of poor quality do. LaennecError if the file cannot be read, a part of it is no event (the
-    message names it), or it is a table without a row for this recording.
+    SPRSound's of poor quality do. Labels of a point in time are left out. LaennecError if the file cannot be
+    read, a part of it is no event (the message names it), or it is a table without a row for this recording.
+    """
+    return list(read_given(path, recording).events)
+
+
+def read_given(path: str | os.PathLike[str], recording: str | None = None) -> LabelFile:
+    """Read a label file without problems, as :func:`read_events` does; its points tell what is left out.
+
+    LaennecError also where there are points alone.
     """
     labels = read_labels(path, recording)
     if labels.problems:
         raise LaennecError(f"{path}: {labels.problems[0]}")
-    return sorted(labels.events, key=lambda boundary: (boundary.start_s, boundary.end_s))
+    if labels.points and not labels.events:
+        raise LaennecError(f"{path}: its labels mark points in time, without length; mark from start to end")
+    return replace(labels, events=tuple(sorted(labels.events, key=lambda each: (each.start_s, each.end_s))))

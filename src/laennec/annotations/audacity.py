@@ -1,7 +1,8 @@
 """Audacity's label tracks: start, end in seconds, label; tabs between.
 
 A line that begins with a backslash holds the frequencies of a spectral selection and belongs to the label
-before it; it is skipped. Some locales export a decimal comma. A label may be missing.
+before it; it is skipped. Some locales export a decimal comma. A label may be missing. A label of a point in
+time, which Audacity makes where nothing is selected, ends where it starts.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ EXPECTED = "start, end and label with tabs between (Audacity) or start, end, cra
 
 def read(text: str) -> LabelFile:
     """Read a label track."""
-    return read_lines(text, _label, EXPECTED, skipped="\\")
+    return read_lines(text, _label, EXPECTED, skipped="\\", points=True)
 
 
 def _label(line: str) -> tuple[Any, Any, str | None] | None:

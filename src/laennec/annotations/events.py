@@ -40,11 +40,21 @@ class Problem:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """What a label file holds: events in the file's order, what is wrong with it, the recording's label."""
+    """What a label file holds: events in the file's order, what is wrong with it, the recording's label.
+
+    `points` are labels without length, which are no events and no fault either. Its channels count from
+    `first_channel`; those of its events from 0.
+    """
 
     events: tuple[Boundary, ...] = ()
     problems: tuple[Problem, ...] = ()
     record: str | None = None
+    points: tuple[Problem, ...] = ()
+    first_channel: int = 0
+
+
+class PointError(ValueError):
+    """An event begins where it ends."""
 
 
 class Row(NamedTuple):
@@ -73,7 +83,8 @@ def make_boundary(
             raise ValueError(f"{name} is at {time_s:g} s, where no recording is")
         times.append(time_s)
     if times[0] >= times[1]:
-        raise ValueError(f"it ends at {times[1]:g} s, not after its start at {times[0]:g} s")
+        kind = PointError if times[0] == times[1] else ValueError
+        raise kind(f"it ends at {times[1]:g} s, not after its start at {times[0]:g} s")
     known = None if label is None else spelling(label, SPRSOUND_EVENTS) or label.strip() or None
     return Boundary(times[0], times[1], known, channel, where)
 
@@ -83,22 +94,36 @@ def shown(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
-def collect(rows: Iterable[Row | Problem], record: str | None = None) -> LabelFile:
-    """Return the events of the rows that are events, and a problem for each other."""
-    events, problems = [], []
+def collect(rows: Iterable[Row | Problem], record: str | None = None, points: bool = False) -> LabelFile:
+    """Return the events of the rows that are events, and a problem for each other.
+
+    With `points`, the format has labels of a point in time, which are told apart.
+    """
+    events: list[Boundary] = []
+    problems: list[Problem] = []
+    without_length: list[Problem] = []
     for row in rows:
         try:
             if isinstance(row, Problem):
                 problems.append(row)
             else:
                 events.append(make_boundary(row.start_s, row.end_s, row.label, row.channel, row.where))
+        except PointError as error:
+            if points:
+                without_length.append(Problem(row.where, "marks a point in time, no event; left out"))
+            else:
+                problems.append(Problem(row.where, str(error)))
         except ValueError as error:
             problems.append(Problem(row.where, str(error)))
-    return LabelFile(tuple(events), tuple(problems), record)
+    return LabelFile(tuple(events), tuple(problems), record, tuple(without_length))
 
 
 def read_lines(
-    text: str, parse: Callable[[str], tuple[Any, Any, str | None] | None], expected: str, skipped: str = ""
+    text: str,
+    parse: Callable[[str], tuple[Any, Any, str | None] | None],
+    expected: str,
+    skipped: str = "",
+    points: bool = False,
 ) -> LabelFile:
     """Read an event a line: `parse` gives start, end and label, or None, which is a problem."""
     rows: list[Row | Problem] = []
@@ -107,7 +132,7 @@ def read_lines(
             where, event = f"line {number}", parse(line)
             problem = f"expected {expected}, found {shown(line.strip())!r}"
             rows.append(Row(where, *event) if event else Problem(where, problem))
-    return collect(rows)
+    return collect(rows, points=points)
 
 
 def write_lines(events: Iterable[tuple[float, float, str]], digits: int) -> str:

@@ -10,7 +10,7 @@ Source: Rocha et al., Physiological Measurement 40(3), 2019; the challenge's pag
 from collections.abc import Iterable
 from typing import Any
 
-from laennec.annotations.events import LabelFile, in_vocabulary, read_lines, write_lines
+from laennec.annotations.events import Boundary, LabelFile, in_vocabulary, read_lines, write_lines
 from laennec.labels import ICBHI_CYCLES, to_icbhi
 
 LABEL_OF_FLAGS: dict[tuple[float, float], str] = {
@@ -20,10 +20,18 @@ LABEL_OF_FLAGS: dict[tuple[float, float], str] = {
     (1, 1): "Wheeze+Crackle",
 }
 
+FLAGS = {"0", "1", "0.0", "1.0"}
+
 
 def looks_like(text: str) -> bool:
     """Whether any line has the form of a cycle; a label of an Audacity track is no pair of flags."""
     return any(_cycle(line) for line in text.split("\n"))
+
+
+def lacks_a_flag(events: Iterable[Boundary]) -> bool:
+    """Whether all labels of a track are flags: these are cycles with a column too few."""
+    labels = {event.annotated for event in events} - {None}
+    return bool(labels) and labels <= FLAGS
 
 
 def read(text: str) -> LabelFile:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, shown
@@ -111,14 +112,17 @@ def _checked(given: list[str], needed: Sequence[str], line: int, spelt: Mapping[
     return columns
 
 
-def channel_of(cells: dict[str, str]) -> int | None:
-    """Return a row's channel, from 0, or None where it has none; ValueError if it is no such number."""
+def channel_of(cells: dict[str, str], first: int = 0) -> int | None:
+    """Return a row's channel, from 0, or None where it has none; ValueError if it is no such number.
+
+    In the table channels count from `first`.
+    """
     if "channel" not in cells:
         return None
     match = _CHANNEL.fullmatch(cells["channel"])
-    if match is None:
-        raise ValueError(f"channel is {shown(cells['channel'])!r}; expected 0, 1, …")
-    return int(match[1])
+    if match is None or int(match[1]) < first:
+        raise ValueError(f"channel is {shown(cells['channel'])!r}; expected {first}, {first + 1}, …")
+    return int(match[1]) - first
 
 
 def time_of(cells: dict[str, str], name: str) -> float:
@@ -151,29 +155,33 @@ def read(text: str, recording: str | None = None) -> LabelFile:
     return of_recording(table, recording)
 
 
-def of_recording(table: Table, recording: str | None) -> LabelFile:
+def of_recording(
+    table: Table, recording: str | None, first_channel: int = 0, points: bool = False
+) -> LabelFile:
     """Return the events of a table's rows that are of a recording, or of all of them."""
     try:
-        rows = list(map(_event, table.rows)) if recording is None else _rows_of(table.rows, recording)
+        chosen = table.rows if recording is None else _rows_of(table.rows, recording)
+        rows = [row if isinstance(row, Problem) else _event(row, first_channel) for row in chosen]
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
     if not rows and not table.problems:
         what = f"none of its {len(table.rows)} rows is for {os.path.basename(recording or '')}"
         return LabelFile(problems=(Problem("", what if table.rows else "no row below its header"),))
-    return collect([*table.problems, *rows])
+    labels = collect([*table.problems, *rows], points=points)
+    return replace(labels, first_channel=first_channel)
 
 
-def _event(row: NumberedRow) -> Row | Problem:
+def _event(row: NumberedRow, first_channel: int) -> Row | Problem:
     where, cells = f"line {row[0]}", row[1]
     try:
-        channel = None if cells.get("channel") == "all" else channel_of(cells)
+        channel = None if cells.get("channel") == "all" else channel_of(cells, first_channel)
     except ValueError as error:
         return Problem(where, str(error))
     start, end = (cells.get(name, "") for name in TIMES)
     return Row(where, start, end, cells.get("label"), channel)
 
 
-def _rows_of(rows: list[NumberedRow], recording: str) -> list[Row | Problem]:
+def _rows_of(rows: list[NumberedRow], recording: str) -> Sequence[NumberedRow | Problem]:
     named = [(next((row[1][name] for name in NAMING if name in row[1]), ""), row) for row in rows]
     chosen = names_of(recording, {name for name, _ in named if name})
     if not any(name for name, _ in named):
@@ -181,9 +189,9 @@ def _rows_of(rows: list[NumberedRow], recording: str) -> list[Row | Problem]:
         if len(people) > 1:
             who = f"rows of {len(people)} patients, and no column path or recording"
             raise ValueError(f"{who}: which are of {os.path.basename(recording)} cannot be told")
-        return list(map(_event, rows))
+        return rows
     return [
-        _event(row) if name else Problem(f"line {row[0]}", "names no recording, as other rows do")
+        row if name else Problem(f"line {row[0]}", "names no recording, as other rows do")
         for name, row in named
         if not name or name in chosen
     ]

@@ -4,17 +4,20 @@ import codecs
 import os
 from pathlib import Path
 
+from laennec.audio.source import STANDARD_INPUT, locate
+
 # Notepad and Excel mark UTF-16 so; without a mark its zero bytes tell.
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file, without a byte order mark, lines ended by ``\\n``.
+    """Return the text of a file, without a byte order mark, lines ended by ``\\n``; ``-`` is standard input.
 
     ValueError says what is wrong where it cannot be read or is no text.
     """
     try:
-        content = Path(path).read_bytes()
+        is_piped = os.fspath(path) == STANDARD_INPUT
+        content = locate(path).content if is_piped else Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror})") from error
     is_utf16 = content.startswith(_UTF16_MARKS)

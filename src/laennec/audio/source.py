@@ -125,9 +125,9 @@ def locate(source: Source, name: str | None = None) -> Origin:
 def _standard_input() -> Any:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
-        raise LaennecError("-: there is no standard input to read a recording from")
+        raise LaennecError("-: there is no standard input to read from")
     if stream.isatty():
-        raise LaennecError("-: standard input is a terminal; pipe a recording into it, or name a file")
+        raise LaennecError("-: standard input is a terminal; pipe a file into it, or name one")
     return stream
 
 

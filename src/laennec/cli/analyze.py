@@ -1,5 +1,8 @@
 """``laennec analyze``: events of recordings and of folders of them."""
 
+from pathlib import Path
+
+from laennec.audio.source import STANDARD_INPUT
 from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.output.files import find_recordings, parse_formats, refuse_twice
@@ -16,6 +19,8 @@ def run(command: Analyze) -> int:
     several = len(command.files) > 1 or any(path.is_dir() for path in command.files)
     if command.events is not None and several:
         raise UsageError("--events belongs to one recording; name one file")
+    if command.events == Path(STANDARD_INPUT) and command.files == (command.events,):
+        raise UsageError("-: standard input is the recording or its events, not both; name a file for one")
     recordings = find_recordings(command.files, formats)
     if command.out is not None and several:
         refuse_twice(command.out, recordings.names, formats)

@@ -36,8 +36,8 @@ class Analyze:
         Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them; - is
         standard input.
     events
-        Event boundaries of one recording: CSV, Audacity labels, SPRSound JSON, ICBHI text. They are found
-        otherwise.
+        Event boundaries of one recording: CSV, Audacity labels, Raven's table, SPRSound JSON, ICBHI text; -
+        is standard input. They are found otherwise.
     model
         An .onnx model file, a run folder, or one that comes with Laennec: "recording", which finds
         events, or "default", which is taken with --events.

@@ -66,7 +66,7 @@ _RAVEN_ENDING = re.compile(r"\.Table\.\d+\.selections$")  # as Raven names what 
 NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
 # Listed, but no reason to refuse the rest.
 HARMLESS = (
-    *("no annotation", "no recording", "no label", "outside file"),
+    *("no annotation", "no recording", "no label", "no length", "outside file"),
     *("unknown column", "unknown position", "odd form", "passed over"),
 )
 

@@ -84,9 +84,10 @@ class Defect:
     ----------
     kind : str
         ``unreadable``, ``missing`` (an annotation without audio), ``no annotation`` (audio without one),
-        ``malformed annotation``, ``malformed name``, ``unknown label``, ``no label``, ``unknown position``,
-        ``outside file``, ``overlap``, ``conflicting annotation``, ``duplicate audio``, ``renamed``,
-        ``odd form``, ``passed over`` (files that may be sound) or ``patient in two splits``.
+        ``malformed annotation``, ``malformed name``, ``unknown label``, ``no label``, ``no length``,
+        ``unknown position``, ``outside file``, ``overlap``, ``conflicting annotation``,
+        ``duplicate audio``, ``renamed``, ``odd form``, ``passed over`` (files that may be sound) or
+        ``patient in two splits``.
     path : str
         The file, or the patient, it concerns.
     detail : str
@@ -245,6 +246,7 @@ def label_clips(
     set's word for a label, None for a label that is not the data set's.
     """
     defects.extend(Defect("malformed annotation", str(path), str(problem)) for problem in labels.problems)
+    defects.extend(Defect("no length", str(path), str(point)) for point in labels.points)
     for event in labels.events:
         label = None if event.annotated is None else known(event.annotated)
         start_s = max(0.0, event.start_s)
