@@ -641,7 +641,7 @@ def test_a_link_to_a_recording_is_taken_instead_of_it_where_it_has_the_labels(ow
     (own / "labelled.txt").write_text("0\t1\tNormal\n")
     clips = folder.load(own)
     assert set(clips["recording"]) == {"labelled"}
-    assert "1 link to a recording that is taken already left out (noname.wav)" in str(clips.attrs["defects"])
+    assert "1 link left out, to a recording that is taken already (noname.wav)" in str(clips.attrs["defects"])
 
 
 def test_other_faults_of_a_folder(own):

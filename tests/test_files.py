@@ -248,5 +248,5 @@ def test_a_recording_and_links_to_it_are_one(tmp_path: Path) -> None:
     assert names == ["c.wav", "gone-too.wav", "gone.wav", "hard.wav", "bed/1.wav"]
     assert [path.name for path in found.linked] == ["a.wav", "b.flac", "d.wav"]
     told = counted_links(found.linked)
-    assert told == "3 links to recordings that are taken already left out (a.wav and others)"
-    assert counted_links(found.linked[:1]) == "1 link to a recording that is taken already left out (a.wav)"
+    assert told == "3 links left out, to recordings that are taken already (a.wav and others)"
+    assert counted_links(found.linked[:1]) == "1 link left out, to a recording that is taken already (a.wav)"

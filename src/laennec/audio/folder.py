@@ -211,5 +211,5 @@ def counted_endings(passed_over: Counter[str]) -> str:
 def counted_links(linked: Sequence[Path]) -> str:
     """Return how many links were left out since what they point to is taken itself, in words."""
     one = len(linked) == 1
-    what = "link to a recording that is" if one else "links to recordings that are"
-    return f"{len(linked)} {what} taken already left out ({linked[0].name}{'' if one else ' and others'})"
+    what = "link left out, to a recording that is" if one else "links left out, to recordings that are"
+    return f"{len(linked)} {what} taken already ({linked[0].name}{'' if one else ' and others'})"
