@@ -93,11 +93,11 @@ def _points(row: Any, what: str) -> str:
 
 
 def nguyen_subset(load: Load) -> str:
-    """Rows of Table II as far as they are trained, and below them what needs no network."""
+    """Rows of Table II as far as they are trained; below them our settings, and what needs no network."""
     result = load("nguyen2022-subset")
     references = {"difference": FIRST, "difference_from_best_scratch": BEST_SCRATCH}
     cells = []
-    for row in [*result["rows"], *result["baselines"]]:
+    for row in [*result["rows"], *result["ours"], *result["baselines"]]:
         trained = row.get("settings", {})
         cells.append(
             [
