@@ -20,7 +20,7 @@ from laennec.annotations.table import parse
 from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import Defect, checked_level, clips_table, files_of, has_files, suggestion
+from laennec.datasets.table import Defect, clips_table, files_of, has_files, only_records, suggestion
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 
@@ -65,9 +65,7 @@ def load(root: str | os.PathLike[str], level: str = "record") -> pd.DataFrame:
 
 def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the recordings as mappings, and every defect that can be seen without opening audio."""
-    checked_level(level)
-    if level not in LEVELS:
-        raise LaennecError(f"{TITLE} has labels of whole recordings, none of events")
+    only_records(level, TITLE)
     if not root.is_dir():
         raise LaennecError(f"{root}: not a folder; give the one that holds {TABLE}")
     defects: list[Defect] = []

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import Defect, checked_level, clips_table, files_of, has_files, noted, patient_of
+from laennec.datasets.table import Defect, clips_table, files_of, has_files, noted, only_records, patient_of
 from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError
 
@@ -41,8 +41,13 @@ LABELS = {"record": ("normal", "crackle", "wheeze", "both", "bronchial")}
 TO_CANONICAL = {"bronchial": None}
 
 FILTERS = {"B": "bell", "D": "diaphragm", "E": "extended"}
-SOUNDS = {"n": "normal", "w": "wheeze", "c": "crackle", "crep": "crackle", "b": "bronchial"}
-SOUNDS["bronchial"] = SOUNDS["b"]
+SOUNDS = {
+    "n": "normal",
+    "w": "wheeze",
+    "c": "crackle",
+    "crep": "crackle",
+    **dict.fromkeys(("b", "bronchial"), "bronchial"),
+}
 PHASES = {"i", "e"}
 FACES, SIDES = {"A": "anterior", "P": "posterior"}, {"L": "left", "R": "right"}
 PLACE = re.compile(r"(?P<face>[AP]) (?:(?P<side>[LR]) [UML]|[UML] (?P<last>[LR]))")
@@ -50,8 +55,6 @@ FILE_NAME = re.compile(
     r"(?P<filter>[BDE])P(?P<person>\d+)_(?P<diagnosis>[^,]*),(?P<sound>[^,]*),(?P<place>[^,]*),"
     r"(?P<age>[^,]*),(?P<sex>[^,]*)"
 )
-
-
 MATCHES = has_files("[BDE]P[0-9]*_*,*,*,*,*")
 
 
@@ -69,9 +72,7 @@ def load(root: str | os.PathLike[str], level: str = "record") -> pd.DataFrame:
 
 def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the recordings as mappings, and every defect that can be seen without opening audio."""
-    checked_level(level)
-    if level not in LEVELS:
-        raise LaennecError(f"{TITLE} has labels of whole recordings, none of events")
+    only_records(level, TITLE)
     if not root.is_dir():
         raise LaennecError(f"{root}: not a folder; give the one that holds the recordings")
     defects: list[Defect] = []

@@ -170,6 +170,13 @@ def checked_level(level: str) -> None:
         raise LaennecError(f"level is {level!r}; expected one of {', '.join(LEVELS)}")
 
 
+def only_records(level: str, title: str) -> None:
+    """Raise LaennecError if the level is none of a data set that labels whole recordings alone."""
+    checked_level(level)
+    if level != "record":
+        raise LaennecError(f"{title} has labels of whole recordings, none of events")
+
+
 def has_files(*patterns: str) -> Callable[[Path], bool]:
     """Return a test of a folder for files or folders of these patterns, see :meth:`pathlib.Path.glob`."""
     return lambda root: root.is_dir() and any(next(root.glob(pattern), None) for pattern in patterns)
