@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, get_context
 from typing import Any
 
+import torch
+
 from laennec.errors import LaennecError, UsageError
 
 STOPPING_S = 20.0  # within which a process ends once it was asked to; a checkpoint takes far less
@@ -131,6 +133,8 @@ def _do(one: Work, answer: Any, parent: int) -> None:
     _end_with(parent)
     # No lock of the parent's streams, whose holder is not here, and no terminal for progress bars.
     sys.stdout = sys.stderr = printed = io.StringIO()
+    # The parent's threads of OpenMP are not here; whatever asked for one of them would wait for ever.
+    torch.set_num_threads(1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     failure = ""
     try:
