@@ -20,6 +20,7 @@ class EventNet(nn.Module):
     """
 
     kind = "event"
+    one_graph = True
 
     def __init__(
         self,

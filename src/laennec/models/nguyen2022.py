@@ -86,6 +86,7 @@ class NguyenNet(nn.Module):
     """
 
     kind = "nguyen2022"
+    one_graph = True
 
     def __init__(
         self,

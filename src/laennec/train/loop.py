@@ -26,6 +26,7 @@ from laennec.files import has_content
 from laennec.models.tasks import Task, memory_format
 from laennec.train.build import build_parts
 from laennec.train.epochs import StopEarly
+from laennec.train.graphs import RecordedPasses
 from laennec.train.hardware import Hardware, tuned_cpu, usable_precision
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
@@ -171,7 +172,7 @@ def make_trainer(
     progress: bool = False,
 ) -> L.Trainer:
     """The Lightning trainer of a run, with checkpoints and logs below `out`, where there is one."""
-    callbacks = list(callbacks)
+    callbacks = [*callbacks, RecordedPasses()]
     loggers: list[Any] = []
     if out is not None:
         version = len(list((out / "logs").glob("version_*")))
