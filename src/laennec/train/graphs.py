@@ -22,7 +22,11 @@ class RecordedPasses(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Not earlier: averaged weights are a copy of the network, made before, which must stay a plain one.
         network: Any = pl_module.network
-        if trainer.world_size == 1 and pl_module.device.type == "cuda" and getattr(network, "one_graph", False):
+        if (
+            trainer.world_size == 1
+            and pl_module.device.type == "cuda"
+            and getattr(network, "one_graph", False)
+        ):
             record_at_first(network)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
