@@ -109,6 +109,10 @@ def test_what_is_given_wins_over_timing(
     fewer = settled(Hardware("cpu", threads=2), recipe, tmp_path, no_trial)
     assert fewer.threads == 2
     assert "2 threads, 3 before: the last bits will differ" in capsys.readouterr().err
+    # Several threads are not safe in a forked process.
+    forked = settled(Hardware("cpu", jobs=2), recipe, tmp_path, no_trial)
+    assert forked.threads == 1
+    assert "1 thread, 2 before: the last bits will differ" in capsys.readouterr().err
     several = settled(Hardware("cpu", devices=2), AUTO, tmp_path / "ddp", no_trial)
     assert several.threads == 2  # two processes share four cores
 

@@ -114,6 +114,42 @@ def is_alive(process: int) -> bool:
     return state != "Z"
 
 
+SEVERAL_THREADS = """
+import os, sys
+from functools import partial
+from pathlib import Path
+import torch
+from laennec.train.workers import Work, run_all
+def train():
+    image, kernel = torch.randn(4, 8, 64, 64), torch.randn(16, 8, 3, 3, requires_grad=True)
+    torch.nn.functional.conv2d(image, kernel).relu().sum().backward()
+    (torch.randn(400, 400) @ torch.randn(400, 400)).exp().sum()
+def work(out):
+    train()
+    Path(out).write_text(str(torch.get_num_threads()))
+torch.set_num_threads(2)
+train()
+run_all([Work(out, partial(work, out)) for out in sys.argv[1:]], 2)
+assert torch.get_num_threads() == 2
+"""
+
+
+def test_processes_do_not_wait_for_threads_that_the_parent_had(tmp_path: Path) -> None:
+    """Without one thread each, both wait for ever."""
+    environment = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name}
+    names = [str(tmp_path / "a"), str(tmp_path / "b")]
+    line = [sys.executable, "-c", SEVERAL_THREADS, *names]
+    subprocess.run(line, env=environment, check=True, timeout=60)
+    assert [Path(name).read_text() for name in names] == ["1", "1"]
+
+
+def test_processes_have_no_threads_of_their_own() -> None:
+    """Several threads in a process of `--jobs` can wait for ever, as above."""
+    with pytest.raises(UsageError, match="each process of --jobs 2 has one thread; leave --threads 3 out"):
+        Hardware(jobs=2, threads=3)
+    assert Hardware(jobs=2, threads=1).threads == 1
+
+
 def test_a_number_of_jobs_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--jobs is 0"):
         Hardware(jobs=0)

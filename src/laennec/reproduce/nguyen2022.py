@@ -125,11 +125,11 @@ def _run_rows(
 ) -> dict[str, Any]:
     """Run the rows on the data sets of target and source; what is done is not done again."""
     target_dataset, source_dataset = of
+    hardware = Hardware(threads=job.threads, jobs=job.jobs)
     _claim(job, cohort, target_dataset, source_dataset)
     if not all(has_content(baseline_file(job.out, name)) for name in BASELINES):
         recipe = row_recipe(parse_row(BASELINE), cohort.clip_samples, 1)
         write_baselines(job.out, cohort, cohort.data(recipe), job.seed)
-    hardware = Hardware(threads=job.threads, jobs=job.jobs)
     run_all(_source_work(job, rows, source_dataset, cohort, hardware, say), job.jobs)
     progress = FoldProgress(len(rows) * job.runs * cohort.folds, job.jobs)
     # Rows with the same images one after the other, so that they are computed once.

@@ -20,6 +20,7 @@ import lightning as L
 import torch
 from torch.nn import functional as F
 
+from laennec.audio.samples import counted
 from laennec.errors import UsageError
 from laennec.files import read_json, write_json
 from laennec.train.recipe import Recipe
@@ -59,12 +60,12 @@ class Hardware:
                 raise UsageError(f"--{name} is {value}; expected {least} to {MOST_THREADS}")
         if self.devices == 0 or not -1 <= self.devices <= MOST_THREADS:
             raise UsageError(f"--devices is {self.devices}; expected 1 to {MOST_THREADS}, or -1 for all")
-        check_jobs(self.jobs)
+        check_jobs(self.jobs, self.threads)
 
     @property
     def arithmetic(self) -> str:
         """Precision and threads, as reports name them."""
-        return f"{self.precision}, {self.threads} thread{'s' if self.threads != 1 else ''}"
+        return f"{self.precision}, {counted(self.threads, 'thread')}"
 
     @property
     def on_gpu(self) -> bool:
@@ -217,10 +218,10 @@ def _threads(
     seconds: dict[int, float] = {}
     if hardware.threads:
         threads = hardware.threads
-    elif began:
-        threads = int(began)
     elif hardware.jobs > 1:
         threads = 1
+    elif began:
+        threads = int(began)
     elif share == 1 or hardware.processes * hardware.nodes > 1 or hardware.on_gpu:
         threads = share
     else:
@@ -228,9 +229,9 @@ def _threads(
             threads, seconds = choose_threads(trial_step(), share)
     kept["threads"] = {**kept["threads"], recipe.name: threads}
     if began and threads != began:
-        return threads, f"{threads} threads, {began} before: the last bits will differ"
+        return threads, f"{counted(threads, 'thread')}, {began} before: the last bits will differ"
     why = f" ({_times(seconds)} a step of a few examples)" if seconds else ""
-    return threads, f"{threads} thread{'s' if threads > 1 else ''}{why}"
+    return threads, f"{counted(threads, 'thread')}{why}"
 
 
 def _times(seconds: Mapping[Any, float]) -> str:

@@ -46,10 +46,12 @@ class _Running:
     started: float = field(default_factory=time.perf_counter)
 
 
-def check_jobs(jobs: int) -> None:
-    """Refuse a number of processes that cannot be."""
+def check_jobs(jobs: int, threads: int = 0) -> None:
+    """Refuse a number of processes, or of threads in each, that cannot be."""
     if not 1 <= jobs <= 1024:
         raise UsageError(f"--jobs is {jobs}; expected 1 to 1024")
+    if jobs > 1 and threads > 1:
+        raise UsageError(f"each process of --jobs {jobs} has one thread; leave --threads {threads} out")
     if jobs > 1 and sys.platform in ("win32", "darwin"):
         raise UsageError("--jobs needs processes that are forked safely, as on Linux; leave it out")
 
@@ -133,7 +135,8 @@ def _do(one: Work, answer: Any, parent: int) -> None:
     _end_with(parent)
     # No lock of the parent's streams, whose holder is not here, and no terminal for progress bars.
     sys.stdout = sys.stderr = printed = io.StringIO()
-    # The parent's threads of OpenMP are not here; whatever asked for one of them would wait for ever.
+    # The parent's threads of OpenMP are not here; whatever asked for one of them would wait for ever. So
+    # would several threads that are asked for later: `check_jobs` and `settled` give each process one.
     torch.set_num_threads(1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     failure = ""
