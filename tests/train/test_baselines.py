@@ -1,6 +1,7 @@
 """Systems without a network, and differences of Table II on made-up predictions."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
+from laennec.reproduce import nguyen2022_baselines as module
 from laennec.reproduce import nguyen2022_tables
 from laennec.reproduce.nguyen2022_baselines import (
     BASELINES,
+    PENALTIES,
     balanced_logistic,
     band_statistics,
     baseline_file,
@@ -22,6 +25,7 @@ from laennec.reproduce.nguyen2022_rows import BASELINE, BEST, BEST_SCRATCH, PAPE
 from laennec.reproduce.nguyen2022_tables import collect, render
 from laennec.score.bootstrap import patient_draws, percentile_interval, resampled_counts
 from laennec.score.predictions import Predictions, write_predictions
+from laennec.score.ranking import roc_auc
 from laennec.train.cohort import Cohort, by_patient, row_scores
 
 PATIENTS, EACH = 20, 10
@@ -42,11 +46,40 @@ def test_the_regression_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(80, 5)) * [1, 2, 3, 4, 0] + 7
     positive = features[:, 0] + rng.normal(size=80) > 7.8
-    found = balanced_logistic(features[:60], positive[:60], features[60:], 100.0)
+    found = balanced_logistic(features[:60], positive[:60], 100.0)(features[60:])
     scaled = (features - features[:60].mean(0)) / np.where(features[:60].std(0) > 0, features[:60].std(0), 1)
     model = linear_model.LogisticRegression(C=0.01, class_weight="balanced", tol=1e-8, max_iter=1000)
     expected = model.fit(scaled[:60], positive[:60]).predict_proba(scaled[60:])[:, 1]
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_two_folds_left_out_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One left out to choose a penalty for the other, and the reverse, have the same regression."""
+    rng = np.random.default_rng(0)
+    features, fold_of = rng.normal(size=(60, 4)), np.arange(60) % 4
+    positive = features[:, 0] + rng.normal(size=60) > 0
+    fits: list[tuple[bytes, float]] = []
+
+    def counted(known: np.ndarray, truth: np.ndarray, penalty: float) -> Callable[[np.ndarray], np.ndarray]:
+        fits.append((known.tobytes(), penalty))
+        return balanced_logistic(known, truth, penalty)
+
+    monkeypatch.setattr(module, "balanced_logistic", counted)
+    found = cross_validated(features, positive, fold_of)
+    assert len(fits) == len(set(fits)) == 6 * len(PENALTIES) + 4
+    for test in range(4):  # the same by hand
+        others, own = fold_of != test, fold_of == test
+        by_penalty = {}
+        for penalty in PENALTIES:
+            chance = np.zeros(60)
+            for left in set(range(4)) - {test}:
+                known = others & (fold_of != left)
+                model = balanced_logistic(features[known], positive[known], penalty)
+                chance[fold_of == left] = model(features[fold_of == left])
+            by_penalty[penalty] = roc_auc(positive[others], chance[others])
+        best = max(PENALTIES, key=by_penalty.__getitem__)
+        model = balanced_logistic(features[others], positive[others], best)
+        np.testing.assert_array_equal(found[own], model(features[own]))
 
 
 def test_band_statistics_are_of_time() -> None:

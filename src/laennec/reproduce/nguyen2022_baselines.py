@@ -5,6 +5,8 @@ AUC when each of those is left out in turn. One has folds of cycles dealt at ran
 patient-wise folds mean: it is measured on patients that it knows.
 """
 
+from collections.abc import Callable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +45,21 @@ def band_statistics(image: Tensor) -> Values:
 
 
 def balanced_logistic(
-    features: Values, positive: NDArray[np.bool_], others: Values, penalty: float
-) -> Values:
-    """Chance of the class for the rows of `others`, by a logistic regression on `features`.
+    features: Values, positive: NDArray[np.bool_], penalty: float
+) -> Callable[[Values], Values]:
+    """A logistic regression on `features`: what gives the chance of the class for other rows.
 
     Features are standardised by the training rows; both classes weigh the same; the `penalty` is times half
     the squared weights, the inverse of scikit-learn's ``C``.
     """
     if positive.all() or not positive.any():
-        return np.full(len(others), float(positive.all()))
+        return lambda others: np.full(len(others), float(positive.all()))
     mean, deviation = features.mean(0), features.std(0)
-    known, asked = ((rows - mean) / np.where(deviation > 0, deviation, 1.0) for rows in (features, others))
+
+    def standardised(rows: Values) -> Values:
+        return np.asarray((rows - mean) / np.where(deviation > 0, deviation, 1.0))
+
+    known = standardised(features)
     weight = np.where(positive, 0.5 / positive.mean(), 0.5 / (~positive).mean())
     sign = np.where(positive, 1.0, -1.0)
 
@@ -67,31 +73,45 @@ def balanced_logistic(
     found = minimize(
         loss, np.zeros(known.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 1000}
     )
-    return np.asarray(1 / (1 + np.exp(-np.clip(asked @ found.x[1:] + found.x[0], -500, 500))))
 
+    def chance(others: Values) -> Values:
+        margin = standardised(others) @ found.x[1:] + found.x[0]
+        return np.asarray(1 / (1 + np.exp(-np.clip(margin, -500, 500))))
 
-def cross_validated(
-    features: Values, positive: NDArray[np.bool_], fold_of: NDArray[np.int64], penalty: float | None = None
-) -> Values:
-    """Chance of the class for each clip by a regression on all others; they choose the penalty if None."""
-    chance = np.zeros(len(positive))
-    for test in np.unique(fold_of):
-        own = fold_of == test
-        others = (features[~own], positive[~own])
-        chosen = best_penalty(*others, fold_of[~own]) if penalty is None else penalty
-        chance[own] = balanced_logistic(*others, features[own], chosen)
     return chance
 
 
-def best_penalty(features: Values, positive: NDArray[np.bool_], fold_of: NDArray[np.int64]) -> float:
-    """The penalty with the best AUC over these folds, each left out in turn; the strongest with one fold."""
-    if len(np.unique(fold_of)) < 2:
-        return PENALTIES[-1]
+def cross_validated(features: Values, positive: NDArray[np.bool_], fold_of: NDArray[np.int64]) -> Values:
+    """Chance of the class for each clip by a regression on all other folds, whose penalty they choose.
 
-    def auc(penalty: float) -> float:
-        return roc_auc(positive, cross_validated(features, positive, fold_of, penalty))
+    They choose the best AUC over themselves, each left out in turn; the strongest where there is one other.
+    """
+    tested = [fold_of == fold for fold in np.unique(fold_of)]
+    chosen = [PENALTIES[-1]] * len(tested)
+    if len(tested) > 2:
+        by_penalty = [_with_two_left_out(features, positive, tested, penalty) for penalty in PENALTIES]
+        for test, own in enumerate(tested):
+            auc = {
+                penalty: roc_auc(positive[~own], chance[test, ~own])
+                for penalty, chance in zip(PENALTIES, by_penalty, strict=True)
+            }
+            chosen[test] = max(PENALTIES, key=auc.__getitem__)
+    chance = np.zeros(len(positive))
+    for own, penalty in zip(tested, chosen, strict=True):
+        chance[own] = balanced_logistic(features[~own], positive[~own], penalty)(features[own])
+    return chance
 
-    return max(PENALTIES, key=auc)
+
+def _with_two_left_out(
+    features: Values, positive: NDArray[np.bool_], tested: Sequence[NDArray[np.bool_]], penalty: float
+) -> Values:
+    """Chance for each clip without its own fold and another: ``(other fold, clips)``, a fit for two."""
+    chance = np.zeros((len(tested), len(positive)))
+    for (first, one), (second, two) in combinations(enumerate(tested), 2):
+        known = ~(one | two)
+        model = balanced_logistic(features[known], positive[known], penalty)
+        chance[first, two], chance[second, one] = model(features[two]), model(features[one])
+    return chance
 
 
 def baseline_predictions(cohort: Cohort, data: CrossValidationData, seed: int) -> dict[str, Predictions]:
