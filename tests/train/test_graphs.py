@@ -20,7 +20,7 @@ def trained(name: str, one_graph: bool, monkeypatch: pytest.MonkeyPatch) -> tupl
     """Weights after two epochs of four steps, and the network."""
     recipe = replace(load_recipe(name), epochs=2, batch_size=8, precision="32-true", fine_tune_from="")
     # A graph keeps a count of its own of the numbers drawn on the device: dropout drops others inside of it.
-    # The papers' rate: at thirty times it, a difference in the last bit is one of some per cent an epoch later.
+    # The papers' rate: at thirty times it, a difference of 1e-4 is one of 4 % an epoch later.
     recipe = replace(recipe, model={**recipe.model, "dropout": 0.0}, learning_rate=1e-4)
     front_end, network = build_parts(recipe)
     monkeypatch.setattr(type(network), "one_graph", one_graph)
