@@ -23,10 +23,18 @@ pd = pytest.importorskip("pandas")
 
 from laennec import datasets
 from laennec.annotations import read_events, read_labels
-from laennec.datasets import fetch, folder, hls_cmds, icbhi, kauh, multichannel, sprsound
+from laennec.datasets import fetch, folder, hf_lung, hls_cmds, icbhi, kauh, multichannel, not_lung, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.errors import LaennecError
-from laennec.labels import POSITIONS, SEXES, SPRSOUND_EVENTS, SPRSOUND_RECORDS, to_icbhi
+from laennec.labels import (
+    POSITIONS,
+    SEXES,
+    SOUND_KINDS,
+    SPRSOUND_EVENTS,
+    SPRSOUND_RECORDS,
+    as_record,
+    to_icbhi,
+)
 from laennec.simulate import simulate_dataset
 
 RATE_HZ = 8000
@@ -358,7 +366,7 @@ def test_info_of_no_copy_is_an_error(tmp_path):
         datasets.print_info("sprsound", tmp_path)
     with pytest.raises(
         LaennecError,
-        match="'icbhi2' is no dataset; known are icbhi, sprsound, hls-cmds, kauh, multi",
+        match="'icbhi2' is no dataset; known are icbhi, sprsound, hf-lung, hls-cmds, kauh, multi",
     ):
         datasets.print_info("icbhi2", tmp_path)
 
@@ -1601,3 +1609,76 @@ def test_real_kauh_and_manikin(real_data):
         "wheeze": 66, "normal": 48, "crackle": 39, "both": 6, "bronchial": 3
     }  # fmt: skip
     assert len(hls_cmds.load(real_data / "HLS-CMDS")) == 50
+
+
+# Breath phases, and what is no lung ------------------------------------------------------------------------
+
+
+def test_breath_phases_keep_the_clips_of_a_recording_together(tmp_path):
+    hf_lung.tiny(tmp_path)
+    clips = hf_lung.load(tmp_path)
+    assert list(clips["label"]) == ["inspiration", "expiration", "inspiration", "expiration"]
+    assert list(clips["subject"].str[-2:]) == ["11", "11", "11", "12"]
+    assert set(clips["device"]) == {"electronic stethoscope"}
+    told = " ".join(clips.attrs["defects"])
+    assert "line 6: 'X' is not I or E" in told
+    assert "line 7: steth_20180814_09_37_14_000: no such clip" in told
+    write_audio(tmp_path / "own.wav")
+    with open(tmp_path / "labels.csv", "a") as file:
+        file.write("own,e\nown,I\n")
+    clips = hf_lung.load(tmp_path).set_index("recording")
+    assert (clips.loc["own", "subject"], clips.loc["own", "label"]) == ("own", "expiration")
+    assert "own is listed twice" in " ".join(clips.attrs["defects"])
+    (tmp_path / "labels.csv").write_text("file,label\nown,I\n")
+    assert not hf_lung.MATCHES(tmp_path)
+    with pytest.raises(LaennecError, match=r"labels\.csv: cannot be read"):
+        hf_lung.load(tmp_path)
+
+
+def test_what_is_no_lung_has_its_kind_from_the_sub_folder_and_is_a_persons_a_speakers_or_a_class(tmp_path):
+    not_lung.tiny(tmp_path)
+    write_audio(tmp_path / "music" / "tune.wav")
+    write_audio(tmp_path / "lungs" / "1.wav")
+    write_audio(tmp_path / "stray.wav")
+    clips = not_lung.load(tmp_path).set_index("recording")
+    assert clips["label"].value_counts().to_dict() == {"heart": 4, "speech": 4, "noise": 2, "music": 1}
+    subjects = {
+        "heart_circor/14241_AV": "heart_circor/14241",
+        "heart_manikin/F_N_A": "heart_manikin",
+        "heart_manikin/M_AF_LC": "heart_manikin",
+        "speech_digits/1_jackson_3": "speech_digits/jackson",
+        "environment/001_-_Dog_bark_1-100032-A": "environment/001",
+        "speech_ours/anna/1": "speech_ours/anna",
+        "music/tune": "music/tune",
+    }
+    assert clips.loc[list(subjects), "subject"].to_dict() == subjects
+    assert clips.loc["music/tune", "device"] == "music"
+    assert sum("lies in no sub-folder that begins with" in own for own in clips.attrs["defects"]) == 2
+
+
+def test_folders_of_patients_are_not_taken_for_what_is_no_lung(tmp_path):
+    for name in ("heart_failure/1.wav", "heart_failure_2/2.wav"):
+        write_audio(tmp_path / name)
+    assert datasets.guess(tmp_path) == "folder"
+    write_audio(tmp_path / "noise" / "3.wav")
+    assert datasets.guess(tmp_path) == "not-lung"
+    write_audio(tmp_path / "healthy" / "4.wav")
+    assert datasets.guess(tmp_path) == "folder"
+
+
+@pytest.mark.parametrize("label", [*SOUND_KINDS, *hf_lung.LABELS["record"]])
+def test_kinds_of_sound_and_phases_are_no_labels_of_lungs(label):
+    assert as_record(label) is None
+
+
+def test_real_phases_and_sounds_that_are_no_lung(real_data):
+    phases = hf_lung.load(real_data / "HF_Lung_phase")
+    assert phases["label"].value_counts().to_dict() == {"expiration": 2000, "inspiration": 2000}
+    assert phases["subject"].nunique() == 2479
+    sounds = not_lung.load(real_data / "not_lung")
+    assert sounds["label"].value_counts().to_dict() == {"speech": 240, "noise": 200, "heart": 185}
+    assert sounds.groupby("device")["subject"].nunique().to_dict() == {
+        "environment": 5, "heart_circor": 160, "heart_manikin": 1, "speech_digits": 3
+    }  # fmt: skip
+    assert datasets.guess(real_data / "HF_Lung_phase") == "hf-lung"
+    assert datasets.guess(real_data / "not_lung") == "not-lung"

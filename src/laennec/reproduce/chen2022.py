@@ -216,6 +216,8 @@ def _row(
 ) -> dict[str, Any]:
     """One model on one side of the data, over the seeds; ``ours`` has the means of the scores."""
     scores, first = [_scores(one) for one in predicted], predicted[0]
+    machine = facts[0]["machine"]
+    hardware = [*machine.get("gpus", []), machine["processor"], f"{machine['threads']} threads"]
     trained = read_csv(folders[0] / "clips.csv", dtype=str).query("side == 'train'")
     # The last epoch is not chosen by looking at these clips, as the best epoch is.
     last = [run["last_epoch"]["val_ts"] for run in facts] if side == "validation" else []
@@ -235,7 +237,8 @@ def _row(
         "seeds": [run["seed"] for run in facts],
         "epochs": facts[0]["epochs"],
         "seconds_per_run": float(np.mean([run["seconds"] for run in facts])),
-        "machine": f"{facts[0]['machine']['processor']}, {facts[0]['machine']['threads']} threads",
+        "machine": ", ".join(hardware),
+        "precision": facts[0].get("precision"),
         "clips": len(first.labels),
         "patients": len(set(first.subjects)),
     }

@@ -19,24 +19,35 @@ from laennec.train.crossval import read_folds
 from laennec.train.saved import is_done
 
 
+def whole_runs(out: Path, name: str) -> dict[Path, list[Path]]:
+    """The folders of a row's runs of which all folds are there, each with those of its folds."""
+    folds = read_json(out / "protocol.json", "name another folder", folds=int)["folds"]
+    runs = sorted((out / "rows" / name).glob("run-*"), key=lambda path: int(path.name[4:]))
+    parts = {run: [run / f"fold-{fold + 1}" for fold in range(folds)] for run in runs}
+    return {run: own for run, own in parts.items() if all(is_done(part, "fold.json") for part in own)}
+
+
 def finished_rows(out: Path) -> dict[str, list[Predictions]]:
     """Every row below `out` of which whole runs are there: their predictions."""
-    folds = read_json(out / "protocol.json", "name another folder", folds=int)["folds"]
-    rows = {}
-    for folder in sorted((out / "rows").iterdir()) if (out / "rows").is_dir() else []:
-        runs = []
-        for run in sorted(folder.glob("run-*"), key=lambda path: int(path.name[4:])):
-            parts = [run / f"fold-{fold + 1}" for fold in range(folds)]
-            if all(is_done(part, "fold.json") for part in parts):
-                runs.append(read_folds(parts))
-        if runs:
-            rows[folder.name] = runs
+    names = [folder.name for folder in (out / "rows").iterdir()] if (out / "rows").is_dir() else []
+    rows = {name: [read_folds(parts) for parts in whole_runs(out, name).values()] for name in names}
     order = {name: index for index, name in enumerate(PAPER)}
-    return dict(sorted(rows.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+    by_order = sorted(rows, key=lambda name: (order.get(name, len(order)), name))
+    return {name: rows[name] for name in by_order if rows[name]}
 
 
-# What rows are compared with, by the name of the difference: the paper reports its best row against both.
-REFERENCES = {"difference": BASELINE, "difference_from_best_scratch": BEST_SCRATCH}
+# What rows are compared with, by the name of the difference: no skill, and the paper's two.
+REFERENCES = {
+    "difference_from_all": "all",
+    "difference": BASELINE,
+    "difference_from_best_scratch": BEST_SCRATCH,
+}
+# What the paper reports: its best row against both, and what several inputs add without a source.
+DIFFERENCES = (
+    (BEST, "difference"),
+    (BEST, "difference_from_best_scratch"),
+    (BEST_SCRATCH, "difference"),
+)
 
 
 def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
@@ -119,26 +130,27 @@ def _differences(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]
     """The differences that the paper reports, where both rows are there: ours are paired over patients."""
     return [
         {
-            "row": BEST,
-            "less": reference,
-            "paper": round(PAPER[BEST][2] - PAPER[reference][2], 4),
-            "ours": scores[what, BEST].value,
-            "interval_95": scores[what, BEST].interval,
+            "row": row,
+            "less": REFERENCES[what],
+            "paper": round(PAPER[row][2] - PAPER[REFERENCES[what]][2], 4),
+            "ours": scores[what, row].value,
+            "interval_95": scores[what, row].interval,
         }
-        for what, reference in REFERENCES.items()
-        if (what, BEST) in scores
+        for row, what in DIFFERENCES
+        if (what, row) in scores
     ]
 
 
 def _settings(out: Path, name: str) -> dict[str, Any]:
     """What of a row's folds matters beside its scores."""
-    folds = sorted((out / "rows" / name).glob("run-*/fold-*/fold.json"))
+    folds = [part / "fold.json" for parts in whole_runs(out, name).values() for part in parts]
     kinds: dict[str, Any] = {"recipe": dict, "best_epoch": int, "seconds": (int, float)}
     facts = [read_json(path, f"delete {path.parent}", **kinds) for path in folds]
     recipe, best = facts[0]["recipe"], np.array([fold["best_epoch"] + 1 for fold in facts])
     patience = recipe.get("patience", 0)
     # Were the patience too short, many best epochs would lie where only those that rose late still train.
     late = recipe["epochs"] - patience
+    machine = facts[0].get("machine", {})
     stopped = {"late_epoch": late, "late_best_share": float((best > late).mean())} if patience else {}
     return {
         "epochs": recipe["epochs"],
@@ -147,6 +159,8 @@ def _settings(out: Path, name: str) -> dict[str, Any]:
         "trainings": len(facts),
         "source": facts[0]["source"],
         "median_best_epoch": float(np.median(best)),
+        "precision": facts[0].get("precision"),
+        "machine": ", ".join([*machine.get("gpus", []), machine["processor"]]) if machine else None,
         "seconds_a_fold": round(float(np.mean([fold["seconds"] for fold in facts])), 1),
     }
 
@@ -156,8 +170,8 @@ def write_tables(out: Path) -> dict[str, Any]:
     protocol = read_json(out / "protocol.json", "name another folder")
     result = {"paper": "Nguyen & Pernkopf, Table II", "protocol": protocol, **collect(out)}
     for name, runs in finished_rows(out).items():
-        for seed, run in enumerate(runs):
-            write_predictions(out / "rows" / name / f"run-{seed + 1}" / "predictions.csv", run)
+        for folder, run in zip(whole_runs(out, name), runs, strict=True):
+            write_predictions(folder / "predictions.csv", run)
     write_json(out / "tables.json", result)
     write_text(out / "tables.md", render(result))
     return result
@@ -180,7 +194,7 @@ def render(result: Mapping[str, Any]) -> str:
     if result["rows"]:
         parts.append(_rows_table(result))
     if result.get("differences"):
-        parts += ["The paper's two differences, in points of F:", _differences_table(result["differences"])]
+        parts += ["The paper's differences, in points of F:", _differences_table(result["differences"])]
     if result.get("baselines"):
         parts += ["Without a network, on the same cycles:", _baselines_table(result["baselines"])]
     return "\n\n".join(parts) + "\n"
@@ -210,7 +224,8 @@ def _rows_table(result: Mapping[str, Any]) -> str:
             cells.append(f"{100 * row['settings']['late_best_share']:.0f} %")
         rows.append(cells)
     header = ["system", "Se, paper", "P+", "F", "Se, ours", "P+", "F", "95 % over patients", "AUC"]
-    header += [*(f"F less {reference} (95 %)" for reference in REFERENCES.values()), "runs", "epochs"]
+    names = [BASELINES.get(reference, reference) for reference in REFERENCES.values()]
+    header += [*(f"F less {name} (95 %)" for name in names), "runs", "epochs"]
     if facts.get("patience"):
         header.append(f"best epoch after {facts['epochs'] - facts['patience']}")
     return table(header, rows)

@@ -338,13 +338,17 @@ def terminal() -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide Lightning's advice, which speaks of its own interface and not of ours."""
+    """Hide Lightning's advice, which speaks of its own interface, and PyTorch's on recorded passes."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+        # Passes are recorded on a stream of their own, where gradients first arise. The first replay comes
+        # from another: PyTorch has one wait for the other, and makes the context of the backward thread.
+        warnings.filterwarnings("ignore", message=".*AccumulateGrad node's stream does not match.*")
+        warnings.filterwarnings("ignore", message=".*there was no current CUDA context.*")
         try:
             yield
         finally:
