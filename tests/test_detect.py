@@ -16,14 +16,14 @@ import laennec
 from laennec import analyze, load_model
 from laennec.analyze import detect
 from laennec.analyze.analysis import Event, RecordingPrediction
-from laennec.analyze.events import emission_scores, families, find_events
+from laennec.analyze.events import emission_scores, families, find_events, is_uncertain
 from laennec.analyze.recording import Channel, Segment, combine_channels, predict_channel
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.card import EventRule
 from laennec.model.detector import Detector
-from laennec.model.probability import calibrated
+from laennec.model.probability import calibrated, hit_probability
 from laennec.simulate import demo_recordings
 from laennec.simulate.other import other_sound
 
@@ -314,6 +314,58 @@ def test_an_answer_that_its_events_contradict_is_uncertain(detector: Detector) -
     for likely, events, uncertain in expected:
         answer = predict_channel(detector.card, Channel(0, events, [segment(0, 15, likely)]))
         assert answer.uncertain is uncertain, (likely, events)
+
+
+def test_normal_and_sick_answers_have_thresholds_of_their_own(detector: Detector) -> None:
+    normal = Event(1.0, 2.0, "Normal", 0.99, {"Normal": 0.99})
+    wheeze = replace(normal, label="Wheeze")
+    old = replace(detector.card, record_abstain_below=0.5)
+    assert old.normal_abstain_below is old.sick_abstain_below is None
+    for likely, own, expected in (
+        (0, {}, False),
+        (0, {"normal_abstain_below": 0.81}, True),
+        (0, {"sick_abstain_below": 0.99}, False),
+        (1, {"normal_abstain_below": 0.99}, False),
+        (1, {"sick_abstain_below": 0.89}, False),  # CAS .8, DAS .05 and both .05: sick with .9
+        (1, {"sick_abstain_below": 0.91}, True),
+        (4, {"normal_abstain_below": 0.99, "sick_abstain_below": 0.99}, False),
+    ):
+        channel = Channel(0, [normal, wheeze] if likely == 1 else [normal], [segment(0, 15, likely)])
+        assert predict_channel(replace(old, **own), channel).uncertain is expected, (likely, own)
+
+
+def test_a_record_follows_its_events_where_the_card_says_so(detector: Detector) -> None:
+    """Two wheezes of .6, presence times class, are .84 together: odds of 5.25, to the power of the weight."""
+    wheeze = Event(1.0, 2.0, "Wheeze", 0.75, {"Wheeze": 0.75}, presence=0.8)
+    events = [wheeze, replace(wheeze, start_s=16.0, end_s=17.0), replace(wheeze, start_s=18.0, end_s=19.0)]
+    channel = Channel(0, events[1:], [segment(15, 30, 0)])
+    alone, card = predict_channel(detector.card, channel), replace(detector.card, record_evidence=(2.0, 0.0))
+    both = predict_channel(card, channel)
+    odds = [own.probabilities["CAS"] / own.probabilities["Normal"] for own in (alone, both)]
+    assert odds[1] / odds[0] == pytest.approx(5.25**2)
+    assert both.probabilities["CAS & DAS"] / both.probabilities["CAS"] == pytest.approx(0.05 / 0.05)
+    assert both.probabilities["DAS"] / both.probabilities["Normal"] == pytest.approx(0.05 / 0.8)
+    # An event counts in its own segment.
+    one = predict_channel(card, Channel(0, events[:1], [segment(0, 15, 0), segment(15, 30, 0)]))
+    assert one.probabilities["CAS"] < both.probabilities["CAS"]
+
+
+def test_a_found_event_is_uncertain_by_presence_class_and_length(detector: Detector) -> None:
+    card = replace(
+        detector.card,
+        event_abstain_below=0.5,
+        event_presence=(0.0, 1.0, 0.0, 2.0),
+        event_hit_abstain_below=0.5,
+    )
+    odds = np.log(0.6 / 0.4)
+    assert hit_probability(np.array(0.6), np.array(0.9), np.array(1.0), card.event_presence) == (
+        pytest.approx(0.6)
+    )
+    assert not is_uncertain(0.9, 0.6, np.exp(-0.49 * odds), card)
+    assert is_uncertain(0.9, 0.6, np.exp(-0.51 * odds), card)
+    assert not is_uncertain(0.51, None, 0.01, card)  # of given boundaries: by its class alone
+    assert is_uncertain(0.49, None, 9.0, card)
+    assert not is_uncertain(0.51, 0.01, 0.01, replace(card, event_presence=()))
 
 
 def test_a_clipped_recording_gets_no_certain_answer(detector: Detector) -> None:

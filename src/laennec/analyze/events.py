@@ -15,7 +15,7 @@ from laennec.annotations import Boundary
 from laennec.labels import EVENT_FAMILY
 from laennec.model.card import EventRule, RecordingCard
 from laennec.model.detector import Frames
-from laennec.model.probability import calibrated, sigmoid
+from laennec.model.probability import calibrated, hit_probability, sigmoid
 
 PAUSE, GO_ON, FIRST = -1, -2, 10  # states of a path that are no family; what marks an event's first frame
 LONGEST_EVENT_S = 10.0  # a longer one is cut; no annotated event lasts so long
@@ -95,6 +95,7 @@ def _classified(frames: Frames, span: Span, card: RecordingCard, channel: int, m
     logits = evidence.mean((1, 2)) + inside.context.mean(1, dtype=np.float64)
     probabilities = calibrated(logits, card.event_temperature, card.event_bias)
     best = int(probabilities.argmax())
+    presence = None if span.given else float(sigmoid(inside.presence[0]).mean())
     return Event(
         float(span.start_s),
         float(span.end_s),
@@ -103,10 +104,18 @@ def _classified(frames: Frames, span: Span, card: RecordingCard, channel: int, m
         dict(zip(card.labels, map(float, probabilities), strict=True)),
         channel,
         span.annotated,
-        presence=None if span.given else float(sigmoid(inside.presence[0]).mean()),
-        uncertain=bool(probabilities[best] < card.event_abstain_below),
+        presence=presence,
+        uncertain=is_uncertain(float(probabilities[best]), presence, span.end_s - span.start_s, card),
         relevance=_relevance(evidence, best, span, card) if maps else None,
     )
+
+
+def is_uncertain(probability: float, presence: float | None, length_s: float, card: RecordingCard) -> bool:
+    """Whether the model abstains from an event; its `presence` is None where its boundaries were given."""
+    if presence is None or not card.event_presence:
+        return probability < card.event_abstain_below
+    hit = hit_probability(np.array(presence), np.array(probability), np.array(length_s), card.event_presence)
+    return bool(hit < card.event_hit_abstain_below)
 
 
 def _relevance(evidence: npt.NDArray[np.float64], best: int, span: Span, card: RecordingCard) -> Relevance:

@@ -17,10 +17,19 @@ from laennec.audio.quality import SILENT_SHARE, Finding
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.files import printable
+from laennec.labels import NORMAL
 from laennec.model.card import RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, Frames
-from laennec.model.probability import calibrated, softmax
+from laennec.model.probability import (
+    answer_certainty,
+    calibrated,
+    family_evidence,
+    hit_probability,
+    sick_labels,
+    softmax,
+    with_evidence,
+)
 from laennec.patient import Patient
 
 SEGMENT_S = 15.0  # SPRSound's recordings, which the model learnt from, last 9 to 15 s
@@ -210,20 +219,52 @@ def predict_channel(
         return RecordingPrediction(
             None, None, {}, refused=why, kinds=kinds, channel=channel.number, heard_as=heard_as
         )
-    used = [s.probabilities for s in segments if s.refused is None]
+    used = [_with_its_events(s, channel.events, card) for s in segments if s.refused is None]
     probabilities = np.average(used, axis=0, weights=lengths[~refused])
     best = int(probabilities.argmax())
-    doubts = [*_doubts(card, channel, card.records[best]), *spoiled]
+    unlike = dict.fromkeys(_unlike(s.heard_as) for s in segments if s.heard_as and not s.refused)
+    doubts = [
+        *event_doubts(card.records[best], channel.events, card.normal),
+        *(f"{said}; analysed all the same, as asked for" for said in unlike),
+        *spoiled,
+    ]
     return RecordingPrediction(
         card.records[best],
         float(probabilities[best]),
         dict(zip(card.records, map(float, probabilities), strict=True)),
-        uncertain=bool(doubts) or bool(probabilities[best] < card.record_abstain_below),
+        uncertain=bool(doubts) or not is_certain(probabilities, card),
         reasons=(*_reasons(card, channel), *doubts),
         kinds=kinds,
         rate=respiratory_rate(breath_onsets((event.start_s, event.label) for event in channel.events)),
         channel=channel.number,
     )
+
+
+def _with_its_events(
+    segment: Segment, events: Sequence[Event], card: RecordingCard
+) -> npt.NDArray[np.float64]:
+    """Probabilities of the record labels, with the evidence of its events where the card says so."""
+    if not card.record_evidence:
+        return segment.probabilities
+    own = [e for e in events if segment.start_s <= (e.start_s + e.end_s) / 2 < segment.end_s]
+    hits = hit_probability(
+        np.array([1.0 if e.presence is None else e.presence for e in own]),
+        np.array([e.probability for e in own]),
+        np.array([e.end_s - e.start_s for e in own]),
+        card.event_presence,
+    )
+    evidence = family_evidence([e.label for e in own], hits.tolist())
+    return with_evidence(segment.probabilities, evidence, card.records, card.record_evidence)
+
+
+def is_certain(probabilities: npt.NDArray[np.float64], card: RecordingCard) -> bool:
+    """Whether the probabilities of the record labels reach the card's threshold for the likeliest."""
+    best, certainty = answer_certainty(probabilities, card.records)
+    own = card.sick_abstain_below if sick_labels(card.records)[best] else None
+    own = card.normal_abstain_below if card.records[best] == NORMAL else own
+    if own is None:
+        return bool(probabilities[best] >= card.record_abstain_below)
+    return bool(certainty >= own)
 
 
 def _spoiled(quality: Sequence[Finding], channel: int) -> Iterator[str]:
@@ -233,15 +274,14 @@ def _spoiled(quality: Sequence[Finding], channel: int) -> Iterator[str]:
             yield f"{finding.share:.0%} of its samples are clipped"
 
 
-def _doubts(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]:
-    """Why the answer of a channel is not certain, whatever its probability.
+def event_doubts(label: str, events: Sequence[Event], normal: str) -> Iterator[str]:
+    """Why an answer to a recording is not certain, whatever its probability: what its events say.
 
     Events and record are predicted by different heads, and neither corrects the other. Of SPRSound's records,
     predicted out of fold, 17 to 20 % of the answers that the first two doubts concern are wrong, and 13 to
     14 % of the other certain ones.
     """
-    events = channel.events
-    adventitious = [event for event in events if event.label != card.normal]
+    adventitious = [event for event in events if event.label != normal]
     if not events:
         yield "no respiratory event was found"
     elif label == "Normal":
@@ -249,8 +289,6 @@ def _doubts(card: RecordingCard, channel: Channel, label: str) -> Iterator[str]:
             yield f"its events say otherwise: {sure} of them adventitious without being uncertain"
     elif label != "Poor Quality" and not adventitious:
         yield "its events say otherwise: none of them is adventitious"
-    for heard_as in dict.fromkeys(s.heard_as for s in channel.segments if s.heard_as and not s.refused):
-        yield f"{_unlike(heard_as)}; analysed all the same, as asked for"
 
 
 def _reasons(card: RecordingCard, channel: Channel) -> Iterator[str]:

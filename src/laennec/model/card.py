@@ -301,6 +301,14 @@ class RecordingCard(ModelCard):
     normal_shift : mapping of str to float
         For the challenge's tasks ``"21"`` and ``"22"``: taken from the logarithm of the probability of Normal
         before the likeliest is chosen, since their Score weighs classes otherwise than their frequency does.
+    event_presence, event_hit_abstain_below
+        Weights of `hit_probability`, and the probability below which a found event is uncertain. Without
+        the weights, it is by `event_abstain_below`, as an event of given boundaries always is.
+    record_evidence : tuple of float
+        Weights of the events' evidence for a record label, see `with_evidence`. Empty: they have none.
+    normal_abstain_below, sick_abstain_below : float or None
+        In place of `record_abstain_below`, of an answer Normal and of one of adventitious sounds; see
+        `answer_certainty`.
     """
 
     positions: ClassVar[tuple[str, ...]] = POSITIONS  # that may be given, though it makes no use of them
@@ -322,6 +330,11 @@ class RecordingCard(ModelCard):
     record_abstain_below: float = entry(PROBABILITY, "record_certain")
     lung_threshold: float = entry(PROBABILITY, "lung_share")
     normal_shift: Mapping[str, float] = entry(numbers_by_name(-1e3, 1e3), "task_shift", default_factory=dict)
+    event_presence: tuple[float, ...] = entry(WEIGHTS, default=())
+    event_hit_abstain_below: float = entry(PROBABILITY, "hit_certain", default=0.0)
+    record_evidence: tuple[float, ...] = entry(WEIGHTS, default=())
+    normal_abstain_below: float | None = entry(PROBABILITY, "normal_certain", default=None)
+    sick_abstain_below: float | None = entry(PROBABILITY, "sick_certain", default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -330,12 +343,14 @@ class RecordingCard(ModelCard):
             raise ValueError(f"labels are {shown(self.labels)}; {unknown[0]!r} is of no known family")
         if len(self.edges_hz) < 2 or any(low >= high for low, high in itertools.pairwise(self.edges_hz)):
             raise ValueError(f"edges_hz is {shown(self.edges_hz)}; expected two or more, rising")
-        for what, bias, labels in (
-            ("event_bias", self.event_bias, self.labels),
-            ("record_bias", self.record_bias, self.records),
+        for what, given, count, each in (
+            ("event_bias", self.event_bias, len(self.labels), "one a label"),
+            ("record_bias", self.record_bias, len(self.records), "one a label"),
+            ("event_presence", self.event_presence, 4, "a constant, and of presence, class and length"),
+            ("record_evidence", self.record_evidence, 2, "of continuous and of discontinuous sounds"),
         ):
-            if len(bias) not in (0, len(labels)):
-                raise ValueError(f"{what} has {len(bias)} numbers; expected {len(labels)}, one a label")
+            if len(given) not in (0, count):
+                raise ValueError(f"{what} has {len(given)} numbers; expected {count}, {each}")
 
     @property
     def frame_s(self) -> float:

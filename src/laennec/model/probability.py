@@ -1,10 +1,12 @@
-"""Logits become probabilities."""
+"""Logits become probabilities; those of events together with those of the recording that they are in."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from laennec.labels import EVENT_FAMILY, NORMAL, POOR_QUALITY
 
 Array = npt.NDArray[np.float32]
 
@@ -29,3 +31,89 @@ def calibrated(
 def sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Probabilities of logits of yes or no."""
     return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+
+
+def log_odds(probabilities: npt.NDArray[Any], limit: float) -> npt.NDArray[np.float64]:
+    """Logarithms of odds, at most `limit` either way."""
+    inside = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(np.clip(np.log(inside) - np.log1p(-inside), -limit, limit))
+
+
+# --- found events, and the recording ------------------------------------------------------------------------
+
+SUREST = 7.0  # log-odds of an event's presence or class, beyond which they say no more
+EVIDENCE = 4.0  # of a family of sounds in a recording
+
+
+def hit_features(
+    presence: npt.NDArray[Any], probability: npt.NDArray[Any], length_s: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    """What tells whether found events are there and their classes right, ``(..., 3)``."""
+    length = np.log(np.maximum(length_s, 1e-3))
+    return np.stack([log_odds(presence, SUREST), log_odds(probability, SUREST), length], axis=-1)
+
+
+def hit_probability(
+    presence: npt.NDArray[Any],
+    probability: npt.NDArray[Any],
+    length_s: npt.NDArray[Any],
+    weights: Sequence[float] = (),
+) -> npt.NDArray[np.float64]:
+    """Probability that found events are there and their classes right: a logistic regression.
+
+    `presence` is the mean probability that something is there, `probability` that of the likeliest class.
+    The `weights` are a constant and one for each of `hit_features`; without them, it is their product.
+    """
+    if not len(weights):
+        return np.asarray(presence * probability, np.float64)
+    margin = hit_features(presence, probability, length_s) @ np.asarray(weights[1:]) + weights[0]
+    return sigmoid(np.clip(margin, -500, 500))
+
+
+def family_evidence(labels: Sequence[str], probabilities: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Log-odds that continuous and that discontinuous sounds are among events, ``(2,)``.
+
+    Each event has a label, and the probability that it is there and so; either family is there unless every
+    event of it is none (a noisy or: Pearl, "Probabilistic reasoning in intelligent systems", 1988, 4.3.2).
+    """
+    missing = np.ones(2)
+    for label, probability in zip(labels, probabilities, strict=True):
+        missing[[name in EVENT_FAMILY[label] for name in ("CAS", "DAS")]] *= 1 - probability
+    return log_odds(1 - missing, EVIDENCE)
+
+
+def evidence_of_records(evidence: npt.NDArray[Any], records: Sequence[str]) -> npt.NDArray[np.float64]:
+    """What each family's ``(..., 2)`` evidence is for or against each record label, ``(..., 2, records)``."""
+    member = np.array([[family in name.split(" & ") for name in records] for family in ("CAS", "DAS")], float)
+    return np.asarray(np.asarray(evidence)[..., None] * member)
+
+
+def with_evidence(
+    probabilities: npt.NDArray[Any],
+    evidence: npt.NDArray[Any],
+    records: Sequence[str],
+    weights: Sequence[float] = (),
+) -> npt.NDArray[np.float64]:
+    """Probabilities of record labels ``(..., records)`` with the ``(..., 2)`` evidence of the events."""
+    if not len(weights):
+        return np.asarray(probabilities, np.float64)
+    added = np.asarray(weights) @ evidence_of_records(evidence, records)
+    return softmax(np.log(np.maximum(probabilities, 1e-300)) + added)
+
+
+def sick_labels(records: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which record labels are of adventitious sounds."""
+    return np.array([name not in (NORMAL, POOR_QUALITY) for name in records])
+
+
+def answer_certainty(
+    probabilities: npt.NDArray[Any], records: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The likeliest label of ``(..., records)``, and how sure it is.
+
+    An answer of adventitious sounds is as sure as all such labels together: sure that there are some, not of
+    which kind.
+    """
+    best, sick = np.asarray(probabilities.argmax(-1)), sick_labels(records)
+    together = (probabilities * sick).sum(-1)
+    return best, np.where(sick[best], together, probabilities.max(-1))

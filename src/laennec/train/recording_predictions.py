@@ -4,6 +4,7 @@
 (record labels) and ``events.csv`` (annotated and decoded events) are what scores are computed from.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ Scaling = tuple[float, Sequence[float]]
 
 # Fields of an output in outputs.npz: one value each, one row of logits each, and rows or columns of several.
 SCALARS = ("name", "subject", "record", "placed", "frame_s")
+# Whence a recording is. Outputs that were written without them have the defaults.
+SOURCES = ("dataset", "device", "position", "age_years", "kind", "duration_s")
 LOGITS = ("record_logits", "kind_logits")
 OF_FRAMES = ("presence", "classes")
 OF_EVENTS = ("spans", "labels")
@@ -54,6 +57,20 @@ class RecordingOutput:
     record_logits: NDArray[Any]
     kind_logits: NDArray[Any]
     frame_s: float
+    dataset: str = ""
+    device: str = ""
+    position: str = ""
+    age_years: float = math.nan
+    kind: int = 0
+    """Index into `laennec.labels.SOUND_KINDS`."""
+    duration_s: float = math.nan
+    """Of the whole recording; that of the frames where it is not told."""
+    split: str = ""
+    """What it was held out of, of several protocols together; not written."""
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.duration_s):
+            object.__setattr__(self, "duration_s", self.presence.shape[1] * self.frame_s)
 
     def annotated(self, labels: Sequence[str]) -> list[Span]:
         """Annotated events."""
@@ -108,6 +125,7 @@ def outputs_of(
             own["record"][0].numpy(),
             own["kind"][0].numpy(),
             float(own["frame_s"]),
+            **{name: getattr(example, name) for name in SOURCES if hasattr(example, name)},
         )
         for example, own in zip(examples, predictions, strict=True)
     ]
@@ -122,7 +140,7 @@ def save_outputs(path: Path, recordings: Sequence[RecordingOutput]) -> None:
     held: dict[str, Any] = {
         "frames": np.array([own.presence.shape[1] for own in recordings]),
         "events": np.array([len(own.spans) for own in recordings]),
-        **{name: np.array(each(name)) for name in (*SCALARS, *LOGITS)},
+        **{name: np.array(each(name)) for name in (*SCALARS, *LOGITS, *SOURCES)},
         **{name: np.concatenate(each(name), axis=1).astype(np.float32) for name in OF_FRAMES},
         **{name: np.concatenate(each(name)) for name in OF_EVENTS},
     }
@@ -138,7 +156,7 @@ def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
             held = dict(file)
         frames, events = (np.cumsum(held[name])[:-1] for name in ("frames", "events"))
         columns: dict[str, Any] = {
-            **{name: held[name].tolist() for name in SCALARS},
+            **{name: held[name].tolist() for name in (*SCALARS, *SOURCES) if name in held},
             **{name: held[name] for name in LOGITS},
             **{name: np.split(held[name], frames, axis=1) for name in OF_FRAMES},
             **{name: np.split(held[name], events) for name in OF_EVENTS},
