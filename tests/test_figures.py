@@ -74,15 +74,27 @@ def test_trained_rows_stand_above_what_needs_no_network() -> None:
     text = TABLES["nguyen2022-subset"](lambda name: {**found, "rows": [row]})
     first = text.splitlines()[2]
     assert first.startswith("| Scratch_Ins_Exp_Ratio_25_SamplePad | 0.825 | 1.000 |")
-    assert first.endswith("| +5.0 (-1.0 to +11.0) |  | 5 | 20 % |")
+    assert first.endswith("|  | +5.0 (-1.0 to +11.0) | 5 of 5 | 20 % |")
+    del row["difference"]
+    row |= {"difference_from_all": -0.1, "difference_from_all_interval_95": [-0.2, 0.01]}
+    text = TABLES["nguyen2022-subset"](lambda name: {**found, "rows": [row]})
+    assert text.splitlines()[2].endswith("| -10.0 (-20.0 to +1.0) |  | 5 of 5 | 20 % |")
+
+
+def test_the_papers_differences_say_how_many_runs_they_are_of() -> None:
+    rows = [{"row": "one", "runs": 1}, {"row": "other", "runs": 5}]
+    own = {"row": "one", "less": "other", "paper": 0.0758, "ours": 0.03, "interval_95": [-0.05, 0.125]}
+    text = TABLES["nguyen2022-differences"](lambda name: {"rows": rows, "differences": [own]})
+    assert text.splitlines()[2] == "| one | other | +7.58 | +3.0 (-5.0 to +12.5) | 1, 5 |"
 
 
 def test_a_literal_reading_stands_below_ours() -> None:
     found = json.loads((RESULTS / "chen2022-tables.json").read_text(encoding="utf-8"))
-    whole = next(row for row in found["rows"] if row["recipe"] == "chen2022" and row["split"] == "patient")
-    rows = [*found["rows"], {**whole, "recipe": "chen2022-literal", "reading": "literal"}]
-    text = TABLES["chen2022-patient"](lambda name: {"rows": rows})
+    text = TABLES["chen2022-patient"](lambda name: found)
     assert [line.split(" | ")[1] for line in text.splitlines()[-3:]] == ["paper", "ours", "literal"]
-    assert TABLES["chen2022-readme"](lambda name: {"rows": rows}) == TABLES["chen2022-readme"](
-        lambda name: found
-    )
+    literal = next(row for row in found["rows"] if row["recipe"] == "chen2022-literal")
+    line = TABLES["chen2022-readme"](lambda name: found).splitlines()[-2]  # the full model, patients apart
+    assert line.split(" | ")[3].startswith(f"{literal['ours']['ts']:.3f} (")
+    ours = [row for row in found["rows"] if row.get("reading", "ours") == "ours"]
+    without = TABLES["chen2022-readme"](lambda name: {"rows": ours}).splitlines()[-2]
+    assert without.split(" | ")[2:5] == [line.split(" | ")[2], "", "yes"]
