@@ -10,23 +10,21 @@ import pandas as pd
 import pytest
 import torch
 
-from laennec.reproduce import nguyen2022_baselines as module
 from laennec.reproduce import nguyen2022_tables
 from laennec.reproduce.nguyen2022_baselines import (
     BASELINES,
-    PENALTIES,
-    balanced_logistic,
     band_statistics,
     baseline_file,
     baseline_predictions,
-    cross_validated,
 )
 from laennec.reproduce.nguyen2022_rows import BASELINE, BEST, BEST_SCRATCH, PAPER
 from laennec.reproduce.nguyen2022_tables import collect, render
 from laennec.score.bootstrap import patient_draws, percentile_interval, resampled_counts
 from laennec.score.predictions import Predictions, write_predictions
 from laennec.score.ranking import roc_auc
+from laennec.train import regression as module
 from laennec.train.cohort import Cohort, by_patient, row_scores
+from laennec.train.regression import PENALTIES, balanced_logistic, cross_validated
 
 PATIENTS, EACH = 20, 10
 SUBJECTS = tuple(f"p{k:02d}" for k in range(PATIENTS) for _ in range(EACH))

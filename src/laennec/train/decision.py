@@ -113,22 +113,50 @@ def fit_scaling(logits: Tensor, label: Tensor, with_bias: bool = True) -> tuple[
     ``softmax(logits / temperature + bias)`` are the calibrated probabilities; a weak prior holds the bias to
     zero.
     """
-    parameters = torch.zeros(1 + logits.shape[1] * with_bias, dtype=logits.dtype, requires_grad=True)
+    temperature, bias, _ = fit_with_evidence(logits, label, with_bias)
+    return temperature, bias
+
+
+def fit_with_evidence(
+    logits: Tensor,
+    label: Tensor,
+    with_bias: bool = True,
+    weight: Tensor | None = None,
+    evidence: Tensor | None = None,
+) -> tuple[float, list[float], list[float]]:
+    """`fit_scaling` of items ``(items,)`` of a weight, with evidence ``(items, kinds, classes)`` besides.
+
+    Each kind of evidence is multiplied by a number that is fitted, and added to the logits; those numbers are
+    the last of what is returned.
+    """
+    classes, kinds = logits.shape[1] * with_bias, 0 if evidence is None else evidence.shape[1]
+    parameters = torch.zeros(1 + classes + kinds, dtype=logits.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         scaled = logits / parameters[:1].exp()
         if with_bias:
-            scaled = scaled + parameters[1:]
-        loss = torch.nn.functional.cross_entropy(scaled, label) + 1e-3 * parameters[1:].square().sum()
+            scaled = scaled + parameters[1 : 1 + classes]
+        if evidence is not None:
+            scaled = scaled + torch.einsum("k,nkc->nc", parameters[1 + classes :], evidence)
+        if weight is None:
+            loss = torch.nn.functional.cross_entropy(scaled, label)
+        else:
+            each = torch.nn.functional.cross_entropy(scaled, label, reduction="none")
+            loss = (weight * each).sum() / weight.sum()
+        loss = loss + 1e-3 * parameters[1:].square().sum()
         loss.backward()
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
     fitted = parameters.detach()
-    bias = fitted[1:] - fitted[1:].mean() if with_bias else fitted[1:]
-    return float(fitted[0].exp().clamp(0.05, 20.0)), [round(float(value), 4) for value in bias]
+    bias, weights = fitted[1 : 1 + classes], fitted[1 + classes :]
+    return (
+        float(fitted[0].exp().clamp(0.05, 20.0)),
+        [round(float(value), 4) for value in (bias - bias.mean() if with_bias else bias)],
+        [round(float(value), 4) for value in weights],
+    )
 
 
 def shift_head(network: nn.Module, shift: float, place: int = -1) -> None:
