@@ -24,6 +24,7 @@ BAND_DEVIATION = 2.5  # of log power around the level of its own band
 NEPERS_PER_DB = math.log(10) / 10  # of power
 SLOPES = (-4.0, 1.0)  # of steady noise from the lowest band to the highest, in natural logarithms of power
 LATE_RESPONSE = 0.4  # share of the strongest response that is left in the last fifth of a training
+MEDIAN_OF = 13  # one value in so many tells the median of an image well enough; prime to the frames
 SHARPEST_CUT, DEEPEST_CUT = 20.0, 8.0  # of a band-limit, in natural logarithms of power
 
 
@@ -81,8 +82,8 @@ class RecordingLogMel(FrontEnd):
         whole = ((images - level[:, :, None]) / DEVIATION).clamp(-4.0, 4.0)
         if not self.by_band:
             return whole
-        own = F.avg_pool1d(images[:, 0], 2 * reach + 1, 1, reach, count_include_pad=False)[:, None]
-        return torch.cat([whole, ((images - own) / BAND_DEVIATION).clamp(-4.0, 4.0)], dim=1)
+        own = (images - moving_mean(images, reach)) / BAND_DEVIATION
+        return torch.cat([whole, own.clamp(-4.0, 4.0)], dim=1)
 
     @property
     def frame_s(self) -> float:
@@ -113,6 +114,18 @@ class RecordingLogMel(FrontEnd):
         return F.interpolate(image, size, mode="bilinear", align_corners=False)
 
 
+def moving_mean(values: Tensor, reach: int) -> Tensor:
+    """Mean over the last axis to `reach` on either side, of what there is.
+
+    By running sums: pooling would add up each of hundreds of values anew.
+    """
+    length = values.shape[-1]
+    sums = F.pad(values.cumsum(-1), (1, 0))
+    at = torch.arange(length, device=values.device)
+    first, end = (at - reach).clamp_min(0), (at + reach + 1).clamp_max(length)
+    return (sums.index_select(-1, end) - sums.index_select(-1, first)) / (end - first)
+
+
 @dataclass(frozen=True)
 class RecordingVariation:
     """How a batch is varied; drawn once, applied to images and annotations alike."""
@@ -140,7 +153,8 @@ def draw_recording_variation(
     slope = torch.linspace(0, 1, bands)[None, None, :, None] * draw(*SLOPES, batch, 1, 1, 1)
     tempo = float(draw(settings.tempo_range[0], settings.tempo_range[-1], 1))
     # The power of a band of noise in a frame: the mean of two bins or so, each of exponential power.
-    powers = torch.empty(2, *shape, device=device).exponential_(generator=generator).mean(0)
+    drawn = torch.rand(2, *shape, device=device, generator=generator).clamp_min(1e-6)
+    powers = -torch.log(drawn[0] * drawn[1]) / 2
     return RecordingVariation(
         tempo,
         settings.response * draw_response(batch, bands, generator)[:, None, :, None],
@@ -197,7 +211,7 @@ def vary_recordings(image: Tensor, variation: RecordingVariation, late: float = 
 
     `late` is the share of the response that is applied.
     """
-    median = image.flatten(1).median(1).values[:, None, None, None]
+    median = image.flatten(1)[:, ::MEDIAN_OF].median(1).values[:, None, None, None]
     lower = (NEPERS_PER_DB * variation.noise_db.to(image.device))[:, None, None, None]
     image = torch.logaddexp(image, median + variation.noise - lower)
     return image + late * variation.response.to(image.device)
