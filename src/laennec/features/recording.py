@@ -147,7 +147,9 @@ def draw_recording_variation(
     """Draw a variation for images of ``(batch, 1, bands, frames)``."""
     batch, _, bands, frames = shape
     draw = functools.partial(uniform, generator=generator)
-    beside_db, noise_db = draw(*settings.beside_snr_db, batch), draw(*settings.noise_snr_db, batch)
+    beside_db, noise_db = (
+        draw(levels[0], levels[-1], batch) for levels in (settings.beside_snr_db, settings.noise_snr_db)
+    )
     beside_db[draw(0, 1, batch) >= settings.beside] = torch.inf
     noise_db[draw(0, 1, batch) >= settings.noise] = torch.inf
     slope = torch.linspace(0, 1, bands)[None, None, :, None] * draw(*SLOPES, batch, 1, 1, 1)
