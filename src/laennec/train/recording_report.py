@@ -15,6 +15,7 @@ from laennec import datasets
 from laennec.analyze.recording import breath_onsets, respiratory_rate
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
+from laennec.labels import SOUND_KINDS
 from laennec.model.load import RUN_MODEL
 from laennec.model.probability import calibrated, sigmoid
 from laennec.score.calibration import COVERAGE, certainty_scores
@@ -104,18 +105,16 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
     own = datasets.dataset(recipe.dataset)
     training = f"{own.TITLE} (events and records)"
     citation, licence = own.CITATION, f"{own.TITLE}: {own.LICENCE}"
-    recordings = len(data.examples)
-    if data.auxiliary is not None:
-        other = datasets.dataset(recipe.also)
-        training += f"; {other.TITLE} (as lungs through other devices, without its labels)"
-        citation, licence = f"{citation}; {other.CITATION}", f"{licence}; {other.TITLE}: {other.LICENCE}"
-        recordings += len(data.auxiliary.examples)
+    for other in map(datasets.dataset, recipe.also):
+        if other.TRAINS:
+            training += f"; {other.TITLE}"
+            citation, licence = f"{citation}; {other.CITATION}", f"{licence}; {other.TITLE}: {other.LICENCE}"
     return {
         "data": {
             "training": f"{training}; generated speech, music, noise and hearts",
             "citation": citation,
             "licence": licence,
-            "recordings": recordings,
+            "recordings": int(data.fold("all patients").train.sum()),
         },
         "metrics": {
             **{name: value and round(value, 4) for name, value in figures["headline"].items()},
@@ -267,6 +266,7 @@ def _frames(recordings: Sequence[RecordingOutput], labels: Sequence[str]) -> dic
 
 def _refusals(outputs: Sequence[RecordingOutput], recipe: Recipe) -> dict[str, Any]:
     """Share of real recordings that are refused, at the threshold of the other folds."""
+    outputs = [each for each in outputs if SOUND_KINDS[each.kind] == "lung"]
     shares, own = lung_shares(outputs)
     folds = np.array([each.fold for each in outputs])
     refused = np.zeros(len(outputs), bool)
@@ -275,7 +275,8 @@ def _refusals(outputs: Sequence[RecordingOutput], recipe: Recipe) -> dict[str, A
         refused[there] = shares[there] < lung_threshold(shares[~there], own[~there])
     figures: dict[str, Any] = {recipe.dataset: float(refused[own].mean()), "of": int(own.sum())}
     if (~own).any():
-        figures |= {recipe.also: float(refused[~own].mean()), f"of {recipe.also}": int((~own).sum())}
+        others = " and ".join(recipe.also)
+        figures |= {others: float(refused[~own].mean()), f"of {others}": int((~own).sum())}
     return figures
 
 
