@@ -98,11 +98,12 @@ def draw_image_variation(
 
 def vary_images(images: Tensor, variation: ImageVariation) -> Tensor:
     """Shift and mask normalised images ``(batch, channels, bins, frames)``; masks set to zero, their mean."""
-    frames = images.shape[-1]
-    index = (torch.arange(frames) - variation.shift_frames[:, None]) % frames
-    index = index[:, None, None].to(images.device).expand(*images.shape)
+    if variation.shift_frames.any():
+        frames = images.shape[-1]
+        index = (torch.arange(frames) - variation.shift_frames[:, None]) % frames
+        images = images.gather(3, index[:, None, None].to(images.device).expand(*images.shape))
     hidden = variation.hidden_rows[:, None, :, None] | variation.hidden_frames[:, None, None, :]
-    return images.gather(3, index).masked_fill(hidden.to(images.device), 0.0)
+    return images.masked_fill(hidden.to(images.device), 0.0)
 
 
 @dataclass(frozen=True)
