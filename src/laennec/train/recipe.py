@@ -154,6 +154,7 @@ def _available() -> dict[str, Path]:
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 NAMES |= {tuple: "a list", dict: "a table"}
 ALIASES = {"floor": "baseline"}  # earlier names of recipes
+RETIRED = {"blend": 0.0}  # earlier settings, and what switched them off
 
 
 def recipe_names() -> list[str]:
@@ -315,6 +316,8 @@ def _checked(kind: type, table: Any, where: str, ranges: Mapping[str, Range]) ->
         else value
         for name, value in table.items()
     }
+    # Files of earlier versions name them; switched off, they are missed by nobody.
+    table = {name: value for name, value in table.items() if name not in RETIRED or value != RETIRED[name]}
     for name, value in table.items():
         if name not in hints:
             raise LaennecError(f"{where}: unknown setting {shown(name)}; there are: {', '.join(hints)}")
