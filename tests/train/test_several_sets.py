@@ -155,6 +155,7 @@ def test_a_card_counts_what_was_trained_on_of_each_data_set(
     entries = card(recipe, *material.trained(material.fold("all patients"), recipe))
     told = entries["data"]["beside"]
     assert [own["dataset"][:5] for own in told] == ["ICBHI", "KAUH ", "HLS-C", "HF_Lu", "Sound"]
+    assert "of kauh, 4 clips of 2 patients of hf-lung, 10 clips" in entries["limits"]
     assert [own["clips"] for own in told] == [
         0 if name == "hls-cmds" else int((source_of(material.clips) == name).sum()) for name in SETS
     ]
