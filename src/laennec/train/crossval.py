@@ -226,7 +226,7 @@ def run_fold(
         network, chosen = train_and_choose(
             training, validation, recipe, data.front_end, hardware, start, progress
         )
-        outputs = predict(network, test, recipe, data.front_end)
+        outputs = predict(network, test, recipe, data.front_end, hardware)
     test.write(folder, data.clips[fold.test], recipe, outputs)
     if start is None:
         save_model(folder, data.front_end, network, Decision(), recipe)

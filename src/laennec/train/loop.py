@@ -299,19 +299,37 @@ def train_network(
 
 
 @torch.no_grad()
-def predict(network: nn.Module, examples: Examples, recipe: Recipe, front_end: FrontEnd) -> list[Any]:
+def predict(
+    network: nn.Module,
+    examples: Examples,
+    recipe: Recipe,
+    front_end: FrontEnd,
+    hardware: Hardware | None = None,
+) -> list[Any]:
     """What the network says of each batch of the examples, in their order, in full precision.
 
+    Whole recordings are predicted where `hardware` trains, one by one; clips, which are few operations, here.
     LaennecError if it says what is no number.
     """
-    network = network.float().eval()
+    there = hardware is not None and hardware.on_gpu and front_end.task == "recording"
+    device = torch.device("cuda" if there and torch.cuda.is_available() else "cpu")
+    network = network.float().eval().to(device)
     task = examples.task(recipe, front_end)
-    found = [task.predictions(network, batch) for batch in examples.loader()]
+    moved = ({name: value.to(device) for name, value in batch.items()} for batch in examples.loader())
+    found = [_on_cpu(task.predictions(network, batch)) for batch in moved]
+    network.cpu()
     for one in found:
         outputs = one.values() if isinstance(one, Mapping) else [one]
         if not all(bool(torch.isfinite(output).all()) for output in outputs):
             raise LaennecError(DIVERGED.format(recipe.name))
     return found
+
+
+def _on_cpu(predicted: Any) -> Any:
+    """A tensor, or a mapping of tensors, in the memory of the processor."""
+    if isinstance(predicted, Mapping):
+        return {name: value.cpu() for name, value in predicted.items()}
+    return predicted.cpu()
 
 
 def trial_step(examples: Examples, recipe: Recipe, front_end: FrontEnd) -> Callable[[], None]:

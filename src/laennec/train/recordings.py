@@ -136,28 +136,22 @@ class RecordingExamples(Dataset[Batch]):
         )
 
     def usable(self, recipe: Recipe, front_end: Any) -> list[int]:
-        """Rows of the recordings to train on; one with annotated events must be long enough.
-
-        Raises
-        ------
-        LaennecError
-            If none is.
-        """
+        """Rows of the recordings to train on; one with annotated events must be long enough."""
         shortest = recipe.recording.shortest_s / front_end.frame_s
-        rows = [
+        return [
             row
             for row, own in enumerate(self.examples)
             if own.image.shape[-1] >= shortest or not (own.placed and own.kind == 0)
         ]
-        if not any(self.examples[row].kind == 0 for row in rows):
-            raise LaennecError(f"no recording lasts {recipe.recording.shortest_s:g} s, which training needs")
-        return rows
 
     def training_loader(
         self, recipe: Recipe, front_end: Any, world: int = 1, rank: int = 0
     ) -> DataLoader[Batch]:
         """Batches of crops, balanced over data sets (`laennec.train.crops`)."""
-        return crop_loader(self.examples, self.usable(recipe, front_end), recipe, front_end, rank)
+        rows = self.usable(recipe, front_end)
+        if not any(self.examples[row].kind == 0 for row in rows):
+            raise LaennecError(f"no recording lasts {recipe.recording.shortest_s:g} s, which training needs")
+        return crop_loader(self.examples, rows, recipe, front_end, rank)
 
     def loader(self) -> DataLoader[Batch]:
         """All recordings in their own order, one at a time."""
