@@ -87,23 +87,24 @@ class RecordingOutput:
 
     def event_logits(self, start_s: float, end_s: float) -> NDArray[Any]:
         """Mean class logits between two times, ``(classes,)``."""
+        return np.asarray(self.between(self.classes, start_s, end_s).mean(1))
+
+    def between(self, values: NDArray[Any], start_s: float, end_s: float) -> NDArray[Any]:
+        """The frames between two times, at least one, of ``(..., frames)`` values."""
         frames = self.presence.shape[1]
         first = min(round(start_s / self.frame_s), frames - 1)
         last = min(max(first + 1, round(end_s / self.frame_s)), frames)
-        return np.asarray(self.classes[:, first:last].mean(1))
-
-    def named(self, spans: Sequence[FloatSpan], labels: Sequence[str]) -> tuple[Span, ...]:
-        """Decoded events with their likeliest classes."""
-        return tuple((a, b, labels[int(self.event_logits(a, b).argmax())]) for a, b in spans)
+        return values[..., first:last]
 
     def detection(self, spans: Sequence[FloatSpan], labels: Sequence[str], scaling: Scaling) -> Detection:
-        """Annotated and decoded events, with the calibrated probability of each one's likeliest class."""
+        """Annotated and decoded events, these with the likeliest class and its calibrated probability."""
+        classes = [calibrated(self.event_logits(*span), *scaling) for span in spans]
         return Detection(
             self.name,
             self.subject,
             tuple(self.annotated(labels)),
-            self.named(spans, labels),
-            tuple(float(calibrated(self.event_logits(a, b), *scaling).max()) for a, b in spans),
+            tuple((a, b, labels[int(own.argmax())]) for (a, b), own in zip(spans, classes, strict=True)),
+            tuple(float(own.max()) for own in classes),
         )
 
 
