@@ -46,7 +46,10 @@ def examples_of(recipe: Any, front_end: Any, steps: int) -> Any:
         own = np.eye(classes, dtype=bool)[[0, 1, 0, 2]]
         images = torch.randn(count, 1, front_end.bands, frames).half()
         return RecordingExamples(
-            [Example(str(k), str(k), image, spans, own, True, 0) for k, image in enumerate(images)]
+            [
+                Example(str(k), str(k), "", "", "", np.nan, image, spans, own, True, spans, own.argmax(1), 0)
+                for k, image in enumerate(images)
+            ]
         )
     count = steps * recipe.batch_size
     label = torch.arange(count) % classes

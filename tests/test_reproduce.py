@@ -109,7 +109,7 @@ def test_literal_recipes_differ_by_what_the_paper_says() -> None:
 
 
 def test_a_literal_run_stands_below_ours_and_the_papers(tmp_path: Path) -> None:
-    machine = {"processor": "p", "threads": 1}
+    machine = {"processor": "p", "threads": 1, "gpus": ["card"]}
     told = {"seed": 0, "epochs": 1, "seconds": 1.0, "last_epoch": {"val_ts": 0.5}, "machine": machine}
     for seed, recipe in enumerate(("chen2022-literal", "chen2022", "chen2022-cnn")):
         run = tmp_path / "runs" / "patient" / recipe / "seed-0"
@@ -120,6 +120,7 @@ def test_a_literal_run_stands_below_ours_and_the_papers(tmp_path: Path) -> None:
     rows = collect(tmp_path)
     assert [row["recipe"] for row in rows] == ["chen2022-cnn", "chen2022", "chen2022-literal"]
     assert rows[2]["paper"] == rows[1]["paper"]
+    assert (rows[2]["machine"], rows[2]["precision"]) == ("card, p, 1 threads", None)
     text = render({"command": "c", "test_set": "missing", "rows": rows})
     lines = [line.split(" | ")[:2] for line in text.splitlines() if line.startswith("|")][2:]
     assert [line[1] for line in lines] == ["paper", "ours", "paper", "ours", "literal"]

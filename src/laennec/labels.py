@@ -28,6 +28,7 @@ SPRSOUND_EVENTS = (
 SPRSOUND_RECORDS = (NORMAL, "CAS", "DAS", "CAS & DAS", POOR_QUALITY)
 # What a recording may be of; a model answers for lungs and refuses the rest.
 SOUND_KINDS = ("lung", "speech", "music", "noise", "heart")
+PHASES = ("inspiration", "expiration")  # of breaths, with nothing said of what else is heard
 ICBHI_CYCLES = ("normal", "crackle", "wheeze", "both")
 
 # The BioCAS challenge's tasks: number, then class, then the labels that the class stands for. 11 and 12 are

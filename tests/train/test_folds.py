@@ -194,7 +194,7 @@ def test_a_label_that_means_several_classes_asks_for_their_sum() -> None:
 
 def test_clips_of_a_second_data_set_allow_what_icbhi_calls_so(second: Path, recipe: Recipe) -> None:
     clips = dataset("icbhi").load(second)
-    read = read_auxiliary(clips, replace(recipe, also="icbhi"), build_parts(recipe)[0])
+    read = read_auxiliary(clips, replace(recipe, also=("icbhi",)), build_parts(recipe)[0])
     assert read.allowed is not None
     allowed = {
         label: {recipe.labels[k] for k in np.flatnonzero(row)}
@@ -261,7 +261,7 @@ def test_a_run_trains_on_a_second_data_set(
         fit(prepare(own, one, more), one, tmp_path / name, CPU)
         for name, one, more in (
             ("both", recipe, beside),
-            ("alone", replace(recipe, also=""), None),
+            ("alone", replace(recipe, also=()), None),
         )
     ]
     both, alone = (read_predictions(folder / "predictions.csv") for folder in runs)
@@ -409,11 +409,11 @@ def test_later_patients_or_each_data_set_can_be_measured_on(
     command += ["--also", f"icbhi={second}", "--protocol", "leave-one-out", "--out", str(b)]
     assert run(command) == 0
     figures = json.loads((b / "metrics.json").read_text())
-    assert figures["provenance"]["split"] == "leave-one-out, measured on simulated icbhi, simulated sprsound"
+    assert figures["provenance"]["split"] == "leave-one-out, measured on simulated sprsound, simulated icbhi"
     sides = pd.read_csv(b / "seed0" / "fold1" / "clips.csv").groupby("dataset")["side"].unique()
     assert {name: list(values) for name, values in sides.items()} == {
-        "simulated icbhi": ["test"],
-        "simulated sprsound": ["train"],
+        "simulated icbhi": ["train"],
+        "simulated sprsound": ["test"],
     }
     assert figures["clips"] == len(pd.read_csv(b / "seed0" / "fold1" / "clips.csv"))
     with pytest.raises(UsageError, match="of --protocol k-fold"):

@@ -1,11 +1,13 @@
 """What measures and decides on kept outputs: made-up recordings whose figures are known."""
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
@@ -13,7 +15,8 @@ from laennec.train import recording_choice
 from laennec.train.recording_choice import Chooser, cross_fitted, fit_recording_decision
 from laennec.train.recording_decision import RULES, Labelled, RecordingDecision
 from laennec.train.recording_predictions import SOURCES, RecordingOutput, load_outputs, save_outputs
-from laennec.train.rehearsal import Rehearsal, known_of, split_of, worst
+from laennec.train.rehearsal import Rehearsal, known_of, outputs_of_run, splits_of, worst
+from laennec.train.rehearsal_tables import tables
 
 FRAME_S = 0.05
 
@@ -82,6 +85,7 @@ def cohort(name: str, count: int, flip: int = 0, **more: object) -> list[Recordi
 def hearts(count: int) -> list[RecordingOutput]:
     """One of them sounds like a lung."""
     plain = {"record": -1, "events": (), "found": (), "kind": 4, "dataset": "not-lung", "device": "heart"}
+    plain["split"] = "k-fold"
     return [
         output(f"h{k}", f"h{k}", lung=-5.0 if k else 9.0, fold=f"fold{k % 2 + 1}", **plain)
         for k in range(count)
@@ -110,16 +114,16 @@ def test_the_rule_is_that_of_the_best_worst_group(monkeypatch: pytest.MonkeyPatc
 def test_a_calibration_is_that_of_the_least_regret() -> None:
     """A network twice too sure on one data set, and right on the other: neither extreme is taken."""
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (4000, 2))
+    logits = rng.normal(0, 2, (1600, 2))
     truth = np.array([rng.random() < p for p in calibrated(logits, 1.0)[:, 1]]).astype(int)
-    groups = np.repeat(["right", "sure"], 2000)
-    logits[2000:] *= 2
-    subjects = np.zeros(4000, str)
+    groups = np.repeat(["right", "sure"], 800)
+    logits[800:] *= 2
+    subjects = np.zeros(1600, str)
     both = Labelled(logits, truth, subjects, groups)
     right, sure, temperature = (
         own.fit()[0] for own in (both.chosen(groups == "right"), both.chosen(groups == "sure"), both)
     )
-    assert (right, sure) == pytest.approx((1.0, 2.0), rel=0.15)
+    assert (right, sure) == pytest.approx((1.0, 2.0), rel=0.25)
     assert right < temperature < sure
 
 
@@ -153,9 +157,9 @@ def test_events_have_a_say_where_they_are_followed() -> None:
 
 
 def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:
-    known = split_of("k-fold", cohort("a", 12), {})
-    later = split_of("chronological", [replace(own, fold="fold1") for own in known[6:]], {"fold1": "later"})
-    left = split_of("leave-one-out", [replace(own, fold="fold1") for own in cohort("b", 8, placed=False)], {})
+    known = cohort("a", 12, split="k-fold")
+    later = [replace(own, fold="fold1", split="chronological, later") for own in known[6:]]
+    left = cohort("b", 8, placed=False, fold="fold1", split="leave-one-out, b")
     chooser = Chooser([*known, *later, *left], SPRSOUND_EVENTS)
     used = []
     chooser.decide = lambda rows: used.append(rows) or RecordingDecision()  # type: ignore[method-assign]
@@ -168,7 +172,6 @@ def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:
     alone = Chooser(later, SPRSOUND_EVENTS)
     alone.decide = chooser.decide  # type: ignore[method-assign]
     assert {own.on for own in cross_fitted(alone)} == {"other patients of the fold"}
-    assert {own.split for own in later} == {"chronological, later"}
 
 
 @pytest.fixture(scope="module")
@@ -176,11 +179,11 @@ def figures() -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recording_choice, "RULES", RULES[:1])
         patch.setattr(recording_choice, "FINER", {})
-        outputs = cohort("sprsound", 48, device="s", age_years=4.0, lung=4.0)
-        outputs += cohort(
-            "kauh", 48, flip=8, placed=False, device="k", age_years=70.0, position="p1", lung=4.0
-        )
-        chooser = Chooser(split_of("k-fold", outputs + hearts(10), {}), SPRSOUND_EVENTS)
+        given = {"split": "k-fold", "lung": 4.0}
+        outputs = cohort("sprsound", 48, device="s", age_years=4.0, **given)
+        given |= {"placed": False, "device": "k", "age_years": 70.0, "position": "p1"}
+        outputs += cohort("kauh", 48, flip=8, **given)
+        chooser = Chooser(outputs + hearts(10), SPRSOUND_EVENTS)
         return Rehearsal(chooser, list(cross_fitted(chooser)), draws=50).figures()
 
 
@@ -241,6 +244,15 @@ def test_events_are_scored_where_they_are_annotated(figures: dict) -> None:
     assert scores["hits"]["ece"]["value"] < scores["hits"]["ece_before"]["value"]
 
 
+def test_tables_are_made_of_what_json_holds(figures: dict) -> None:
+    kept = json.loads(json.dumps(figures))
+    first, second, third, fourth = tables(kept).split("\n\n")
+    assert "| k-fold | **kauh** | 48, 16 of 48 | " in first
+    assert "| k-fold | not-lung: heart | 9 of 10 | 0.900 (" in second
+    assert "| k-fold | sprsound | 0.667 (0.667 to 0.667) |" in third
+    assert "| sprsound, task 11 specificity | 1.000 | k-fold |" in fourth
+
+
 def test_the_worst_of_the_splits_is_taken() -> None:
     def split(auc: float, refused: float, error: float) -> dict:
         score = {"value": auc}
@@ -281,4 +293,11 @@ def test_outputs_are_kept_with_their_source_and_old_ones_are_read(tmp_path: Path
     assert (first.dataset, first.device, first.kind, first.fold) == ("", "", 0, "fold2")
     assert np.isnan(first.age_years)
     assert first.duration_s == second.duration_s == 4.0
-    assert replace(own[0], split="k-fold").split == "k-fold"
+    (tmp_path / "seed3").mkdir()
+    (tmp_path / "fold1").rename(tmp_path / "seed3" / "fold1")
+    splits = splits_of("chronological", ["later patients"])
+    assert splits == {"fold1": "chronological, later patients"}
+    write_json(tmp_path / "metrics.json", {"splits": splits})
+    ((seed, kept),) = outputs_of_run(tmp_path).items()
+    assert (seed, [each.split for each in kept]) == (3, ["chronological, later patients"] * 2)
+    assert set(splits_of("k-fold", ["1", "2"]).values()) == {"k-fold"}

@@ -9,7 +9,7 @@ def run(command: DetectorJob) -> int:
         recipe="recording",
         data=command.data,
         out=command.out,
-        also=None if command.icbhi is None else f"icbhi={command.icbhi}",
+        also=(*([] if command.icbhi is None else [f"icbhi={command.icbhi}"]), *command.also),
         folds=command.folds,
         seeds=command.seeds,
         settings=() if command.epochs is None else (f"epochs={command.epochs}",),

@@ -34,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "LEVELS": LEVELS,
     "TO_CANONICAL": {},
     "OVERLAPS": False,
+    "TRAINS": True,
+    "CUTS": (),
 }
 
 
@@ -55,6 +57,10 @@ class DataSet(Protocol):
     OVERLAPS : bool
         Whether labels lie over one another by nature, as breath phases and what is heard in them do. Then an
         overlap is no defect, and a normal sound is one that nothing else overlaps.
+    TRAINS : bool
+        Whether a model may learn from it; otherwise it is measured on only.
+    CUTS : tuple of int
+        Numbers of recordings at which a chronological split cuts, where the names' last numbers tell time.
     MATCHES : callable
         ``MATCHES(root)``: whether a folder looks like a copy; :func:`laennec.datasets.table.has_files`.
     """
@@ -69,6 +75,8 @@ class DataSet(Protocol):
     LEVELS: tuple[str, ...]
     TO_CANONICAL: Mapping[str, str | None]
     OVERLAPS: bool
+    TRAINS: bool
+    CUTS: tuple[int, ...]
     MATCHES: Callable[[Path], bool]
 
     def tiny(self, root: Path) -> None:

@@ -26,6 +26,7 @@ from laennec.datasets import check as checks
 from laennec.datasets.table import Defect, clips_table, files_of, only_records
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
+from laennec.labels import PHASES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,8 @@ CITATION = (
 LEVELS = ("record",)
 TABLE = "labels.csv"
 COLUMNS = ("ID", "Target")
-PHASES = {"I": "inspiration", "E": "expiration"}
-LABELS = {"record": tuple(PHASES.values())}
+LABELS = {"record": PHASES}
+LETTERS = {phase[0].upper(): phase for phase in PHASES}
 DEVICES = {"steth": "electronic stethoscope", "trunc": "multichannel recorder"}  # what a name begins with
 CLIP_NAME = re.compile(r"(?P<recording>(?P<device>[^_]+).*)_\d+")
 
@@ -92,11 +93,11 @@ def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[
             )
         elif name not in files:
             defects.append(Defect("missing", where, f"{name or 'no ID'}: no such clip"))
-        elif target.upper() not in PHASES:
+        elif target.upper() not in LETTERS:
             defects.append(Defect("unknown label", where, f"{target!r} is not I or E; left out"))
             del files[name]
         else:
-            rows[name] = _row(name, PHASES[target.upper()], files[name])
+            rows[name] = _row(name, LETTERS[target.upper()], files[name])
     unlisted = (path for name, path in files.items() if name not in rows)
     defects += [Defect("no annotation", str(path), f"{TABLE} does not list it") for path in unlisted]
     return list(rows.values()), defects

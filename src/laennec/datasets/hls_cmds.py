@@ -35,6 +35,7 @@ CITATION = (
     "Manikin using Digital Stethoscope (HLS-CMDS), IEEE Data Descriptions, 2024"
 )
 LEVELS = ("record",)
+TRAINS = False  # one manikin's sounds are no patients to learn from
 TABLE, FOLDER = "LS.csv", "LS"
 COLUMNS = ("Lung Sound Type", "Location", "Lung Sound ID")
 TO_CANONICAL = {

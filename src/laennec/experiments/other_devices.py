@@ -98,7 +98,12 @@ def of_folds(cv: Path, cycles: pd.DataFrame, window_s: float) -> tuple[list[Floa
             part = cycles[held_out].reset_index(drop=True)
             highest[held_out] = scores(decided, recipe.labels, front_end.sample_rate, part, window_s)
         runs.append(highest)
-    return runs, {"recipe": recipe.name, "also": recipe.also, "seeds": len(runs), "folds": len(folders)}
+    return runs, {
+        "recipe": recipe.name,
+        "also": ", ".join(recipe.also),
+        "seeds": len(runs),
+        "folds": len(folders),
+    }
 
 
 def _decided(network: torch.nn.Module, decision: Decision, clips: list[Samples]) -> Floats:

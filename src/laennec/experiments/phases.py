@@ -5,7 +5,7 @@
 The folder is one of ``laennec crossvalidate recording``, of one seed or more. Each fold's network gives its
 outputs for the annotated recordings of the patients that it was not trained on, as `analyze` would: brought
 to one level and averaged over each number of shifts. Rules, temperatures and shifts of Normal are chosen anew
-for each number, for a fold on the other folds. The auxiliary recordings keep what they have.
+for each number, for a fold on the other folds. Recordings of other data sets keep what they have.
 """
 
 import argparse
@@ -24,25 +24,17 @@ from laennec.audio.recording import Recording
 from laennec.experiments import run
 from laennec.experiments.answers import seeds_of
 from laennec.files import write_json
-from laennec.model.card import RecordingCard
 from laennec.model.detector import mean_over_shifts
 from laennec.models.recording import class_logits, pool
 from laennec.progress import track
 from laennec.train.recipe import Recipe
 from laennec.train.recording_predictions import RecordingOutput, load_outputs
 from laennec.train.recording_report import measure
+from laennec.train.recordings import levelled
 from laennec.train.weights import read_run
 
 Floats = NDArray[np.float32]
 PHASES = (1, 2, 4)
-
-
-def levelled(path: str, channel: int, sample_rate: int) -> Floats:
-    """Samples of a channel at the level that models take."""
-    recording = Recording.read(path).resampled(sample_rate)
-    level = recording.levels[channel]
-    samples: Floats = recording.samples[channel]
-    return samples * np.float32(RecordingCard.level / level) if level else samples
 
 
 def outputs_of_fold(fold: Path) -> tuple[Recipe, dict[int, list[RecordingOutput]]]:
@@ -60,11 +52,12 @@ def outputs_of_fold(fold: Path) -> tuple[Recipe, dict[int, list[RecordingOutput]
 
     result: dict[int, list[RecordingOutput]] = {phases: [] for phases in PHASES}
     for own in track(load_outputs([fold]), f"averaging, {fold.name}"):
-        if not own.placed or own.name not in paths:  # auxiliary, or generated
+        if not own.placed or own.name not in paths:  # of another data set
             for kept in result.values():
                 kept.append(own)
             continue
-        samples = levelled(*paths[own.name], front_end.sample_rate)
+        path, channel = paths[own.name]
+        samples = levelled(Recording.read(path).resampled(front_end.sample_rate), channel)
         for phases, kept in result.items():
             shifted = mean_over_shifts(outputs, samples, frame, phases)
             mean = {name: torch.from_numpy(v) for name, v in shifted.items()}

@@ -43,6 +43,16 @@ class Predictions:
         """(clips,) index of each annotated class."""
         return class_indices(self.labels, self.classes)
 
+    def chosen(self, rows: Sequence[int] | NDArray[np.int_]) -> "Predictions":
+        """Some clips, in the order of `rows`."""
+        return replace(
+            self,
+            clip_ids=tuple(self.clip_ids[row] for row in rows),
+            subjects=tuple(self.subjects[row] for row in rows),
+            labels=tuple(self.labels[row] for row in rows),
+            probabilities=self.probabilities[..., rows, :],
+        )
+
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
     """Write predictions.csv; every probability is written so that reading it gives the same float64.

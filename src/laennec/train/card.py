@@ -80,7 +80,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return []
     lines = ["## Training data", ""]
-    for own in (data, data["beside"]) if "beside" in data else (data,):
+    for own in (data, *_beside(data)):
         counts = ", ".join(f"{label} {count}" for label, count in own["per_class"].items())
         cited = f" Cite: {own['citation']}." if own["citation"] else ""
         lines += [
@@ -139,12 +139,19 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def card(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None = None) -> dict[str, Any]:
-    """Entries of a model's metadata that its training clips decide."""
+def card(recipe: Recipe, trained: pd.DataFrame, *others: pd.DataFrame) -> dict[str, Any]:
+    """Entries of a model's metadata that its training clips decide, of others those of `Recipe.also`."""
     data = _data_entries(recipe.dataset, trained)
-    if auxiliary is not None:
-        data["beside"] = _data_entries(recipe.also, auxiliary)
-    return {"data": data, "limits": limits(recipe, trained, auxiliary)}
+    beside = [_data_entries(name, clips) for name, clips in zip(recipe.also, others, strict=False)]
+    if beside:
+        data["beside"] = beside if len(beside) > 1 else beside[0]
+    return {"data": data, "limits": limits(recipe, trained, *others)}
+
+
+def _beside(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Entries of the data sets that a model was trained on beside its first."""
+    beside = data.get("beside", [])
+    return beside if isinstance(beside, list) else [beside]
 
 
 def _data_entries(dataset: str, clips: pd.DataFrame) -> dict[str, Any]:
@@ -165,8 +172,10 @@ def learnt_from(recipe: Mapping[str, Any], data: Mapping[str, Any], public: bool
     Not ``folder``, a name that any recordings have; with `public`, only those that can be downloaded, and
     what was simulated in their layout. `recipe` and `data` are of the model's card.
     """
-    trained = ((recipe.get("dataset"), data), (recipe.get("also"), data.get("beside", {})))
-    modules = [(datasets.dataset(str(name)), entries) for name, entries in trained if name]
+    also = recipe.get("also") or []
+    names = [recipe.get("dataset"), *([also] if isinstance(also, str) else also)]  # one, in earlier files
+    told: list[Mapping[str, Any]] = [data, *_beside(data), *({} for _ in names)]
+    modules = [(datasets.dataset(str(name)), own) for name, own in zip(names, told, strict=False) if name]
     return {
         (PREFIX if str(entries.get("dataset", "")).startswith(PREFIX) else "") + module.NAME
         for module, entries in modules
@@ -174,7 +183,7 @@ def learnt_from(recipe: Mapping[str, Any], data: Mapping[str, Any], public: bool
     }
 
 
-def limits(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None = None) -> str:
+def limits(recipe: Recipe, trained: pd.DataFrame, *others: pd.DataFrame) -> str:
     """Who a model was trained on, and which of its classes rest on few patients."""
     ages = trained["age_years"].dropna()
     of_age = f" aged {ages.min():g} to {ages.max():g} years" if len(ages) else ""
@@ -182,14 +191,10 @@ def limits(recipe: Recipe, trained: pd.DataFrame, auxiliary: pd.DataFrame | None
     few = [f"{label} ({patients.get(label, 0)})" for label in recipe.labels if patients.get(label, 0) < 20]
     rare = f" Classes that rest on fewer than 20 patients: {', '.join(few)}." if few else ""
     basis = f"Trained on patients{of_age} and the devices of {shown_name(recipe.dataset, trained)}"
-    if auxiliary is None:
-        basis += " alone; others were not measured."
-    else:
-        basis += (
-            f", and on {len(auxiliary)} clips of {of_patients(auxiliary['subject'].nunique())} of "
-            f"{shown_name(recipe.also, auxiliary)}, "
-            "whose labels are coarser."
-        )
+    for name, clips in zip(recipe.also, others, strict=False):
+        basis += f", and on {len(clips)} clips of {of_patients(clips['subject'].nunique())} of "
+        basis += f"{shown_name(name, clips)}"
+    basis += ", whose labels are coarser." if others else " alone; others were not measured."
     return f"{basis}{rare} Research software, not a medical device."
 
 

@@ -41,8 +41,9 @@ from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work
 from laennec.train.tables import (
     auxiliary_clips,
+    joined,
     load_clips,
-    record_rows,
+    recording_tables,
     training_clips,
     with_auxiliary,
 )
@@ -58,17 +59,13 @@ def train(job: TrainJob) -> int:
     recipe = with_settings(load_recipe(job.recipe, **options), job.settings)
     hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
     recipe, also = with_auxiliary(recipe, job.also)
-    with at_work(job.out, outside=(job.data, also)):
+    with at_work(job.out, outside=(job.data, *also.values())):
         return _train(job, recipe, also, hardware)
 
 
-def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware) -> int:
-    out, clips = job.out, load_clips(recipe.dataset, job.data)
-    if not recipe.split.startswith("official"):
-        clips = training_clips(clips)
-    auxiliary = auxiliary_clips(recipe, also)
-    records = record_rows(recipe.dataset, job.data) if takes_recordings(recipe) else None
-    prepared = prepare(clips, recipe, auxiliary, records)
+def _train(job: TrainJob, recipe: Recipe, also: Mapping[str, Path], hardware: Hardware) -> int:
+    out = job.out
+    prepared = prepare(*_tables(job.data, recipe, also, recipe.split.startswith("official")))
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
@@ -77,7 +74,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
     if not first:
         return 0
     fold = prepared.folds[0]
-    entries = card(recipe, prepared.clips[fold.train], auxiliary)
+    entries = card(recipe, *prepared.trained(fold, recipe))
     if (out / "events.csv").exists():
         events = score_events(out / "events.csv", out, {"command": command()}, recipe.labels)
         print(render_detection(events))
@@ -100,6 +97,17 @@ def _train(job: TrainJob, recipe: Recipe, also: Path | None, hardware: Hardware)
     write_json(out / "card.json", entries)
     print(f"model: {export(out, out / RUN_MODEL)}")
     return 0
+
+
+def _tables(
+    root: Path, recipe: Recipe, also: Mapping[str, Path], with_test: bool = False
+) -> tuple[pd.DataFrame, Recipe, pd.DataFrame | None, pd.DataFrame | None]:
+    """Clips, recipe, clips of a second data set and record rows, as `prepare` and `gather` take them."""
+    if takes_recordings(recipe):
+        events, recordings = recording_tables(recipe, root, also, with_test)
+        return events, recipe, None, recordings
+    clips = load_clips(recipe.dataset, root)
+    return clips if with_test else training_clips(clips), recipe, auxiliary_clips(recipe, also), None
 
 
 def _describe(recipe: Recipe, data: CrossValidationData) -> str:
@@ -137,24 +145,21 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     protocol_of(recipe, job.folds, job.protocol)
     if job.against is not None:
         _other(job.against, job.only)  # what cannot be compared with is named before any training
-    with at_work(job.out, outside=(job.data, also)):
+    with at_work(job.out, outside=(job.data, *also.values())):
         return _crossvalidate(job, recipe, also, hardware, files)
 
 
 def _crossvalidate(
     job: CrossValidationJob,
     recipe: Recipe,
-    also: Path | None,
+    also: Mapping[str, Path],
     hardware: Hardware,
     files: tuple[str, str, str],
 ) -> int:
     out, whole, protocol = job.out, takes_recordings(recipe), protocol_of(recipe, job.folds, job.protocol)
-    clips = training_clips(load_clips(recipe.dataset, job.data))
-    records = record_rows(recipe.dataset, job.data) if whole else None
-    auxiliary = auxiliary_clips(recipe, also)
+    clips, _, auxiliary, records = _tables(job.data, recipe, also)
     if job.protocol == "leave-one-out" and auxiliary is not None:  # one of the data sets that are left out
-        subjects = f"{recipe.also}-" + auxiliary["subject"]
-        clips, auxiliary = pd.concat([clips, auxiliary.assign(subject=subjects)], ignore_index=True), None
+        clips, auxiliary = joined([clips, auxiliary]), None
     gathered = gather(clips, recipe, protocol, auxiliary, records)
     hardware = gathered.settled(hardware, recipe, out)
 
@@ -188,7 +193,7 @@ def _crossvalidate(
         "arithmetic": hardware.arithmetic,
     }
     if whole:
-        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job.final, files)
+        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
         return 0
     scores = report_clips(gathered, recipe, of_seed, provenance, job)
     if job.final:
@@ -209,8 +214,8 @@ def report_clips(
     job: CrossValidationJob,
 ) -> dict[str, Any]:
     """Write and print what the folds of every seed show; return it."""
-    # Some folds alone stay without a decision, which the others fit.
-    alone = job.only or len(data.folds) == 1
+    # Some folds alone stay without a decision, which the others fit; those of later patients share patients.
+    alone = job.only or len(data.folds) == 1 or job.protocol == "chronological"
     runs = [read_folds(own, "argmax" if alone else recipe.decision) for own in folders.values()]
     for seed, predicted in zip(folders, runs, strict=True):
         write_predictions(job.out / f"seed{seed}" / "predictions.csv", predicted)
@@ -221,6 +226,8 @@ def report_clips(
         "split": provenance["split"] + part,
     }
     scores = measure(together, data.clips, {**provenance, **given})
+    if job.protocol == "chronological":
+        scores["by_fold"] = _each_fold(data, folders)
     if job.against is not None:
         other = _other(job.against, job.only)
         try:
@@ -231,6 +238,15 @@ def report_clips(
     text = render_tables(cast(ClipScores, scores)) + render_differences(scores)
     write_text(job.out / "tables.txt", text)
     print(text)
+    return scores
+
+
+def _each_fold(data: CrossValidationData, folders: Mapping[int, Sequence[Path]]) -> dict[str, Any]:
+    """Scores of each fold by itself, since later folds measure on patients of earlier ones again."""
+    scores = {}
+    for fold, *own in zip(data.folds, *folders.values(), strict=True):
+        found = measure(stacked([read_folds([folder]) for folder in own]), data.clips, {})
+        scores[fold.name] = {name: found[name] for name in ("clips", "subjects", "scores", "intervals")}
     return scores
 
 
@@ -250,7 +266,7 @@ def final_model(
     """Train on all patients after a cross-validation and export, with its figures in the card."""
     folders = [fold_folder(out, recipe.seed, number) for number in range(1, len(data.folds) + 1)]
     train_on_all(data, recipe, out, hardware, overall_decision(read_fold_parts(folders), recipe.decision))
-    entries = card(recipe, data.clips, None if data.auxiliary is None else data.auxiliary.clips)
+    entries = card(recipe, *data.trained(data.fold("all patients"), recipe))
     measured = summary(scores, data.clips["clip_id"])
     entries["metrics"] = {
         **measured,

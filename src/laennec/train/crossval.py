@@ -30,11 +30,12 @@ from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_
 from laennec.train.epochs import KeepBest
 from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
 from laennec.train.loop import predict, terminal, train_network, trial_step
-from laennec.train.protocols import Fold, Protocol
+from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
-from laennec.train.recordings import read_pieces, read_recordings, recordings_of
+from laennec.train.recordings import read_recordings
 from laennec.train.saved import is_done
+from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_model
 from laennec.train.workers import Work, run_all
 
@@ -54,7 +55,7 @@ class CrossValidationData:
     examples: Any
     """`ClipTensors` or `RecordingExamples`."""
     auxiliary: "CrossValidationData | None" = None
-    """The same of the auxiliary data set, whose patients have folds of their own."""
+    """The same of the auxiliary data set of clips, whose patients have folds of their own."""
 
     def parts(self, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Any]:
         """Training, validation and test clips of a fold, normalised by the training clips alone."""
@@ -68,10 +69,7 @@ class CrossValidationData:
             splits.refuse_leakage(other.clips[own.train], other.clips[own.test])
             training = training.joined(other.examples.subset(own.train))
         training.fit_statistics(self.front_end)
-        test = self.examples.subset(fold.test)
-        if other is not None:
-            test = test.measured_with(other.examples.subset(own.test))
-        test = test.normalised(self.front_end)
+        test = self.examples.subset(fold.test).normalised(self.front_end)
         validation = None
         if fold.validation is not None:
             same = fold.validation is fold.test
@@ -83,14 +81,21 @@ class CrossValidationData:
         groups = splits.subject_groups(self.clips)
         return len(set(groups[fold.train]) & set(groups[fold.test]))
 
+    def trained(self, fold: Fold, recipe: Recipe) -> list[pd.DataFrame]:
+        """Rows that a fold trains on, a table for each of the recipe's data sets."""
+        rows = self.clips[fold.train]
+        if self.auxiliary is not None:
+            return [rows, self.auxiliary.clips[self.auxiliary.fold(fold.name).train]]
+        return [of_data_set(rows, name) for name in (recipe.dataset, *recipe.also)] if recipe.also else [rows]
+
     def settled(self, hardware: Hardware, recipe: Recipe, folder: Path) -> Hardware:
         """The hardware with precision and threads chosen for a recipe on these clips."""
         return settled(hardware, recipe, folder, lambda: trial_step(self.examples, recipe, self.front_end))
 
     def fold(self, name: str) -> Fold:
-        """The fold of a name; where there is none of it, such as ``all patients``, all clips train."""
-        everything = np.ones(len(self.clips), bool)
-        return next((own for own in self.folds if own.name == name), Fold(name, everything, ~everything))
+        """The fold of a name; where there is none of it, such as ``all patients``, nothing is measured on."""
+        nothing = np.zeros(len(self.clips), bool)
+        return next((own for own in self.folds if own.name == name), measuring(name, self.clips, nothing))
 
 
 def gather(
@@ -104,12 +109,14 @@ def gather(
 
     Parameters
     ----------
+    clips
+        Of all data sets, where the model is one for whole recordings.
     protocol
         Deals a clips table into folds.
     auxiliary
-        Clips of the auxiliary data set (`Recipe.also`).
+        Clips of the auxiliary data set (`Recipe.also`), for a model for clips.
     records
-        Record rows of the data set, where it has any; for a model for whole recordings.
+        Record rows, where there are any; for a model for whole recordings.
 
     Raises
     ------
@@ -122,20 +129,18 @@ def gather(
     if whole:
         check_families(recipe, f"recipe {recipe.name}")
     table = recordings_of(clips, records) if whole else in_taxonomy(clips, recipe)
-    folds = protocol(table)
-    second: CrossValidationData | None = None
-    examples: Any
+    if whole:
+        return CrossValidationData(
+            table, protocol(table), front_end, read_recordings(clips, table, recipe, front_end)
+        )
+    folds = protocol(table if auxiliary is None else joined([table, auxiliary]))
+    count, second = len(table), None
     if auxiliary is not None:
-        if whole:
-            pieces, examples = read_pieces(auxiliary, recipe, front_end)
-        else:
-            pieces, examples = auxiliary, read_auxiliary(auxiliary, recipe, front_end)
-        dealt = protocol(pieces) if len(folds) > 1 else []  # in a holdout, nothing is measured on it
-        second = CrossValidationData(pieces, dealt, front_end, examples)
-    examples = (
-        read_recordings(clips, table, recipe, front_end) if whole else read_clips(table, recipe, front_end)
-    )
-    return CrossValidationData(table, folds, front_end, examples, second)
+        dealt = [fold.of(slice(count, None)) for fold in folds]
+        examples = read_auxiliary(auxiliary, recipe, front_end)
+        second = CrossValidationData(auxiliary, dealt, front_end, examples)
+    folds = [fold.of(slice(count)) for fold in folds]
+    return CrossValidationData(table, folds, front_end, read_clips(table, recipe, front_end), second)
 
 
 # --- folds --------------------------------------------------------------------------------------------------
@@ -383,13 +388,18 @@ def read_fold_parts(folders: Sequence[Path]) -> list[Predictions]:
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions of all folds of a run as one: every clip once."""
+    """Predictions of all folds of a run as one: every clip once, by the first fold that has it."""
+    seen: set[str] = set()
+    firsts = []
+    for part in parts:
+        firsts.append(part.chosen([row for row, clip in enumerate(part.clip_ids) if clip not in seen]))
+        seen.update(part.clip_ids)
     return Predictions(
-        tuple(clip for part in parts for clip in part.clip_ids),
-        tuple(subject for part in parts for subject in part.subjects),
-        tuple(label for part in parts for label in part.labels),
+        tuple(clip for part in firsts for clip in part.clip_ids),
+        tuple(subject for part in firsts for subject in part.subjects),
+        tuple(label for part in firsts for label in part.labels),
         parts[0].classes,
-        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.probabilities for part in firsts]),
     )
 
 

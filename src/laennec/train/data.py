@@ -115,10 +115,6 @@ class ClipTensors(Dataset[Batch]):
         """Predictions as the network gives them."""
         return Decision()
 
-    def measured_with(self, auxiliary: "ClipTensors") -> "ClipTensors":
-        """What is predicted in a fold: nothing is measured on the auxiliary data set."""
-        return self
-
     def decision(self, outputs: Sequence[Tensor], recipe: Recipe) -> Decision:
         """The decision that fits what a network predicted of these clips, which it was not trained on."""
         return fit_decision(torch.cat(list(outputs)).double().numpy(), self.label.numpy(), recipe.decision)
@@ -191,7 +187,8 @@ def read_auxiliary(clips: pd.DataFrame, recipe: Recipe, front_end: FrontEnd) -> 
     """
     if front_end.task == "cycle":
         raise LaennecError(f"recipe {recipe.name} is one of cycles and takes no second data set (also)")
-    allowed = torch.tensor(allowed_classes(list(clips["label"]), recipe, recipe.also, exact=False)).float()
+    labels, names = list(clips["label"]), " and ".join(recipe.also)
+    allowed = torch.tensor(allowed_classes(labels, recipe, names, exact=False)).float()
     first = [recipe.labels[int(row)] for row in allowed.argmax(1)]
     return replace(read_clips(clips.assign(label=first), recipe, front_end), allowed=allowed, cycles=())
 

@@ -26,8 +26,7 @@ from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.protocols import make_split
 from laennec.train.recipe import recipe_from_dict
-from laennec.train.recordings import recordings_of
-from laennec.train.tables import load_clips, record_rows
+from laennec.train.tables import load_clips, record_rows, recordings_of
 
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:

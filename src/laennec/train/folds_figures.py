@@ -18,17 +18,6 @@ from laennec.score.tasks import merged
 from laennec.score.text import bracketed, number, with_interval
 
 
-def _subset(predictions: Predictions, rows: Sequence[int] | np.ndarray) -> Predictions:
-    """Some clips, in the order of `rows`."""
-    return replace(
-        predictions,
-        clip_ids=tuple(predictions.clip_ids[row] for row in rows),
-        subjects=tuple(predictions.subjects[row] for row in rows),
-        labels=tuple(predictions.labels[row] for row in rows),
-        probabilities=predictions.probabilities[..., rows, :],
-    )
-
-
 def pair(predictions: Predictions, sound: str) -> Predictions:
     """Normal events and those of one sound of ICBHI's (``crackle`` or ``wheeze``) alone, as two classes.
 
@@ -36,7 +25,7 @@ def pair(predictions: Predictions, sound: str) -> Predictions:
     """
     kinds = np.array([TO_ICBHI[name] for name in predictions.classes])
     named = [TO_ICBHI[label] for label in predictions.labels]
-    chosen = _subset(predictions, np.flatnonzero(np.isin(named, ("normal", sound))))
+    chosen = predictions.chosen(np.flatnonzero(np.isin(named, ("normal", sound))))
     normal = chosen.probabilities[..., kinds == "normal"].sum(-1)
     adventitious = chosen.probabilities[..., (kinds == sound) | (kinds == "both")].sum(-1)
     share = adventitious / np.maximum(normal + adventitious, 1e-12)
@@ -104,7 +93,7 @@ def _evaluate(predictions: Predictions, draws: int = DRAWS) -> ClipScores:
 def _of_group(predictions: Predictions, mask: np.ndarray) -> dict[str, Any]:
     if not mask.any():
         return {"clips": 0}
-    own = _subset(predictions, np.flatnonzero(mask))
+    own = predictions.chosen(np.flatnonzero(mask))
     scores = _evaluate(own, draws=500)
     return {
         "clips": scores["clips"],
@@ -133,7 +122,7 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     missing = [clip for clip in second.clip_ids if clip not in place]
     if missing:
         raise LaennecError(f"{len(missing)} clips are not in the other cross-validation, first {missing[0]}")
-    first = _subset(first, [place[clip] for clip in second.clip_ids])
+    first = first.chosen([place[clip] for clip in second.clip_ids])
 
     def of(one: Predictions, other: Predictions) -> dict[str, Any]:
         return bootstrap_difference(

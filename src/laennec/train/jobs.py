@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class TrainJob:
     dataset
         {datasets}; the recipe says which otherwise.
     also
-        A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's.
+        Another data set to train on, such as icbhi=~/data/ICBHI, whose labels may be ICBHI's. A model for
+        whole recordings takes several, each behind an --also of its own.
     start
         Finished run of the recipe that this one starts from; trained on the way otherwise.
     split
@@ -65,7 +66,7 @@ class TrainJob:
     data: Path
     out: Path
     dataset: str | None = None
-    also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None
+    also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="DATASET=FOLDER")] = ()
     start: Path | None = None
     split: Literal["patient", "random", "official", "official-disjoint", "none"] | None = None
     seed: int | None = None
@@ -109,12 +110,12 @@ class CrossValidationJob:
     dataset
         {datasets}; the recipe says which otherwise.
     also
-        A second data set to train on, such as icbhi=~/data/ICBHI; its labels may be ICBHI's, and its
-        patients have folds of their own.
+        Another data set to train on, such as icbhi=~/data/ICBHI, whose labels may be ICBHI's. A model for
+        whole recordings takes several, each behind an --also of its own. Patients are dealt within each.
     protocol
-        k-fold: every patient is measured on once. chronological: the 30 % of patients who were first recorded
-        last, by the last number in their recordings' names. leave-one-out: each data set, those of --data and
-        --also, by a model trained on the other.
+        k-fold: every patient is measured on once. chronological: the patients who were first recorded last,
+        by the last number in their recordings' names: from 1800 and from 2700 on in SPRSound, the last 30 %
+        elsewhere. leave-one-out: each data set, those of --data and --also, by a model trained on the others.
     folds
         As many parts of k-fold, dealt by patient, that keep rare classes apart as well as they can.
     seeds
@@ -125,6 +126,9 @@ class CrossValidationJob:
         Settings in place of the recipe's, such as epochs=30 or augmentation.mixup=0.3.
     against
         Another cross-validation's folder with the same folds: differences, with paired intervals.
+    chosen_with
+        Folders of other cross-validations of a recording model, by other protocols. Its thresholds are chosen
+        on their answers as well, where they do worst.
     final
         Train on all patients when the folds are done, with the first seed, and export.
     accelerator
@@ -142,13 +146,14 @@ class CrossValidationJob:
     data: Path
     out: Path
     dataset: str | None = None
-    also: Annotated[str | None, arg(metavar="DATASET=FOLDER")] = None
+    also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="DATASET=FOLDER")] = ()
     protocol: Literal["k-fold", "chronological", "leave-one-out"] = "k-fold"
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     only: tuple[int, ...] = ()
     settings: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = ()
     against: Path | None = None
+    chosen_with: tuple[Path, ...] = ()
     final: bool = False
     accelerator: str = "auto"
     jobs: int = 1
@@ -232,6 +237,8 @@ class DetectorJob:
         Folder for the folds, the figures and the model.
     icbhi
         ICBHI 2017's folder, for lungs recorded by other devices.
+    also
+        Another data set to train on, such as not-lung=~/data/not_lung; each behind an --also of its own.
     folds
         Parts that the patients are dealt into.
     seeds
@@ -250,6 +257,7 @@ class DetectorJob:
     data: Path
     out: Path
     icbhi: Path | None = None
+    also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="DATASET=FOLDER")] = ()
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None

@@ -76,7 +76,10 @@ RECIPE: Mapping[str, Range] = {
     "title": TEXT,
     "source": TEXT,
     "dataset": NAME,
-    "also": TEXT,
+    "also": (
+        lambda names: all(map(is_filled, names)) and len(set(names)) == len(names),
+        "a list of different data sets",
+    ),
     "labels": (
         lambda labels: _labels(labels) and labels[0] in NORMAL,
         "a list of different labels whose first is Normal (or normal)",

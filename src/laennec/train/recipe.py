@@ -62,11 +62,11 @@ class Recipe:
     """``icbhi``: map labels to normal, crackle, wheeze and both (`laennec.labels.TO_ICBHI`)."""
     other_labels: Literal["refuse", "leave out"] = "refuse"
     """What happens to clips whose label is none of `labels`."""
-    also: str = ""
-    """A second data set to train on beside the first, with labels that `laennec.labels.TO_ICBHI` knows. Such
-    a label allows every class that ICBHI calls so: a crackle may be fine or coarse, and the network's own
-    answer says which (Cour, Sapp & Taskar, "Learning from partial labels", JMLR 12, 2011). Nothing is chosen
-    on it."""
+    also: tuple[str, ...] = ()
+    """Data sets to train on beside the first: several for whole recordings, one for clips, with labels that
+    `laennec.labels.TO_ICBHI` knows. Such a label of a clip allows every class that ICBHI calls so: a crackle
+    may be fine or coarse, and the network's own answer says which (Cour, Sapp & Taskar, "Learning from
+    partial labels", JMLR 12, 2011). Nothing is chosen on them."""
     padding: Literal["tile", "zero", "sample"] = "tile"
     front_end: dict[str, Any] = field(default_factory=lambda: {"kind": "cepstral-image"})
     model: dict[str, Any] = field(default_factory=lambda: {"kind": "chen2022"})
@@ -253,6 +253,8 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
         table[name] = _checked(part, table.get(name, {}), f"{where} [{name}]", ranges)
     if "name" not in table:
         raise LaennecError(f"{where} has no name")
+    if isinstance(table.get("also"), str):  # as it was when one was the most
+        table["also"] = [table["also"]] if table["also"] else []
     recipe: Recipe = _checked(Recipe, table, where, RECIPE)
     for name, own, ranges in (("front_end", recipe.front_end, FRONT_END), ("model", recipe.model, MODEL)):
         kind = own.get("kind")

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from laennec.analyze.analysis import Event
-from laennec.analyze.events import families
+from laennec.analyze.events import emission_scores, families, find_events_of_each
 from laennec.analyze.recording import event_doubts
 from laennec.labels import NORMAL, SPRSOUND_RECORDS
 from laennec.model.card import EventRule
@@ -58,8 +58,6 @@ class Found:
     spans: list[FloatSpan]
     presence: Floats
     logits: Floats
-    matches: list[tuple[int, int]]
-    """Annotated and found events that match, whatever their class."""
 
     @property
     def length_s(self) -> Floats:
@@ -109,6 +107,7 @@ class Chooser:
         self.annotated = self.lungs & [own.placed for own in outputs]
         self.labelled = self.lungs & [own.record >= 0 for own in outputs]
         self._found: dict[tuple[EventRule, int], Found] = {}
+        self._matches: dict[tuple[EventRule, int], list[tuple[int, int]]] = {}
         self._counts: dict[EventRule, Floats] = {}
 
     @cached_property
@@ -120,16 +119,28 @@ class Chooser:
 
     def found(self, rule: EventRule, row: int) -> Found:
         """What a rule finds in a recording."""
-        if (rule, row) not in self._found:
-            own = self.outputs[row]
-            spans = own.decoded(rule, self.labels)
-            logits = [own.event_logits(*span) for span in spans]
-            presence = [float(sigmoid(own.between(own.presence[0], *span)).mean()) for span in spans]
-            reference = [(float(a), float(b), "") for a, b in own.spans]
-            matches = match_events(reference, [(a, b, "") for a, b in spans], agnostic=True)
-            shape = (len(spans), len(self.labels))
-            self._found[rule, row] = Found(spans, np.array(presence), np.reshape(logits, shape), matches)
+        if (rule, row) not in self._found:  # and in all that are asked for at the same time
+            rows = numbers(self.annotated if self.annotated[row] else self.labelled & ~self.annotated)
+            rows = rows if row in rows else [row]
+            family, chosen = families(self.labels), [self.outputs[each] for each in rows]
+            scores = [emission_scores(own.presence, own.classes, family, rule) for own in chosen]
+            shown = [own.presence for own in chosen]
+            found = find_events_of_each(scores, shown, rule, chosen[0].frame_s)
+            for each, own, frames in zip(rows, chosen, found, strict=True):
+                spans = [(first * own.frame_s, end * own.frame_s) for first, end in frames]
+                presence = [float(sigmoid(own.presence[0, first:end]).mean()) for first, end in frames]
+                logits = [own.classes[:, first:end].mean(1) for first, end in frames]
+                shape = (len(spans), len(self.labels))
+                self._found[rule, each] = Found(spans, np.array(presence), np.reshape(logits, shape))
         return self._found[rule, row]
+
+    def matches(self, rule: EventRule, row: int) -> list[tuple[int, int]]:
+        """Annotated and found events of a recording that match, whatever their class."""
+        if (rule, row) not in self._matches:
+            reference = [(float(a), float(b), "") for a, b in self.outputs[row].spans]
+            estimated = [(a, b, "") for a, b in self.found(rule, row).spans]
+            self._matches[rule, row] = match_events(reference, estimated, agnostic=True)
+        return self._matches[rule, row]
 
     def counts(self, rule: EventRule) -> Floats:
         """Matches of each family, annotated and found events of it, ``(recordings, 3, 3)``."""
@@ -180,7 +191,7 @@ class Chooser:
             (found.logits[match], int(own.labels[which]), own.subject, self.groups[row])
             for row in numbers(rows & self.annotated)
             for own, found in [(self.outputs[row], self.found(rule, row))]
-            for which, match in found.matches
+            for which, match in self.matches(rule, row)
         ]
         return Labelled.of(items) if items else None
 

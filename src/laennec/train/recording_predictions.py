@@ -87,14 +87,10 @@ class RecordingOutput:
 
     def event_logits(self, start_s: float, end_s: float) -> NDArray[Any]:
         """Mean class logits between two times, ``(classes,)``."""
-        return np.asarray(self.between(self.classes, start_s, end_s).mean(1))
-
-    def between(self, values: NDArray[Any], start_s: float, end_s: float) -> NDArray[Any]:
-        """The frames between two times, at least one, of ``(..., frames)`` values."""
         frames = self.presence.shape[1]
         first = min(round(start_s / self.frame_s), frames - 1)
         last = min(max(first + 1, round(end_s / self.frame_s)), frames)
-        return values[..., first:last]
+        return np.asarray(self.classes[:, first:last].mean(1))
 
     def detection(self, spans: Sequence[FloatSpan], labels: Sequence[str], scaling: Scaling) -> Detection:
         """Annotated and decoded events, these with the likeliest class and its calibrated probability."""
@@ -126,7 +122,7 @@ def outputs_of(
             own["record"][0].numpy(),
             own["kind"][0].numpy(),
             float(own["frame_s"]),
-            **{name: getattr(example, name) for name in SOURCES if hasattr(example, name)},
+            **{name: getattr(example, name) for name in SOURCES[:-1]},
         )
         for example, own in zip(examples, predictions, strict=True)
     ]
@@ -149,8 +145,8 @@ def save_outputs(path: Path, recordings: Sequence[RecordingOutput]) -> None:
         np.savez_compressed(temporary, **held)
 
 
-def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
-    """All recordings of a seed's folds."""
+def load_outputs(folders: Iterable[Path], splits: Mapping[str, str] = {}) -> list[RecordingOutput]:
+    """All recordings of a seed's folds, with the split that each folder's fold is of."""
     recordings = []
     for folder in folders:
         with np.load(folder / "outputs.npz") as file:
@@ -163,7 +159,9 @@ def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
             **{name: np.split(held[name], events) for name in OF_EVENTS},
         }
         recordings += [
-            RecordingOutput(fold=folder.name, **dict(zip(columns, values, strict=True)))
+            RecordingOutput(
+                fold=folder.name, split=splits.get(folder.name, ""), **dict(zip(columns, values, strict=True))
+            )
             for values in zip(*columns.values(), strict=True)
         ]
     return recordings

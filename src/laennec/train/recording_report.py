@@ -29,11 +29,13 @@ from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
 from laennec.train.hardware import Hardware
+from laennec.train.jobs import CrossValidationJob
 from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import Chooser, Chosen, cross_fitted
 from laennec.train.recording_decision import Floats, Labelled, RecordingDecision
 from laennec.train.recording_predictions import RecordingOutput, load_outputs, write_tables
-from laennec.train.rehearsal import K_FOLD, Rehearsal, split_of
+from laennec.train.rehearsal import K_FOLD, Rehearsal, outputs_of_run, splits_of
+from laennec.train.rehearsal_tables import tables
 
 DRAWS = 1000
 LIMITS = (
@@ -51,27 +53,27 @@ def report_recordings(
     folders: Mapping[int, Sequence[Path]],
     provenance: Mapping[str, Any],
     hardware: Hardware,
-    final: bool,
+    job: CrossValidationJob,
     files: tuple[str, str, str] = FILES,
-    protocol: str = K_FOLD,
-    others: Mapping[int, Sequence[RecordingOutput]] = {},
 ) -> None:
-    """Measure every seed's folds, write and print what they show; with `final`, train and export a model.
+    """Measure every seed's folds, write and print what they show; if asked for, train and export a model.
 
-    The folds are of a `protocol`; `others` are outputs of other ones by seed, see `measure`.
+    What is chosen is so on the answers of the job's ``chosen_with`` besides, see `measure`.
 
     Raises
     ------
     UsageError
         If there is one fold by patient only: what is chosen for such a fold is chosen on the others.
     """
-    if protocol == K_FOLD and min(len(own) for own in folders.values()) < 2:
+    if job.protocol == K_FOLD and min(len(own) for own in folders.values()) < 2:
         raise UsageError(
             "a model for whole recordings is measured on two folds or more; name more with --only, or none"
         )
-    titles = {f"fold{number}": fold.name for number, fold in enumerate(data.folds, start=1)}
-    outputs = {seed: split_of(protocol, load_outputs(own), titles) for seed, own in folders.items()}
-    figures, decision = measure(outputs, recipe, out, others)
+    splits = splits_of(job.protocol, [fold.name for fold in data.folds])
+    outputs = {seed: load_outputs(own, splits) for seed, own in folders.items()}
+    runs = [outputs_of_run(other) for other in job.chosen_with]
+    beside = {seed: [own for run in runs for own in run.get(seed, ())] for seed in outputs}
+    figures, decision = measure(outputs, recipe, out, beside)
     size = f"{figures['recordings']} recordings of {of_patients(figures['patients'])}"
     for seed in folders:
         folder = out / f"seed{seed}"
@@ -79,11 +81,11 @@ def report_recordings(
         score_events(folder / "events.csv", folder, given, recipe.labels)
         if (folder / "predictions.csv").exists():
             score_predictions(folder / "predictions.csv", folder, given)
-    write_json(out / files[0], {**figures, "command": command(), "seeds": list(folders)})
+    write_json(out / files[0], {**figures, "splits": splits, "command": command(), "seeds": list(folders)})
     text = render(figures)
     write_text(out / files[1], text)
     print(text)
-    if final:
+    if job.final:
         recipe = replace(recipe, seed=next(iter(folders)))
         train_on_all(data, recipe, out, hardware, decision)
         write_json(out / "card.json", card_entries(data, recipe, figures))
@@ -95,18 +97,16 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
     own = datasets.dataset(recipe.dataset)
     training = f"{own.TITLE} (events and records)"
     citation, licence = own.CITATION, f"{own.TITLE}: {own.LICENCE}"
-    recordings = len(data.examples)
-    if data.auxiliary is not None:
-        other = datasets.dataset(recipe.also)
-        training += f"; {other.TITLE} (as lungs through other devices, without its labels)"
-        citation, licence = f"{citation}; {other.CITATION}", f"{licence}; {other.TITLE}: {other.LICENCE}"
-        recordings += len(data.auxiliary.examples)
+    for other in map(datasets.dataset, recipe.also):
+        if other.TRAINS:
+            training += f"; {other.TITLE}"
+            citation, licence = f"{citation}; {other.CITATION}", f"{licence}; {other.TITLE}: {other.LICENCE}"
     return {
         "data": {
             "training": f"{training}; generated speech, music, noise and hearts",
             "citation": citation,
             "licence": licence,
-            "recordings": recordings,
+            "recordings": int(data.fold("all patients").train.sum()),
         },
         "metrics": {
             **{name: value and round(value, 4) for name, value in figures["headline"].items()},
@@ -129,7 +129,7 @@ def measure(
     """Measure every seed's folds and write their tables; what ships is chosen by the first.
 
     ``seedS/predictions.csv`` and ``seedS/events.csv`` below `out` have every fold as decided on the others.
-    What is chosen is so on the seed's `others` as well, outputs of other protocols (`split_of`).
+    What is chosen is so on the seed's `others` as well, outputs of other protocols (`splits_of`).
     """
     each = [_measure(own, others.get(seed, ()), recipe, out / f"seed{seed}") for seed, own in seeds.items()]
     first, decision = each[0]
@@ -206,7 +206,7 @@ def _measure(
 
 def _unnamed(own: RecordingOutput, recipe: Recipe) -> str:
     """The data set of an output that was written without it."""
-    return recipe.dataset if own.placed else recipe.also
+    return recipe.dataset if own.placed else " and ".join(recipe.also)
 
 
 def _each_once(chooser: Chooser, count: int) -> list[int]:
@@ -359,7 +359,8 @@ def render(figures: Mapping[str, Any]) -> str:
         between = interval(own["intervals"]["f1"], missing="-")
         counts = f"{own['reference']} | {own['estimated']}"
         lines.append(f"| {name} | {counts} | {_number(own['f1'])} | {between} | {precisions[name]} |")
-    return "\n".join([*lines, f"| any event | | | | | {precisions['any event']} |", ""])
+    lines += [f"| any event | | | | | {precisions['any event']} |", "", tables(figures["strangers"]), ""]
+    return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:

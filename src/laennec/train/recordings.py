@@ -1,12 +1,14 @@
 """Whole recordings as examples: their images, events, record labels, and batches of one length.
 
-Learns from a data set's event and record annotations at once; from an auxiliary data set, if there is one,
-that lungs sound like that too; and from generated sounds that are no lung what to refuse. A front end here is
-one whose task is ``recording``: besides the contract it has `frame_s`, the seconds between image frames.
+All data sets of a recipe are one list: of each recording whatever is annotated of it, be it events, cycles,
+a label of the whole or no more than what kind of sound it is. Generated sounds that are no lung come besides.
+A front end here is one whose task is ``recording``: besides the contract it has `frame_s`, the seconds
+between image frames.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.features.base import Batch
-from laennec.labels import SOUND_KINDS, as_record
+from laennec.labels import SOUND_KINDS, as_record, vocabulary_index
+from laennec.model.card import RecordingCard
 from laennec.model.probability import calibrated
 from laennec.models.recording_task import UNKNOWN, RecordingTask
 from laennec.models.tasks import class_weights
@@ -30,22 +33,35 @@ from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recording_predictions import outputs_of, save_outputs, write_tables
+from laennec.train.tables import recording_names, source_of
+
+HELD = (-30.0, 20.0)  # of logarithms of power: finer than 0.02 in half precision
 
 
 @dataclass(frozen=True)
 class Example:
-    """A recording, or a piece of one, as the network takes it, and what is annotated of it."""
+    """A recording, and what is annotated of it."""
 
     name: str
     subject: str
+    """Who must not be trained on and measured on, unique over all data sets; "" where not known."""
+    dataset: str
+    device: str
+    position: str
+    age_years: float
+    """NaN where not known, as "" is a device or position."""
     image: Tensor
-    """``(1, bands, frames)`` float16, normalised."""
+    """``(1, bands, frames)`` float16, at one level, not normalised."""
     spans: np.ndarray
     """``(events, 2)`` seconds."""
     classes: np.ndarray
     """``(events, classes)`` bool: the classes that the annotation allows."""
     placed: bool
     """Whether `spans` are all breaths, with their boundaries."""
+    stretches: np.ndarray
+    """``(stretches, 2)`` seconds: events, cycles or the whole, whatever has a label."""
+    stretch_records: np.ndarray
+    """``(stretches,)`` index into the record labels of what is heard in each."""
     record: int
     """Index into the record labels, or `UNKNOWN`."""
     kind: int = 0
@@ -57,16 +73,20 @@ class RecordingExamples(Dataset[Batch]):
     """Recordings held in memory, handed out a whole batch of one length at a time."""
 
     examples: Sequence[Example]
+    front_end: Any = None
+    """What normalises images on the way, where there is one."""
 
     def __len__(self) -> int:
         return len(self.examples)
 
+    @torch.no_grad()
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A batch: ``spans`` and ``classes`` are of events, and ``row`` is the place of each in the batch."""
         chosen = [self.examples[index] for index in indices]
         counts = torch.tensor([len(example.spans) for example in chosen])
+        image = torch.stack([example.image for example in chosen]).float()
         return {
-            "image": torch.stack([example.image for example in chosen]).float(),
+            "image": image if self.front_end is None else self.front_end.normalised(image),
             "spans": torch.from_numpy(np.concatenate([example.spans for example in chosen])).float(),
             "classes": torch.from_numpy(np.concatenate([example.classes for example in chosen])),
             "row": torch.repeat_interleave(torch.arange(len(chosen)), counts),
@@ -77,18 +97,18 @@ class RecordingExamples(Dataset[Batch]):
 
     def subset(self, chosen: np.ndarray) -> "RecordingExamples":
         """The recordings where `chosen` is True."""
-        return RecordingExamples([self.examples[int(row)] for row in np.flatnonzero(chosen)])
+        return replace(self, examples=[self.examples[int(row)] for row in np.flatnonzero(chosen)])
 
     def joined(self, more: "RecordingExamples") -> "RecordingExamples":
         """These recordings and more of them."""
-        return RecordingExamples([*self.examples, *more.examples])
+        return replace(self, examples=[*self.examples, *more.examples])
 
     def fit_statistics(self, front_end: Any) -> None:
         """Nothing to learn: each recording normalises itself."""
 
     def normalised(self, front_end: Any) -> "RecordingExamples":
-        """The same: images are normalised when they are read."""
-        return self
+        """The same, with images normalised on the way."""
+        return replace(self, front_end=front_end)
 
     def additions(self, chosen: np.ndarray, recipe: Recipe, front_end: Any) -> "RecordingExamples":
         """Generated sounds that are no lung, to train on besides."""
@@ -133,10 +153,6 @@ class RecordingExamples(Dataset[Batch]):
     def undecided(self) -> RecordingDecision:
         """Predictions as the network gives them, and the default rule of events."""
         return RecordingDecision()
-
-    def measured_with(self, auxiliary: "RecordingExamples") -> "RecordingExamples":
-        """What is predicted in a fold: refusals are measured on the auxiliary recordings, too."""
-        return self.joined(auxiliary)
 
     def decision(self, predictions: Sequence[Mapping[str, Tensor]], recipe: Recipe) -> RecordingDecision:
         """Thresholds and calibration that fit what a network predicted of these recordings."""
@@ -216,112 +232,114 @@ class OneLength(Sampler[list[int]]):
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def recordings_of(events: pd.DataFrame, records: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per recording and channel: the record rows of a data set, and a row where it has none."""
-    own = events.drop_duplicates(["path", "channel"])
-    bare = own.assign(clip_id=_names(own), label="", start_s=np.nan, end_s=np.nan)
-    if records is None or records.empty:
-        return bare.reset_index(drop=True)
-    of_records, of_bare = (
-        pd.MultiIndex.from_arrays([table["path"], table["channel"].fillna(0)]) for table in (records, bare)
-    )
-    missing = ~of_bare.isin(of_records)
-    both = pd.concat([records, bare[missing]]) if missing.any() else records
-    return both.reset_index(drop=True)
-
-
-def _names(clips: pd.DataFrame) -> list[str]:
-    """A recording's name, with its channel where there are several."""
-    return [
-        str(name) if pd.isna(channel) else f"{name}:{int(channel)}"
-        for name, channel in zip(clips["recording"], clips["channel"], strict=True)
-    ]
-
-
 def read_recordings(
     events: pd.DataFrame, recordings: pd.DataFrame, recipe: Recipe, front_end: Any
 ) -> RecordingExamples:
     """One example for each row of `recordings` (`recordings_of`), with the events of the clips table.
 
+    The events of the first data set are all breaths, with their boundaries. Those of others, such as ICBHI's
+    cycles, do not say where in them a breath is audible: they are stretches with a label.
+
     Raises
     ------
     LaennecError
-        If an event has a label that none of the recipe's classes stands for.
+        If an event of the first data set has a label that none of the recipe's classes stands for.
     """
-    allowed = allowed_classes(list(events["label"]), recipe, recipe.dataset)
-    spans = events[["start_s", "end_s"]].to_numpy(float)
+    sources = source_of(events).to_numpy()
+    own = sources == sources[0]
+    classes = np.zeros((len(events), len(recipe.labels)), bool)
+    classes[own] = allowed_classes(list(events["label"][own]), recipe, recipe.dataset)
+    spans, heard = events[["start_s", "end_s"]].to_numpy(float), _record_indices(events, recipe)
     rows_of = events.assign(channel=events["channel"].fillna(0)).groupby(["path", "channel"]).indices
     examples = []
-    for row, name, channel, subject, samples in _read_each(recordings, front_end.sample_rate):
-        own = rows_of.get((row.path, channel), [])
-        label = as_record(str(row.label), recipe.records)
+    for row, name, channel, samples in _read_each(recordings, recipe, front_end.sample_rate):
+        found = np.asarray(rows_of.get((row.path, channel), ()), int)
+        placed = row.source == sources[0]
+        labelled = found[heard[found] != UNKNOWN]
+        stretches, stretch_records = spans[labelled], heard[labelled]
+        if not len(found) and row.record != UNKNOWN:
+            stretches = np.array([[0.0, samples.size / front_end.sample_rate]])
+            stretch_records = np.array([row.record])
         examples.append(
             Example(
                 name,
-                subject,
+                _text(row.subject),
+                row.source,
+                _text(row.device),
+                _text(row.location),
+                float(row.age_years),
                 image_of(samples, front_end),
-                spans[own],
-                allowed[own],
-                True,
-                recipe.records.index(label) if label in recipe.records else UNKNOWN,
+                spans[found] if placed else spans[:0],
+                classes[found] if placed else classes[:0],
+                placed,
+                stretches,
+                stretch_records,
+                row.record,
+                max(0, vocabulary_index(row.label, SOUND_KINDS) - 1),
             )
         )
     return RecordingExamples(examples)
 
 
-def read_pieces(
-    clips: pd.DataFrame, recipe: Recipe, front_end: Any
-) -> tuple[pd.DataFrame, RecordingExamples]:
-    """Pieces of an auxiliary data set's recordings, lungs through other devices: their table, and examples.
-
-    Where in a cycle a breath is audible is not annotated, and what ICBHI's cycles are labelled made events of
-    SPRSound worse (docs/detection.md), so neither is learnt from.
-    """
-    length = round(recipe.recording.piece_s * front_end.sample_rate)
-    tables, examples = [], []
-    recordings = clips.drop_duplicates(["path", "channel"]).reset_index(drop=True)
-    for row, name, _, subject, samples in _read_each(recordings, front_end.sample_rate):
-        firsts = np.arange(0, samples.size - length + 1, length)
-        names = [f"{name}@{number}" for number in range(len(firsts))]
-        for piece, first in zip(names, firsts, strict=True):
-            image = image_of(samples[first : first + length], front_end)
-            patient = f"{recipe.also}-{subject or name}"
-            examples.append(Example(piece, patient, image, *_no_events(recipe), False, UNKNOWN))
-        starts_s = firsts / front_end.sample_rate
-        table = recordings.iloc[[row.Index] * len(firsts)]
-        ends_s = starts_s + recipe.recording.piece_s
-        tables.append(table.assign(clip_id=names, start_s=starts_s, end_s=ends_s))
-    return pd.concat(tables).reset_index(drop=True), RecordingExamples(examples)
+def _record_indices(clips: pd.DataFrame, recipe: Recipe) -> np.ndarray:
+    """Index of the record label that each label stands for, `UNKNOWN` where it stands for none."""
+    labels = [as_record(str(label), recipe.records) for label in clips["label"]]
+    return np.array([recipe.records.index(own) if own in recipe.records else UNKNOWN for own in labels], int)
 
 
-def _read_each(recordings: pd.DataFrame, sample_rate: int) -> Iterator[tuple[Any, str, int, str, np.ndarray]]:
-    """Row, name, channel, subject ("": unknown) and samples ``(samples,)`` of each recording."""
-    rows: list[Any] = list(recordings.itertuples())
-    for name, row in track(list(zip(_names(recordings), rows, strict=True)), "reading recordings"):
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def _read_each(
+    recordings: pd.DataFrame, recipe: Recipe, sample_rate: int
+) -> Iterator[tuple[Any, str, int, np.ndarray]]:
+    """Row, name, channel and samples ``(samples,)`` of each recording."""
+    told = recordings.assign(source=source_of(recordings), record=_record_indices(recordings, recipe))
+    rows: list[Any] = list(told.itertuples())
+    for name, row in track(list(zip(recording_names(recordings), rows, strict=True)), "reading recordings"):
         channel = 0 if pd.isna(row.channel) else int(row.channel)
-        samples = Recording.read(str(row.path)).resampled(sample_rate).samples[channel]
-        yield row, name, channel, "" if pd.isna(row.subject) else str(row.subject), samples
+        yield row, name, channel, levelled(Recording.read(str(row.path)).resampled(sample_rate), channel)
 
 
-def _no_events(recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((0, 2)), np.zeros((0, len(recipe.labels)), bool)
+def levelled(recording: Recording, channel: int = 0) -> np.ndarray:
+    """Samples ``(samples,)`` of a channel at the level that models take."""
+    level = recording.levels[channel]
+    samples: np.ndarray = recording.samples[channel]
+    return samples * np.float32(RecordingCard.level / level) if level else samples
 
 
 def other_examples(recipe: Recipe, front_end: Any, seed: int = 0) -> list[Example]:
     """Sounds of each kind that is no lung, as many as the recipe wants."""
-    examples = []
+    examples, rate = [], front_end.sample_rate
+    nothing = np.zeros((0, 2)), np.zeros((0, len(recipe.labels)), bool)
     for number, kind in enumerate(SOUND_KINDS[1:], start=1):
         for index in range(recipe.recording.other_sounds):
             rng = np.random.default_rng([seed, number, index])
-            wave = other_sound(kind, rng, recipe.recording.piece_s, front_end.sample_rate)
-            image = image_of(wave.astype(np.float32), front_end)
-            name = f"{kind}-{index}"
-            examples.append(Example(name, "", image, *_no_events(recipe), True, UNKNOWN, number))
+            wave = other_sound(kind, rng, recipe.recording.piece_s, rate)
+            image = image_of(levelled(Recording.from_array(wave.astype(np.float32), rate)), front_end)
+            examples.append(
+                Example(
+                    f"{kind}-{index}",
+                    "",
+                    "generated",
+                    "",
+                    "",
+                    math.nan,
+                    image,
+                    *nothing,
+                    True,
+                    np.zeros((0, 2)),
+                    np.zeros(0, int),
+                    UNKNOWN,
+                    number,
+                )
+            )
     return examples
 
 
 @torch.inference_mode()
 def image_of(samples: np.ndarray, front_end: Any) -> Tensor:
-    """``(1, bands, frames)`` float16 of samples ``(samples,)``."""
-    image: Tensor = front_end(torch.from_numpy(np.ascontiguousarray(samples))[None])[0]
-    return image.half().clone()
+    """``(1, bands, frames)`` float16 of samples ``(samples,)``, not normalised."""
+    image: Tensor = front_end.unnormalised(torch.from_numpy(np.ascontiguousarray(samples))[None])[0]
+    return image.clamp(*HELD).half().clone()

@@ -7,10 +7,12 @@ is told of each split (a protocol, or a fold of one) and each data set by itself
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from laennec.files import read_json
 from laennec.labels import AGE_GROUPS, SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS, age_group
 from laennec.model.probability import calibrated
 from laennec.score.bootstrap import Patients, Score, over_patients
@@ -30,30 +32,41 @@ from laennec.train.recording_certainty import (
 )
 from laennec.train.recording_choice import Chooser, Chosen, cross_fitted, numbers
 from laennec.train.recording_decision import Floats, Mask, Names
-from laennec.train.recording_predictions import RecordingOutput
+from laennec.train.recording_predictions import RecordingOutput, load_outputs
 from laennec.train.regression import cross_validated
+from laennec.train.rehearsal_tables import EVENT_SCORES, TASK_SCORES
 
 DRAWS = 1000
 BASELINES = ("duration", "age", "position", "device")
 BASELINE_FOLDS = 5
 K_FOLD = "k-fold"
-TASK_SCORES = ("sensitivity", "specificity", "challenge_score")
-EVENT_SCORES = ("agnostic_f1", "f1", "ezhounet_f1", "error_rate")
 # Of which record labels each ranking is, and against which; by their place in the vocabulary.
 RANKINGS = {"sick": ((1, 2, 3), (0,)), "wheeze": ((1, 3), (0, 2)), "crackle": ((2, 3), (0, 1))}
 
 
-def split_of(
-    protocol: str, outputs: Sequence[RecordingOutput], titles: Mapping[str, str]
-) -> list[RecordingOutput]:
-    """The outputs of a protocol's folds, with the split that each is of.
+def splits_of(protocol: str, folds: Sequence[str]) -> dict[str, str]:
+    """The split that each fold's folder is of, from the names of a protocol's folds.
 
-    The folds of a k-fold are one split together; of other protocols, each is one by itself, called as
-    `titles` has it by the fold's folder.
+    The folds of a k-fold are one split together; of other protocols, each is one by itself.
     """
-    if protocol == K_FOLD:
-        return [replace(own, split=protocol) for own in outputs]
-    return [replace(own, split=f"{protocol}, {titles.get(own.fold, own.fold)}") for own in outputs]
+    return {
+        f"fold{number}": protocol if protocol == K_FOLD else f"{protocol}, {name}"
+        for number, name in enumerate(folds, start=1)
+    }
+
+
+def outputs_of_run(run: Path) -> dict[int, list[RecordingOutput]]:
+    """The outputs of a finished ``laennec crossvalidate`` of a recording model, by seed."""
+    splits = read_json(
+        run / "metrics.json", "laennec crossvalidate writes it, for a recording model", splits=dict
+    )["splits"]
+    seeds = sorted(run.glob("seed[0-9]*"))
+    return {
+        int(seed.name.removeprefix("seed")): load_outputs(
+            [seed / fold for fold in splits if (seed / fold).exists()], splits
+        )
+        for seed in seeds
+    }
 
 
 def rehearse(
@@ -69,7 +82,7 @@ def rehearse(
     Parameters
     ----------
     outputs
-        With their splits (`split_of`).
+        With their splits (`splits_of`).
     labels, records
         Of events and of recordings, in the order of the logits.
     follow_events
