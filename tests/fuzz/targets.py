@@ -193,7 +193,7 @@ def data_set(data: bytes, folder: Path) -> None:
     name, path, content = files[(data or b"\0")[0] % len(files)]
     path.write_bytes(data[1:])
     try:
-        datasets.load(name, folder / name)
+        datasets.load(name, folder / name, datasets.dataset(name).LEVELS[0])
     finally:
         path.write_bytes(content)
 

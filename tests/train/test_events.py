@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from laennec.audio.segment import place
+from laennec.features import event
 from laennec.features.event import (
     INSIDE,
     OUTSIDE,
@@ -45,6 +46,23 @@ def test_what_is_beside_the_event_is_not_heard() -> None:
     alone = torch.zeros_like(clip)
     alone[:, 6000:12_000] = clip[:, 6000:12_000]
     torch.testing.assert_close(front_end(clip, bounds), front_end(alone, bounds))
+
+
+def test_chunks_of_a_batch_are_varied_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    front_end = EventLogMel(clip_s=0.5, margin_s=0.1)
+    settings = Augmentation(boundary_jitter_s=0.1, speed=0.1, tilt=0.4, frequency_masks=2, time_masks=2)
+    batch = {
+        "waveform": noise(front_end.training_samples, clips=5),
+        "bounds": torch.tensor([[900, 3600 + 100 * clip] for clip in range(5)]),
+    }
+    images = []
+    for chunk in (2, 5):
+        monkeypatch.setattr(event, "CHUNK", chunk)
+        torch.manual_seed(0)
+        images.append(front_end.augment(batch, settings)["image"])
+    torch.testing.assert_close(*images)
+    assert images[0].shape == (5, front_end.channels, front_end.bands, front_end.frames)
+    assert set(images[0][:, -1].unique().tolist()) == {INSIDE, OUTSIDE}  # no mask hides where an event is
 
 
 def test_gain_does_not_matter_and_silence_is_finite() -> None:

@@ -20,7 +20,7 @@ from laennec.score.summary import evaluate
 from laennec.score.text import render_tables
 from laennec.simulate import simulate_dataset
 from laennec.train.build import build_parts
-from laennec.train.crossval import CrossValidationData, cross_validate, gather, read_folds
+from laennec.train.crossval import CrossValidationData, cross_validate, gather, pooled, read_folds
 from laennec.train.data import ClipTensors, FewerNormal, read_auxiliary
 from laennec.train.evaluate import training_clip_ids
 from laennec.train.folds_figures import difference, groups, measure, pair, render_differences
@@ -30,6 +30,7 @@ from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.run import fit, prepare
 from laennec.train.tables import training_clips
 
+BY_FOLD = ("clips", "subjects", "scores", "intervals")
 CPU = Hardware("cpu", threads=1)
 
 
@@ -404,6 +405,7 @@ def test_later_patients_or_each_data_set_can_be_measured_on(
     figures = json.loads((a / "metrics.json").read_text())
     assert figures["subjects"] == 2  # of seven
     assert figures["provenance"]["split"] == "chronological, measured on later patients"
+    assert figures["by_fold"] == {"later patients": {name: figures[name] for name in BY_FOLD}}
     # Two data sets under ICBHI's names: each is predicted by a model of the other.
     command += ["augmentation.mixup=0", "taxonomy=icbhi", "labels=['normal', 'crackle', 'wheeze', 'both']"]
     command += ["--also", f"icbhi={second}", "--protocol", "leave-one-out", "--out", str(b)]
@@ -418,6 +420,17 @@ def test_later_patients_or_each_data_set_can_be_measured_on(
     assert figures["clips"] == len(pd.read_csv(b / "seed0" / "fold1" / "clips.csv"))
     with pytest.raises(UsageError, match="of --protocol k-fold"):
         run([*command, "--final"])
+
+
+def test_a_clip_that_several_folds_measure_counts_by_the_first() -> None:
+    first = made_up(5, runs=1)
+    one, two = (
+        replace(first, probabilities=own) for own in (first.probabilities[0], first.probabilities[0][::-1])
+    )
+    both = pooled([one.chosen(range(80)), two.chosen(range(60, 120))])
+    assert both.clip_ids == first.clip_ids
+    np.testing.assert_array_equal(both.probabilities[:80], one.probabilities[:80])
+    np.testing.assert_array_equal(both.probabilities[80:], two.probabilities[80:])
 
 
 def test_a_comparison_with_other_clips_is_refused() -> None:

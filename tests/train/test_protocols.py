@@ -1,5 +1,7 @@
 """Who is trained on and who is measured on, and parts that come from outside the package."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,21 @@ import pandas as pd
 import pytest
 from torch import nn
 
+from laennec.datasets.splits import refuse_leakage
 from laennec.errors import LaennecError
 from laennec.extensions import classes, load_class
 from laennec.features.base import FrontEnd
 from laennec.features.cycle import CycleLogMel
-from laennec.train.protocols import chronological, leave_one_out, rotation
+from laennec.train.protocols import (
+    Fold,
+    chronological,
+    holdout,
+    k_fold,
+    leave_one_out,
+    protocol_of,
+    rotation,
+)
+from laennec.train.recipe import load_recipe
 
 CLIPS = pd.DataFrame(
     {
@@ -71,3 +83,114 @@ def test_a_part_may_come_from_a_file_or_a_module(tmp_path: Path) -> None:
     own.write_text("import nothing_of_the_sort\n")
     with pytest.raises(LaennecError, match="cannot be imported: No module named"):
         load_class(f"{own}:Mine", "laennec.features", FrontEnd)
+
+
+# --- several data sets --------------------------------------------------------------------------------------
+
+
+def rows(
+    dataset: str, patients: int, labels: Sequence[str], of_each: int = 2, first: int = 0
+) -> pd.DataFrame:
+    """Recordings of patients, who have the labels by turns and are recorded one after the other."""
+    number = np.arange(patients * of_each)
+    return pd.DataFrame(
+        {
+            "clip_id": [f"{dataset}-{k}" for k in number],
+            "recording": [f"{dataset}_{100 * k}" for k in number],
+            "subject": [f"{dataset}-{k // of_each}" for k in number],
+            "dataset": dataset,
+            "label": [labels[k // of_each % len(labels)] for k in number],
+        }
+    )
+
+
+TABLE = pd.concat(
+    [
+        rows("sprsound", 20, ["Normal", "CAS", "DAS"]),
+        rows("icbhi", 8, ["normal", "crackle"]),
+        rows("kauh", 9, ["normal", "wheeze", "both"], of_each=3),
+        rows("hls-cmds", 1, ["Normal", "Wheeze"], of_each=6),
+        rows("hf-lung", 12, ["inspiration", "expiration"]),
+        rows("not-lung", 12, ["heart", "speech", "noise"]),
+    ],
+    ignore_index=True,
+)
+LUNGS = ("sprsound", "icbhi", "kauh")
+
+
+def sides(fold: Fold) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return TABLE[fold.train], TABLE[fold.test]
+
+
+@pytest.mark.parametrize("protocol", ["k-fold", "chronological", "leave-one-out"])
+def test_nobody_is_on_both_sides_and_every_fold_has_sounds_that_are_no_lung_on_both(protocol: str) -> None:
+    folds = protocol_of(load_recipe("recording"), 3, protocol)(TABLE)
+    assert len(folds) == {"chronological": 2}.get(protocol, 3)
+    for train, test in map(sides, folds):
+        refuse_leakage(train, test)
+        assert set(train["label"]) >= {"heart", "speech", "noise", "inspiration", "expiration"}
+        assert set(test["label"]) >= {"heart", "speech", "noise", "inspiration", "expiration"}
+        assert not train["dataset"].eq("hls-cmds").any()
+    measured = sum(fold.test.astype(int) for fold in folds)
+    assert measured[TABLE["dataset"] == "hls-cmds"].tolist() == [1] * 6
+    if protocol != "chronological":
+        assert (measured == 1).all()
+
+
+def test_folds_are_dealt_within_each_data_set_as_if_it_were_alone() -> None:
+    folds = k_fold(TABLE, 4, 0)
+    for name in (*LUNGS, "hf-lung", "not-lung"):
+        there = (TABLE["dataset"] == name).to_numpy()
+        alone = k_fold(TABLE[there], 4, 0)
+        for fold, own in zip(folds, alone, strict=True):
+            np.testing.assert_array_equal(fold.test[there], own.test)
+    # Of a data set of two patients, the last two folds have one each.
+    few = pd.concat([TABLE, rows("folder", 2, ["Normal"])], ignore_index=True)
+    assert [int(fold.test[-4:].sum()) for fold in k_fold(few, 4, 0)] == [0, 0, 2, 2]
+    with pytest.raises(LaennecError, match="20 patients cannot be dealt into 21 parts"):
+        k_fold(TABLE, 21, 0)
+    with pytest.raises(LaennecError, match="folds is 1; expected 2 or more"):
+        k_fold(TABLE, 1, 0)
+
+
+def test_sprsound_is_cut_at_two_numbers_and_the_others_measure_on_a_third_of_their_patients() -> None:
+    folds = chronological(TABLE)
+    assert [fold.name for fold in folds] == ["patients from 1800 on", "patients from 2700 on"]
+    own = (TABLE["dataset"] == "sprsound").to_numpy()
+    number = 100 * np.arange(own.sum())  # two recordings of a patient, 200 apart from the next one's
+    for fold, cut in zip(folds, (1800, 2700), strict=True):
+        first = number // 200 * 200
+        np.testing.assert_array_equal(fold.test[own], first >= cut)
+        for name in ("icbhi", "kauh", "not-lung"):
+            there = TABLE["dataset"] == name
+            patients = TABLE["subject"][there & fold.test].nunique()
+            assert abs(patients - TABLE["subject"][there].nunique() / 3) < 1, name
+    assert not (folds[0].test & folds[1].test & ~own).any()
+    # Simulated recordings have no such numbers: the last patients are measured on.
+    (later,) = chronological(TABLE.assign(dataset=TABLE["dataset"].replace("sprsound", "simulated sprsound")))
+    assert later.test[own].tolist() == [False] * 28 + [True] * 12
+    few = TABLE[own].head(10)
+    with pytest.raises(LaennecError, match="5 patients cannot be cut at patients from 1800 on"):
+        chronological(few)
+
+
+def test_a_data_set_that_is_left_out_is_trained_on_by_no_clip() -> None:
+    folds = leave_one_out(TABLE)
+    assert [fold.name for fold in folds] == list(LUNGS)
+    for fold, (train, test) in zip(folds, map(sides, folds), strict=True):
+        assert not train["dataset"].eq(fold.name).any()
+        assert test["dataset"].eq(fold.name).sum() == (TABLE["dataset"] == fold.name).sum()
+        assert set(train["dataset"]) == {*LUNGS, "hf-lung", "not-lung"} - {fold.name}
+    assert [bool((TABLE["dataset"][fold.test] == "hls-cmds").any()) for fold in folds] == [False, False, True]
+
+
+def test_a_single_run_splits_the_first_data_set_and_trains_on_the_others() -> None:
+    recipe = load_recipe("recording")
+    own, manikin = ((TABLE["dataset"] == name).to_numpy() for name in ("sprsound", "hls-cmds"))
+    fold = holdout(TABLE, recipe)
+    assert fold.train[~own & ~manikin].all()
+    assert not fold.train[manikin].any()
+    assert not fold.test[~own].any()
+    np.testing.assert_array_equal(fold.train[own], ~fold.test[own])
+    assert fold.of(slice(40)).validation is not None
+    assert holdout(TABLE, replace(recipe, split="none")).train[own].all()

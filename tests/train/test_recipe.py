@@ -272,3 +272,12 @@ def test_no_such_recipe() -> None:
         load_recipe("chen")
     with pytest.raises(LaennecError, match=r"no such recipe file: nowhere\.toml"):
         load_recipe("nowhere.toml")
+
+
+def test_a_retired_setting_that_was_off_is_read_past() -> None:
+    table = recipe_to_dict(load_recipe("default"))
+    off = {**table, "augmentation": {**table["augmentation"], "blend": 0.0}}
+    assert recipe_from_dict(off) == load_recipe("default")
+    on = {**table, "augmentation": {**table["augmentation"], "blend": 0.5}}
+    with pytest.raises(LaennecError, match="unknown setting 'blend'"):
+        recipe_from_dict(on)

@@ -20,8 +20,8 @@ STRETCH_N_FFT, STRETCH_HOP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 class Augmentation:
     """How training images are varied, batch by batch; zero switches a part off.
 
-    From `boundary_jitter_s` on, the settings are for the front end ``event-log-mel``; `tempo_range` and
-    `blend` are for ``recording-log-mel``, which of the above takes tilt, noise and masks.
+    From `boundary_jitter_s` on, the settings are for the front end ``event-log-mel``; from `tempo_range` to
+    `beside_snr_db` for ``recording-log-mel``, which of the above takes noise and masks.
     """
 
     circular_shift: bool = False  # roll an image along time (its clip is tiled, so it stays a breath)
@@ -36,7 +36,9 @@ class Augmentation:
     noise: float = 0.0  # chance that noise of a ward is added (`laennec.simulate.other`)
     noise_snr_db: tuple[float, ...] = (0.0, 30.0)  # lowest and highest level of the event over the noise
     tempo_range: tuple[float, ...] = (1.0, 1.0)  # shortest and longest duration, as a share of its own
-    blend: float = 0.0  # chance that recordings of a batch are blended, annotations included
+    response: float = 0.0  # strength of the response of another device; 1: `draw_response` as it is
+    beside: float = 0.0  # chance that another sound, a heart or a noise, is mixed into a lung's
+    beside_snr_db: tuple[float, ...] = (-3.0, 22.0)  # lowest and highest level of the lung over it
     metadata_dropout: float = 0.15  # chance that age, sex or position, each by itself, is hidden
     # Classes whose training clips get a time-stretched copy each (Nguyen & Pernkopf, section III-B).
     stretch_labels: tuple[str, ...] = ()
@@ -96,11 +98,12 @@ def draw_image_variation(
 
 def vary_images(images: Tensor, variation: ImageVariation) -> Tensor:
     """Shift and mask normalised images ``(batch, channels, bins, frames)``; masks set to zero, their mean."""
-    frames = images.shape[-1]
-    index = (torch.arange(frames) - variation.shift_frames[:, None]) % frames
-    index = index[:, None, None].to(images.device).expand(*images.shape)
+    if variation.shift_frames.any():
+        frames = images.shape[-1]
+        index = (torch.arange(frames) - variation.shift_frames[:, None]) % frames
+        images = images.gather(3, index[:, None, None].to(images.device).expand(*images.shape))
     hidden = variation.hidden_rows[:, None, :, None] | variation.hidden_frames[:, None, None, :]
-    return images.gather(3, index).masked_fill(hidden.to(images.device), 0.0)
+    return images.masked_fill(hidden.to(images.device), 0.0)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The image of a whole recording, or of any piece of one, and its variation in training."""
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,6 @@ from laennec.features.augment import (
     Augmentation,
     ImageVariation,
     draw_image_variation,
-    draw_tilt,
     uniform,
     vary_images,
 )
@@ -20,8 +20,12 @@ from laennec.features.base import Batch, FrontEnd
 from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above, mel_edges_hz, triangular_filters
 
 DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
-NOISE_LEVELS = (-1.4, -0.2)  # of steady noise that is added, in deviations
-LEAST_OWN_SHARE = 0.6  # of a recording in a blend with another
+BAND_DEVIATION = 2.5  # of log power around the level of its own band
+NEPERS_PER_DB = math.log(10) / 10  # of power
+SLOPES = (-4.0, 1.0)  # of steady noise from the lowest band to the highest, in natural logarithms of power
+LATE_RESPONSE = 0.4  # share of the strongest response that is left in the last fifth of a training
+MEDIAN_OF = 13  # one value in so many tells the median of an image well enough; prime to the frames
+SHARPEST_CUT, DEEPEST_CUT = 20.0, 8.0  # of a band-limit, in natural logarithms of power
 
 
 class RecordingLogMel(FrontEnd):
@@ -32,14 +36,18 @@ class RecordingLogMel(FrontEnd):
     what lies further away, so that a recording can be processed in pieces. The bands end at 2 kHz, which the
     slowest devices record (4 kHz) and lung sounds hardly exceed.
 
-    ``(batch, samples) -> (batch, 1, bands, frames)``.
+    With `by_band`, a second channel has each band against its own mean over the same time, which takes out
+    the response of the device and of the chest (cepstral mean normalisation: Atal, JASA 55, 1974); the first
+    channel keeps the spectrum, by which a heart is told from a lung.
+
+    ``(batch, samples) -> (batch, channels, bands, frames)``; `unnormalised` images have one channel.
     """
 
     mel: Tensor
 
     kind = "recording-log-mel"
     task = "recording"
-    channels, clip_samples, frames = 1, 0, 0  # of any length
+    clip_samples, frames = 0, 0  # of any length
 
     def __init__(
         self,
@@ -50,9 +58,11 @@ class RecordingLogMel(FrontEnd):
         fmin_hz: float = 40.0,
         fmax_hz: float = 2000.0,
         level_reach_s: float = 4.0,
+        by_band: bool = False,
     ) -> None:
         super().__init__()
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
+        self.by_band, self.channels = by_band, 1 + by_band
         self.level_frames = round(level_reach_s * sample_rate / hop_length)
         self.power = PowerSpectrum(n_fft, hop_length)
         self.edges_hz = mel_edges_hz(bands, fmin_hz, fmax_hz)
@@ -69,7 +79,11 @@ class RecordingLogMel(FrontEnd):
         reach = self.level_frames
         # What lies beyond the ends does not count.
         level = F.avg_pool1d(images.mean(2), 2 * reach + 1, 1, reach, count_include_pad=False)
-        return ((images - level[:, :, None]) / DEVIATION).clamp(-4.0, 4.0)
+        whole = ((images - level[:, :, None]) / DEVIATION).clamp(-4.0, 4.0)
+        if not self.by_band:
+            return whole
+        own = (images - moving_mean(images, reach)) / BAND_DEVIATION
+        return torch.cat([whole, own.clamp(-4.0, 4.0)], dim=1)
 
     @property
     def frame_s(self) -> float:
@@ -77,15 +91,39 @@ class RecordingLogMel(FrontEnd):
         return self.hop_length / self.sample_rate
 
     def augment(self, batch: Batch, settings: Augmentation) -> Batch:
-        """A batch of recordings, varied, `spans` with them; ``order`` and ``share`` are of the blend."""
-        drawn = draw_recording_variation(batch["image"].shape, settings)
+        """A batch of unnormalised images, varied and normalised, `spans` with them.
+
+        ``beside``, where there is any, are images of other sounds, mixed into those of lungs (kind 0);
+        ``progress`` is how far the training is, 0 to 1: responses grow milder towards its end.
+        """
+        image, beside = batch["image"], batch.get("beside")
+        drawn = draw_recording_variation(image.shape, settings, device=image.device)
+        if beside is not None:
+            image = mix_beside(image, beside, drawn.beside_db, batch["kind"] == 0)
+        late = max(LATE_RESPONSE, 1 - 0.8 * float(batch.get("progress", 1.0)))
+        image = vary_recordings(image, drawn, late)
         return {
             **batch,
-            "image": vary_recordings(batch["image"], drawn),
+            "image": vary_images(self._at_tempo(self.normalised(image), drawn.tempo), drawn.masks),
             "spans": batch["spans"] * drawn.tempo,
-            "order": drawn.order,
-            "share": torch.tensor(drawn.share),
         }
+
+    @staticmethod
+    def _at_tempo(image: Tensor, tempo: float) -> Tensor:
+        size = (image.shape[2], round(image.shape[3] * tempo))
+        return F.interpolate(image, size, mode="bilinear", align_corners=False)
+
+
+def moving_mean(values: Tensor, reach: int) -> Tensor:
+    """Mean over the last axis to `reach` on either side, of what there is.
+
+    By running sums: pooling would add up each of hundreds of values anew.
+    """
+    length = values.shape[-1]
+    sums = F.pad(values.cumsum(-1), (1, 0))
+    at = torch.arange(length, device=values.device)
+    first, end = (at - reach).clamp_min(0), (at + reach + 1).clamp_max(length)
+    return (sums.index_select(-1, end) - sums.index_select(-1, first)) / (end - first)
 
 
 @dataclass(frozen=True)
@@ -93,42 +131,89 @@ class RecordingVariation:
     """How a batch is varied; drawn once, applied to images and annotations alike."""
 
     tempo: float  # duration of the varied batch over the given one
-    tilt: Tensor  # (batch, 1, bands, 1), added: the response of another stethoscope
-    noise: Tensor  # (batch, 1, bands, 1): level of steady noise to add, -inf for none
+    response: Tensor  # (batch, 1, bands, 1), added: that of another stethoscope
+    beside_db: Tensor  # (batch,): level of a lung over the sound beside it, inf for none
+    noise_db: Tensor  # (batch,): level of the recording over steady noise, inf for none
+    noise: Tensor  # (batch, 1, bands, frames): the noise, around a level of 0
     masks: ImageVariation
-    order: Tensor  # (batch,) whom each recording is blended with
-    share: float  # how much of a blend is its own
 
 
 def draw_recording_variation(
-    shape: Sequence[int], settings: Augmentation, generator: torch.Generator | None = None
+    shape: Sequence[int],
+    settings: Augmentation,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
 ) -> RecordingVariation:
     """Draw a variation for images of ``(batch, 1, bands, frames)``."""
     batch, _, bands, frames = shape
     draw = functools.partial(uniform, generator=generator)
-    tilt = draw_tilt(batch, bands, settings.tilt, generator)
-    slope = torch.linspace(-1, 1, bands)[None, None] * draw(-0.5, 0.5, batch, 1, 1)
-    noise = draw(*NOISE_LEVELS, batch, 1, 1) + slope
-    noise[draw(0, 1, batch) > settings.noise] = -torch.inf
+    beside_db, noise_db = (
+        draw(levels[0], levels[-1], batch) for levels in (settings.beside_snr_db, settings.noise_snr_db)
+    )
+    beside_db[draw(0, 1, batch) >= settings.beside] = torch.inf
+    noise_db[draw(0, 1, batch) >= settings.noise] = torch.inf
+    slope = torch.linspace(0, 1, bands)[None, None, :, None] * draw(*SLOPES, batch, 1, 1, 1)
     tempo = float(draw(settings.tempo_range[0], settings.tempo_range[-1], 1))
-    masks = draw_image_variation(batch, bands, round(frames * tempo), settings, generator)
-    blended = float(draw(0, 1, 1)) < settings.blend
+    # The power of a band of noise in a frame: the mean of two bins or so, each of exponential power.
+    drawn = torch.rand(2, *shape, device=device, generator=generator).clamp_min(1e-6)
+    powers = -torch.log(drawn[0] * drawn[1]) / 2
     return RecordingVariation(
         tempo,
-        tilt[:, None, :, None],
-        noise[..., None],
-        masks,
-        torch.randperm(batch, generator=generator),
-        float(draw(LEAST_OWN_SHARE, 1.0, 1)) if blended else 1.0,
+        settings.response * draw_response(batch, bands, generator)[:, None, :, None],
+        beside_db,
+        noise_db,
+        slope.to(device) + torch.log(powers + 1e-3),
+        draw_image_variation(batch, bands, round(frames * tempo), settings, generator),
     )
 
 
-def vary_recordings(image: Tensor, variation: RecordingVariation) -> Tensor:
-    """The images of a batch, varied; their number of frames changes by `tempo`."""
-    frames = round(image.shape[3] * variation.tempo)
-    image = F.interpolate(image, (image.shape[2], frames), mode="bilinear", align_corners=False)
-    image = image + variation.tilt.to(image.device)
-    # Powers are added, not their standardised logarithms.
-    image = torch.logaddexp(image * DEVIATION, variation.noise.to(image.device) * DEVIATION) / DEVIATION
-    image = vary_images(image, variation.masks)
-    return variation.share * image + (1 - variation.share) * image[variation.order.to(image.device)]
+def draw_response(batch: int, bands: int, generator: torch.Generator | None = None) -> Tensor:
+    """Responses of devices in natural logarithms of power, ``(batch, bands)``.
+
+    A slope, a bend, two resonances of any width, and for some a limit of their band at the top or the bottom.
+    """
+    draw = functools.partial(uniform, generator=generator)
+    at = torch.linspace(-1, 1, bands)[None]
+
+    def normal(deviation: float) -> Tensor:
+        return deviation * torch.randn(batch, 1, generator=generator)
+
+    response = normal(1.0) * at + normal(0.6) * torch.cos(math.pi * at)
+    for _ in range(2):
+        centre, width = draw(-1, 1, batch, 1), draw(0.15, 0.5, batch, 1)
+        response = response + normal(0.8) * torch.exp(-(((at - centre) / width) ** 2))
+    for low, high, side in ((-0.2, 1.0, 1), (-1.0, -0.6, -1)):
+        beyond = side * (at - draw(low, high, batch, 1)) * draw(SHARPEST_CUT / 5, SHARPEST_CUT, batch, 1)
+        response = response - (draw(0, 1, batch, 1) < 0.3) * beyond.clamp(0, DEEPEST_CUT)
+    return response
+
+
+def mix_beside(image: Tensor, beside: Tensor, level_db: Tensor, where: Tensor) -> Tensor:
+    """Images with other sounds in them, at a level in dB below their own; powers are added.
+
+    The level of each is the median over time of its strongest band.
+
+    Parameters
+    ----------
+    image, beside
+        ``(batch, 1, bands, frames)`` natural logarithms of power.
+    level_db
+        ``(batch,)``, inf for nothing.
+    where
+        ``(batch,)`` bool: images that anything is mixed into.
+    """
+    levels = [one.amax(2).median(2).values[:, :, None, None] for one in (image, beside)]
+    lower = (NEPERS_PER_DB * level_db.to(image.device))[:, None, None, None]
+    mixed = torch.logaddexp(image, beside - levels[1] + levels[0] - lower)
+    return torch.where(where[:, None, None, None], mixed, image)
+
+
+def vary_recordings(image: Tensor, variation: RecordingVariation, late: float = 1.0) -> Tensor:
+    """Unnormalised images of a batch with noise of a room in them, as another stethoscope hears them.
+
+    `late` is the share of the response that is applied.
+    """
+    median = image.flatten(1)[:, ::MEDIAN_OF].median(1).values[:, None, None, None]
+    lower = (NEPERS_PER_DB * variation.noise_db.to(image.device))[:, None, None, None]
+    image = torch.logaddexp(image, median + variation.noise - lower)
+    return image + late * variation.response.to(image.device)

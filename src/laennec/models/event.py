@@ -35,7 +35,7 @@ class EventNet(nn.Module):
         super().__init__()
         stem, *rest = channels
         self.stem = nn.Sequential(
-            nn.Conv2d(image[0], stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU()
+            nn.Conv2d(image[0], stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(True)
         )
         self.trunk = nn.Sequential(
             *(

@@ -16,7 +16,16 @@ from torch.nn import functional as F
 from laennec.features.augment import Augmentation, uniform
 from laennec.features.base import Batch
 from laennec.features.recording import RecordingLogMel
-from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
+from laennec.labels import POOR_QUALITY, SPRSOUND_EVENTS
+from laennec.models.recording import (
+    FAMILIES,
+    RecordingNet,
+    class_logits,
+    event_logits,
+    family_evidence,
+    family_shares,
+    pool,
+)
 from laennec.models.tasks import among_allowed, laid_out, weighted_loss
 from laennec.score.confusion import accuracy, challenge_scores, confusion_matrix
 from laennec.score.ranking import average_precision
@@ -35,6 +44,10 @@ class RecordingTask:
         ``(classes,)`` and ``(records,)`` weights of the losses.
     loss_weights
         Of presence, onset and offset, event class, record, kind of sound.
+    labels
+        Event classes.
+    evidence_weight
+        Of the record label that frames of the event classes tell (`family_evidence`).
     """
 
     front_end: RecordingLogMel
@@ -43,6 +56,8 @@ class RecordingTask:
     record_weights: Tensor
     loss_weights: tuple[float, ...]
     augmentation: Augmentation
+    labels: tuple[str, ...] = SPRSOUND_EVENTS
+    evidence_weight: float = 0.0
 
     def frame_s(self, network: nn.Module) -> float:
         """Seconds from one frame of a prediction to the next."""
@@ -51,43 +66,43 @@ class RecordingTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         varied = self.front_end.augment(batch, self.augmentation)
-        output = {name: value.float() for name, value in network(laid_out(varied["image"], network)).items()}
-        frame_s = self.frame_s(network)
-        order, share = varied["order"], float(varied["share"])
-        total = output["presence"].new_zeros(())
-        for part, whose in ((share, torch.arange(len(order))), (1 - share, order)):
-            if part > 0:
-                total = total + part * self.annotated_loss(output, varied, whose, frame_s)
-        return total
+        output = network(laid_out(varied["image"], network))
+        return self.annotated_loss(
+            {name: value.float() for name, value in output.items()}, varied, self.frame_s(network)
+        )
 
-    def annotated_loss(
-        self, output: dict[str, Tensor], batch: Batch, whose: Tensor, frame_s: float
-    ) -> Tensor:
-        """Loss of each recording's output by the annotation of the recording at `whose`."""
-        whose = whose.to(output["presence"].device)
-        frames = output["presence"].shape[2]
+    def annotated_loss(self, output: dict[str, Tensor], batch: Batch, frame_s: float) -> Tensor:
+        """Loss of a batch's output by what is annotated of each recording."""
+        frames, device = output["presence"].shape[2], output["presence"].device
         presence, edges, classes, records, kinds = self.loss_weights
-        targets = frame_targets(batch, frames, frame_s)[whose]
-        known = batch["placed"][whose]
+        targets, known = frame_targets(batch, frames, frame_s), batch["placed"]
         by_frame = F.binary_cross_entropy_with_logits(output["presence"], targets, reduction="none")
         by_part = by_frame[known].mean((0, 2)) if known.any() else by_frame.mean((0, 2)) * 0
         loss = presence * by_part[0] + edges * by_part[1:].sum()
         if len(batch["spans"]):
             jitter_s = self.augmentation.boundary_jitter_s * uniform(-1, 1, *batch["spans"].shape)
-            position = torch.empty_like(whose)
-            position[whose] = torch.arange(
-                len(whose), device=whose.device
-            )  # of the output of each annotation
-            events = event_frames(batch, frames, frame_s, jitter_s.to(whose.device))
-            events[:, 0] = position[batch["row"]]
+            events = event_frames(batch, frames, frame_s, jitter_s.to(device))
             logits = event_logits(class_logits(output), events)
             target = among_allowed(logits, batch["classes"])
             loss = loss + classes * weighted_loss(logits, target, self.class_weights)
-        record = batch["record"][whose]
+        record = batch["record"]
         logits = pool(output["record"])[record != UNKNOWN]
         target = F.one_hot(record[record != UNKNOWN], len(self.records)).float()
         loss = loss + records * weighted_loss(logits, target, self.record_weights)
-        return loss + kinds * F.cross_entropy(output["kind"].mean(2), batch["kind"][whose])
+        if self.evidence_weight:
+            loss = loss + self.evidence_weight * self._evidence_loss(output, record)
+        return loss + kinds * F.cross_entropy(output["kind"].mean(2), batch["kind"])
+
+    def _evidence_loss(self, output: dict[str, Tensor], record: Tensor) -> Tensor:
+        """Cross entropy of what the frames tell of continuous and discontinuous sounds."""
+        families = [[float(family in label) for family in FAMILIES] for label in self.records]
+        # Of a recording of poor quality nobody says what is in it.
+        told = torch.tensor([label != POOR_QUALITY for label in self.records], device=record.device)
+        known = (record != UNKNOWN) & told[record.clamp_min(0)]
+        target = torch.tensor(families, device=record.device)[record.clamp_min(0)]
+        evidence = family_evidence(output, family_shares(self.labels))
+        each = F.binary_cross_entropy(evidence, target, reduction="none").mean(1)
+        return (each * known).sum() / known.sum().clamp_min(1)
 
     def predictions(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Logits of each recording: ``presence`` and ``classes`` of every frame, ``record`` and ``kind``."""

@@ -21,7 +21,7 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
             nn.BatchNorm2d(outputs),
-            nn.ReLU(),
+            nn.ReLU(True),
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, maps: Tensor) -> Tensor:
-        return torch.relu(self.body(maps) + self.shortcut(maps))
+        return torch.relu_(self.body(maps) + self.shortcut(maps))
 
 
 class ResidualStages(nn.Sequential):
@@ -44,7 +44,7 @@ class ResidualStages(nn.Sequential):
         stem = nn.Sequential(
             nn.Conv2d(channels_in, channels[0], 3, stem_stride, 1, bias=False),
             nn.BatchNorm2d(channels[0]),
-            nn.ReLU(),
+            nn.ReLU(True),
         )
         inputs = (channels[0], *channels)
         blocks = [

@@ -191,10 +191,13 @@ def limits(recipe: Recipe, trained: pd.DataFrame, *others: pd.DataFrame) -> str:
     few = [f"{label} ({patients.get(label, 0)})" for label in recipe.labels if patients.get(label, 0) < 20]
     rare = f" Classes that rest on fewer than 20 patients: {', '.join(few)}." if few else ""
     basis = f"Trained on patients{of_age} and the devices of {shown_name(recipe.dataset, trained)}"
-    for name, clips in zip(recipe.also, others, strict=False):
-        basis += f", and on {len(clips)} clips of {of_patients(clips['subject'].nunique())} of "
-        basis += f"{shown_name(name, clips)}"
-    basis += ", whose labels are coarser." if others else " alone; others were not measured."
+    beside = [
+        f"{len(clips)} clips of {of_patients(clips['subject'].nunique())} of {shown_name(name, clips)}"
+        for name, clips in zip(recipe.also, others, strict=False)
+        if len(clips)
+    ]
+    coarser = f", and on {', '.join(beside)}, whose labels are coarser."
+    basis += coarser if beside else " alone; others were not measured."
     return f"{basis}{rare} Research software, not a medical device."
 
 

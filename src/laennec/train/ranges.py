@@ -123,7 +123,9 @@ AUGMENTATION: Mapping[str, Range] = {
     "noise": SHARE,
     "noise_snr_db": rising_pair(-100, 100),
     "tempo_range": rising_pair(0.1, 10),
-    "blend": SHARE,
+    "response": between(0, 10),
+    "beside": SHARE,
+    "beside_snr_db": rising_pair(-100, 100),
     "metadata_dropout": SHARE,
     "stretch_labels": (lambda labels: all(map(is_filled, labels)), "a list of labels"),
     "stretch_range": rising_pair(0.1, 10),
@@ -140,6 +142,12 @@ RECORDING_SETTINGS: Mapping[str, Range] = {
     "other_sounds": whole(0, 10_000),
     "piece_s": between(0.5, 600),
     "shortest_s": between(0, 600),
+    "batches": whole(1, 1_000_000),
+    "evidence_weight": between(0, 1e6),
+    "shares": (
+        lambda shares: len(shares) == 3 and all(map(between(0, 1)[0], shares)) and sum(shares) > 0,
+        "three numbers from 0 to 1",
+    ),
 }
 # Arguments of the front ends and networks of the package; those of others may have any meaning.
 FRONT_END: Mapping[str, Range] = {

@@ -37,15 +37,21 @@ class RecordingSettings:
     """What is particular to models for whole recordings."""
 
     batch_s: float = 200.0
-    """Seconds of sound in a batch, whose recordings are of one length."""
+    """Seconds of sound in a batch of crops."""
+    batches: int = 100
+    """Batches of an epoch."""
+    shares: tuple[float, ...] = (0.58, 0.22, 0.2)
+    """Of the crops: recordings whose events are annotated, other lungs, and what is no lung."""
     loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5, 0.3)
     """Of presence, onset and offset, event class, record label, kind of sound."""
+    evidence_weight: float = 0.0
+    """Of the record label that the frames of the event classes tell, in the loss."""
     other_sounds: int = 50
     """Generated sounds of each kind that is no lung, to learn from what to refuse."""
     piece_s: float = 9.216
-    """Recordings of the auxiliary data set are cut into pieces of this length, that of most of SPRSound's."""
+    """Length of a crop, that of most of SPRSound's recordings."""
     shortest_s: float = 8.0
-    """A shorter recording is not trained on: it shows little and would need a batch of its own."""
+    """A shorter recording with annotated events is not trained on; another one is repeated."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,7 @@ def _available() -> dict[str, Path]:
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 NAMES |= {tuple: "a list", dict: "a table"}
 ALIASES = {"floor": "baseline"}  # earlier names of recipes
+RETIRED = {"blend": 0.0}  # earlier settings, and what switched them off
 
 
 def recipe_names() -> list[str]:
@@ -309,6 +316,8 @@ def _checked(kind: type, table: Any, where: str, ranges: Mapping[str, Range]) ->
         else value
         for name, value in table.items()
     }
+    # Files of earlier versions name them; switched off, they are missed by nobody.
+    table = {name: value for name, value in table.items() if name not in RETIRED or value != RETIRED[name]}
     for name, value in table.items():
         if name not in hints:
             raise LaennecError(f"{where}: unknown setting {shown(name)}; there are: {', '.join(hints)}")

@@ -9,6 +9,7 @@ between image frames.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,29 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.features.base import Batch
-from laennec.labels import SOUND_KINDS, as_record, vocabulary_index
+from laennec.labels import PHASES, SOUND_KINDS, as_record, vocabulary_index
 from laennec.model.card import RecordingCard
 from laennec.model.probability import calibrated
 from laennec.models.recording_task import UNKNOWN, RecordingTask
 from laennec.models.tasks import class_weights
 from laennec.progress import track
 from laennec.simulate.other import other_sound
+from laennec.train.crops import crop_loader
 from laennec.train.data import allowed_classes, as_is
+from laennec.train.joined import SHORT_S, continued
 from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recording_predictions import outputs_of, save_outputs, write_tables
 from laennec.train.tables import recording_names, source_of
 
+JOINED = (*SOUND_KINDS[1:], *PHASES)  # labels whose short recordings are continued
+LONGEST_TURN = 512  # clips of a subject that another one is continued by
 HELD = (-30.0, 20.0)  # of logarithms of power: finer than 0.02 in half precision
 
 
@@ -127,24 +132,33 @@ class RecordingExamples(Dataset[Batch]):
             class_weights(records, len(recipe.records), recipe.class_weights),
             recipe.recording.loss_weights,
             recipe.augmentation,
+            recipe.labels,
+            recipe.recording.evidence_weight,
         )
 
     def usable(self, recipe: Recipe, front_end: Any) -> list[int]:
-        """Rows of the recordings that are long enough to train on."""
-        durations_s = [example.image.shape[-1] * front_end.frame_s for example in self.examples]
-        return [row for row, own in enumerate(durations_s) if own >= recipe.recording.shortest_s]
+        """Rows of the recordings to train on; one with annotated events must be long enough.
+
+        Raises
+        ------
+        LaennecError
+            If none is.
+        """
+        shortest = recipe.recording.shortest_s / front_end.frame_s
+        rows = [
+            row
+            for row, own in enumerate(self.examples)
+            if own.image.shape[-1] >= shortest or not (own.placed and own.kind == 0)
+        ]
+        if not any(self.examples[row].kind == 0 for row in rows):
+            raise LaennecError(f"no recording lasts {recipe.recording.shortest_s:g} s, which training needs")
+        return rows
 
     def training_loader(
         self, recipe: Recipe, front_end: Any, world: int = 1, rank: int = 0
     ) -> DataLoader[Batch]:
-        """Batches of about `batch_s` seconds of sound each."""
-        rows = self.usable(recipe, front_end)
-        if not rows:
-            raise LaennecError(f"no recording lasts {recipe.recording.shortest_s:g} s, which training needs")
-        lengths = np.array([self.examples[row].image.shape[-1] for row in rows])
-        batch_frames = recipe.recording.batch_s / front_end.frame_s
-        sampler = OneLength(np.array(rows), lengths, batch_frames, recipe.seed, world, rank)
-        return DataLoader(self, batch_sampler=sampler, collate_fn=as_is)
+        """Batches of crops, balanced over data sets (`laennec.train.crops`)."""
+        return crop_loader(self.examples, self.usable(recipe, front_end), recipe, front_end, rank)
 
     def loader(self) -> DataLoader[Batch]:
         """All recordings in their own order, one at a time."""
@@ -180,53 +194,6 @@ class RecordingExamples(Dataset[Batch]):
         logits = np.stack([own.record_logits for own in annotated])
         probabilities = calibrated(logits, chosen.record_temperature, chosen.record_bias)
         write_tables(folder, annotated, probabilities, recipe.records, detections)
-
-
-class OneLength(Sampler[list[int]]):
-    """Batches of recordings of one length, in an order that depends on seed and epoch alone.
-
-    Parameters
-    ----------
-    rows, lengths
-        ``(recordings,)``: rows to draw from, and the frames of each.
-    batch_frames
-        Frames of a batch.
-    """
-
-    def __init__(
-        self,
-        rows: np.ndarray,
-        lengths: np.ndarray,
-        batch_frames: float,
-        seed: int,
-        world: int = 1,
-        rank: int = 0,
-    ) -> None:
-        self.groups = [rows[lengths == length] for length in np.unique(lengths)]
-        self.sizes = [max(2, round(batch_frames / length)) for length in np.unique(lengths)]
-        self.seed, self.epoch, self.world, self.rank = seed, 0, world, rank
-
-    @property
-    def sampler(self) -> "OneLength":
-        """Where Lightning looks for `set_epoch`."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw the order of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        batches = sum(max(1, len(group) // size) for group, size in zip(self.groups, self.sizes, strict=True))
-        return batches // self.world
-
-    def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        batches = []
-        for group, size in zip(self.groups, self.sizes, strict=True):
-            batches += np.array_split(rng.permutation(group), max(1, len(group) // size))
-        order = rng.permutation(len(batches))[self.rank :: self.world][: len(self)]
-        for index in order:
-            yield [int(row) for row in batches[index]]
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -294,12 +261,41 @@ def _text(value: Any) -> str:
 def _read_each(
     recordings: pd.DataFrame, recipe: Recipe, sample_rate: int
 ) -> Iterator[tuple[Any, str, int, np.ndarray]]:
-    """Row, name, channel and samples ``(samples,)`` of each recording."""
+    """Row, name, channel and samples ``(samples,)`` of each recording.
+
+    A single word or breath is continued by others of its subject (`laennec.train.joined`).
+    """
     told = recordings.assign(source=source_of(recordings), record=_record_indices(recordings, recipe))
     rows: list[Any] = list(told.itertuples())
+    alike: dict[tuple[str, str, str], list[Any]] = {}
+    for row in rows:
+        if row.label in JOINED:
+            alike.setdefault(_whose(row), []).append(row)
+
+    @lru_cache(maxsize=LONGEST_TURN)
+    def sound(path: str, channel: int) -> np.ndarray:
+        return levelled(Recording.read(path).resampled(sample_rate), channel)
+
+    length = round(recipe.recording.piece_s * sample_rate)
     for name, row in track(list(zip(recording_names(recordings), rows, strict=True)), "reading recordings"):
-        channel = 0 if pd.isna(row.channel) else int(row.channel)
-        yield row, name, channel, levelled(Recording.read(str(row.path)).resampled(sample_rate), channel)
+        samples = sound(str(row.path), _channel(row))
+        if row.label in JOINED and samples.size < SHORT_S * sample_rate:
+            own, mates = 0, [row]
+            if row.subject and not pd.isna(row.subject):
+                mates = alike[_whose(row)]
+                own = next(place for place, mate in enumerate(mates) if mate is row)
+            clips = [sound(str(mate.path), _channel(mate)) for mate in mates[:LONGEST_TURN]]
+            samples = continued(own % len(clips), clips, length, sample_rate, row.label in SOUND_KINDS)
+        yield row, name, _channel(row), samples
+
+
+def _channel(row: Any) -> int:
+    return 0 if pd.isna(row.channel) else int(row.channel)
+
+
+def _whose(row: Any) -> tuple[str, str, str]:
+    """Data set, subject and kind of sound of a recording that may be continued."""
+    return row.source, _text(row.subject), row.label if row.label in SOUND_KINDS else SOUND_KINDS[0]
 
 
 def levelled(recording: Recording, channel: int = 0) -> np.ndarray:
