@@ -325,7 +325,8 @@ class Chooser:
         probabilities = self.record_probabilities(decision, chosen)
         own = self.annotated[chosen]
         if own.any():
-            decision = replace(decision, task_shift=items.chosen(own).task_shifts(probabilities[own]))
+            shifts = items.chosen(own).task_shifts(probabilities[own])
+            decision = replace(decision, task_shift={task: round(x, 3) for task, x in shifts.items()})
         decision = replace(decision, record_certain=covering(probabilities.max(1), items.groups))
         if not (rows & self.judged).any():
             return decision

@@ -142,7 +142,7 @@ class Labelled:
             for task in tasks[0]:
                 own = [each[task]["scores"]["challenge_score"] or 0.0 for each in tasks]
                 scores.setdefault(task.removeprefix("task_"), []).append(own)
-        return {task: round(float(SHIFTS[np.min(own, axis=0).argmax()]), 3) for task, own in scores.items()}
+        return {task: float(SHIFTS[np.min(own, axis=0).argmax()]) for task, own in scores.items()}
 
 
 def covering(values: Floats, groups: Names) -> float:
