@@ -16,7 +16,7 @@ import laennec
 from laennec import analyze, load_model
 from laennec.analyze import detect
 from laennec.analyze.analysis import Event, RecordingPrediction
-from laennec.analyze.events import emission_scores, families, find_events, is_uncertain
+from laennec.analyze.events import emission_scores, families, find_events, find_events_of_each, is_uncertain
 from laennec.analyze.recording import Channel, Segment, combine_channels, predict_channel
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
@@ -263,6 +263,22 @@ def test_a_wheeze_is_found_where_presence_is_low_but_the_class_is_clear() -> Non
         emission_scores(presence, classes, families(SPRSOUND_EVENTS), rule), presence, rule, FRAME_S
     )
     assert found == [(40, 60)]
+
+
+def test_events_of_many_recordings_at_once_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    lengths = [0, 1, 2, 40, 300, 90, 40]
+    scores, presence = (
+        [rng.normal(0, 2, (3, n // 8 + 1)).repeat(8, axis=1)[:, :n] for n in lengths] for _ in range(2)
+    )
+    presence[3][:] = scores[3][:] = 0.0  # ties
+    found = 0
+    for rule in (EventRule(), RULE, EventRule(edge_cost=-3.0, shortest_s=0.1)):
+        each = [find_events(*own, rule, FRAME_S)[0] for own in zip(scores, presence, strict=True)]
+        assert find_events_of_each(scores, presence, rule, FRAME_S) == each
+        found += sum(map(len, each))
+    assert found > 10
+    assert find_events_of_each([], [], RULE, FRAME_S) == []
 
 
 def test_silence_has_no_frames_to_find_events_in() -> None:

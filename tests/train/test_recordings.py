@@ -12,6 +12,7 @@ from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS
 from laennec.model.card import OUTPUTS
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
+from laennec.model.probability import softmax
 from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
 from laennec.models.recording_task import event_frames, frame_targets, reach_frames, row_edges_hz
 from laennec.simulate.other import other_sound
@@ -177,8 +178,8 @@ def test_the_shift_of_a_record_task_has_the_best_score_and_leaves_poor_quality_o
     rng = np.random.default_rng(2)
     labels = np.repeat([0, 1, 2, 3, 4], [40, 10, 10, 10, 30])
     logits = rng.normal(size=(100, 5)) + 2 * np.eye(5)[labels] + [2, 0, 0, 0, 0]
-    records = Labelled(logits, labels, labels.astype(str), labels.astype(str))
-    chosen = records.task_shifts((1.0, ()))
+    records = Labelled(logits, labels, labels.astype(str), np.zeros(100, str))
+    chosen = records.task_shifts(softmax(logits))
     for task, groups in (("21", [[0], [1, 2, 3], [4]]), ("22", [[0], [1], [2], [3], [4]])):
         scores = []
         for shift in SHIFTS:

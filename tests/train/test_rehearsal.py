@@ -1,12 +1,22 @@
 """What measures and decides on kept outputs: made-up recordings whose figures are known."""
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.model.card import EventRule
+from laennec.model.probability import calibrated
+from laennec.train import recording_choice
+from laennec.train.recording_choice import Chooser, cross_fitted, fit_recording_decision
+from laennec.train.recording_decision import RULES, Labelled, RecordingDecision
 from laennec.train.recording_predictions import SOURCES, RecordingOutput, load_outputs, save_outputs
+from laennec.train.rehearsal import Rehearsal, known_of, outputs_of_run, splits_of, worst
+from laennec.train.rehearsal_tables import tables
 
 FRAME_S = 0.05
 
@@ -47,6 +57,222 @@ def output(
     )
 
 
+NORMAL, WHEEZE, FINE = 0, 2, 5
+CAS = 1
+
+
+@pytest.fixture(autouse=True)
+def few_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_choice, "RULES", RULES[:1])
+    monkeypatch.setattr(recording_choice, "FINER", {})
+
+
+def cohort(name: str, count: int, flip: int = 0, **more: object) -> list[RecordingOutput]:
+    """Patients with two recordings each, every third sick; of every `flip`th, the label is the other one."""
+    own = []
+    for k in range(count):
+        sick, patient = (k // 2) % 3 == 0, f"{name}-{k // 2}"
+        said = sick != (flip > 0 and k % flip == 0)
+        logits = (0.0, 3.0, -3.0, -3.0, -5.0) if said else (3.0, 0.0, -3.0, -3.0, -5.0)
+        event = (1.0, 2.0, WHEEZE if sick else NORMAL)
+        heard = [(1.0, 2.0, WHEEZE if said else NORMAL), (3.0, 3.5, NORMAL)]
+        record = CAS if sick else 0
+        given = {"dataset": name, "fold": f"fold{(k // 2) % 2 + 1}", "lung": 3 + k / count, **more}
+        own.append(output(f"{name}{k}", patient, record, logits, (event,), tuple(heard), **given))
+    return own
+
+
+def hearts(count: int) -> list[RecordingOutput]:
+    """One of them sounds like a lung."""
+    plain = {"record": -1, "events": (), "found": (), "kind": 4, "dataset": "not-lung", "device": "heart"}
+    plain["split"] = "k-fold"
+    return [
+        output(f"h{k}", f"h{k}", lung=-5.0 if k else 9.0, fold=f"fold{k % 2 + 1}", **plain)
+        for k in range(count)
+    ]
+
+
+def everyone(chooser: Chooser) -> np.ndarray:
+    return np.ones(len(chooser.outputs), bool)
+
+
+def test_the_rule_is_that_of_the_best_worst_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rule finds every breath of `a` and none of `b`, the other two in three of both."""
+    rules = [EventRule(bias=bias) for bias in (0.0, 1.0)]
+    outputs = [output(f"{name}{k}", dataset=name) for name in "ab" for k in range(3)]
+    chooser = Chooser(outputs, SPRSOUND_EVENTS)
+    counts = {rule: np.zeros((6, 3, 3)) for rule in rules}
+    counts[rules[0]][:, 0] = [[1, 1, 1]] * 3 + [[0, 1, 1]] * 3
+    counts[rules[1]][:, 0] = [[1, 1, 1], [1, 1, 1], [0, 1, 1]] * 2
+    monkeypatch.setattr(recording_choice, "RULES", tuple(rules))
+    monkeypatch.setattr(chooser, "counts", counts.__getitem__)
+    assert chooser.best_rule(everyone(chooser)) == rules[1]
+    assert chooser.best_rule(chooser.datasets == "a") == rules[0]
+    assert chooser.best_rule(chooser.datasets == "c") == EventRule()
+
+
+def test_a_calibration_is_that_of_the_least_regret() -> None:
+    """A network twice too sure on one data set, and right on the other: neither extreme is taken."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (1600, 2))
+    truth = np.array([rng.random() < p for p in calibrated(logits, 1.0)[:, 1]]).astype(int)
+    groups = np.repeat(["right", "sure"], 800)
+    logits[800:] *= 2
+    subjects = np.zeros(1600, str)
+    both = Labelled(logits, truth, subjects, groups)
+    right, sure, temperature = (
+        own.fit()[0] for own in (both.chosen(groups == "right"), both.chosen(groups == "sure"), both)
+    )
+    assert (right, sure) == pytest.approx((1.0, 2.0), rel=0.25)
+    assert right < temperature < sure
+
+
+def test_a_decision_of_old_outputs_has_what_it_had_and_more() -> None:
+    decision = fit_recording_decision(cohort("", 24, flip=5), SPRSOUND_EVENTS)
+    assert decision.rule == RULES[0]
+    assert set(decision.task_shift) == {"21", "22"}
+    assert decision.lung_share == pytest.approx(calibrated(np.array([3.0, 0, 0, 0, 0]), 1.0)[0], abs=1e-4)
+    assert len(decision.event_presence) == 4
+    assert decision.record_evidence == []
+    assert RecordingDecision.of(decision.entries()) == decision
+    old = {name: value for name, value in decision.entries().items() if name in RecordingDecision().entries()}
+    del old["normal_certain"], old["event_presence"]
+    assert RecordingDecision.of(old).normal_certain is None
+
+
+def test_events_have_a_say_where_they_are_followed() -> None:
+    """The record head knows nothing; the wheezes that are found tell."""
+    outputs = [replace(own, record_logits=np.zeros(5)) for own in cohort("a", 60)]
+    without, followed = (Chooser(outputs, SPRSOUND_EVENTS, follow_events=follow) for follow in (False, True))
+    decisions = [own.decide(everyone(own)) for own in (without, followed)]
+    assert decisions[0].record_evidence == []
+    assert decisions[1].record_evidence[0] > 0.5
+    sick = np.array([own.record == CAS for own in outputs])
+    plain, told = (
+        own.record_probabilities(decision, everyone(own))[:, CAS]
+        for own, decision in zip((without, followed), decisions, strict=True)
+    )
+    assert np.ptp(plain) == 0
+    assert told[sick].min() > told[~sick].max()
+
+
+def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:
+    known = cohort("a", 12, split="k-fold")
+    later = [replace(own, fold="fold1", split="chronological, later") for own in known[6:]]
+    left = cohort("b", 8, placed=False, fold="fold1", split="leave-one-out, b")
+    chooser = Chooser([*known, *later, *left], SPRSOUND_EVENTS)
+    used = []
+    chooser.decide = lambda rows: used.append(rows) or RecordingDecision()  # type: ignore[method-assign]
+    chosen = list(cross_fitted(chooser))
+    assert sum(own.rows for own in chosen).tolist() == [1] * len(chooser.outputs)  # type: ignore[union-attr]
+    for own, rows in zip(chosen, used, strict=True):
+        assert not set(chooser.patients[own.rows]) & set(chooser.patients[rows])
+        assert rows.any()
+    assert {own.on for own in chosen} == {"other patients"}
+    alone = Chooser(later, SPRSOUND_EVENTS)
+    alone.decide = chooser.decide  # type: ignore[method-assign]
+    assert {own.on for own in cross_fitted(alone)} == {"other patients of the fold"}
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording_choice, "RULES", RULES[:1])
+        patch.setattr(recording_choice, "FINER", {})
+        given = {"split": "k-fold", "lung": 4.0}
+        outputs = cohort("sprsound", 48, device="s", age_years=4.0, **given)
+        given |= {"placed": False, "device": "k", "age_years": 70.0, "position": "p1"}
+        outputs += cohort("kauh", 48, flip=8, **given)
+        chooser = Chooser(outputs + hearts(10), SPRSOUND_EVENTS)
+        return Rehearsal(chooser, list(cross_fitted(chooser)), draws=50).figures()
+
+
+def test_answers_are_ranked_and_counted_by_data_set_device_and_age(figures: dict) -> None:
+    own = figures["splits"]["k-fold"]["recordings"]
+    assert own["sprsound"]["auc"]["sick"] == {"value": 1.0, "interval": [1.0, 1.0]}
+    kauh = own["kauh"]
+    assert (kauh["sick"], kauh["well"], kauh["patients"]) == (16, 32, 24)
+    assert list(kauh["ages"]) == ["65 and over"]
+    assert list(kauh["devices"]) == ["k"]
+    assert kauh["devices"]["k"]["auc"] == kauh["auc"]
+    # Of every eighth recording the other answer: 2 of 16 sick, 4 of 32 well.
+    assert kauh["tasks"]["21"]["sensitivity"]["value"] == pytest.approx(14 / 16)
+    assert kauh["tasks"]["21"]["specificity"]["value"] == pytest.approx(28 / 32)
+    # Ties count half; what is a tie differs a little between the two folds' calibrations.
+    assert kauh["auc"]["sick"]["value"] == pytest.approx(
+        (14 * 28 + 0.5 * (14 * 4 + 2 * 28)) / (16 * 32), abs=0.1
+    )
+
+
+def test_certain_answers_are_told_with_both_errors(figures: dict) -> None:
+    kauh = figures["splits"]["k-fold"]["recordings"]["kauh"]
+    assert kauh["limits"] == {"wrong": 0.1, "missed": 0.05}
+    assert set(kauh["certain"]) == {"certain", "wrong", "missed", "false_alarms"}
+    assert kauh["certain"]["certain"]["value"] >= figures["floor"]
+    low, high = kauh["certain"]["missed"]["interval"]
+    assert low <= kauh["certain"]["missed"]["value"] <= high
+
+
+def test_baselines_stand_beside(figures: dict) -> None:
+    own = figures["splits"]["k-fold"]["recordings"]["sprsound"]["baselines"]
+    assert set(own) == {"duration", "age", "position", "device"}
+    assert own["device"]["value"] == own["position"]["value"] == 0.5
+    outputs = [output(device="a", age_years=3.0), output(device="b"), output(device="a", seconds=8.0)]
+    assert known_of(outputs, "device").tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert known_of(outputs, "age").tolist() == [[np.log1p(3), 0], [0, 1], [0, 1]]
+    np.testing.assert_allclose(known_of(outputs, "duration")[:, 0], np.log([4, 4, 8]))
+
+
+def test_refusals_are_counted_by_data_set_and_sound(figures: dict) -> None:
+    own = figures["splits"]["k-fold"]["refusals"]
+    heart = own["not-lung: heart"]
+    assert (heart["lung"], heart["sounds"], heart["refused"], heart["subjects"]) == (False, 10, 9, 10)
+    assert heart["value"] == pytest.approx(0.9)
+    assert own["kauh"]["lung"]
+    assert own["kauh"]["sounds"] == 48
+
+
+def test_events_are_scored_where_they_are_annotated(figures: dict) -> None:
+    """One breath is annotated in each recording, and one more found."""
+    own = figures["splits"]["k-fold"]["events"]
+    assert list(own) == ["sprsound"]
+    scores = own["sprsound"]
+    assert (scores["annotated"], scores["found"], scores["found_per_annotated"]) == (48, 96, 2.0)
+    assert scores["agnostic_f1"]["value"] == scores["f1"]["value"] == pytest.approx(2 / 3)
+    assert scores["tasks"]["11"]["specificity"]["value"] == 1.0
+    assert scores["hits"]["share"] == 0.5
+    assert scores["hits"]["ece"]["value"] < scores["hits"]["ece_before"]["value"]
+
+
+def test_tables_are_made_of_what_json_holds(figures: dict) -> None:
+    kept = json.loads(json.dumps(figures))
+    first, second, third, fourth = tables(kept).split("\n\n")
+    assert "| k-fold | **kauh** | 48, 16 of 48 | " in first
+    assert "| k-fold | not-lung: heart | 9 of 10 | 0.900 (" in second
+    assert "| k-fold | sprsound | 0.667 (0.667 to 0.667) |" in third
+    assert "| sprsound, task 11 specificity | 1.000 | k-fold |" in fourth
+
+
+def test_the_worst_of_the_splits_is_taken() -> None:
+    def split(auc: float, refused: float, error: float) -> dict:
+        score = {"value": auc}
+        return {
+            "recordings": {
+                "kauh": {"auc": {"sick": score}, "tasks": {}, "certain": {"missed": {"value": error}}}
+            },
+            "refusals": {"kauh": {"value": refused, "lung": True}, "h": {"value": refused, "lung": False}},
+            "events": {},
+        }
+
+    found = worst({"splits": {"one": split(0.8, 0.01, 0.1), "two": split(0.9, 0.02, 0.0)}})
+    assert found == {
+        "kauh, AUC sick": {"value": 0.8, "split": "one"},
+        "kauh, sick called Normal with certainty": {"value": 0.1, "split": "one"},
+        "kauh, refused": {"value": 0.02, "split": "two"},
+        "h, refused": {"value": 0.01, "split": "one"},
+    }
+
+
 def test_outputs_are_kept_with_their_source_and_old_ones_are_read(tmp_path: Path) -> None:
     own = [
         output("a", dataset="kauh", device="D", position="p1", age_years=70.0, kind=0, duration_s=11.0),
@@ -67,4 +293,11 @@ def test_outputs_are_kept_with_their_source_and_old_ones_are_read(tmp_path: Path
     assert (first.dataset, first.device, first.kind, first.fold) == ("", "", 0, "fold2")
     assert np.isnan(first.age_years)
     assert first.duration_s == second.duration_s == 4.0
-    assert replace(own[0], split="k-fold").split == "k-fold"
+    (tmp_path / "seed3").mkdir()
+    (tmp_path / "fold1").rename(tmp_path / "seed3" / "fold1")
+    splits = splits_of("chronological", ["later patients"])
+    assert splits == {"fold1": "chronological, later patients"}
+    write_json(tmp_path / "metrics.json", {"splits": splits})
+    ((seed, kept),) = outputs_of_run(tmp_path).items()
+    assert (seed, [each.split for each in kept]) == (3, ["chronological, later patients"] * 2)
+    assert set(splits_of("k-fold", ["1", "2"]).values()) == {"k-fold"}

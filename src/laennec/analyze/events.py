@@ -175,9 +175,7 @@ def find_events(
     """
     if not scores.size:
         return [], 0
-    # An edge lies between two frames; the output of either may mark it.
-    padded = np.pad(presence[1:].astype(np.float64), ((0, 0), (1, 1)), mode="edge")
-    begins, ends = (rule.edge_weight * np.maximum(padded[:, :-1], padded[:, 1:]) - rule.edge_cost).tolist()
+    begins, ends = _edge_scores(presence, rule).tolist()
     pause, inside = 0.0, [-math.inf] * len(scores)
     came_from = []  # to each family and, last, to a pause
     for frame, here in enumerate(scores.T.tolist()):
@@ -195,6 +193,55 @@ def find_events(
     pauses = np.flatnonzero(paths[0][: differ[0] if differ.size else None] == PAUSE)
     settled = int(pauses[-1]) if pauses.size else 0
     return _events_of(paths[0][:settled], rule, frame_s), settled
+
+
+def _edge_scores(presence: npt.NDArray[Any], rule: EventRule) -> npt.NDArray[np.float64]:
+    """Score of a beginning and of an end between any two frames, ``(2, frames + 1)``.
+
+    The output of either frame may mark it.
+    """
+    padded = np.pad(presence[1:].astype(np.float64), ((0, 0), (1, 1)), mode="edge")
+    return np.asarray(rule.edge_weight * np.maximum(padded[:, :-1], padded[:, 1:]) - rule.edge_cost)
+
+
+def find_events_of_each(
+    scores: Sequence[npt.NDArray[np.float64]],
+    presence: Sequence[npt.NDArray[Any]],
+    rule: EventRule,
+    frame_s: float,
+) -> list[list[tuple[int, int]]]:
+    """What `find_events` finds in each of many recordings, of all at once: for trying many rules."""
+    lengths = np.array([own.shape[1] for own in scores], int)
+    here, (number, longest) = np.arange(len(scores)), (len(scores), int(lengths.max(initial=0)))
+    inner = np.zeros((number, len(scores[0]) if scores else 0, longest))
+    edges = np.zeros((number, 2, longest + 1))
+    for row, (own, shown, length) in enumerate(zip(scores, presence, lengths, strict=True)):
+        if length:
+            inner[row, :, :length], edges[row, :, : length + 1] = own, _edge_scores(shown, rule)
+    pause, inside = np.zeros(number), np.full(inner.shape[:2], -np.inf)
+    came_from = np.full((longest, number, inner.shape[1] + 1), GO_ON, np.int8)  # to families, to a pause
+    state = np.full(number, PAUSE)
+    for frame in range(longest + 1):
+        stopped = inside.max(1, initial=-np.inf) + edges[:, 1, frame]
+        over = lengths == frame
+        state[over] = np.where(stopped > pause, inside.argmax(1), PAUSE)[over] if frame else PAUSE
+        if frame == longest:
+            break
+        source = np.where(pause >= stopped, PAUSE, inside.argmax(1))
+        pause = np.maximum(pause, stopped)
+        fresh = (pause + edges[:, 0, frame])[:, None]
+        came_from[frame] = source[:, None]
+        came_from[frame, :, :-1][inside >= fresh] = GO_ON
+        inside = np.maximum(inside, fresh) + inner[:, :, frame]
+    paths = np.full((number, longest), PAUSE)
+    for frame in range(longest - 1, -1, -1):
+        source = np.where(frame < lengths, came_from[frame, here, state], state)
+        goes_on = (state != PAUSE) & (source == GO_ON)
+        paths[:, frame] = np.where(state == PAUSE, PAUSE, np.where(goes_on, state, state + FIRST))
+        paths[frame >= lengths, frame] = PAUSE
+        state = np.where(goes_on, state, source)
+    each = zip(paths, lengths, strict=True)
+    return [_events_of(path[:length], rule, frame_s) if length else [] for path, length in each]
 
 
 def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from laennec.score.bootstrap import DRAWS, Interval, Patients, over_patients
+from laennec.score.bootstrap import DRAWS, Interval, Patients, Score, over_patients
 from laennec.score.confusion import Floats, class_indices, first_index, ratio
 from laennec.score.predictions import Predictions
 from laennec.score.ranking import descending
@@ -58,9 +58,27 @@ def calibration_gaps(
     Gaps add up over the clips of a patient, so that they can be resampled
     (:func:`laennec.score.bootstrap.over_patients`).
     """
-    confidence, correct = confidence_and_truth(labels, probabilities, classes)
+    return _gaps(*confidence_and_truth(labels, probabilities, classes), bins)
+
+
+def _gaps(confidence: Floats, correct: NDArray[np.bool_], bins: int = ECE_BINS) -> Floats:
     bin_of_clip = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     return np.asarray(np.eye(bins)[bin_of_clip] * (correct - confidence)[:, None])
+
+
+def probability_error(
+    probability: Floats, happened: NDArray[np.bool_], subjects: Sequence[str], draws: int = DRAWS
+) -> Score:
+    """Return the calibration error of probabilities ``(items,)`` of something that happened or did not.
+
+    Mean gap between them and how often it did, over equal-width bins, weighted by items; the interval is
+    over patients, and lies too high by what resampling widens each bin's gap.
+    """
+    gaps = _gaps(probability, happened)
+    sums = Patients.of(subjects).sums(np.column_stack([gaps, np.ones(len(gaps))]))
+    return over_patients(sums, lambda drawn: {"ece": error_of_gaps(drawn[:, :-1], drawn[:, -1])}, draws)[
+        "ece"
+    ]
 
 
 def error_of_gaps(gaps: Floats, clips: ArrayLike) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from laennec.score.bootstrap import DRAWS, LEVEL, Interval, Patients, over_patients, plain_number
+from laennec.score.bootstrap import DRAWS, LEVEL, Interval, Patients, Score, over_patients, plain_number
 from laennec.score.confusion import Floats, first_index, ratio
 
 Floats32 = NDArray[np.float32]
@@ -94,6 +94,19 @@ def roc_auc(positive: ArrayLike, score: ArrayLike) -> float:
     score : (clips,) numbers, higher for positive
     """
     return _ranking_of_one_set(positive, score)[0]
+
+
+def auc_over_patients(
+    positive: ArrayLike, score: ArrayLike, subjects: Sequence[str] | NDArray[Any], draws: int = DRAWS
+) -> Score:
+    """:func:`roc_auc`, with its interval over the patients of the clips."""
+    patients = Patients.of(subjects)
+    ranking = rank_scores(
+        np.asarray(positive, bool), np.asarray(score, np.float64), patients.of_item, len(patients)
+    )
+    return over_patients(len(patients), lambda times: {"auc": ranking_scores(ranking, times)[0]}, draws)[
+        "auc"
+    ]
 
 
 def average_precision(positive: ArrayLike, score: ArrayLike) -> float:

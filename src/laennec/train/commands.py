@@ -193,7 +193,7 @@ def _crossvalidate(
         "arithmetic": hardware.arithmetic,
     }
     if whole:
-        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job.final, files)
+        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
         return 0
     scores = report_clips(gathered, recipe, of_seed, provenance, job)
     if job.final:

@@ -126,6 +126,9 @@ class CrossValidationJob:
         Settings in place of the recipe's, such as epochs=30 or augmentation.mixup=0.3.
     against
         Another cross-validation's folder with the same folds: differences, with paired intervals.
+    chosen_with
+        Folders of other cross-validations of a recording model, by other protocols. Its thresholds are chosen
+        on their answers as well, where they do worst.
     final
         Train on all patients when the folds are done, with the first seed, and export.
     accelerator
@@ -150,6 +153,7 @@ class CrossValidationJob:
     only: tuple[int, ...] = ()
     settings: Annotated[tuple[str, ...], arg(name="set", metavar="NAME=VALUE")] = ()
     against: Path | None = None
+    chosen_with: tuple[Path, ...] = ()
     final: bool = False
     accelerator: str = "auto"
     jobs: int = 1

@@ -92,18 +92,15 @@ class RecordingOutput:
         last = min(max(first + 1, round(end_s / self.frame_s)), frames)
         return np.asarray(self.classes[:, first:last].mean(1))
 
-    def named(self, spans: Sequence[FloatSpan], labels: Sequence[str]) -> tuple[Span, ...]:
-        """Decoded events with their likeliest classes."""
-        return tuple((a, b, labels[int(self.event_logits(a, b).argmax())]) for a, b in spans)
-
     def detection(self, spans: Sequence[FloatSpan], labels: Sequence[str], scaling: Scaling) -> Detection:
-        """Annotated and decoded events, with the calibrated probability of each one's likeliest class."""
+        """Annotated and decoded events, these with the likeliest class and its calibrated probability."""
+        classes = [calibrated(self.event_logits(*span), *scaling) for span in spans]
         return Detection(
             self.name,
             self.subject,
             tuple(self.annotated(labels)),
-            self.named(spans, labels),
-            tuple(float(calibrated(self.event_logits(a, b), *scaling).max()) for a, b in spans),
+            tuple((a, b, labels[int(own.argmax())]) for (a, b), own in zip(spans, classes, strict=True)),
+            tuple(float(own.max()) for own in classes),
         )
 
 
@@ -125,7 +122,7 @@ def outputs_of(
             own["record"][0].numpy(),
             own["kind"][0].numpy(),
             float(own["frame_s"]),
-            **{name: getattr(example, name) for name in SOURCES if hasattr(example, name)},
+            **{name: getattr(example, name) for name in SOURCES[:-1]},
         )
         for example, own in zip(examples, predictions, strict=True)
     ]
@@ -148,8 +145,8 @@ def save_outputs(path: Path, recordings: Sequence[RecordingOutput]) -> None:
         np.savez_compressed(temporary, **held)
 
 
-def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
-    """All recordings of a seed's folds."""
+def load_outputs(folders: Iterable[Path], splits: Mapping[str, str] = {}) -> list[RecordingOutput]:
+    """All recordings of a seed's folds, with the split that each folder's fold is of."""
     recordings = []
     for folder in folders:
         with np.load(folder / "outputs.npz") as file:
@@ -162,7 +159,9 @@ def load_outputs(folders: Iterable[Path]) -> list[RecordingOutput]:
             **{name: np.split(held[name], events) for name in OF_EVENTS},
         }
         recordings += [
-            RecordingOutput(fold=folder.name, **dict(zip(columns, values, strict=True)))
+            RecordingOutput(
+                fold=folder.name, split=splits.get(folder.name, ""), **dict(zip(columns, values, strict=True))
+            )
             for values in zip(*columns.values(), strict=True)
         ]
     return recordings

@@ -15,7 +15,6 @@ from laennec import datasets
 from laennec.analyze.recording import breath_onsets, respiratory_rate
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
-from laennec.labels import SOUND_KINDS
 from laennec.model.load import RUN_MODEL
 from laennec.model.probability import calibrated, sigmoid
 from laennec.score.calibration import COVERAGE, certainty_scores
@@ -30,25 +29,13 @@ from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
 from laennec.train.hardware import Hardware
+from laennec.train.jobs import CrossValidationJob
 from laennec.train.recipe import Recipe
-from laennec.train.recording_decision import (
-    RULES,
-    Floats,
-    Labelled,
-    RecordingDecision,
-    RuleSearch,
-    decision_with,
-    labelled_records,
-    lung_shares,
-    lung_threshold,
-    matched_events,
-)
-from laennec.train.recording_predictions import (
-    RecordingOutput,
-    Scaling,
-    load_outputs,
-    write_tables,
-)
+from laennec.train.recording_choice import Chooser, Chosen, cross_fitted
+from laennec.train.recording_decision import Floats, Labelled, RecordingDecision
+from laennec.train.recording_predictions import RecordingOutput, load_outputs, write_tables
+from laennec.train.rehearsal import K_FOLD, Rehearsal, outputs_of_run, splits_of
+from laennec.train.rehearsal_tables import tables
 
 DRAWS = 1000
 LIMITS = (
@@ -66,22 +53,27 @@ def report_recordings(
     folders: Mapping[int, Sequence[Path]],
     provenance: Mapping[str, Any],
     hardware: Hardware,
-    final: bool,
+    job: CrossValidationJob,
     files: tuple[str, str, str] = FILES,
 ) -> None:
-    """Measure every seed's folds, write and print what they show; with `final`, train and export a model.
+    """Measure every seed's folds, write and print what they show; if asked for, train and export a model.
+
+    What is chosen is so on the answers of the job's ``chosen_with`` besides, see `measure`.
 
     Raises
     ------
     UsageError
-        If there is one fold only: what is chosen for a fold is chosen on the others.
+        If there is one fold by patient only: what is chosen for such a fold is chosen on the others.
     """
-    if min(len(own) for own in folders.values()) < 2:
+    if job.protocol == K_FOLD and min(len(own) for own in folders.values()) < 2:
         raise UsageError(
             "a model for whole recordings is measured on two folds or more; name more with --only, or none"
         )
-    outputs = {seed: load_outputs(own) for seed, own in folders.items()}
-    figures, decision = measure(outputs, recipe, out)
+    splits = splits_of(job.protocol, [fold.name for fold in data.folds])
+    outputs = {seed: load_outputs(own, splits) for seed, own in folders.items()}
+    runs = [outputs_of_run(other) for other in job.chosen_with]
+    beside = {seed: [own for run in runs for own in run.get(seed, ())] for seed in outputs}
+    figures, decision = measure(outputs, recipe, out, beside)
     size = f"{figures['recordings']} recordings of {of_patients(figures['patients'])}"
     for seed in folders:
         folder = out / f"seed{seed}"
@@ -89,11 +81,11 @@ def report_recordings(
         score_events(folder / "events.csv", folder, given, recipe.labels)
         if (folder / "predictions.csv").exists():
             score_predictions(folder / "predictions.csv", folder, given)
-    write_json(out / files[0], {**figures, "command": command(), "seeds": list(folders)})
+    write_json(out / files[0], {**figures, "splits": splits, "command": command(), "seeds": list(folders)})
     text = render(figures)
     write_text(out / files[1], text)
     print(text)
-    if final:
+    if job.final:
         recipe = replace(recipe, seed=next(iter(folders)))
         train_on_all(data, recipe, out, hardware, decision)
         write_json(out / "card.json", card_entries(data, recipe, figures))
@@ -129,15 +121,24 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
 
 
 def measure(
-    seeds: Mapping[int, Sequence[RecordingOutput]], recipe: Recipe, out: Path
+    seeds: Mapping[int, Sequence[RecordingOutput]],
+    recipe: Recipe,
+    out: Path,
+    others: Mapping[int, Sequence[RecordingOutput]] = {},
 ) -> tuple[dict[str, Any], RecordingDecision]:
     """Measure every seed's folds and write their tables; what ships is chosen by the first.
 
     ``seedS/predictions.csv`` and ``seedS/events.csv`` below `out` have every fold as decided on the others.
+    What is chosen is so on the seed's `others` as well, outputs of other protocols (`splits_of`).
     """
-    each = [_measure(own, recipe, out / f"seed{seed}") for seed, own in seeds.items()]
+    each = [_measure(own, others.get(seed, ()), recipe, out / f"seed{seed}") for seed, own in seeds.items()]
     first, decision = each[0]
     spread = {name: [own["headline"][name] for own, _ in each] for name in first["headline"]}
+    worst = {
+        name: [own["strangers"]["worst"].get(name, {}).get("value") for own, _ in each]
+        for name in first["strangers"]["worst"]
+    }
+    first["strangers"]["worst_by_seed"] = worst
     return _plain({**first, "by_seed": spread}), decision
 
 
@@ -151,36 +152,35 @@ def _plain(value: Any) -> Any:
 
 
 def _measure(
-    outputs: Sequence[RecordingOutput], recipe: Recipe, folder: Path
+    outputs: Sequence[RecordingOutput],
+    others: Sequence[RecordingOutput],
+    recipe: Recipe,
+    folder: Path,
 ) -> tuple[dict[str, Any], RecordingDecision]:
-    """What is reported of a seed's folds, and what all folds together choose."""
-    annotated = [own for own in outputs if own.placed]
-    labels, subjects = recipe.labels, [own.subject for own in annotated]
-    of_fold = np.array([own.fold for own in annotated])
-    folds = [str(fold) for fold in np.unique(of_fold)]
-    search = RuleSearch(annotated, labels)
-    chosen = {fold: search.best(of_fold != fold) for fold in folds}
-    spans = [search.spans[chosen[own.fold]][row] for row, own in enumerate(annotated)]
-    events = matched_events(annotated, spans)
-    if events is None:
-        raise LaennecError(
-            "next to no event was found where one is annotated; train longer, or on more patients"
-        )
-    scalings = {fold: events.chosen(events.folds != fold).scaling() for fold in folds}
+    """What is reported of a seed's folds, and what all recordings together choose."""
+    named = [own if own.dataset else replace(own, dataset=_unnamed(own, recipe)) for own in outputs]
+    chooser = Chooser([*named, *others], recipe.labels, recipe.records)
+    chosen = list(cross_fitted(chooser))
+    own = Rehearsal(chooser, chosen, draws=DRAWS)
+    strangers = own.figures()
+    rows = _each_once(chooser, len(outputs))
+    annotated, subjects = [named[row] for row in rows], [named[row].subject for row in rows]
+    decisions = {int(row): one.decision for one in chosen for row in np.flatnonzero(one.rows)}
+    spans = [chooser.found(decisions[row].rule, row).spans for row in rows]
     detections = [
-        own.detection(decoded, labels, scalings[own.fold])
-        for own, decoded in zip(annotated, spans, strict=True)
+        named[row].detection(found, recipe.labels, decisions[row].event_scaling)
+        for row, found in zip(rows, spans, strict=True)
     ]
-    reference, estimated = ([own.reference for own in detections], [own.estimated for own in detections])
-    detection = event_scores(reference, estimated, labels, labels[0], subjects, DRAWS)
+    reference, estimated = ([each.reference for each in detections], [each.estimated for each in detections])
+    detection = event_scores(reference, estimated, recipe.labels, recipe.labels[0], subjects, DRAWS)
     figures: dict[str, Any] = {
         "recordings": len(annotated),
         "patients": len(set(subjects) - {""}),
         "detection": detection,
-        "rules": [asdict(RULES[chosen[fold]]) for fold in folds],
-        "frames": _frames(annotated, labels),
-        "event_calibration": _certainty(events, _scaled(events, scalings), labels),
-        "refusals": _refusals(outputs, recipe),
+        "rules": [asdict(one.decision.rule) for one in chosen],
+        "frames": _frames(annotated, recipe.labels),
+        "event_calibration": _events(chooser, chosen, rows, recipe.labels),
+        "refusals": _refusals(strangers, recipe),
         "rate": _rates(detections),
     }
     headline = {
@@ -189,26 +189,49 @@ def _measure(
         "error rate": detection["scores"]["error_rate"],
         "ECE of events": figures["event_calibration"]["ece"],
     }
+    known = np.isin(np.arange(len(chooser.outputs)), rows) & chooser.labelled
     probabilities = np.zeros((len(annotated), len(recipe.records)))
-    records = labelled_records(annotated)
+    records = chooser.records_of(known)
     if records is not None:
-        scalings = {fold: records.chosen(records.folds != fold).scaling() for fold in folds}
-        scaled = probabilities[[own.record >= 0 for own in annotated]] = _scaled(records, scalings)
+        scaled = probabilities[known[rows]] = own.probabilities[known]
         figures["record_calibration"] = _certainty(records, scaled, recipe.records)
-        figures["tasks"] = _tasks(records, scaled, recipe.records, scalings)
+        each = [decisions[row] for row in np.flatnonzero(known).tolist()]
+        figures["tasks"] = _tasks(records, scaled, recipe.records, each)
         headline["ECE of recordings"] = figures["record_calibration"]["ece"]
-        headline |= {f"task {task} Score": own["score"] for task, own in figures["tasks"].items()}
+        headline |= {f"task {task} Score": one["score"] for task, one in figures["tasks"].items()}
     write_tables(folder, annotated, probabilities, recipe.records, detections)
-    rule = RULES[search.best()]
-    return {**figures, "headline": headline}, decision_with(outputs, rule, events)
+    decision = chooser.decide(np.ones(len(chooser.outputs), bool))
+    return {**figures, "headline": headline, "strangers": strangers}, decision
 
 
-def _scaled(items: Labelled, scalings: Mapping[str, Scaling]) -> Floats:
-    """Probabilities scaled as the other folds choose."""
-    probabilities = np.zeros(items.logits.shape)
-    for fold, scaling in scalings.items():
-        probabilities[items.folds == fold] = calibrated(items.logits[items.folds == fold], *scaling)
-    return probabilities
+def _unnamed(own: RecordingOutput, recipe: Recipe) -> str:
+    """The data set of an output that was written without it."""
+    return recipe.dataset if own.placed else " and ".join(recipe.also)
+
+
+def _each_once(chooser: Chooser, count: int) -> list[int]:
+    """Rows of the annotated recordings among the first `count`: a later fold may hold one again."""
+    rows = np.flatnonzero(chooser.annotated[:count])
+    return list({chooser.outputs[row].name: int(row) for row in rows[::-1]}.values())[::-1]
+
+
+def _events(
+    chooser: Chooser, chosen: Sequence[Chosen], rows: Sequence[int], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Calibration of the classes of found events that match an annotated one."""
+    here = np.isin(np.arange(len(chooser.outputs)), rows)
+    parts, scaled = [], []
+    for own in chosen:
+        matched = chooser.matched(own.decision.rule, own.rows & here)
+        if matched is not None:
+            parts.append(matched)
+            scaled.append(calibrated(matched.logits, *own.decision.event_scaling))
+        elif (own.rows & here).any():
+            raise LaennecError(
+                "next to no event was found where one is annotated; train longer, or on more patients"
+            )
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return _certainty(Labelled(*map(np.concatenate, columns)), np.concatenate(scaled), labels)
 
 
 def _certainty(items: Labelled, scaled: Floats, classes: Sequence[str]) -> dict[str, Any]:
@@ -219,19 +242,16 @@ def _certainty(items: Labelled, scaled: Floats, classes: Sequence[str]) -> dict[
 
 
 def _tasks(
-    records: Labelled, scaled: Floats, classes: Sequence[str], scalings: Mapping[str, Scaling]
+    records: Labelled, scaled: Floats, classes: Sequence[str], decisions: Sequence[RecordingDecision]
 ) -> dict[str, Any]:
-    """Scores of tasks 21 and 22, with the shift of Normal that the other folds choose."""
+    """Scores of tasks 21 and 22, with the shift of Normal of each recording's decision."""
     predictions = records.predictions(scaled, classes)
     without = task_scores(predictions, draws=0)
     if set(without) != {"task_21", "task_22"}:
         return {}
-    shifts = {
-        fold: records.chosen(records.folds != fold).task_shifts(scaling) for fold, scaling in scalings.items()
-    }
     figures = {}
     for task in ("21", "22"):
-        shift = np.array([shifts[fold][task] for fold in records.folds])
+        shift = np.array([own.task_shift.get(task, 0.0) for own in decisions])
         moved = task_scores(shifted(predictions, shift), draws=DRAWS)[f"task_{task}"]
         plain = without[f"task_{task}"]["scores"]
         figures[task] = {
@@ -264,19 +284,13 @@ def _frames(recordings: Sequence[RecordingOutput], labels: Sequence[str]) -> dic
     )
 
 
-def _refusals(outputs: Sequence[RecordingOutput], recipe: Recipe) -> dict[str, Any]:
-    """Share of real recordings that are refused, at the threshold of the other folds."""
-    outputs = [each for each in outputs if SOUND_KINDS[each.kind] == "lung"]
-    shares, own = lung_shares(outputs)
-    folds = np.array([each.fold for each in outputs])
-    refused = np.zeros(len(outputs), bool)
-    for fold in np.unique(folds):
-        there = folds == fold
-        refused[there] = shares[there] < lung_threshold(shares[~there], own[~there])
-    figures: dict[str, Any] = {recipe.dataset: float(refused[own].mean()), "of": int(own.sum())}
-    if (~own).any():
-        others = " and ".join(recipe.also)
-        figures |= {others: float(refused[~own].mean()), f"of {others}": int((~own).sum())}
+def _refusals(strangers: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Share of each data set of lungs that is refused, where the first split holds it."""
+    refused = next(iter(strangers["splits"].values()))["refusals"]
+    figures: dict[str, Any] = {}
+    for name, own in refused.items():
+        if own["lung"]:
+            figures |= {name: own["value"], "of" if name == recipe.dataset else f"of {name}": own["sounds"]}
     return figures
 
 
@@ -345,7 +359,8 @@ def render(figures: Mapping[str, Any]) -> str:
         between = interval(own["intervals"]["f1"], missing="-")
         counts = f"{own['reference']} | {own['estimated']}"
         lines.append(f"| {name} | {counts} | {_number(own['f1'])} | {between} | {precisions[name]} |")
-    return "\n".join([*lines, f"| any event | | | | | {precisions['any event']} |", ""])
+    lines += [f"| any event | | | | | {precisions['any event']} |", "", tables(figures["strangers"]), ""]
+    return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:

@@ -33,7 +33,8 @@ from laennec.train.crops import crop_loader
 from laennec.train.data import allowed_classes, as_is
 from laennec.train.joined import SHORT_S, continued
 from laennec.train.recipe import Recipe
-from laennec.train.recording_decision import RecordingDecision, fit_recording_decision
+from laennec.train.recording_choice import fit_recording_decision
+from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recording_predictions import outputs_of, save_outputs, write_tables
 from laennec.train.tables import recording_names, source_of
 
@@ -163,7 +164,9 @@ class RecordingExamples(Dataset[Batch]):
 
     def decision(self, predictions: Sequence[Mapping[str, Tensor]], recipe: Recipe) -> RecordingDecision:
         """Thresholds and calibration that fit what a network predicted of these recordings."""
-        return fit_recording_decision(outputs_of(self.examples, predictions, ""), recipe.labels)
+        return fit_recording_decision(
+            outputs_of(self.examples, predictions, ""), recipe.labels, recipe.records
+        )
 
     def write(
         self,
