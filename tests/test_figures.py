@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from laennec.errors import LaennecError
+from laennec.experiments import rehearsal_trials
 from laennec.experiments.figures import MARKED, TABLES, pages, rendered
 
 ROOT = Path(__file__).parents[1]
@@ -98,3 +100,20 @@ def test_a_literal_reading_stands_below_ours() -> None:
     ours = [row for row in found["rows"] if row.get("reading", "ours") == "ours"]
     without = TABLES["chen2022-readme"](lambda name: {"rows": ours}).splitlines()[-2]
     assert without.split(" | ")[2:5] == [line.split(" | ")[2], "", "yes"]
+
+
+def test_a_trial_lacks_what_it_was_not_measured_on() -> None:
+    def score(value: float) -> dict[str, Any]:
+        return {"value": value, "interval": [value - 0.1, value + 0.1]}
+
+    def trial(**more: Any) -> dict[str, Any]:
+        own = {"recordings": 9, "patients": 3, "auc": {"sick": score(0.8)}}
+        heart = {"heart": {"sounds": 7, **score(0.9)}}
+        return {"figures": {"recordings": {"sprsound": own, **more}, "refusals": heart, "events": {}}}
+
+    kauh = {"recordings": 4, "patients": 2, "auc": {"sick": score(0.5)}}
+    trials = {"before": trial(), "now": trial(kauh=kauh)}
+    text = rehearsal_trials.trials_table(lambda name: {"trials": trials})
+    assert "| sick against well: AUC | 0.800 (0.700 to 0.900) | 0.800 (0.700 to 0.900) |" in text
+    assert "| sick against well: AUC |  | 0.500 (0.400 to 0.600) |" in text
+    assert "| heart, 7 recordings | 0.900 (0.800 to 1.000) |" in text

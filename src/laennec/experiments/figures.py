@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
-from laennec.experiments import clip_tables, paper_tables, recording_tables, reliability_tables, run
+from laennec.experiments import (
+    clip_tables,
+    paper_tables,
+    recording_tables,
+    rehearsal_trials,
+    reliability_tables,
+    run,
+)
 from laennec.files import write_text
 
 MARKED = re.compile(r"<!-- figures: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -25,6 +32,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **recording_tables.TABLES,
     **paper_tables.TABLES,
     **reliability_tables.TABLES,
+    **rehearsal_trials.TABLES,
 }
 
 

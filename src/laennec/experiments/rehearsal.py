@@ -1,0 +1,54 @@
+"""What the recipe of recordings does for strangers, trial by trial: folds of a rehearsal, measured alike.
+
+    python -m laennec.experiments.rehearsal FOLD --trial NAME --split SPLIT --command COMMAND --out JSON
+
+A fold is a folder that ``laennec crossvalidate`` of a model for whole recordings has written; its trial is
+added to the file, or replaced there. Folds of release 0.1.0 do not say of which data set: `--dataset`.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from laennec.experiments import run
+from laennec.files import read_json, write_json
+from laennec.train.recording_predictions import load_outputs
+from laennec.train.rehearsal import rehearse
+
+
+def measured(folder: Path, split: str, dataset: str) -> dict[str, Any]:
+    """The figures of a fold, which nobody of it was trained on."""
+    recipe = read_json(folder / "recipe.json", "laennec crossvalidate writes it", labels=list, records=list)
+    outputs = [replace(own, split=split) for own in load_outputs([folder])]
+    outputs = [own if own.dataset else replace(own, dataset=dataset) for own in outputs]
+    facts = read_json(folder / "fold.json", "laennec crossvalidate writes it", clips=dict, machine=dict)
+    return {
+        "recipe": recipe,
+        "clips": facts["clips"],
+        "machine": facts["machine"],
+        "figures": rehearse(outputs, recipe["labels"], recipe["records"])["splits"][split],
+    }
+
+
+def main() -> int:
+    """Measure a fold and write it beside the others."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("fold", type=Path)
+    parser.add_argument("--trial", required=True, help="its column in the table")
+    parser.add_argument("--split", required=True, help="which patients are measured on")
+    parser.add_argument("--command", required=True, help="what trained it")
+    parser.add_argument("--dataset", default="sprsound", help="of outputs that do not say")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    before = (
+        read_json(options.out, "name another file", trials=dict) if options.out.exists() else {"trials": {}}
+    )
+    own = measured(options.fold, options.split, options.dataset)
+    trial = {"command": options.command, "split": options.split, **own}
+    write_json(options.out, {**before, "trials": {**before["trials"], options.trial: trial}})
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

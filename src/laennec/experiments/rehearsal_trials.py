@@ -1,0 +1,61 @@
+"""The table of the rehearsal: what each trial's recipe of recordings does for strangers."""
+
+from typing import Any
+
+from laennec.score.markdown import Load, table
+from laennec.score.text import number, with_interval
+
+SCORES = {
+    "sick against well: AUC": ("recordings", "auc", "sick"),
+    "wheeze: AUC": ("recordings", "auc", "wheeze"),
+    "crackle: AUC": ("recordings", "auc", "crackle"),
+    "three classes (task 21): Score": ("recordings", "tasks", "21", "challenge_score"),
+    "five classes (task 22): Score": ("recordings", "tasks", "22", "challenge_score"),
+    "certain answers": ("recordings", "certain", "certain"),
+    "wrong among the certain": ("recordings", "certain", "wrong"),
+    "sick called Normal with certainty": ("recordings", "certain", "missed"),
+    "events: F, any class": ("events", "agnostic_f1"),
+    "events: F, with class": ("events", "f1"),
+    "events: F, EzhouNet's rule": ("events", "ezhounet_f1"),
+    "events: error rate": ("events", "error_rate"),
+    "at given boundaries, two classes (task 11): Score": ("events", "tasks", "11", "challenge_score"),
+    "at given boundaries, seven classes (task 12): Score": ("events", "tasks", "12", "challenge_score"),
+    "event there and class right: calibration error": ("events", "hits", "ece"),
+}
+
+
+def _at(figures: Any, *path: str) -> dict[str, Any] | None:
+    for name in path:
+        figures = (figures or {}).get(name)
+    return figures if isinstance(figures, dict) else None
+
+
+def trials_table(load: Load) -> str:
+    """A column a trial: scores of each data set that was measured, and what of each sound was refused."""
+    trials = load("rehearsal")["trials"]
+    every = [own["figures"] for own in trials.values()]
+    rows = []
+    for dataset in dict.fromkeys(name for own in every for name in own["recordings"]):
+        size = next(own["recordings"][dataset] for own in every if dataset in own["recordings"])
+        rows.append(
+            [f"**{dataset}**, {size['recordings']} recordings of {size['patients']}", *[""] * len(every)]
+        )
+        for title, (part, *path) in SCORES.items():
+            cells = [_at(own, part, dataset, *path) for own in every]
+            if any(cells):
+                rows.append([title, *(_cell(cell) for cell in cells)])
+    rows.append(["**refused**", *[""] * len(every)])
+    for sound in dict.fromkeys(name for own in every for name in own["refusals"]):
+        found = [_at(own, "refusals", sound) for own in every]
+        count = next(own["sounds"] for own in found if own)
+        rows.append([f"{sound}, {count} recordings", *(_cell(own) for own in found)])
+    return table(["", *trials], rows)
+
+
+def _cell(own: dict[str, Any] | None) -> str:
+    if own is None or own.get("value") is None:
+        return ""
+    return with_interval(own["value"], own["interval"]) if own.get("interval") else number(own["value"])
+
+
+TABLES = {"rehearsal": trials_table}
