@@ -38,7 +38,10 @@ def trials_table(load: Load) -> str:
     for dataset in dict.fromkeys(name for own in every for name in own["recordings"]):
         size = next(own["recordings"][dataset] for own in every if dataset in own["recordings"])
         rows.append(
-            [f"**{dataset}**, {size['recordings']} recordings of {size['patients']}", *[""] * len(every)]
+            [
+                f"**{dataset}**, {size['recordings']} recordings of {size['patients']} patients",
+                *[""] * len(every),
+            ]
         )
         for title, (part, *path) in SCORES.items():
             cells = [_at(own, part, dataset, *path) for own in every]
