@@ -19,13 +19,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laennec.annotations.table import parse
-from laennec.annotations.text import read_text
-from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import Defect, clips_table, files_of, only_records
+from laennec.datasets.table import Defect, clips_table, listed, only_records
 from laennec.datasets.tiny import write_sound, write_text
-from laennec.errors import LaennecError
 from laennec.labels import PHASES
 
 if TYPE_CHECKING:
@@ -72,19 +68,10 @@ def load(root: str | os.PathLike[str], level: str = "record") -> pd.DataFrame:
 def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
     only_records(level, TITLE)
-    if not root.is_dir():
-        raise LaennecError(f"{root}: not a folder; give the one that holds {TABLE}")
     defects: list[Defect] = []
-    files = {
-        path.stem: path for path in sorted(files_of(root, defects)) if path.suffix.lower() in AUDIO_SUFFIXES
-    }
-    try:
-        listed = parse(read_text(root / TABLE), COLUMNS)
-    except (OSError, ValueError) as error:
-        raise LaennecError(f"{root / TABLE}: cannot be read: {error}") from error
-    defects += [Defect("malformed annotation", str(root / TABLE), f"{own}") for own in listed.problems]
+    files, lines = listed(root, TABLE, COLUMNS, defects)
     rows: dict[str, dict[str, Any]] = {}
-    for line, cells in listed.rows:
+    for line, cells in lines:
         name, target = cells.get("ID", ""), cells.get("Target", "")
         where = f"{root / TABLE}, line {line}"
         if name in rows:

@@ -16,13 +16,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laennec.annotations.table import parse
-from laennec.annotations.text import read_text
-from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
-from laennec.datasets.table import Defect, clips_table, files_of, has_files, only_records, suggestion
+from laennec.datasets.table import Defect, clips_table, has_files, listed, only_records, suggestion
 from laennec.datasets.tiny import write_sound, write_text
-from laennec.errors import LaennecError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,19 +63,10 @@ def load(root: str | os.PathLike[str], level: str = "record") -> pd.DataFrame:
 def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[Defect]]:
     """Return the recordings as mappings, and every defect that can be seen without opening audio."""
     only_records(level, TITLE)
-    if not root.is_dir():
-        raise LaennecError(f"{root}: not a folder; give the one that holds {TABLE}")
     defects: list[Defect] = []
-    files = {
-        path.stem: path for path in sorted(files_of(root, defects)) if path.suffix.lower() in AUDIO_SUFFIXES
-    }
-    try:
-        listed = parse(read_text(root / TABLE), COLUMNS)
-    except (OSError, ValueError) as error:
-        raise LaennecError(f"{root / TABLE}: cannot be read: {error}") from error
-    defects += [Defect("malformed annotation", str(root / TABLE), f"{own}") for own in listed.problems]
+    files, lines = listed(root, TABLE, COLUMNS, defects)
     rows = []
-    for line, cells in listed.rows:
+    for line, cells in lines:
         name, label = cells.get("Lung Sound ID", ""), cells.get("Lung Sound Type", "")
         where, place = f"{root / TABLE}, line {line}", cells.get("Location", "")
         by_columns = f"{cells.get('Gender')}_{CODES.get(label)}_{place}"

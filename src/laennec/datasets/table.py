@@ -43,7 +43,7 @@ import numpy.typing as npt
 
 from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
-from laennec.audio.folder import files_below
+from laennec.audio.folder import AUDIO_SUFFIXES, files_below
 from laennec.errors import LaennecError
 from laennec.files import printable, written_whole
 from laennec.labels import nearest
@@ -189,6 +189,29 @@ def files_of(root: Path, defects: list[Defect]) -> Iterator[Path]:
         defects.append(Defect("unreadable", str(folder), f"the folder cannot be read ({why})"))
 
     return files_below(root, note)
+
+
+def listed(
+    root: Path, name: str, columns: Sequence[str], defects: list[Defect]
+) -> tuple[dict[str, Path], list[tuple[int, dict[str, str]]]]:
+    """Return a copy's recordings by their stems, and the rows of the table that lists them, with their lines.
+
+    Raises
+    ------
+    LaennecError
+        If `root` is no folder, or the table `name` with these columns cannot be read.
+    """
+    if not root.is_dir():
+        raise LaennecError(f"{root}: not a folder; give the one that holds {name}")
+    files = {
+        path.stem: path for path in sorted(files_of(root, defects)) if path.suffix.lower() in AUDIO_SUFFIXES
+    }
+    try:
+        lines = table.parse(read_text(root / name), columns)
+    except (OSError, ValueError) as error:
+        raise LaennecError(f"{root / name}: cannot be read: {error}") from error
+    defects += [Defect("malformed annotation", str(root / name), f"{own}") for own in lines.problems]
+    return files, list(lines.rows)
 
 
 def overlapped(
