@@ -44,6 +44,7 @@ def test_every_patient_is_predicted_by_a_network_not_trained_on_them(trained: Pa
     assert subjects[0]
     assert subjects[1]
     assert not subjects[0] & subjects[1]
+    assert not [*trained.rglob("training")], "what a training goes on from is gone when it is done"
 
 
 def test_events_and_record_labels_are_written_as_tables(trained: Path) -> None:

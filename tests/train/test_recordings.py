@@ -1,10 +1,13 @@
 """Training on whole recordings: targets, batches, augmentation, and that it learns and exports."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 
 from laennec.features.base import Batch
 from laennec.features.recording import RecordingLogMel
@@ -21,7 +24,7 @@ from laennec.train.data import allowed_classes
 from laennec.train.decision import fit_scaling
 from laennec.train.export import export
 from laennec.train.hardware import Hardware, tuned_cpu
-from laennec.train.loop import predict
+from laennec.train.loop import predict, train_network
 from laennec.train.recipe import Recipe, load_recipe, with_settings
 from laennec.train.recording_decision import SHIFTS, Labelled, RecordingDecision
 from laennec.train.recording_predictions import load_outputs
@@ -226,3 +229,41 @@ def test_it_learns_exports_and_is_read_back(
         expected = network(front_end(torch.from_numpy(wave)[None]))
     for name in OUTPUTS:
         np.testing.assert_allclose(frames[name], expected[name][0].numpy(), atol=2e-3)
+
+
+class Interrupted(Callback):
+    """Ctrl-C at the start of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_an_interrupted_fold_goes_on_from_its_last_epoch(
+    front_end: RecordingLogMel, recipe: Recipe, tmp_path: Path, decay: float
+) -> None:
+    rng = np.random.default_rng(0)
+    examples = RecordingExamples([example(rng, front_end, f"p{k}") for k in range(6)])
+    short = replace(
+        recipe,
+        epochs=3,
+        averaging_decay=decay,
+        recording=replace(recipe.recording, batches=2, batch_s=30.0),
+    )
+    cpu = Hardware("cpu", threads=1, precision="32-true")
+
+    def trained(folder: Path, *callbacks: Callback) -> dict[str, torch.Tensor]:
+        module, _ = train_network(examples, short, front_end, cpu, callbacks=callbacks, kept=folder)
+        assert [entry["epoch"] for entry in module.history] == [0, 1, 2]
+        return module.network.state_dict()
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "halves", Interrupted(2))
+    halves = trained(tmp_path / "halves")
+    for name, value in whole.items():
+        assert torch.equal(value, halves[name]), name

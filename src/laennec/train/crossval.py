@@ -4,6 +4,7 @@ A fold is the unit of work: its folder says what it is made of before it is trai
 is not done again.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from laennec.datasets.table import read_csv, write_csv
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
 from laennec.files import has_content, make_folder, read_json, remove_leftovers, write_json
+from laennec.model.card import RECORDING
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
@@ -39,6 +41,7 @@ from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_model
 from laennec.train.workers import Work, run_all
 
+IN_TRAINING = "training"  # folder of a fold that is being trained: where an interrupted one goes on
 EPS = 1e-12  # added to probabilities before their logarithm
 
 
@@ -224,7 +227,7 @@ def run_fold(
     started = time.perf_counter()
     with tuned_cpu(1, hardware.threads):
         network, chosen = train_and_choose(
-            training, validation, recipe, data.front_end, hardware, start, progress
+            training, validation, recipe, data.front_end, hardware, start, progress, kept_of(folder, data)
         )
         outputs = predict(network, test, recipe, data.front_end, hardware)
     test.write(folder, data.clips[fold.test], recipe, outputs)
@@ -247,7 +250,13 @@ def run_fold(
             "seconds": round(time.perf_counter() - started, 2),
         },
     )
+    shutil.rmtree(folder / IN_TRAINING, ignore_errors=True)
     return True
+
+
+def kept_of(folder: Path, data: CrossValidationData) -> Path | None:
+    """Where the state of a training of an hour is kept while it lasts; one of minutes begins anew."""
+    return folder / IN_TRAINING if data.front_end.task == RECORDING else None
 
 
 def train_and_choose(
@@ -258,8 +267,12 @@ def train_and_choose(
     hardware: Hardware,
     start: Start | None = None,
     progress: bool = False,
+    kept: Path | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Train a network, and choose the epoch, and the threshold if wanted, on the validation set if any."""
+    """Train a network, and choose the epoch, and the threshold if wanted, on the validation set if any.
+
+    With `kept`, where no epoch is chosen, an interrupted training goes on from that folder.
+    """
     best = None if validation is None else KeepBest(recipe.monitor)
     module, _ = train_network(
         training,
@@ -270,6 +283,7 @@ def train_and_choose(
         validation,
         callbacks=[] if best is None else [best],
         progress=progress,
+        kept=kept if best is None else None,
     )
     network = module.network.cpu().float().eval()
     if best is None:
@@ -298,8 +312,17 @@ def train_on_all(
     print("all patients", file=sys.stderr, flush=True)
     training, _, _ = data.parts(data.fold("all patients"), recipe)
     with tuned_cpu(1, hardware.threads):
-        network, _ = train_and_choose(training, None, recipe, data.front_end, hardware, progress=terminal())
+        network, _ = train_and_choose(
+            training,
+            None,
+            recipe,
+            data.front_end,
+            hardware,
+            progress=terminal(),
+            kept=kept_of(out, data),
+        )
     save_model(out, data.front_end, network, decision, replace(recipe, split="none"))
+    shutil.rmtree(out / IN_TRAINING, ignore_errors=True)
 
 
 def fold_folder(out: Path, seed: int, number: int) -> Path:

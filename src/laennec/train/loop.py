@@ -170,14 +170,20 @@ def make_trainer(
     out: Path | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
+    kept: Path | None = None,
 ) -> L.Trainer:
-    """The Lightning trainer of a run, with checkpoints and logs below `out`, where there is one."""
+    """The Lightning trainer of a run, with checkpoints and logs below `out`, where there is one.
+
+    In `kept`, only the last epoch's state is kept.
+    """
     callbacks = [*callbacks, RecordedPasses()]
     loggers: list[Any] = []
     if out is not None:
         version = len(list((out / "logs").glob("version_*")))
         loggers = [CSVLogger(out, "logs", version), TensorBoardLogger(out, "logs", version)]
         callbacks += _checkpoints(out / "checkpoints", recipe)
+    elif kept is not None:
+        callbacks.append(_last(kept))
     if progress:
         callbacks.append(RichProgressBar())
     if recipe.averaging_decay > 0:
@@ -185,7 +191,7 @@ def make_trainer(
     if recipe.patience > 0 and recipe.chooses_epoch:
         callbacks.append(StopEarly(recipe))
     try:
-        return _trainer(recipe, hardware, loggers, callbacks, out is not None, progress)
+        return _trainer(recipe, hardware, loggers, callbacks, (out or kept) is not None, progress)
     except Exception as error:  # Lightning has several for what is not there
         raise UsageError(_refused(hardware, error)) from error
 
@@ -247,8 +253,13 @@ def _checkpoints(folder: Path, recipe: Recipe) -> list[Callback]:
             save_weights_only=recipe.averaging_decay == 0,
             enable_version_counter=False,
         ),
-        ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+        _last(folder),
     ]
+
+
+def _last(folder: Path) -> Callback:
+    """Everything that a training goes on from, after each epoch."""
+    return ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
 
 
 def train_network(
@@ -262,10 +273,12 @@ def train_network(
     out: Path | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
+    kept: Path | None = None,
 ) -> tuple[Module, L.Trainer]:
     """Train the network of a recipe to its last epoch, begun with the weights of `start` where there are any.
 
-    With `out`, an interrupted training goes on from its last checkpoint.
+    With `out`, a run's folder, or `kept`, a folder for the last epoch's state alone, an interrupted training
+    goes on from there.
     """
     torch.manual_seed(recipe.seed)
     network = build_parts(recipe)[1]
@@ -273,10 +286,11 @@ def train_network(
         take_over(network, start.weights, start.name)
     freeze_before(network, recipe.fine_tune_from, recipe.fine_tune_norms)
     with quiet():
-        trainer = make_trainer(recipe, hardware, out, callbacks, progress)
+        trainer = make_trainer(recipe, hardware, out, callbacks, progress, kept)
         batches = training.training_loader(recipe, front_end, trainer.world_size, trainer.global_rank)
         module = Module(network, training.task(recipe, front_end), recipe, len(batches))
-        last = None if out is None else out / "checkpoints" / "last.ckpt"
+        folder = kept if out is None else out / "checkpoints"
+        last = None if folder is None else folder / "last.ckpt"
         resumed = str(last) if last is not None and has_content(last) else None
         try:
             trainer.fit(
