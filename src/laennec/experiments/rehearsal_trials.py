@@ -3,7 +3,7 @@
 from typing import Any
 
 from laennec.score.markdown import Load, table
-from laennec.score.text import number, with_interval
+from laennec.score.text import number, of_patients, with_interval
 
 SCORES = {
     "sick against well: AUC": ("recordings", "auc", "sick"),
@@ -39,7 +39,7 @@ def trials_table(load: Load) -> str:
         size = next(own["recordings"][dataset] for own in every if dataset in own["recordings"])
         rows.append(
             [
-                f"**{dataset}**, {size['recordings']} recordings of {size['patients']} patients",
+                f"**{dataset}**, {size['recordings']} recordings of {of_patients(size['patients'])}",
                 *[""] * len(every),
             ]
         )
