@@ -3,7 +3,7 @@
 from typing import Any
 
 from laennec.score.markdown import Load, table
-from laennec.score.text import number, of_patients, with_interval
+from laennec.score.text import of_patients, with_interval
 
 SCORES = {
     "sick against well: AUC": ("recordings", "auc", "sick"),
@@ -58,7 +58,7 @@ def trials_table(load: Load) -> str:
 def _cell(own: dict[str, Any] | None) -> str:
     if own is None or own.get("value") is None:
         return ""
-    return with_interval(own["value"], own["interval"]) if own.get("interval") else number(own["value"])
+    return with_interval(own["value"], own["interval"])
 
 
 TABLES = {"rehearsal": trials_table}

@@ -121,11 +121,14 @@ class Balanced(Sampler[list[Crop]]):
         settings = recipe.recording
         self.crops, self.recipe, self.rank, self.epoch = crops, recipe, rank, 0
         self.size = max(2, round(settings.batch_s / settings.piece_s))
-        self.groups, self.weights = groups_of([crops.examples[row] for row in usable], settings.shares)
-        self.rows = np.asarray(usable)
+        rows = np.asarray(usable)
+        groups, self.weights = groups_of([crops.examples[row] for row in usable], settings.shares)
+        self.groups = [rows[group] for group in groups]
         kinds = np.array([crops.examples[row].kind for row in usable])
-        beside = {kind: self.rows[kinds == SOUND_KINDS.index(kind)] for kind in BESIDE}
-        self.beside = [(rows, BESIDE[kind]) for kind, rows in beside.items() if len(rows)]
+        beside = {kind: rows[kinds == SOUND_KINDS.index(kind)] for kind in BESIDE}
+        self.beside = [own for own in beside.values() if len(own)]
+        weights = np.array([BESIDE[kind] for kind, own in beside.items() if len(own)])
+        self.beside_weights = weights / weights.sum()
 
     @property
     def sampler(self) -> "Balanced":
@@ -142,16 +145,15 @@ class Balanced(Sampler[list[Crop]]):
     def __iter__(self) -> Iterator[list[Crop]]:
         rng = np.random.default_rng([self.recipe.seed, self.epoch, self.rank])
         total = self.recipe.epochs * len(self)
-        weights = np.array([weight for _, weight in self.beside])
         for number in range(len(self)):
             progress = (self.epoch * len(self) + number) / total
             batch = []
             for group in rng.choice(len(self.groups), self.size, p=self.weights):
-                row, first = self._placed(rng, self.rows[self.groups[group]])
+                row, first = self._placed(rng, self.groups[group])
                 beside = (-1, 0)
-                if len(weights):
-                    kind = rng.choice(len(weights), p=weights / weights.sum())
-                    beside = self._placed(rng, self.beside[kind][0])
+                if self.beside:
+                    kind = rng.choice(len(self.beside), p=self.beside_weights)
+                    beside = self._placed(rng, self.beside[kind])
                 batch.append(Crop(row, first, *beside, progress))
             yield batch
 

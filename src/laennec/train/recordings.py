@@ -266,19 +266,20 @@ def _read_each(
         if row.label in JOINED:
             alike.setdefault(_whose(row), []).append(row)
 
-    @lru_cache(maxsize=LONGEST_TURN)
     def sound(path: str, channel: int) -> np.ndarray:
         return levelled(Recording.read(path).resampled(sample_rate), channel)
 
+    # Others are read once, and may be long.
+    shared = lru_cache(maxsize=LONGEST_TURN)(sound)
     length = round(recipe.recording.piece_s * sample_rate)
     for name, row in track(list(zip(recording_names(recordings), rows, strict=True)), "reading recordings"):
-        samples = sound(str(row.path), _channel(row))
+        samples = (shared if row.label in JOINED else sound)(str(row.path), _channel(row))
         if row.label in JOINED and samples.size < SHORT_S * sample_rate:
             own, mates = 0, [row]
             if row.subject and not pd.isna(row.subject):
                 mates = alike[_whose(row)]
                 own = next(place for place, mate in enumerate(mates) if mate is row)
-            clips = [sound(str(mate.path), _channel(mate)) for mate in mates[:LONGEST_TURN]]
+            clips = [shared(str(mate.path), _channel(mate)) for mate in mates[:LONGEST_TURN]]
             samples = continued(own % len(clips), clips, length, sample_rate, row.label in SOUND_KINDS)
         yield row, name, _channel(row), samples
 
