@@ -94,10 +94,10 @@ class Chooser:
         outputs: Sequence[RecordingOutput],
         labels: Sequence[str],
         records: Sequence[str] = SPRSOUND_RECORDS,
-        follow_events: bool = False,
+        frames_tell: bool = False,
     ) -> None:
         self.outputs, self.labels, self.records = list(outputs), tuple(labels), tuple(records)
-        self.follow_events = follow_events
+        self.frames_tell = frames_tell
         self.datasets = np.array([own.dataset or f"placed: {own.placed}" for own in outputs])
         self.groups = np.array(
             [f"{own.split}: {name}" for own, name in zip(outputs, self.datasets, strict=True)]
@@ -231,13 +231,14 @@ class Chooser:
 
     # --- recordings -----------------------------------------------------------------------------------------
 
-    def evidence(self, decision: RecordingDecision, rows: Mask) -> Floats:
-        """What the events of each recording say of continuous and discontinuous sounds, ``(rows, 2)``."""
-        said = []
-        for row in numbers(rows):
-            classes, hits = self.probabilities(decision, row)
-            said.append(family_evidence([self.labels[best] for best in classes.argmax(1)], hits.tolist()))
-        return np.reshape(said, (-1, 2))
+    @cached_property
+    def evidence(self) -> Floats:
+        """What the frames say of continuous and discontinuous sounds, ``(recordings, 2)``."""
+        said = np.zeros((len(self.outputs), 2))
+        for row in numbers(self.labelled):
+            own = self.outputs[row]
+            said[row] = family_evidence(own.presence[0], own.classes, self.labels)
+        return said
 
     def records_of(self, rows: Mask) -> Labelled | None:
         """Logits of the records of chosen recordings, with what is annotated."""
@@ -255,7 +256,7 @@ class Chooser:
         own = calibrated(items.logits, decision.record_temperature, decision.record_bias)
         if not decision.record_evidence:
             return own
-        return with_evidence(own, self.evidence(decision, rows), self.records, decision.record_evidence)
+        return with_evidence(own, self.evidence[rows], self.records, decision.record_evidence)
 
     def refused(self, decision: RecordingDecision) -> Mask:
         """Which recordings do not sound like a lung."""
@@ -302,8 +303,10 @@ class Chooser:
             if weights:
                 hits = self.hits(decision, rows).chosen()
                 decision = replace(decision, hit_certain=covering(hits.chance, hits.groups))
-        if (rows & self.lungs).any():
-            shares, groups = (own[rows & self.lungs] for own in (self.lung_share, self.groups))
+        # Single breaths, joined to be long enough (`laennec.train.joined`), are no recordings.
+        whole = rows & (self.labelled | self.annotated)
+        if whole.any():
+            shares, groups = self.lung_share[whole], self.groups[whole]
             decision = replace(decision, lung_share=refusal_threshold(shares, groups))
         return self._with_records(decision, rows)
 
@@ -316,8 +319,8 @@ class Chooser:
         sick, normal = sick_labels(self.records), np.equal(self.records, NORMAL)
         weights = prevalence_weights(items.labels, sick, normal, items.groups)
         design = None
-        if self.follow_events:
-            design = evidence_of_records(self.evidence(decision, chosen), self.records)
+        if self.frames_tell:
+            design = evidence_of_records(self.evidence[chosen], self.records)
         temperature, bias, factors = items.fit(weights, design)
         decision = replace(
             decision, record_temperature=temperature, record_bias=bias, record_evidence=factors
@@ -375,7 +378,10 @@ LEFT_OUT = "leave-one-out"
 
 
 def fit_recording_decision(
-    recordings: Sequence[RecordingOutput], labels: Sequence[str], records: Sequence[str] = SPRSOUND_RECORDS
+    recordings: Sequence[RecordingOutput],
+    labels: Sequence[str],
+    records: Sequence[str] = SPRSOUND_RECORDS,
+    frames_tell: bool = False,
 ) -> RecordingDecision:
     """What fits these recordings, whose patients the network was not trained on."""
-    return Chooser(recordings, labels, records).decide(np.ones(len(recordings), bool))
+    return Chooser(recordings, labels, records, frames_tell).decide(np.ones(len(recordings), bool))
