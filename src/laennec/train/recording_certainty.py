@@ -96,9 +96,9 @@ def certain_thresholds(
 
     At most so many certain answers may be wrong, and so many of the sick called Normal, as their data set
     allows (`limits_of`), and the share `floor` of each group is to be certain. Where that cannot all be, the
-    pair is taken whose worst excess of a limit, or shortness of the floor, is the smallest factor; of several,
-    the one that holds each of the two answers to the first limit by itself; then that of the most certain
-    answers.
+    pair is taken that exceeds its worst limit, or falls short of the floor, by the smallest factor; of
+    several, the one that holds each of the two answers to the first limit by itself; then that of the most
+    certain answers.
 
     Parameters
     ----------

@@ -329,7 +329,11 @@ class Chooser:
         own = self.annotated[chosen]
         if own.any():
             shifts = items.chosen(own).task_shifts(probabilities[own])
-            decision = replace(decision, task_shift={task: round(x, 3) for task, x in shifts.items()})
+            decision = replace(
+                decision,
+                task_shift={task: round(normal, 3) for task, (normal, _) in shifts.items()},
+                task_poor_shift={task: poor for task, (_, poor) in shifts.items()},
+            )
         decision = replace(decision, record_certain=covering(probabilities.max(1), items.groups))
         if not (rows & self.judged).any():
             return decision

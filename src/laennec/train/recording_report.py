@@ -23,7 +23,7 @@ from laennec.score.events import event_scores
 from laennec.score.events_table import Detection
 from laennec.score.markdown import EVENT_TITLES
 from laennec.score.ranking import frame_average_precision
-from laennec.score.tasks import shifted, task_scores
+from laennec.score.tasks import task_scores
 from laennec.score.text import interval, number, of_patients
 from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData, train_on_all
@@ -32,7 +32,7 @@ from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob
 from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import Chooser, Chosen, cross_fitted
-from laennec.train.recording_decision import Floats, Labelled, RecordingDecision
+from laennec.train.recording_decision import Floats, Labelled, RecordingDecision, decided
 from laennec.train.recording_predictions import RecordingOutput, load_outputs, write_tables
 from laennec.train.rehearsal import K_FOLD, Rehearsal, outputs_of_run, splits_of
 from laennec.train.rehearsal_tables import tables
@@ -262,15 +262,16 @@ def _certainty(items: Labelled, scaled: Floats, classes: Sequence[str]) -> dict[
 def _tasks(
     records: Labelled, scaled: Floats, classes: Sequence[str], decisions: Sequence[RecordingDecision]
 ) -> dict[str, Any]:
-    """Scores of tasks 21 and 22, with the shift of Normal of each recording's decision."""
+    """Scores of tasks 21 and 22, with the shifts of Normal and Poor Quality of each recording's decision."""
     predictions = records.predictions(scaled, classes)
     without = task_scores(predictions, draws=0)
     if set(without) != {"task_21", "task_22"}:
         return {}
     figures = {}
     for task in ("21", "22"):
-        shift = np.array([own.task_shift.get(task, 0.0) for own in decisions])
-        moved = task_scores(shifted(predictions, shift), draws=DRAWS)[f"task_{task}"]
+        normal = np.array([own.task_shift.get(task, 0.0) for own in decisions])
+        poor = np.array([own.task_poor_shift.get(task, 0.0) for own in decisions])
+        moved = task_scores(decided(predictions, normal, poor), draws=DRAWS)[f"task_{task}"]
         plain = without[f"task_{task}"]["scores"]
         figures[task] = {
             "sensitivity": moved["scores"]["sensitivity"],
