@@ -89,7 +89,7 @@ def test_the_worst_data_set_decides() -> None:
 
 
 def test_the_floor_and_the_limits_weigh_alike() -> None:
-    """A twentieth of the sick may be certainly called Normal: `missed` are below .6. Above, .325 is certain."""
+    """A twentieth of the sick may be certainly called Normal: `missed` are at .6. Above, .325 is certain."""
 
     def chosen(missed: int, floor: float) -> float:
         own = answers(
