@@ -169,6 +169,17 @@ def test_joined_breaths_do_not_decide_what_is_refused() -> None:
     assert chooser.refused(decision).tolist() == [False] * 24 + [True] * 24
 
 
+def test_a_data_set_that_was_left_out_does_not_decide_what_is_refused() -> None:
+    lungs = cohort("a", 24, split="k-fold")
+    strange = [
+        replace(own, split="leave-one-out, b", kind_logits=np.array([-3.0, 0, 0, 0, 0]))
+        for own in cohort("b", 24)
+    ]
+    alone, both, left_out = (Chooser(own, SPRSOUND_EVENTS) for own in (lungs, lungs + strange, strange))
+    assert both.decide(everyone(both)).lung_share == alone.decide(everyone(alone)).lung_share
+    assert left_out.decide(everyone(left_out)).lung_share < 0.02
+
+
 def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:
     known = cohort("a", 12, split="k-fold")
     later = [replace(own, fold="fold1", split="chronological, later") for own in known[6:]]

@@ -48,6 +48,7 @@ from laennec.train.recording_decision import (
 )
 from laennec.train.recording_predictions import FloatSpan, RecordingOutput
 
+LEFT_OUT = "leave-one-out"
 PARTS = 5  # of the patients of a fold, where nobody else could choose for them
 
 
@@ -303,12 +304,22 @@ class Chooser:
             if weights:
                 hits = self.hits(decision, rows).chosen()
                 decision = replace(decision, hit_certain=covering(hits.chance, hits.groups))
-        # Single breaths, joined to be long enough (`laennec.train.joined`), are no recordings.
-        whole = rows & (self.labelled | self.annotated)
-        if whole.any():
-            shares, groups = self.lung_share[whole], self.groups[whole]
+        heard = self._heard(rows)
+        if heard.any():
+            shares, groups = self.lung_share[heard], self.groups[heard]
             decision = replace(decision, lung_share=refusal_threshold(shares, groups))
         return self._with_records(decision, rows)
+
+    def _heard(self, rows: Mask) -> Mask:
+        """Lungs by which the threshold of refusal is chosen.
+
+        Single breaths, joined to be long enough (`laennec.train.joined`), are no recordings. A data set that
+        was left out may be of a device unlike all others; a threshold that lets it through lets hearts
+        through, and what ships has learnt from it. It is only told how much of it is refused.
+        """
+        whole = rows & (self.labelled | self.annotated)
+        learnt = whole & [LEFT_OUT not in own.split for own in self.outputs]
+        return learnt if learnt.any() else whole
 
     def _with_records(self, decision: RecordingDecision, rows: Mask) -> RecordingDecision:
         """Calibration of the record labels, shifts of Normal, and thresholds of certainty besides."""
@@ -376,9 +387,6 @@ def cross_fitted(chooser: Chooser) -> Iterator[Chosen]:
             if own.any():
                 rest = others | (rows & ~own)
                 yield Chosen(own, chooser.decide(rest), "other patients of the fold")
-
-
-LEFT_OUT = "leave-one-out"
 
 
 def fit_recording_decision(
