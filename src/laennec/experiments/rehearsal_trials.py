@@ -3,7 +3,7 @@
 from typing import Any
 
 from laennec.score.markdown import Load, table
-from laennec.score.text import of_patients, with_interval
+from laennec.score.text import number, of_patients, with_interval
 
 SCORES = {
     "sick against well: AUC": ("recordings", "auc", "sick"),
@@ -47,12 +47,22 @@ def trials_table(load: Load) -> str:
             cells = [_at(own, part, dataset, *path) for own in every]
             if any(cells):
                 rows.append([title, *(_cell(cell) for cell in cells)])
+                if path == ["auc", "sick"]:
+                    told = [_at(own, part, dataset, "baselines") for own in every]
+                    names = next(", ".join(own) for own in told if own)
+                    rows.append([f"the same without sound, by {names}", *map(_unheard, told)])
     rows.append(["**refused**", *[""] * len(every)])
     for sound in dict.fromkeys(name for own in every for name in own["refusals"]):
         found = [_at(own, "refusals", sound) for own in every]
         count = next(own["sounds"] for own in found if own)
         rows.append([f"{sound}, {count} recordings", *(_cell(own) for own in found)])
     return table(["", *trials], rows)
+
+
+def _unheard(baselines: dict[str, Any] | None) -> str:
+    """AUC by each thing that is known without listening; nothing for one that is the same of all."""
+    values = [own["value"] for own in (baselines or {}).values()]
+    return ", ".join("–" if value == 0.5 else number(value) for value in values)
 
 
 def _cell(own: dict[str, Any] | None) -> str:
