@@ -1,9 +1,11 @@
 """What the recipe of recordings does for strangers, trial by trial: folds of a rehearsal, measured alike.
 
     python -m laennec.experiments.rehearsal FOLD --trial NAME --split SPLIT --command COMMAND --out JSON
+    python -m laennec.experiments.rehearsal RUN --out JSON
 
 A fold is a folder that ``laennec crossvalidate`` of a model for whole recordings has written; its trial is
-added to the file, or replaced there. Folds of release 0.1.0 do not say of which data set: `--dataset`.
+added to the file, or replaced there. Folds of release 0.1.0 do not say of which data set: `--dataset`. Of a
+finished run, with the runs that it was chosen with, the file gets the figures of strangers as they are.
 """
 
 import argparse
@@ -31,16 +33,35 @@ def measured(folder: Path, split: str, dataset: str) -> dict[str, Any]:
     }
 
 
+def of_run(run: Path) -> dict[str, Any]:
+    """What a finished run, or the first seed of it, says of strangers, and how it was made."""
+    told = read_json(run / "metrics.json", "laennec crossvalidate writes it", strangers=dict, command=str)
+    folds = [read_json(path, "damaged") for path in sorted(run.glob("seed*/fold*/fold.json"))]
+    trained = [{name: own[name] for name in ("fold", "clips", "machine", "seconds")} for own in folds]
+    return {
+        "command": told["command"],
+        "seeds": told["seeds"],
+        "recipe": folds[0]["recipe"],
+        "trained": trained,
+        **told["strangers"],
+    }
+
+
 def main() -> int:
-    """Measure a fold and write it beside the others."""
+    """Measure a fold and write it beside the others, or write what a finished run says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("fold", type=Path)
-    parser.add_argument("--trial", required=True, help="its column in the table")
-    parser.add_argument("--split", required=True, help="which patients are measured on")
-    parser.add_argument("--command", required=True, help="what trained it")
+    parser.add_argument("fold", type=Path, help="a fold's folder, or that of a finished run")
+    parser.add_argument("--trial", help="its column in the table")
+    parser.add_argument("--split", help="which patients are measured on")
+    parser.add_argument("--command", help="what trained it")
     parser.add_argument("--dataset", default="sprsound", help="of outputs that do not say")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    if (options.fold / "metrics.json").exists():
+        write_json(options.out, of_run(options.fold))
+        return 0
+    if not (options.trial and options.split and options.command):
+        parser.error("a fold needs --trial, --split and --command")
     before = (
         read_json(options.out, "name another file", trials=dict) if options.out.exists() else {"trials": {}}
     )

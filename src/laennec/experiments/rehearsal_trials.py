@@ -71,6 +71,41 @@ def _cell(own: dict[str, Any] | None) -> str:
     return with_interval(own["value"], own["interval"])
 
 
+def strangers_table(load: Load) -> str:
+    """A column a split, of the data set that it holds out: what the model that ships does for strangers."""
+    columns = {
+        (split, dataset): figures
+        for split, figures in load("recording-strangers")["splits"].items()
+        for dataset in figures["recordings"]
+        if dataset in split or (dataset == "sprsound" and split.startswith("chronological"))
+    }
+    sizes = [figures["recordings"][dataset] for (_, dataset), figures in columns.items()]
+    rows = [["recordings, patients", *(f"{own['recordings']}, {own['patients']}" for own in sizes)]]
+    for title, (part, *path) in SCORES.items():
+        cells = [_at(figures, part, dataset, *path) for (_, dataset), figures in columns.items()]
+        if any(cells):
+            rows.append([title, *map(_cell, cells)])
+        if path == ["auc", "sick"]:
+            names = ", ".join(next(iter(sizes))["baselines"])
+            rows.append([f"the same without sound, by {names}", *(_unheard(own["baselines"]) for own in sizes)])
+    rows.append(["refused", *(_cell(figures["refusals"][name]) for (_, name), figures in columns.items())])
+    return table(["", *(split for split, _ in columns)], rows)
+
+
+def others_table(load: Load) -> str:
+    """What is refused of each sound that is no lung, split by split."""
+    splits = load("recording-strangers")["splits"]
+    sounds = dict.fromkeys(
+        name for own in splits.values() for name, told in own["refusals"].items() if not told["lung"]
+    )
+    rows = [[name, *(_refused(own["refusals"].get(name)) for own in splits.values())] for name in sounds]
+    return table(["refused", *splits], rows)
+
+
+def _refused(own: dict[str, Any] | None) -> str:
+    return "" if own is None else f"{own['refused']} of {own['sounds']}"
+
+
 def screens_table(load: Load) -> str:
     """A row a screened trial: what it ranks on a data set left out, and what it does on the others."""
     rows = []
@@ -104,4 +139,9 @@ def _ranked(own: dict[str, Any] | None) -> str:
     return "" if own is None else ", ".join(f"{own['auc']['sick'][by]:.3f}" for by in ("head", "frames"))
 
 
-TABLES = {"rehearsal": trials_table, "rehearsal-screens": screens_table}
+TABLES = {
+    "rehearsal": trials_table,
+    "rehearsal-screens": screens_table,
+    "recording-strangers": strangers_table,
+    "recording-others": others_table,
+}

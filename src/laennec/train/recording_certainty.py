@@ -23,7 +23,7 @@ REFUSED = 0.02  # of the lungs of each data set, at most
 WRONG, MISSED = 0.10, 0.05  # of the certain answers; of the sick, who are called Normal with certainty
 # ICBHI's labels are of cycles, each of which has an annotator's chance of being wrong.
 LIMITS: Mapping[str, tuple[float, float]] = {"icbhi": (0.25, 0.08)}
-GRID = np.linspace(0.0, 1.0, 201)
+GRID = np.linspace(0.0, 1.0, 201).round(3)
 CALLED_NORMAL, CALLED_SICK, NEITHER = range(3)
 CERTAIN = {
     "certain": "certain answers",
