@@ -336,9 +336,7 @@ def test_an_answer_that_its_events_contradict_is_uncertain(detector: Detector) -
 def test_normal_and_sick_answers_have_thresholds_of_their_own(detector: Detector) -> None:
     normal = Event(1.0, 2.0, "Normal", 0.99, {"Normal": 0.99})
     wheeze = replace(normal, label="Wheeze")
-    old = replace(
-        detector.card, record_abstain_below=0.5, normal_abstain_below=None, sick_abstain_below=None
-    )
+    old = replace(detector.card, record_abstain_below=0.5, normal_abstain_below=None, sick_abstain_below=None)
     for likely, own, expected in (
         (0, {}, False),
         (0, {"normal_abstain_below": 0.81}, True),

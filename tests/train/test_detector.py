@@ -72,7 +72,12 @@ def test_what_is_reported_ships_in_the_card(trained: Path) -> None:
     assert 0 < card.lung_threshold < 1
     assert set(card.normal_shift) == {"21", "22"}
     assert "| event F, with class |" in (trained / "tables.txt").read_text()
-    assert "Research software" in (trained / "model.md").read_text()
+    page = (trained / "model.md").read_text()
+    assert "Research software" in page
+    ((name, own),) = figures["strangers"]["splits"]["k-fold"]["recordings"].items()
+    told = card.metrics["strangers"]["k-fold"][name]
+    assert told["auc"] == pytest.approx(own["auc"]["sick"]["value"], abs=1e-4)
+    assert f"| k-fold | {name} | {own['recordings']}, {own['patients']} | {told['auc']:.3f} |" in page
 
 
 def test_a_model_of_all_patients_gets_what_is_chosen_now(

@@ -12,9 +12,11 @@ from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.card import EventRule
 from laennec.model.probability import calibrated
 from laennec.train import recording_choice
+from laennec.train.recipe import load_recipe
 from laennec.train.recording_choice import Chooser, cross_fitted, fit_recording_decision
 from laennec.train.recording_decision import RULES, Labelled, RecordingDecision
 from laennec.train.recording_predictions import SOURCES, RecordingOutput, load_outputs, save_outputs
+from laennec.train.recording_report import measure, render
 from laennec.train.rehearsal import Rehearsal, known_of, outputs_of_run, splits_of, worst
 from laennec.train.rehearsal_tables import tables
 
@@ -178,6 +180,16 @@ def test_a_data_set_that_was_left_out_does_not_decide_what_is_refused() -> None:
     alone, both, left_out = (Chooser(own, SPRSOUND_EVENTS) for own in (lungs, lungs + strange, strange))
     assert both.decide(everyone(both)).lung_share == alone.decide(everyone(alone)).lung_share
     assert left_out.decide(everyone(left_out)).lung_share < 0.02
+
+
+def test_recordings_without_annotated_events_are_measured_all_the_same(tmp_path: Path) -> None:
+    """Such as those of a data set that is left out, which has labels of whole recordings alone."""
+    outputs = cohort("b", 24, flip=5, placed=False, split="leave-one-out, b")
+    figures, decision = measure({0: outputs}, load_recipe("recording"), tmp_path)
+    assert figures["strangers"]["splits"]["leave-one-out, b"]["recordings"]["b"]["sick"] == 8
+    assert decision.rule == EventRule()
+    assert "| b |" in render(figures)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:

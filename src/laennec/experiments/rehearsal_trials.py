@@ -87,7 +87,9 @@ def strangers_table(load: Load) -> str:
             rows.append([title, *map(_cell, cells)])
         if path == ["auc", "sick"]:
             names = ", ".join(next(iter(sizes))["baselines"])
-            rows.append([f"the same without sound, by {names}", *(_unheard(own["baselines"]) for own in sizes)])
+            rows.append(
+                [f"the same without sound, by {names}", *(_unheard(own["baselines"]) for own in sizes)]
+            )
     rows.append(["refused", *(_cell(figures["refusals"][name]) for (_, name), figures in columns.items())])
     return table(["", *(split for split, _ in columns)], rows)
 

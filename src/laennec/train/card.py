@@ -16,8 +16,10 @@ import pandas as pd
 from laennec import datasets
 from laennec.datasets.discovery import OWN
 from laennec.datasets.simulated import PREFIX, shown_name
+from laennec.score.markdown import table
 from laennec.score.text import interval, number, of_patients
 from laennec.train.recipe import Recipe
+from laennec.train.recording_certainty import CERTAIN, PREVALENCE
 
 
 def render_card(metadata: Mapping[str, Any], sha256: str) -> str:
@@ -66,14 +68,57 @@ def render_recording_card(metadata: Mapping[str, Any], sha256: str) -> str:
         "",
         "## Measured",
         "",
-        *(f"- {key}: {value}" for key, value in metrics.items()),
+        *(f"- {key}: {value}" for key, value in metrics.items() if key != "strangers"),
         "",
+        *_strangers(metrics.get("strangers", {})),
         "## Limits",
         "",
         str(metadata.get("limits", "")),
         "",
     ]
     return "\n".join(lines)
+
+
+def strangers_of(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card tells of the figures of a rehearsal: of every split, data set, device and age group."""
+    told: dict[str, Any] = {}
+    for split, own in figures["splits"].items():
+        for dataset, all_of_it in own["recordings"].items():
+            parts = {dataset: all_of_it}
+            for title in ("devices", "ages"):
+                if len(all_of_it[title]) > 1:
+                    parts |= {f"{dataset}, {name}": each for name, each in all_of_it[title].items()}
+            refused = own["refusals"].get(dataset, {}).get("value")
+            told[split] = {**told.get(split, {}), **{name: _told(each) for name, each in parts.items()}}
+            told[split][dataset]["refused"] = refused and round(refused, 4)
+    return told
+
+
+def _told(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a group of recordings: how many, the ranking, and the certain answers."""
+    scores = {"auc": own["auc"].get("sick", {}), **{name: own["certain"].get(name, {}) for name in CERTAIN}}
+    values = {name: score.get("value") for name, score in scores.items()}
+    counts = {"recordings": own["recordings"], "patients": own["patients"]}
+    return {**counts, **{name: value and round(value, 4) for name, value in values.items()}}
+
+
+def _strangers(told: Mapping[str, Any]) -> list[str]:
+    """The table of `strangers_of`."""
+    if not told:
+        return []
+    columns = {"auc": "AUC, sick or well", **CERTAIN, "refused": "refused"}
+    rows = [
+        [split, name, f"{own['recordings']}, {own['patients']}", *(own.get(column) for column in columns)]
+        for split, groups in told.items()
+        for name, own in groups.items()
+    ]
+    header = ["held out", "recordings of", "recordings, patients", *columns.values()]
+    return [
+        f"On strangers (certain answers at a prevalence of {PREVALENCE:g} of adventitious sounds):",
+        "",
+        table(header, rows),
+        "",
+    ]
 
 
 def _data(data: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from laennec.score.markdown import EVENT_TITLES
 from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import task_scores
 from laennec.score.text import interval, number, of_patients
-from laennec.train.card import command
+from laennec.train.card import command, strangers_of
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
 from laennec.train.hardware import Hardware
@@ -39,9 +39,10 @@ from laennec.train.rehearsal_tables import tables
 
 DRAWS = 1000
 LIMITS = (
-    "Learnt from the recordings of {dataset}: boundaries and classes in other patients and from other "
-    "devices were not measured. An event that is not found is missing from the answer: a recording without "
-    "adventitious events is no proof of health. The age, sex and position of a patient change nothing."
+    "Boundaries and classes were learnt from {dataset} alone. On devices, ages and diseases other than those "
+    "that it was measured on, certain answers may be wrong and lungs refused. An event that is not found is "
+    "missing from the answer: a recording without adventitious events is no proof of health. The age, sex "
+    "and position of a patient change nothing."
 )
 FILES = ("metrics.json", "tables.txt", RUN_MODEL)  # figures, tables and the model
 
@@ -89,12 +90,15 @@ def report_recordings(
     if job.final:
         recipe = replace(recipe, seed=next(iter(folders)))
         train_on_all(data, recipe, out, hardware, decision)
-        write_json(out / "card.json", card_entries(data, recipe, figures))
+        others = "".join(f"; chosen with {other.name}" for other in job.chosen_with)
+        write_json(out / "card.json", card_entries(data, recipe, figures, provenance["split"] + others))
         print(f"model: {export(out, out / files[2])}")
 
 
-def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of the card that data and figures decide."""
+def card_entries(
+    data: CrossValidationData, recipe: Recipe, figures: Mapping[str, Any], split: str
+) -> dict[str, Any]:
+    """Entries of the card that data and figures decide; `split` says how these were measured."""
     own = datasets.dataset(recipe.dataset)
     training = f"{own.TITLE} (events and records)"
     citation, licence = own.CITATION, f"{own.TITLE}: {own.LICENCE}"
@@ -111,8 +115,9 @@ def card_entries(data: CrossValidationData, recipe: Recipe, figures: Mapping[str
         },
         "metrics": {
             **{name: value and round(value, 4) for name, value in figures["headline"].items()},
-            "how": f"patient-disjoint folds, {of_patients(figures['patients'])}, seed {recipe.seed}; this "
-            "file was trained on all of them afterwards",
+            "how": f"{split}; no patient on both sides, {of_patients(figures['patients'])}, seed "
+            f"{recipe.seed}; this file was trained on all of them afterwards",
+            "strangers": strangers_of(figures["strangers"]),
         },
         "limits": LIMITS.format(dataset=recipe.dataset),
     }
