@@ -24,12 +24,13 @@ def measured(folder: Path, split: str, dataset: str) -> dict[str, Any]:
     recipe = read_json(folder / "recipe.json", "laennec crossvalidate writes it", labels=list, records=list)
     outputs = [replace(own, split=split) for own in load_outputs([folder])]
     outputs = [own if own.dataset else replace(own, dataset=dataset) for own in outputs]
+    frames_tell = recipe.get("recording", {}).get("evidence_weight", 0) > 0
     facts = read_json(folder / "fold.json", "laennec crossvalidate writes it", clips=dict, machine=dict)
     return {
         "recipe": recipe,
         "clips": facts["clips"],
         "machine": facts["machine"],
-        "figures": rehearse(outputs, recipe["labels"], recipe["records"])["splits"][split],
+        "figures": rehearse(outputs, recipe["labels"], recipe["records"], frames_tell)["splits"][split],
     }
 
 
