@@ -77,9 +77,8 @@ class RecordingLogMel(FrontEnd):
     def normalised(self, images: Tensor) -> Tensor:
         """Take the level of the neighbourhood out, and bring what is left to about unit deviation."""
         reach = self.level_frames
-        # What lies beyond the ends does not count.
-        level = F.avg_pool1d(images.mean(2), 2 * reach + 1, 1, reach, count_include_pad=False)
-        whole = ((images - level[:, :, None]) / DEVIATION).clamp(-4.0, 4.0)
+        level = moving_mean(images.mean(2, keepdim=True), reach)
+        whole = ((images - level) / DEVIATION).clamp(-4.0, 4.0)
         if not self.by_band:
             return whole
         own = (images - moving_mean(images, reach)) / BAND_DEVIATION
@@ -115,15 +114,16 @@ class RecordingLogMel(FrontEnd):
 
 
 def moving_mean(values: Tensor, reach: int) -> Tensor:
-    """Mean over the last axis to `reach` on either side, of what there is.
+    """Mean of ``(batch, channels, bands, frames)`` over frames to `reach` on either side, of what there is.
 
-    By running sums: pooling would add up each of hundreds of values anew.
+    By running sums, continued beyond both ends: pooling would add up each of hundreds of values anew, and
+    choosing sums by their numbers is slow in ONNX Runtime.
     """
     length = values.shape[-1]
-    sums = F.pad(values.cumsum(-1), (1, 0))
+    sums = F.pad(F.pad(values.cumsum(-1), (1, 0)), (reach, reach, 0, 0), mode="replicate")
     at = torch.arange(length, device=values.device)
-    first, end = (at - reach).clamp_min(0), (at + reach + 1).clamp_max(length)
-    return (sums.index_select(-1, end) - sums.index_select(-1, first)) / (end - first)
+    count = (at + reach + 1).clamp_max(length) - (at - reach).clamp_min(0)
+    return (sums[..., 2 * reach + 1 :] - sums[..., : -2 * reach - 1]) / count
 
 
 @dataclass(frozen=True)
