@@ -5,6 +5,7 @@ from typing import Any
 from laennec.score.markdown import Load, table
 from laennec.score.text import number, of_patients, with_interval
 
+LEFT_OUT = "leave-one-out"
 SCORES = {
     "sick against well: AUC": ("recordings", "auc", "sick"),
     "wheeze: AUC": ("recordings", "auc", "wheeze"),
@@ -72,12 +73,12 @@ def _cell(own: dict[str, Any] | None) -> str:
 
 
 def strangers_table(load: Load) -> str:
-    """A column a split, of the data set that it holds out: what the model that ships does for strangers."""
+    """A column a data set that a split holds out, or patients of: what the model that ships does there."""
     columns = {
         (split, dataset): figures
         for split, figures in load("recording-strangers")["splits"].items()
-        for dataset in figures["recordings"]
-        if dataset in split or (dataset == "sprsound" and split.startswith("chronological"))
+        for dataset, own in figures["recordings"].items()
+        if own["patients"] > 1 and (dataset in split or LEFT_OUT not in split)
     }
     sizes = [figures["recordings"][dataset] for (_, dataset), figures in columns.items()]
     rows = [["recordings, patients", *(f"{own['recordings']}, {own['patients']}" for own in sizes)]]
@@ -91,7 +92,14 @@ def strangers_table(load: Load) -> str:
                 [f"the same without sound, by {names}", *(_unheard(own["baselines"]) for own in sizes)]
             )
     rows.append(["refused", *(_cell(figures["refusals"][name]) for (_, name), figures in columns.items())])
-    return table(["", *(split for split, _ in columns)], rows)
+    return table(["", *(_whom(*column) for column in columns)], rows)
+
+
+def _whom(split: str, dataset: str) -> str:
+    """Whom a column is of: later patients of the first data set, others of the others."""
+    if LEFT_OUT in split:
+        return f"{dataset}, left out"
+    return f"{dataset}, {split.split(', ')[-1] if dataset == 'sprsound' else 'other patients'}"
 
 
 def others_table(load: Load) -> str:
