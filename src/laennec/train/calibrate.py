@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from laennec import datasets
 from laennec.analyze import listen
 from laennec.analyze.inputs import Remarks, channels_of
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
-from laennec.datasets import guess
 from laennec.datasets.records import labelled_recordings
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, printable, write_json
@@ -25,8 +26,9 @@ from laennec.model.load import load_model
 from laennec.model.probability import sick_labels
 from laennec.patient import Patient
 from laennec.progress import track
-from laennec.train.local_curve import PREVALENCE, Heard
+from laennec.train.local_curve import Heard
 from laennec.train.local_report import Local
+from laennec.train.recording_certainty import PREVALENCE
 
 FEWEST_PATIENTS = 10
 FEWEST_OF_A_KIND = 2  # so that one of them is among the others
@@ -62,7 +64,7 @@ def calibrate(
     """
     if not 0.01 <= prevalence <= 0.99:
         raise UsageError(f"--prevalence {prevalence:g}: expected a share from 0.01 to 0.99, such as 0.3")
-    dataset = dataset or guess(data)
+    dataset = dataset or datasets.guess(data)
     _check_place(out, data)
     detector = load_model(model or RECORDING)
     if not isinstance(detector, Detector):
@@ -73,7 +75,7 @@ def calibrate(
     heard = list(hear(labelled(dataset, data), detector))
     check_enough(heard)
     made = Local.of(heard, detector.card, prevalence)
-    write_json(out, made.file(dataset, detector.sha256))
+    write_json(out, made.file(datasets.dataset(dataset).NAME, detector.sha256))
     return made
 
 
@@ -103,7 +105,7 @@ def labelled(dataset: str, data: Path) -> pd.DataFrame:
     table = labelled_recordings(dataset, data)
     verdicts = [_verdict(labels) for labels in table["labels"]]
     table = table.assign(sick=[own is True for own in verdicts])
-    known = [isinstance(own, bool) for own in verdicts]
+    known = np.array([isinstance(own, bool) for own in verdicts], bool)
     unknown = Counter(str(own) for own in verdicts if isinstance(own, str) and own != POOR_QUALITY)
     for label, count in unknown.items():
         near = nearest(label)
@@ -111,18 +113,18 @@ def labelled(dataset: str, data: Path) -> pd.DataFrame:
         _say(f"left out: {counted(count, 'recording')} labelled {label!r}, which is no known label{meant}")
     if poor := verdicts.count(POOR_QUALITY):
         _say(f"left out: {counted(poor, 'recording')} of poor quality")
-    if not any(known):
+    if not known.any():
         raise LaennecError(
             f"{data}: no recording has a label that tells whether it is normal; known are "
             f"{', '.join(KNOWN_LABELS)}"
         )
-    nobodys = table["subject"].isna() & known
+    nobodys = table["subject"].isna().to_numpy(bool) & known
     if nobodys.any():
         _say(
-            f"left out: {counted(int(nobodys.sum()), 'recording')} of unknown patients; name them in a column "
-            "'subject' (clips.csv, subjects.csv), or have a folder for each"
+            f"left out: {counted(int(nobodys.sum()), 'recording')} of unknown patients; name them in a "
+            "column 'subject' (clips.csv, subjects.csv), or have a folder for each"
         )
-    return table[pd.Series(known, table.index) & ~nobodys]
+    return table[known & ~nobodys]
 
 
 def _verdict(labels: Sequence[str]) -> bool | str:
@@ -154,9 +156,10 @@ def hear(table: pd.DataFrame, detector: Detector) -> Iterator[Heard]:
             _say(f"left out: {error}")
             continue
         for _, only, subject, sick in own:
-            heard = [each for each in channels if pd.isna(only) or each.number == int(only)]
-            if heard:
-                yield Heard(str(subject), bool(sick), heard, tuple(recording.warnings))
+            there = [each for each in channels if pd.isna(only) or each.number == int(only)]
+            heard = Heard(str(subject), bool(sick), there, tuple(recording.warnings))
+            if heard.lung_share() >= 0:
+                yield heard
             else:
                 _say(f"left out: {path}: silent, too short, or a copy of another channel")
 

@@ -71,6 +71,17 @@ class Heard:
         """What is answered by a curve, with the refusals and thresholds of a card."""
         return combine_channels(predict_channels(card, self.under(card, curve), self.quality))
 
+    def chance(self, card: RecordingCard, curve: Curve = Curve()) -> float:  # noqa: B008
+        """Probability of sick among sick and Normal, also where it is refused for how it sounds."""
+        answer = self.answer(card, curve)
+        if answer is None or answer.refused is not None:
+            answer = self.answer(replace(card, lung_threshold=0.0), curve)
+        if answer is None or answer.refused is not None:
+            return 0.5
+        chances = np.array([answer.probabilities[name] for name in card.records])
+        ill = chances[sick_labels(card.records)].sum()
+        return float(ill / max(ill + answer.probabilities[NORMAL], 1e-300))
+
     def lung_share(self) -> float:
         """The threshold of the lung's share above which more than half of every channel is refused."""
         shares = []
@@ -228,10 +239,16 @@ def answers_of(
     return Answers(sick_of(heard), called, certainty)
 
 
-def safe_thresholds(answers: Answers, patients: Names, prevalence: float = PREVALENCE) -> tuple[float, float]:
+def safe_thresholds(
+    answers: Answers,
+    patients: Names,
+    prevalence: float = PREVALENCE,
+    wrong: float = WRONG,
+    missed: float = MISSED,
+) -> tuple[float, float]:
     """The lowest certainty of Normal, and of sick, at which a new patient's answer can be relied on.
 
-    At most `MISSED` of the sick are called Normal with certainty, and at most `WRONG` of the certain answers
+    At most `missed` of the sick are called Normal with certainty, and at most `wrong` of the certain answers
     of either kind are wrong, at the `prevalence`. Shares are means over patients, and one more patient is
     added to each: to mistakes one who is mistaken, to right answers one who has none. `NEVER` where no
     threshold does, such as with too few patients.
@@ -246,15 +263,16 @@ def safe_thresholds(answers: Answers, patients: Names, prevalence: float = PREVA
             mistaken = sick == (called == CALLED_NORMAL)
             share = own.sums(above & (answers.called[rows] == called)[:, None]) / items
             sides.append((share.sum(0) + mistaken) / (len(own) + 1))
-    missed, found, cleared, alarmed = sides
-    normal = (missed <= MISSED + 1e-9) & _rarely(prevalence * missed, (1 - prevalence) * cleared)
-    sick_at = _rarely((1 - prevalence) * alarmed, prevalence * found)
+    overlooked, found, cleared, alarmed = sides
+    normal = overlooked <= missed + 1e-9
+    normal &= _rarely(prevalence * overlooked, (1 - prevalence) * cleared, wrong)
+    sick_at = _rarely((1 - prevalence) * alarmed, prevalence * found, wrong)
     lowest = [float(GRID[np.argmax(safe)]) if safe.any() else NEVER for safe in (normal, sick_at)]
     return lowest[0], lowest[1]
 
 
-def _rarely(wrong: Floats, right: Floats) -> Mask:
-    return np.asarray(wrong <= WRONG * (wrong + right) + 1e-9)
+def _rarely(wrong: Floats, right: Floats, allowed: float = WRONG) -> Mask:
+    return np.asarray(wrong <= allowed * (wrong + right) + 1e-9)
 
 
 def too_few(sick: int, well: int, prevalence: float = PREVALENCE) -> tuple[int, int]:
@@ -263,11 +281,10 @@ def too_few(sick: int, well: int, prevalence: float = PREVALENCE) -> tuple[int, 
     With not one mistake, that is; of the others there are so many.
     """
     counts = np.arange(1, 100_000)
-    one = 1 / (counts + 1)
-    normal = (one <= MISSED + 1e-9) & _rarely(
-        prevalence * one, (1 - prevalence) * well / (well + 1) + 0 * one
-    )
-    ill = _rarely((1 - prevalence) * one, prevalence * sick / (sick + 1) + 0 * one)
+    one, right = 1 / (counts + 1), np.ones(len(counts))
+    cleared, found = (right * own / (own + 1) for own in (well, sick))
+    normal = (one <= MISSED + 1e-9) & _rarely(prevalence * one, (1 - prevalence) * cleared)
+    ill = _rarely((1 - prevalence) * one, prevalence * found)
     return int(counts[np.argmax(normal)]), int(counts[np.argmax(ill)])
 
 
@@ -304,7 +321,7 @@ def dealt(heard: Sequence[Heard], folds: int = FOLDS) -> NDArray[np.int64]:
 def fitted(
     heard: Sequence[Heard], card: RecordingCard, prevalence: float = PREVALENCE
 ) -> tuple[RecordingCard, Curve]:
-    """The card with its own refusal threshold, certain at every threshold, and the curve for these patients."""
+    """The card with its own threshold of refusal, certain of all else, and the curve for these patients."""
     lung = lowered_refusal(heard, card.lung_threshold)
     own = replace(card, lung_threshold=lung, normal_abstain_below=0.0, sick_abstain_below=0.0)
     return own, fit_curve(heard, own, prevalence)
@@ -312,12 +329,15 @@ def fitted(
 
 def cross_fitted(
     heard: Sequence[Heard], card: RecordingCard, prevalence: float = PREVALENCE
-) -> tuple[list[RecordingPrediction | None], NDArray[np.int64]]:
-    """What is answered to each recording by what the other folds' patients choose, and the folds."""
-    fold = dealt(heard)
+) -> tuple[list[RecordingPrediction | None], Floats, NDArray[np.int64]]:
+    """What is answered to each recording by what the other folds' patients choose; chances; the folds."""
+    fold, chances = dealt(heard), np.zeros(len(heard))
     predicted: list[RecordingPrediction | None] = [None] * len(heard)
     for number in np.unique(fold):
-        own, curve = fitted([heard[row] for row in np.flatnonzero(fold != number)], card, prevalence)
-        for row in np.flatnonzero(fold == number):
-            predicted[row] = heard[row].answer(own, curve)
-    return predicted, fold
+        others = [own for own, home in zip(heard, fold, strict=True) if home != number]
+        decided, curve = fitted(others, card, prevalence)
+        for row, own in enumerate(heard):
+            if fold[row] == number:
+                predicted[row] = own.answer(decided, curve)
+                chances[row] = own.chance(decided, curve)
+    return predicted, chances, fold

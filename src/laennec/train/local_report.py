@@ -11,7 +11,7 @@ from laennec.analyze.analysis import RecordingPrediction
 from laennec.audio.samples import counted
 from laennec.model.calibration import Curve, calibration_file
 from laennec.model.card import RecordingCard
-from laennec.model.probability import log_odds, sick_labels
+from laennec.model.probability import log_odds
 from laennec.score.bootstrap import DRAWS, Patients, Score, over_patients
 from laennec.score.calibration import probability_error
 from laennec.score.confusion import ratio
@@ -19,7 +19,6 @@ from laennec.score.ranking import auc_over_patients
 from laennec.score.text import columns, with_interval
 from laennec.train.local_curve import (
     NEVER,
-    PREVALENCE,
     Floats,
     Heard,
     Mask,
@@ -32,7 +31,7 @@ from laennec.train.local_curve import (
     sick_of,
     too_few,
 )
-from laennec.train.recording_certainty import CERTAIN, NEITHER, certain_scores, prevalence_weights
+from laennec.train.recording_certainty import CERTAIN, NEITHER, PREVALENCE, certain_scores, prevalence_weights
 from laennec.version import DISCLAIMER
 
 TITLES = {
@@ -69,21 +68,18 @@ class Local:
         """Fit it to labelled recordings."""
         names, sick = patients_of(heard), sick_of(heard)
         earlier: Predicted = [own.answer(card) for own in heard]
-        later, fold = cross_fitted(heard, card, prevalence)
+        chance = np.array([own.chance(card) for own in heard])
+        later, later_chance, fold = cross_fitted(heard, card, prevalence)
         first, second = (answers_of(heard, each, card.records) for each in (earlier, later))
-        called = second.called.copy()
+        called = np.where([own is None or own.uncertain for own in earlier], NEITHER, first.called)
+        later_called = second.called.copy()
         for number in np.unique(fold):
             own = fold == number
             others = safe_thresholds(second.chosen(~own), names[~own], prevalence)
-            called[own] = second.chosen(own).certain(*others)
-        doubted = [own is None or own.uncertain for own in earlier]
-        certain = {"before": np.where(doubted, NEITHER, first.called), "after": called}
-        both = np.array(
-            [_is_answer(own) and _is_answer(other) for own, other in zip(earlier, later, strict=True)]
-        )
+            later_called[own] = second.chosen(own).certain(*others)
         scores = {
-            when: figures(each, certain[when], both, sick, names, card.records, prevalence, draws)
-            for when, each in (("before", earlier), ("after", later))
+            "before": figures(chance, called, _refused(earlier), sick, names, prevalence, draws),
+            "after": figures(later_chance, later_called, _refused(later), sick, names, prevalence, draws),
         }
         own_card, curve = fitted(heard, card, prevalence)
         normal_at, sick_at = safe_thresholds(second, names, prevalence)
@@ -143,45 +139,32 @@ class Local:
         )
 
 
-def _is_answer(own: RecordingPrediction | None) -> bool:
-    return own is not None and own.refused is None
+def _refused(predicted: Predicted) -> Mask:
+    return np.array([own is None or own.refused is not None for own in predicted])
 
 
 def figures(
-    predicted: Predicted,
-    certain: Any,
-    answered: Mask,
+    chance: Floats,
+    called: Any,
+    refused: Mask,
     sick: Mask,
     names: Names,
-    records: Sequence[str],
     prevalence: float,
     draws: int = DRAWS,
 ) -> dict[str, Score]:
-    """`TITLES` of predictions, of which those `answered` are ranked and compared with what is the case."""
-    chance = _chances(predicted, records)[answered]
-    ill, whose = sick[answered], names[answered]
+    """`TITLES` of the chances ``(recordings,)`` of being sick, of what was called certainly, and refused.
+
+    Brier score and calibration error are at the `prevalence`, as certain answers are.
+    """
     kinds = np.array([False, True])
-    weights = prevalence_weights(ill.astype(np.int64), kinds, ~kinds, np.zeros(len(ill), str), prevalence)
-    refused = ~np.array([_is_answer(own) for own in predicted])
-    found = certain_scores(sick, certain, names, prevalence, draws)
-    found["refused"] = _mean(refused.astype(float), np.ones(len(names)), names, draws)
+    weights = prevalence_weights(sick.astype(np.int64), kinds, ~kinds, np.zeros(len(sick), str), prevalence)
     return {
-        "auc": auc_over_patients(ill, log_odds(chance, SUREST), whose, draws),
-        "brier": _mean((chance - ill) ** 2, weights, whose, draws),
-        "ece": probability_error(chance, ill, whose, draws, weights),
-        **found,
+        "auc": auc_over_patients(sick, log_odds(chance, SUREST), names, draws),
+        "brier": _mean((chance - sick) ** 2, weights, names, draws),
+        "ece": probability_error(chance, sick, names, draws, weights),
+        **certain_scores(sick, called, names, prevalence, draws),
+        "refused": _mean(refused.astype(float), np.ones(len(names)), names, draws),
     }
-
-
-def _chances(predicted: Predicted, records: Sequence[str]) -> Floats:
-    """Probability of sick among sick and Normal; 0.5 where there is no answer."""
-    sick = [name for name, own in zip(records, sick_labels(records), strict=True) if own]
-    chances = np.full(len(predicted), 0.5)
-    for row, own in enumerate(predicted):
-        if own is not None and own.refused is None:
-            ill, normal = sum(own.probabilities[name] for name in sick), own.probabilities["Normal"]
-            chances[row] = ill / max(ill + normal, 1e-300)
-    return chances
 
 
 def _mean(terms: Floats, weights: Floats, names: Names, draws: int) -> Score:
