@@ -66,7 +66,7 @@ def heard(
     """A recording of segments with these log-odds of CAS against Normal."""
     segments = []
     for number, odds in enumerate(np.atleast_1d(log_odds)):
-        chances = softmax(np.array([0.0, odds, -30.0, -30.0, poor]))
+        chances = softmax(np.array([0.0, odds, -100.0, -100.0, poor]))
         kinds = np.array([lung, 1 - lung, 0, 0, 0])
         segments.append(Segment(15.0 * number, 15.0 * number + 15, chances, kinds, 0.0, 0.0, None))
     return Heard(patient, sick, [Channel(0, [BREATH, WHEEZE], segments)])
@@ -452,9 +452,12 @@ TWELVE = [(f"p{row}", "Normal" if row % 2 else "wheeze", "") for row in range(12
 
 
 @pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A detector that hears the number in a file's name: the sick are those of even numbers."""
+def made_up(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> None:
+    """A detector that hears what the label says."""
     calibrate = pytest.importorskip("laennec.train.calibrate")
+
+    def load(name: str) -> Any:
+        return detector if name == "recording" else load_model(name)
 
     def hear(table: Any, detector: Detector) -> list[Heard]:
         return [
@@ -462,6 +465,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
 
     monkeypatch.setattr(calibrate, "hear", hear)
+    monkeypatch.setattr(calibrate, "load_model", load)
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
