@@ -8,7 +8,7 @@ split conformal prediction (Vovk, Gammerman & Shafer, "Algorithmic learning in a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,8 @@ class Heard:
     sick: bool
     channels: Sequence[Channel]
     quality: Sequence[Finding] = ()
+    kept: dict[float, tuple[Floats, Floats]] = field(default_factory=dict, repr=False, compare=False)
+    """`stretches` by the threshold of refusal."""
 
     def under(self, card: RecordingCard, curve: Curve = Curve()) -> list[Channel]:  # noqa: B008 (frozen)
         """The channels with the probabilities of a curve, and the refusals of a card."""
@@ -70,6 +72,21 @@ class Heard:
     def answer(self, card: RecordingCard, curve: Curve = Curve()) -> RecordingPrediction | None:  # noqa: B008
         """What is answered by a curve, with the refusals and thresholds of a card."""
         return combine_channels(predict_channels(card, self.under(card, curve), self.quality))
+
+    def stretches(self, card: RecordingCard) -> tuple[Floats, Floats]:
+        """Log-probabilities ``(segments, records)`` of the channel that answers, and the segments' weights.
+
+        None of them where nothing is answered.
+        """
+        if card.lung_threshold not in self.kept:
+            answer, used = self.answer(card), []
+            if answer is not None and answer.refused is None:
+                (channel,) = (each for each in self.under(card) if each.number == answer.channel)
+                used = [segment for segment in channel.segments if segment.refused is None]
+            chances = np.reshape([each.probabilities for each in used], (-1, len(card.records)))
+            length = np.array([each.length_s for each in used])
+            self.kept[card.lung_threshold] = np.log(np.maximum(chances, 1e-300)), length / length.sum()
+        return self.kept[card.lung_threshold]
 
     def chance(self, card: RecordingCard, curve: Curve = Curve()) -> float:  # noqa: B008
         """Probability of sick among sick and Normal, also where it is refused for how it sounds."""
@@ -120,21 +137,12 @@ class Stretches:
     @staticmethod
     def among(heard: Sequence[Heard], card: RecordingCard) -> tuple["Stretches", Mask]:
         """Those of the channel that answers for each recording, and which recordings are answered."""
-        logs, weights, of, answered = [], [], [], np.zeros(len(heard), bool)
-        for row, own in enumerate(heard):
-            record = own.answer(card)
-            if record is None or record.refused is not None:
-                continue
-            number = record.channel
-            (channel,) = (each for each in own.under(card) if each.number == number)
-            used = [segment for segment in channel.segments if segment.refused is None]
-            length = np.array([segment.length_s for segment in used])
-            logs += [np.log(np.maximum(segment.probabilities, 1e-300)) for segment in used]
-            weights.append(length / length.sum())
-            of += [int(answered.sum())] * len(used)
-            answered[row] = True
-        columns = np.reshape(logs, (-1, len(card.records))), np.concatenate([np.zeros(0), *weights])
-        return Stretches(*columns, np.array(of, np.int64)), answered
+        each = [own.stretches(card) for own in heard]
+        answered = np.array([len(weights) > 0 for _, weights in each], bool)
+        logs = np.concatenate([np.zeros((0, len(card.records))), *(logs for logs, _ in each)])
+        weights = np.concatenate([np.zeros(0), *(weights for _, weights in each)])
+        of = np.repeat(np.cumsum(answered) - 1, [len(weights) for _, weights in each])
+        return Stretches(logs, weights, of), answered
 
     def probabilities(self, curve: Curve, records: Sequence[str]) -> Floats:
         """Of the record labels, ``(recordings, records)``."""
