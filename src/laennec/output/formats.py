@@ -26,8 +26,8 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return an analysis as JSON's types.
 
     The keys are stable for ``"format": 1``: one once in it stays and keeps its meaning. All are always
-    there, but the model's ``calibration``, which stands where one was used; ``analysis.schema.json``, in
-    this package, describes each. Events and predictions have the fields of their dataclasses.
+    there; ``analysis.schema.json``, in this package, describes each. Events and predictions have the fields
+    of their dataclasses.
     """
     return {
         "format": FORMAT,
@@ -50,7 +50,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "normal": analysis.normal,
             "data": analysis.model_data,
             "limits": analysis.model_limits,
-            **({"calibration": asdict(analysis.calibration)} if analysis.calibration else {}),
+            "calibration": None if analysis.calibration is None else asdict(analysis.calibration),
         },
         "segmentation": {
             "kind": analysis.segmentation,
