@@ -52,6 +52,8 @@ class Curve:
 
     def of(self, probabilities: npt.NDArray[Any], records: Sequence[str]) -> npt.NDArray[np.float64]:
         """Probabilities ``(..., records)`` of a card, as the card of `on` gives them."""
+        if self == Curve():
+            return np.asarray(probabilities)
         logits = self.slope * np.log(np.maximum(probabilities, 1e-300))
         return softmax(logits + self.shifts(records))
 
