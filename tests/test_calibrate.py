@@ -312,7 +312,7 @@ def test_answers_by_a_file_are_those_of_the_card_replaced(file: Path, detector: 
     named = {"normal_certain": "normal_abstain_below", "sick_certain": "sick_abstain_below"} | {
         "lung_share": "lung_threshold"
     }
-    entries = {named.get(key, key): tuple(v) if isinstance(v, list) else v for key, v in told.items()}
+    entries: Any = {named.get(key, key): tuple(v) if isinstance(v, list) else v for key, v in told.items()}
     by_hand = replace(detector, card=replace(detector.card, **entries))
     by_file = load_model("recording", calibration=file)
     sound = demo_recordings()["wheezes"].samples.astype(np.float32)[: 8 * 8000]
