@@ -117,7 +117,7 @@ class Calibrate:
     out: Annotated[Path, arg(metavar="FILE")]
     dataset: Annotated[str | None, arg(metavar="NAME")] = None
     model: Annotated[str | None, arg(metavar="MODEL")] = None
-    prevalence: float = 0.3
+    prevalence: Annotated[float, arg(metavar="SHARE")] = 0.3
 
 
 @dataclass(frozen=True)
