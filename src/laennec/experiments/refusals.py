@@ -51,7 +51,7 @@ from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_predictions import load_outputs
 from laennec.train.recordings import JOINED, read_each
 from laennec.train.rehearsal import told
-from laennec.train.tables import load_clips, recordings_of, source_of, training_clips, with_auxiliary
+from laennec.train.tables import load_clips, source_of, training_clips, with_auxiliary
 from laennec.train.weights import read_run
 
 Wave = NDArray[np.floating[Any]]
@@ -286,7 +286,8 @@ def not_lungs(clips: pd.DataFrame, measured: Measured) -> dict[str, Any]:
 def recordings_in(dataset: str, folder: Path) -> pd.DataFrame:
     """One row per recording and channel of a data set, without its published test set."""
     level = "event" if "event" in datasets.dataset(dataset).LEVELS else "record"
-    return recordings_of(training_clips(load_clips(dataset, folder, level)), None)
+    clips = training_clips(load_clips(dataset, folder, level))
+    return clips.drop_duplicates(["path", "channel"]).reset_index(drop=True)
 
 
 # --- command ------------------------------------------------------------------------------------------------
