@@ -171,11 +171,13 @@ def test_wrong_metadata_is_refused(metadata: str | None, wrong: str) -> None:
 def test_entries_of_later_cards_are_optional_and_checked() -> None:
     entries = entries_of("recording")
     more = {"event_presence": [0, 1, 1, 0.5], "record_evidence": [1, 1], "normal_certain": 0.9}
+    more |= {"task_poor_shift": {"21": 4.0}}
     card = read_card(json.dumps({**entries, **more, "sick_certain": None, "hit_certain": 0.25}))
     assert isinstance(card, RecordingCard)
     assert (card.event_presence, card.record_evidence) == ((0, 1, 1, 0.5), (1, 1))
     assert (card.normal_abstain_below, card.sick_abstain_below) == (0.9, None)
     assert card.event_hit_abstain_below == 0.25
+    assert card.poor_shift == {"21": 4.0}
     for wrong in ({"event_presence": [1]}, {"record_evidence": [1, 1, 1]}, {"normal_certain": 2}):
         with pytest.raises(LaennecError, match=next(iter(wrong))):
             read_card(json.dumps({**entries, **wrong}))

@@ -156,6 +156,12 @@ def test_the_answer_for_a_recording(
     assert told == dict(zip(SPRSOUND_RECORDS, chances, strict=True))
 
 
+def test_poor_quality_is_said_less_often_by_its_shift() -> None:
+    told = dict(zip(SPRSOUND_RECORDS, (0.30, 0.10, 0.10, 0.10, 0.40), strict=True))
+    for shift, expected in ((0.2, "Poor Quality"), (0.4, "Normal")):
+        assert record_answer_of(told, 22, poor_shift=shift) == expected
+
+
 def test_a_recording_that_was_refused_is_of_poor_quality() -> None:
     assert record_answer_of({}, 21) == record_answer_of({}, 22) == "Poor Quality"
 

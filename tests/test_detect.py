@@ -17,13 +17,13 @@ from laennec import analyze, load_model
 from laennec.analyze import detect
 from laennec.analyze.analysis import Event, RecordingPrediction
 from laennec.analyze.events import emission_scores, families, find_events, find_events_of_each, is_uncertain
-from laennec.analyze.recording import Channel, Segment, combine_channels, predict_channel
+from laennec.analyze.recording import Channel, Segment, combine_channels, predict_channel, predict_segment
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.card import EventRule
-from laennec.model.detector import Detector
-from laennec.model.probability import calibrated, hit_probability
+from laennec.model.detector import Detector, Frames
+from laennec.model.probability import calibrated, family_evidence, hit_probability
 from laennec.simulate import demo_recordings
 from laennec.simulate.other import other_sound
 
@@ -350,20 +350,39 @@ def test_normal_and_sick_answers_have_thresholds_of_their_own(detector: Detector
         assert predict_channel(replace(old, **own), channel).uncertain is expected, (likely, own)
 
 
-def test_a_record_follows_its_events_where_the_card_says_so(detector: Detector) -> None:
-    """Two wheezes of .6, presence times class, are .84 together: odds of 5.25, to the power of the weight."""
-    wheeze = Event(1.0, 2.0, "Wheeze", 0.75, {"Wheeze": 0.75}, presence=0.8)
-    events = [wheeze, replace(wheeze, start_s=16.0, end_s=17.0), replace(wheeze, start_s=18.0, end_s=19.0)]
-    channel = Channel(0, events[1:], [segment(15, 30, 0)])
-    alone, card = predict_channel(detector.card, channel), replace(detector.card, record_evidence=(2.0, 0.0))
-    both = predict_channel(card, channel)
-    odds = [own.probabilities["CAS"] / own.probabilities["Normal"] for own in (alone, both)]
-    assert odds[1] / odds[0] == pytest.approx(5.25**2)
-    assert both.probabilities["CAS & DAS"] / both.probabilities["CAS"] == pytest.approx(0.05 / 0.05)
-    assert both.probabilities["DAS"] / both.probabilities["Normal"] == pytest.approx(0.05 / 0.8)
-    # An event counts in its own segment.
-    one = predict_channel(card, Channel(0, events[:1], [segment(0, 15, 0), segment(15, 30, 0)]))
-    assert one.probabilities["CAS"] < both.probabilities["CAS"]
+def test_a_record_follows_its_frames_where_the_card_says_so(detector: Detector) -> None:
+    """A wheeze in a tenth of the frames, else normal breath; both are as good as sure."""
+    card, count = detector.card, 300
+    presence, classes = np.full((3, count), 6.0), np.zeros((len(card.labels), count))
+    classes[card.labels.index("Normal")] = 8.0
+    wheezy = classes.copy()
+    wheezy[card.labels.index("Wheeze"), 100:130] = 16.0
+
+    def predicted(classes: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
+        frames = Frames(
+            0,
+            count * card.frame_s,
+            True,
+            presence,
+            np.zeros((len(card.labels), 1, count)),
+            classes,
+            np.zeros((2 * len(card.records), count)),
+            np.zeros((len(card.sound_classes), count)),
+            np.ones(count),
+            np.zeros(count),
+        )
+        return predict_segment(frames, replace(card, record_evidence=weights), 0.0).probabilities
+
+    alone, told = predicted(wheezy, ()), predicted(wheezy, (0.5, 0.0))
+    there = family_evidence(presence[0], wheezy, card.labels)
+    assert there[0] > 2
+    assert there[1] < -2
+    assert family_evidence(presence[0], classes, card.labels)[0] < -2
+    assert alone == pytest.approx(predicted(classes, ()))
+    normal, cas, das, both, _ = np.log(told) - np.log(alone)
+    assert cas - normal == pytest.approx(0.5 * there[0])
+    assert both == pytest.approx(cas)
+    assert das == pytest.approx(normal)
 
 
 def test_a_found_event_is_uncertain_by_presence_class_and_length(detector: Detector) -> None:

@@ -88,20 +88,25 @@ def test_the_worst_data_set_decides() -> None:
     assert thresholds(both, groups, floor=0.2) == (0.0, GRID[GRID > 0.8][0])
 
 
-def test_the_floor_comes_before_the_limits() -> None:
-    own = answers(
-        [
-            (10, False, CALLED_NORMAL, 0.9),
-            (30, False, CALLED_NORMAL, 0.6),
-            (20, True, CALLED_NORMAL, 0.6),
-            (20, True, CALLED_SICK, 0.2),
-        ]
-    )
-    strict, _ = thresholds(own, floor=0.0)
-    assert strict > 0.6
-    floored, _ = thresholds(own, floor=0.7)
-    assert floored <= 0.6
-    assert own.certain(floored, 0.0).tolist().count(NEITHER) == 0
+def test_the_floor_and_the_limits_weigh_alike() -> None:
+    """A twentieth of the sick may be certainly called Normal: `missed` are at .6. Above, .325 is certain."""
+
+    def chosen(missed: int, floor: float) -> float:
+        own = answers(
+            [
+                (10, False, CALLED_NORMAL, 0.9),
+                (30, False, CALLED_NORMAL, 0.6),
+                (missed, True, CALLED_NORMAL, 0.6),
+                (20, True, CALLED_SICK, 0.2),
+                (20 - missed, True, NEITHER, 1.0),
+            ]
+        )
+        return thresholds(own, floor=floor)[0]
+
+    assert chosen(20, 0.0) > 0.6
+    assert chosen(20, 0.7) > 0.6  # ten times too many against .7 / .325
+    assert chosen(4, 0.7) <= 0.6  # twice against 2.15 times
+    assert chosen(4, 0.6) > 0.6  # twice against 1.85 times
 
 
 def test_a_group_without_the_sick_or_without_the_well_is_not_judged() -> None:

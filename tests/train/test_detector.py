@@ -1,10 +1,13 @@
 """A model for whole recordings, cross-validated and evaluated, from data to files, on simulated patients."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from laennec.cli import run
 from laennec.datasets import kauh
@@ -17,7 +20,8 @@ from laennec.score.events_table import read_events_table
 from laennec.score.predictions import read_predictions
 from laennec.simulate import simulate_dataset
 from laennec.train import crossval
-from laennec.train.recording_predictions import load_outputs
+from laennec.train.recording_predictions import load_outputs, save_outputs
+from laennec.train.weights import onnx_weights
 
 LABELS = [SPRSOUND_EVENTS[0], *reversed(SPRSOUND_EVENTS[1:])]  # not in the usual order
 
@@ -69,6 +73,28 @@ def test_what_is_reported_ships_in_the_card(trained: Path) -> None:
     assert set(card.normal_shift) == {"21", "22"}
     assert "| event F, with class |" in (trained / "tables.txt").read_text()
     assert "Research software" in (trained / "model.md").read_text()
+
+
+def test_a_model_of_all_patients_gets_what_is_chosen_now(
+    trained: Path, simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is trained once; a second choice, on the answers of another run as well, is exported with it."""
+    monkeypatch.setattr(crossval, "train_network", None)
+    kept = shutil.copytree(trained, tmp_path / "run")
+    outputs = kept / "seed0" / "fold1" / "outputs.npz"
+    before = load_model(kept / "model.onnx").card
+    less = [2.0, 0, 0, 0, 0]
+    save_outputs(
+        outputs,
+        [replace(own, kind_logits=own.kind_logits - less) for own in load_outputs([outputs.parent])],
+    )
+    assert run(line(simulated, kept)) == 0
+    after = load_model(kept / "model.onnx").card
+    assert isinstance(before, RecordingCard)
+    assert isinstance(after, RecordingCard)
+    assert after.lung_threshold < before.lung_threshold
+    weights = [onnx_weights(folder / "model.onnx") for folder in (trained, kept)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_the_same_command_trains_nothing_again(

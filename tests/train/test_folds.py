@@ -406,6 +406,8 @@ def test_later_patients_or_each_data_set_can_be_measured_on(
     assert figures["subjects"] == 2  # of seven
     assert figures["provenance"]["split"] == "chronological, measured on later patients"
     assert figures["by_fold"] == {"later patients": {name: figures[name] for name in BY_FOLD}}
+    with pytest.raises(UsageError, match="numbers from 1 to 1"):
+        run([*command, "--protocol", "chronological", "--out", str(a), "--only", "2"])
     # Two data sets under ICBHI's names: each is predicted by a model of the other.
     command += ["augmentation.mixup=0", "taxonomy=icbhi", "labels=['normal', 'crackle', 'wheeze', 'both']"]
     command += ["--also", f"icbhi={second}", "--protocol", "leave-one-out", "--out", str(b)]

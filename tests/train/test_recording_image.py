@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -18,6 +19,8 @@ from laennec.features.recording import (
     vary_recordings,
 )
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.model import probability
+from laennec.model.probability import sigmoid
 from laennec.models.recording import family_evidence, family_shares
 from laennec.models.recording_task import UNKNOWN, RecordingTask
 from laennec.train.recipe import load_recipe
@@ -125,6 +128,11 @@ def test_evidence_of_families_comes_from_events_that_are_there() -> None:
     assert das < 0.1
     assert family_evidence(frames(wheeze, nowhere), shares)[0, 0] < 0.1
     both = dict.fromkeys(range(10, 20), "Wheeze+Crackle")
+    for output in (frames(wheeze, there), frames(wheeze, nowhere), frames(both, there)):
+        presence, classes = output["presence"][0, 0].numpy(), output["evidence"][0, :, 0].numpy()
+        analysed = sigmoid(probability.family_evidence(presence, classes, SPRSOUND_EVENTS))
+        learnt = family_evidence(output, shares)[0].numpy()
+        assert analysed == pytest.approx(learnt.clip(*sigmoid(np.array([-4.0, 4.0]))), rel=1e-5)
     assert (family_evidence(frames(both, there), shares)[0] > 0.8).all()
 
 

@@ -140,10 +140,10 @@ def test_a_decision_of_old_outputs_has_what_it_had_and_more() -> None:
     assert RecordingDecision.of(old).normal_certain is None
 
 
-def test_events_have_a_say_where_they_are_followed() -> None:
-    """The record head knows nothing; the wheezes that are found tell."""
+def test_frames_have_a_say_where_they_are_asked() -> None:
+    """The record head knows nothing; the frames of the wheezes tell."""
     outputs = [replace(own, record_logits=np.zeros(5)) for own in cohort("a", 60)]
-    without, followed = (Chooser(outputs, SPRSOUND_EVENTS, follow_events=follow) for follow in (False, True))
+    without, followed = (Chooser(outputs, SPRSOUND_EVENTS, frames_tell=tell) for tell in (False, True))
     decisions = [own.decide(everyone(own)) for own in (without, followed)]
     assert decisions[0].record_evidence == []
     assert decisions[1].record_evidence[0] > 0.5
@@ -154,6 +154,30 @@ def test_events_have_a_say_where_they_are_followed() -> None:
     )
     assert np.ptp(plain) == 0
     assert told[sick].min() > told[~sick].max()
+
+
+def test_joined_breaths_do_not_decide_what_is_refused() -> None:
+    """They sound least like a lung, and nothing is annotated of them but that they are lungs."""
+    lungs = cohort("a", 24)
+    breaths = [
+        replace(own, record=-1, placed=False, dataset="b", kind_logits=np.array([-3.0, 0, 0, 0, 0]))
+        for own in cohort("b", 24)
+    ]
+    chooser = Chooser([*lungs, *breaths], SPRSOUND_EVENTS)
+    decision = chooser.decide(everyone(chooser))
+    assert decision.lung_share == Chooser(lungs, SPRSOUND_EVENTS).decide(np.ones(24, bool)).lung_share
+    assert chooser.refused(decision).tolist() == [False] * 24 + [True] * 24
+
+
+def test_a_data_set_that_was_left_out_does_not_decide_what_is_refused() -> None:
+    lungs = cohort("a", 24, split="k-fold")
+    strange = [
+        replace(own, split="leave-one-out, b", kind_logits=np.array([-3.0, 0, 0, 0, 0]))
+        for own in cohort("b", 24)
+    ]
+    alone, both, left_out = (Chooser(own, SPRSOUND_EVENTS) for own in (lungs, lungs + strange, strange))
+    assert both.decide(everyone(both)).lung_share == alone.decide(everyone(alone)).lung_share
+    assert left_out.decide(everyone(left_out)).lung_share < 0.02
 
 
 def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:

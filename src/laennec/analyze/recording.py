@@ -25,7 +25,6 @@ from laennec.model.probability import (
     answer_certainty,
     calibrated,
     family_evidence,
-    hit_probability,
     sick_labels,
     softmax,
     with_evidence,
@@ -128,13 +127,24 @@ def predict_segment(
     return Segment(
         min(frames.first * card.frame_s, frames.end_s),
         min(frames.end * card.frame_s, frames.end_s),
-        calibrated(logits, card.record_temperature, card.record_bias),
+        record_probabilities(frames, logits, card),
         sound_classes,
         silent,
         loud,
         refused,
         heard_as,
     )
+
+
+def record_probabilities(
+    frames: Frames, logits: npt.NDArray[np.float64], card: RecordingCard
+) -> npt.NDArray[np.float64]:
+    """Of the record labels, with what the frames say of the families of sounds where the card says so."""
+    own = calibrated(logits, card.record_temperature, card.record_bias)
+    if not card.record_evidence:
+        return own
+    evidence = family_evidence(frames.presence[0], frames.class_logits(), card.labels)
+    return with_evidence(own, evidence, card.records, card.record_evidence)
 
 
 def _unlike(heard_as: str) -> str:
@@ -219,7 +229,7 @@ def predict_channel(
         return RecordingPrediction(
             None, None, {}, refused=why, kinds=kinds, channel=channel.number, heard_as=heard_as
         )
-    used = [_with_its_events(s, channel.events, card) for s in segments if s.refused is None]
+    used = [s.probabilities for s in segments if s.refused is None]
     probabilities = np.average(used, axis=0, weights=lengths[~refused])
     best = int(probabilities.argmax())
     unlike = dict.fromkeys(_unlike(s.heard_as) for s in segments if s.heard_as and not s.refused)
@@ -238,23 +248,6 @@ def predict_channel(
         rate=respiratory_rate(breath_onsets((event.start_s, event.label) for event in channel.events)),
         channel=channel.number,
     )
-
-
-def _with_its_events(
-    segment: Segment, events: Sequence[Event], card: RecordingCard
-) -> npt.NDArray[np.float64]:
-    """Probabilities of the record labels, with the evidence of its events where the card says so."""
-    if not card.record_evidence:
-        return segment.probabilities
-    own = [e for e in events if segment.start_s <= (e.start_s + e.end_s) / 2 < segment.end_s]
-    hits = hit_probability(
-        np.array([1.0 if e.presence is None else e.presence for e in own]),
-        np.array([e.probability for e in own]),
-        np.array([e.end_s - e.start_s for e in own]),
-        card.event_presence,
-    )
-    evidence = family_evidence([e.label for e in own], hits.tolist())
-    return with_evidence(segment.probabilities, evidence, card.records, card.record_evidence)
 
 
 def is_certain(probabilities: npt.NDArray[np.float64], card: RecordingCard) -> bool:

@@ -61,4 +61,37 @@ def _cell(own: dict[str, Any] | None) -> str:
     return with_interval(own["value"], own["interval"])
 
 
-TABLES = {"rehearsal": trials_table}
+def screens_table(load: Load) -> str:
+    """A row a screened trial: what it ranks on a data set left out, and what it does on the others."""
+    rows = []
+    for own in load("rehearsal-screens")["trials"]:
+        kauh, icbhi = (_screen(own, name) for name in ("kauh", "icbhi"))
+        later, refused = kauh["sprsound"], kauh["refused"]
+        rows.append(
+            [
+                own["trial"],
+                *(_ranked(split.get(name)) for name, split in (("kauh", kauh), ("icbhi", icbhi))),
+                f"{later['task 21 Score']:.3f}",
+                f"{later['task 12 at given boundaries']['challenge_score']:.3f}",
+                *(f"{refused[sound]:.2f}" for sound in ("heart_circor", "environment")),
+            ]
+        )
+    titles = [
+        "trial",
+        "KAUH: AUC by head, frames",
+        "ICBHI: AUC by head, frames",
+        "task 21",
+        "task 12 at given boundaries",
+    ]
+    return table([*titles, "hearts refused", "environment refused"], rows)
+
+
+def _screen(own: dict[str, Any], left_out: str) -> dict[str, Any]:
+    return next((split for split in own["splits"].values() if left_out in split), {})
+
+
+def _ranked(own: dict[str, Any] | None) -> str:
+    return "" if own is None else ", ".join(f"{own['auc']['sick'][by]:.3f}" for by in ("head", "frames"))
+
+
+TABLES = {"rehearsal": trials_table, "rehearsal-screens": screens_table}

@@ -301,6 +301,8 @@ class RecordingCard(ModelCard):
     normal_shift : mapping of str to float
         For the challenge's tasks ``"21"`` and ``"22"``: taken from the logarithm of the probability of Normal
         before the likeliest is chosen, since their Score weighs classes otherwise than their frequency does.
+    poor_shift : mapping of str to float
+        The same of Poor Quality, which their Score never rewards.
     event_presence, event_hit_abstain_below
         Weights of `hit_probability`, and the probability below which a found event is uncertain. Without
         the weights, it is by `event_abstain_below`, as an event of given boundaries always is.
@@ -330,6 +332,9 @@ class RecordingCard(ModelCard):
     record_abstain_below: float = entry(PROBABILITY, "record_certain")
     lung_threshold: float = entry(PROBABILITY, "lung_share")
     normal_shift: Mapping[str, float] = entry(numbers_by_name(-1e3, 1e3), "task_shift", default_factory=dict)
+    poor_shift: Mapping[str, float] = entry(
+        numbers_by_name(-1e3, 1e3), "task_poor_shift", default_factory=dict
+    )
     event_presence: tuple[float, ...] = entry(WEIGHTS, default=())
     event_hit_abstain_below: float = entry(PROBABILITY, "hit_certain", default=0.0)
     record_evidence: tuple[float, ...] = entry(WEIGHTS, default=())

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from laennec.labels import EVENT_FAMILY, SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.model.probability import EVIDENCE_FRAMES, FAMILIES, LITTLE_EVIDENCE
 from laennec.models.resnet import ResidualBlock
 
 STRIDES = ((2, 1), (2, 2), (2, 1), (1, 2), (1, 1))  # over bands and frames, of the stem and of each block
 PRESENCE = ("presence", "onset", "offset")
-FAMILIES = ("CAS", "DAS")
-EVIDENCE_FRAMES = 5  # of the prediction, that evidence of a family is averaged over: a crackle's surroundings
 
 
 class DilatedBlock(nn.Module):
@@ -146,12 +145,9 @@ def family_shares(labels: Sequence[str]) -> Tensor:
 def family_evidence(output: dict[str, Tensor], families: Tensor) -> Tensor:
     """Whether a recording has continuous and discontinuous sounds, from its frames: ``(batch, 2)`` in (0, 1).
 
-    The probability of a frame is that of an event there times that of the family's classes; frames are
-    averaged with themselves as weights, so that a short event counts and a thousand doubtful frames do not
-    (linear softmax pooling: Wang, Li & Metze, "A comparison of five multiple instance learning pooling
-    functions for sound event detection with weak labeling", ICASSP 2019).
+    As `laennec.model.probability.family_evidence`, to be learnt.
     """
     classes = class_logits(output).softmax(1)
     there = torch.einsum("fc,bct->bft", families.to(classes), classes) * output["presence"][:, :1].sigmoid()
     there = F.avg_pool1d(there, EVIDENCE_FRAMES, 1, EVIDENCE_FRAMES // 2, count_include_pad=False)
-    return ((there**2).sum(2) / (there.sum(2) + 1e-4)).clamp(1e-4, 1 - 1e-4)
+    return ((there**2).sum(2) / (there.sum(2) + LITTLE_EVIDENCE)).clamp(1e-4, 1 - 1e-4)

@@ -17,8 +17,8 @@ from laennec.features.augment import Augmentation, uniform
 from laennec.features.base import Batch
 from laennec.features.recording import RecordingLogMel
 from laennec.labels import POOR_QUALITY, SPRSOUND_EVENTS
+from laennec.model.probability import FAMILIES
 from laennec.models.recording import (
-    FAMILIES,
     RecordingNet,
     class_logits,
     event_logits,

@@ -112,17 +112,23 @@ def answers_of(probabilities: npt.NDArray[Any], labels: Sequence[str], normal: s
     return [CHALLENGE_SPELLING.get(label, label) for label in best]
 
 
-def record_answer_of(probabilities: Mapping[str, float], task: int, shift: float = 0.0) -> str:
+def record_answer_of(
+    probabilities: Mapping[str, float], task: int, shift: float = 0.0, poor_shift: float = 0.0
+) -> str:
     """Return the class of a whole recording, for task 21 or 22; without probabilities it was refused.
 
     Task 21: the likeliest of Normal, Adventitious (CAS, DAS, CAS & DAS together) and Poor Quality. Task 22:
-    the likeliest of the five. `shift` is taken from the logarithm of the probability of Normal before, since
-    the Score weighs classes otherwise than their frequency does; it is measured on patients that the model
-    was not trained on, and kept in its card.
+    the likeliest of the five. `shift` is taken from the logarithm of the probability of Normal before, and
+    `poor_shift` from that of Poor Quality, since the Score weighs classes otherwise than their frequency
+    does; they are measured on patients that the model was not trained on, and kept in its card.
     """
     if not probabilities:
         return POOR_QUALITY
-    chances = {**probabilities, NORMAL: probabilities[NORMAL] * math.exp(-shift)}
+    chances = {
+        **probabilities,
+        NORMAL: probabilities[NORMAL] * math.exp(-shift),
+        POOR_QUALITY: probabilities[POOR_QUALITY] * math.exp(-poor_shift),
+    }
     classes = CHALLENGE_TASKS[task]
     return max(classes, key=lambda name: sum(chances[label] for label in classes[name]))
 
@@ -155,7 +161,7 @@ def _recording_answers(
     task: int, paths: Sequence[Path], model: Detector, unread: list[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield name and class of each recording; `unread` gets what is wrong with the others."""
-    shift = model.card.normal_shift.get(str(task), 0.0)
+    shifts = [own.get(str(task), 0.0) for own in (model.card.normal_shift, model.card.poor_shift)]
     for path in track(paths, "answering"):
         try:
             record = analyze(path, model=model, **asdict(patient_of(path.name))).record
@@ -166,7 +172,7 @@ def _recording_answers(
             unread.append(f"{path.name}: {type(error).__name__}: {error} (an error in Laennec)")
             continue
         # Of a silent or too short recording there is no answer.
-        yield path.name, record_answer_of(record.probabilities if record else {}, task, shift)
+        yield path.name, record_answer_of(record.probabilities if record else {}, task, *shifts)
 
 
 def _event_answers(

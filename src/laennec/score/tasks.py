@@ -62,14 +62,15 @@ def merged(predictions: Predictions) -> Predictions:
     return replace(predictions, labels=labels, classes=classes, probabilities=probabilities)
 
 
-def shifted(predictions: Predictions, shift: ArrayLike) -> Predictions:
-    """Subtract `shift` from the log-odds of the normal class, for a decision that says Normal less often.
+def shifted(predictions: Predictions, shift: ArrayLike, label: str = "") -> Predictions:
+    """Subtract `shift` from the log-odds of a class, for a decision that gives this answer less often.
 
-    It is a number, or one per clip (where each fold chose its own).
+    It is a number, or one per clip (where each fold chose its own). Without a `label`, it is of the normal
+    class.
     """
-    normal = list(predictions.classes).index(normal_class(predictions.classes))
+    column = list(predictions.classes).index(label or normal_class(predictions.classes))
     probabilities = np.array(predictions.probabilities, np.float64)
-    probabilities[..., normal] *= np.exp(-np.asarray(shift, np.float64))
+    probabilities[..., column] *= np.exp(-np.asarray(shift, np.float64))
     return replace(predictions, probabilities=probabilities / probabilities.sum(axis=-1, keepdims=True))
 
 

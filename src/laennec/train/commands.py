@@ -34,7 +34,7 @@ from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import terminal
-from laennec.train.protocols import protocol_of
+from laennec.train.protocols import Fold, protocol_of
 from laennec.train.recipe import Recipe, check_seeds, in_precision, load_recipe, with_settings
 from laennec.train.recording_report import FILES, report_recordings
 from laennec.train.run import fit, prepare
@@ -127,14 +127,12 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
 
     `files` names what is written of a model for whole recordings: figures, tables, model.
     """
-    if job.final and job.only:
+    if job.final and job.only and job.protocol == "k-fold":
         raise UsageError("--final needs all folds; leave out --only")
-    if (job.only or job.final) and job.protocol != "k-fold":
-        raise UsageError("--only and --final are options of --protocol k-fold")
+    if job.protocol == "k-fold":
+        _refuse_other_folds(job.only, job.folds)
     if not job.seeds:
         raise UsageError("--seeds: give one or more")
-    if any(not 1 <= number <= job.folds for number in job.only):
-        raise UsageError(f"--only takes numbers from 1 to {job.folds}, the folds")
     check_seeds(job.seeds)
     recipe = with_settings(load_recipe(job.recipe, dataset=job.dataset), job.settings)
     recipe = in_precision(recipe, job.precision)
@@ -142,11 +140,18 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     hardware = Hardware(job.accelerator, threads=job.threads, jobs=job.jobs)
     if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
+    if job.final and job.protocol != "k-fold" and not takes_recordings(recipe):
+        raise UsageError("--final of a model for clips is an option of --protocol k-fold")
     protocol_of(recipe, job.folds, job.protocol)
     if job.against is not None:
         _other(job.against, job.only)  # what cannot be compared with is named before any training
     with at_work(job.out, outside=(job.data, *also.values())):
         return _crossvalidate(job, recipe, also, hardware, files)
+
+
+def _refuse_other_folds(only: Sequence[int], folds: int) -> None:
+    if any(not 1 <= number <= folds for number in only):
+        raise UsageError(f"--only takes numbers from 1 to {folds}, the folds")
 
 
 def _crossvalidate(
@@ -161,6 +166,7 @@ def _crossvalidate(
     if job.protocol == "leave-one-out" and auxiliary is not None:  # one of the data sets that are left out
         clips, auxiliary = joined([clips, auxiliary]), None
     gathered = gather(clips, recipe, protocol, auxiliary, records)
+    _refuse_other_folds(job.only, len(gathered.folds))
     hardware = gathered.settled(hardware, recipe, out)
 
     def on_start(name: str) -> None:
@@ -227,7 +233,8 @@ def report_clips(
     }
     scores = measure(together, data.clips, {**provenance, **given})
     if job.protocol == "chronological":
-        scores["by_fold"] = _each_fold(data, folders)
+        folds = [data.folds[number - 1] for number in job.only] or data.folds
+        scores["by_fold"] = _each_fold(folds, data, folders)
     if job.against is not None:
         other = _other(job.against, job.only)
         try:
@@ -241,10 +248,12 @@ def report_clips(
     return scores
 
 
-def _each_fold(data: CrossValidationData, folders: Mapping[int, Sequence[Path]]) -> dict[str, Any]:
+def _each_fold(
+    folds: Sequence[Fold], data: CrossValidationData, folders: Mapping[int, Sequence[Path]]
+) -> dict[str, Any]:
     """Scores of each fold by itself, since later folds measure on patients of earlier ones again."""
     scores = {}
-    for fold, *own in zip(data.folds, *folders.values(), strict=True):
+    for fold, *own in zip(folds, *folders.values(), strict=True):
         found = measure(stacked([read_folds([folder]) for folder in own]), data.clips, {})
         scores[fold.name] = {name: found[name] for name in ("clips", "subjects", "scores", "intervals")}
     return scores

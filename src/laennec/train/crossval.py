@@ -38,7 +38,7 @@ from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_recordings
 from laennec.train.saved import is_done
 from laennec.train.tables import joined, of_data_set, recordings_of
-from laennec.train.weights import DIVERGED, Start, save_model
+from laennec.train.weights import DIVERGED, Start, save_decision, save_model
 from laennec.train.workers import Work, run_all
 
 IN_TRAINING = "training"  # folder of a fold that is being trained: where an interrupted one goes on
@@ -306,8 +306,13 @@ def train_on_all(
     hardware: Hardware,
     decision: Decision | RecordingDecision,
 ) -> None:
-    """Train on all patients with what the folds chose and write ``model.pt``, unless it is there already."""
+    """Train on all patients with what the folds chose and write ``model.pt``.
+
+    A network that is there already is kept; one for whole recordings gets what is chosen now.
+    """
     if has_content(out / "model.pt"):
+        if isinstance(decision, RecordingDecision):
+            save_decision(out, decision)
         return
     print("all patients", file=sys.stderr, flush=True)
     training, _, _ = data.parts(data.fold("all patients"), recipe)

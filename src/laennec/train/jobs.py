@@ -130,7 +130,9 @@ class CrossValidationJob:
         Folders of other cross-validations of a recording model, by other protocols. Its thresholds are chosen
         on their answers as well, where they do worst.
     final
-        Train on all patients when the folds are done, with the first seed, and export.
+        Train on all patients when the folds are done, with the first seed, and export. A model for whole
+        recordings may be chosen on the folds of any protocol; where it is there already, it is exported
+        again with what is chosen now.
     accelerator
         auto, cpu or gpu.
     jobs

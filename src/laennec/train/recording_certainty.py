@@ -94,10 +94,11 @@ def certain_thresholds(
 ) -> tuple[float, float]:
     """The lowest thresholds of certainty, of Normal and of sick, that keep every group within its limits.
 
-    First come the pairs that leave the share `floor` of each group certain, or as near to it as can be; of
-    these, those with which at most so many certain answers are wrong, and so many of the sick called Normal,
-    as their data set allows (`limits_of`); then those that hold each of the two answers to the first limit by
-    itself; then the most certain answers. Where limits cannot be kept, the worst is exceeded by the least.
+    At most so many certain answers may be wrong, and so many of the sick called Normal, as their data set
+    allows (`limits_of`), and the share `floor` of each group is to be certain. Where that cannot all be, the
+    pair is taken that exceeds its worst limit, or falls short of the floor, by the smallest factor; of
+    several, the one that holds each of the two answers to the first limit by itself; then that of the most
+    certain answers.
 
     Parameters
     ----------
@@ -120,11 +121,11 @@ def certain_thresholds(
         wrong = _over(missed[:, None] + alarmed, share, allowed)
         wrong_normal = _over(missed, above[normal].sum(0), allowed)[:, None]
         wrong_sick = _over(alarmed, above[sick].sum(0), allowed)
-        short = np.maximum(short, floor - share)
+        short = np.maximum(short, floor / np.maximum(share, 1e-9))
         over = np.maximum(over, np.maximum(wrong, (missed / prevalence / allowed_missed)[:, None]))
         one_sided = np.maximum(one_sided, np.maximum(wrong_normal, wrong_sick))
         least = np.minimum(least, share)
-    keys = [short.clip(0), over.clip(1), one_sided.clip(1), -least]
+    keys = [np.maximum(short, over).clip(1), one_sided.clip(1), -least]
     order = np.lexsort([key.round(9).ravel() for key in reversed(keys)])
     normal_at, sick_at = np.unravel_index(order[0], short.shape)
     return float(GRID[normal_at]), float(GRID[sick_at])

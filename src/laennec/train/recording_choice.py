@@ -48,6 +48,7 @@ from laennec.train.recording_decision import (
 )
 from laennec.train.recording_predictions import FloatSpan, RecordingOutput
 
+LEFT_OUT = "leave-one-out"
 PARTS = 5  # of the patients of a fold, where nobody else could choose for them
 
 
@@ -94,10 +95,10 @@ class Chooser:
         outputs: Sequence[RecordingOutput],
         labels: Sequence[str],
         records: Sequence[str] = SPRSOUND_RECORDS,
-        follow_events: bool = False,
+        frames_tell: bool = False,
     ) -> None:
         self.outputs, self.labels, self.records = list(outputs), tuple(labels), tuple(records)
-        self.follow_events = follow_events
+        self.frames_tell = frames_tell
         self.datasets = np.array([own.dataset or f"placed: {own.placed}" for own in outputs])
         self.groups = np.array(
             [f"{own.split}: {name}" for own, name in zip(outputs, self.datasets, strict=True)]
@@ -231,13 +232,14 @@ class Chooser:
 
     # --- recordings -----------------------------------------------------------------------------------------
 
-    def evidence(self, decision: RecordingDecision, rows: Mask) -> Floats:
-        """What the events of each recording say of continuous and discontinuous sounds, ``(rows, 2)``."""
-        said = []
-        for row in numbers(rows):
-            classes, hits = self.probabilities(decision, row)
-            said.append(family_evidence([self.labels[best] for best in classes.argmax(1)], hits.tolist()))
-        return np.reshape(said, (-1, 2))
+    @cached_property
+    def evidence(self) -> Floats:
+        """What the frames say of continuous and discontinuous sounds, ``(recordings, 2)``."""
+        said = np.zeros((len(self.outputs), 2))
+        for row in numbers(self.labelled):
+            own = self.outputs[row]
+            said[row] = family_evidence(own.presence[0], own.classes, self.labels)
+        return said
 
     def records_of(self, rows: Mask) -> Labelled | None:
         """Logits of the records of chosen recordings, with what is annotated."""
@@ -255,7 +257,7 @@ class Chooser:
         own = calibrated(items.logits, decision.record_temperature, decision.record_bias)
         if not decision.record_evidence:
             return own
-        return with_evidence(own, self.evidence(decision, rows), self.records, decision.record_evidence)
+        return with_evidence(own, self.evidence[rows], self.records, decision.record_evidence)
 
     def refused(self, decision: RecordingDecision) -> Mask:
         """Which recordings do not sound like a lung."""
@@ -302,10 +304,22 @@ class Chooser:
             if weights:
                 hits = self.hits(decision, rows).chosen()
                 decision = replace(decision, hit_certain=covering(hits.chance, hits.groups))
-        if (rows & self.lungs).any():
-            shares, groups = (own[rows & self.lungs] for own in (self.lung_share, self.groups))
+        heard = self._heard(rows)
+        if heard.any():
+            shares, groups = self.lung_share[heard], self.groups[heard]
             decision = replace(decision, lung_share=refusal_threshold(shares, groups))
         return self._with_records(decision, rows)
+
+    def _heard(self, rows: Mask) -> Mask:
+        """Lungs by which the threshold of refusal is chosen.
+
+        Single breaths, joined to be long enough (`laennec.train.joined`), are no recordings. A data set that
+        was left out may be of a device unlike all others; a threshold that lets it through lets hearts
+        through, and what ships has learnt from it. It is only told how much of it is refused.
+        """
+        whole = rows & (self.labelled | self.annotated)
+        learnt = whole & [LEFT_OUT not in own.split for own in self.outputs]
+        return learnt if learnt.any() else whole
 
     def _with_records(self, decision: RecordingDecision, rows: Mask) -> RecordingDecision:
         """Calibration of the record labels, shifts of Normal, and thresholds of certainty besides."""
@@ -316,8 +330,8 @@ class Chooser:
         sick, normal = sick_labels(self.records), np.equal(self.records, NORMAL)
         weights = prevalence_weights(items.labels, sick, normal, items.groups)
         design = None
-        if self.follow_events:
-            design = evidence_of_records(self.evidence(decision, chosen), self.records)
+        if self.frames_tell:
+            design = evidence_of_records(self.evidence[chosen], self.records)
         temperature, bias, factors = items.fit(weights, design)
         decision = replace(
             decision, record_temperature=temperature, record_bias=bias, record_evidence=factors
@@ -326,7 +340,11 @@ class Chooser:
         own = self.annotated[chosen]
         if own.any():
             shifts = items.chosen(own).task_shifts(probabilities[own])
-            decision = replace(decision, task_shift={task: round(x, 3) for task, x in shifts.items()})
+            decision = replace(
+                decision,
+                task_shift={task: round(normal, 3) for task, (normal, _) in shifts.items()},
+                task_poor_shift={task: poor for task, (_, poor) in shifts.items()},
+            )
         decision = replace(decision, record_certain=covering(probabilities.max(1), items.groups))
         if not (rows & self.judged).any():
             return decision
@@ -371,11 +389,11 @@ def cross_fitted(chooser: Chooser) -> Iterator[Chosen]:
                 yield Chosen(own, chooser.decide(rest), "other patients of the fold")
 
 
-LEFT_OUT = "leave-one-out"
-
-
 def fit_recording_decision(
-    recordings: Sequence[RecordingOutput], labels: Sequence[str], records: Sequence[str] = SPRSOUND_RECORDS
+    recordings: Sequence[RecordingOutput],
+    labels: Sequence[str],
+    records: Sequence[str] = SPRSOUND_RECORDS,
+    frames_tell: bool = False,
 ) -> RecordingDecision:
     """What fits these recordings, whose patients the network was not trained on."""
-    return Chooser(recordings, labels, records).decide(np.ones(len(recordings), bool))
+    return Chooser(recordings, labels, records, frames_tell).decide(np.ones(len(recordings), bool))

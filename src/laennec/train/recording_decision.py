@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from laennec.labels import SPRSOUND_RECORDS
+from laennec.labels import POOR_QUALITY, SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import softmax
 from laennec.score.calibration import COVERAGE
@@ -34,6 +34,8 @@ RULES = tuple(
 # Tried one after the other on the best of these: how many events are found is a matter of these two.
 FINER = {"bias": (-0.5, 0.5, 1.0), "edge_cost": (-1.5, -0.5, 0.0)}
 SHIFTS = np.linspace(-0.5, 3.0, 36)
+# Of Poor Quality, which the Score never rewards; beyond the last, no more than refusals are answered so.
+POOR_SHIFTS = (0.0, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class RecordingDecision:
     record_certain: float = 0.0
     lung_share: float = 0.0
     task_shift: dict[str, float] = field(default_factory=dict)
+    task_poor_shift: dict[str, float] = field(default_factory=dict)
     event_presence: Sequence[float] = ()
     hit_certain: float = 0.0
     record_evidence: Sequence[float] = ()
@@ -130,19 +133,25 @@ class Labelled:
         names = tuple(classes[label] for label in self.labels)
         return Predictions(ids, tuple(self.subjects.tolist()), names, tuple(classes), probabilities)
 
-    def task_shifts(self, probabilities: Floats) -> dict[str, float]:
-        """Shift of Normal of the best Score, for each of the challenge's tasks that the labels are of."""
+    def task_shifts(self, probabilities: Floats) -> dict[str, tuple[float, float]]:
+        """Shifts of Normal and of Poor Quality of the best Score, for each task that the labels are of."""
         if self.logits.shape[1] != len(SPRSOUND_RECORDS):
             return {}
         scores: dict[str, list[list[float]]] = {}
+        pairs = [(float(normal), poor) for poor in POOR_SHIFTS for normal in SHIFTS]
         for group in np.unique(self.groups):
             rows = self.groups == group
             predictions = self.chosen(rows).predictions(probabilities[rows], SPRSOUND_RECORDS)
-            tasks = [task_scores(shifted(predictions, shift), draws=0) for shift in SHIFTS]
+            tasks = [task_scores(decided(predictions, *pair), draws=0) for pair in pairs]
             for task in tasks[0]:
                 own = [each[task]["scores"]["challenge_score"] or 0.0 for each in tasks]
                 scores.setdefault(task.removeprefix("task_"), []).append(own)
-        return {task: float(SHIFTS[np.min(own, axis=0).argmax()]) for task, own in scores.items()}
+        return {task: pairs[int(np.min(own, axis=0).argmax())] for task, own in scores.items()}
+
+
+def decided(predictions: Predictions, normal: ArrayLike, poor: ArrayLike) -> Predictions:
+    """As the challenge's tasks are answered: with shifts of Normal and of Poor Quality."""
+    return shifted(shifted(predictions, normal), poor, POOR_QUALITY)
 
 
 def covering(values: Floats, groups: Names) -> float:

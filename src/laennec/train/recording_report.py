@@ -23,7 +23,7 @@ from laennec.score.events import event_scores
 from laennec.score.events_table import Detection
 from laennec.score.markdown import EVENT_TITLES
 from laennec.score.ranking import frame_average_precision
-from laennec.score.tasks import shifted, task_scores
+from laennec.score.tasks import task_scores
 from laennec.score.text import interval, number, of_patients
 from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData, train_on_all
@@ -32,7 +32,7 @@ from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob
 from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import Chooser, Chosen, cross_fitted
-from laennec.train.recording_decision import Floats, Labelled, RecordingDecision
+from laennec.train.recording_decision import Floats, Labelled, RecordingDecision, decided
 from laennec.train.recording_predictions import RecordingOutput, load_outputs, write_tables
 from laennec.train.rehearsal import K_FOLD, Rehearsal, outputs_of_run, splits_of
 from laennec.train.rehearsal_tables import tables
@@ -78,7 +78,8 @@ def report_recordings(
     for seed in folders:
         folder = out / f"seed{seed}"
         given = {**provenance, "data": f"{recipe.dataset}, {size}", "seeds": [seed]}
-        score_events(folder / "events.csv", folder, given, recipe.labels)
+        if (folder / "events.csv").exists():
+            score_events(folder / "events.csv", folder, given, recipe.labels)
         if (folder / "predictions.csv").exists():
             score_predictions(folder / "predictions.csv", folder, given)
     write_json(out / files[0], {**figures, "splits": splits, "command": command(), "seeds": list(folders)})
@@ -159,17 +160,36 @@ def _measure(
 ) -> tuple[dict[str, Any], RecordingDecision]:
     """What is reported of a seed's folds, and what all recordings together choose."""
     named = [own if own.dataset else replace(own, dataset=_unnamed(own, recipe)) for own in outputs]
-    chooser = Chooser([*named, *others], recipe.labels, recipe.records)
+    chooser = Chooser([*named, *others], recipe.labels, recipe.records, recipe.recording.evidence_weight > 0)
     chosen = list(cross_fitted(chooser))
     own = Rehearsal(chooser, chosen, draws=DRAWS)
     strangers = own.figures()
     rows = _each_once(chooser, len(outputs))
-    annotated, subjects = [named[row] for row in rows], [named[row].subject for row in rows]
+    figures: dict[str, Any] = {"recordings": len(rows), "patients": 0}
+    headline: dict[str, float] = {}
+    if rows:
+        figures, headline = _of_annotated(chooser, chosen, own, rows, recipe, folder)
+        figures["refusals"] = _refusals(strangers, recipe)
+    decision = chooser.decide(np.ones(len(chooser.outputs), bool))
+    return {**figures, "headline": headline, "strangers": strangers}, decision
+
+
+def _of_annotated(
+    chooser: Chooser,
+    chosen: Sequence[Chosen],
+    rehearsal: Rehearsal,
+    rows: Sequence[int],
+    recipe: Recipe,
+    folder: Path,
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Figures of the recordings whose events are annotated, and the first of them; writes their tables."""
+    annotated = [chooser.outputs[row] for row in rows]
+    subjects = [own.subject for own in annotated]
     decisions = {int(row): one.decision for one in chosen for row in np.flatnonzero(one.rows)}
     spans = [chooser.found(decisions[row].rule, row).spans for row in rows]
     detections = [
-        named[row].detection(found, recipe.labels, decisions[row].event_scaling)
-        for row, found in zip(rows, spans, strict=True)
+        own.detection(found, recipe.labels, decisions[row].event_scaling)
+        for own, row, found in zip(annotated, rows, spans, strict=True)
     ]
     reference, estimated = ([each.reference for each in detections], [each.estimated for each in detections])
     detection = event_scores(reference, estimated, recipe.labels, recipe.labels[0], subjects, DRAWS)
@@ -180,7 +200,6 @@ def _measure(
         "rules": [asdict(one.decision.rule) for one in chosen],
         "frames": _frames(annotated, recipe.labels),
         "event_calibration": _events(chooser, chosen, rows, recipe.labels),
-        "refusals": _refusals(strangers, recipe),
         "rate": _rates(detections),
     }
     headline = {
@@ -193,15 +212,14 @@ def _measure(
     probabilities = np.zeros((len(annotated), len(recipe.records)))
     records = chooser.records_of(known)
     if records is not None:
-        scaled = probabilities[known[rows]] = own.probabilities[known]
+        scaled = probabilities[known[rows]] = rehearsal.probabilities[known]
         figures["record_calibration"] = _certainty(records, scaled, recipe.records)
         each = [decisions[row] for row in np.flatnonzero(known).tolist()]
         figures["tasks"] = _tasks(records, scaled, recipe.records, each)
         headline["ECE of recordings"] = figures["record_calibration"]["ece"]
         headline |= {f"task {task} Score": one["score"] for task, one in figures["tasks"].items()}
     write_tables(folder, annotated, probabilities, recipe.records, detections)
-    decision = chooser.decide(np.ones(len(chooser.outputs), bool))
-    return {**figures, "headline": headline, "strangers": strangers}, decision
+    return figures, headline
 
 
 def _unnamed(own: RecordingOutput, recipe: Recipe) -> str:
@@ -244,15 +262,16 @@ def _certainty(items: Labelled, scaled: Floats, classes: Sequence[str]) -> dict[
 def _tasks(
     records: Labelled, scaled: Floats, classes: Sequence[str], decisions: Sequence[RecordingDecision]
 ) -> dict[str, Any]:
-    """Scores of tasks 21 and 22, with the shift of Normal of each recording's decision."""
+    """Scores of tasks 21 and 22, with the shifts of Normal and Poor Quality of each recording's decision."""
     predictions = records.predictions(scaled, classes)
     without = task_scores(predictions, draws=0)
     if set(without) != {"task_21", "task_22"}:
         return {}
     figures = {}
     for task in ("21", "22"):
-        shift = np.array([own.task_shift.get(task, 0.0) for own in decisions])
-        moved = task_scores(shifted(predictions, shift), draws=DRAWS)[f"task_{task}"]
+        normal = np.array([own.task_shift.get(task, 0.0) for own in decisions])
+        poor = np.array([own.task_poor_shift.get(task, 0.0) for own in decisions])
+        moved = task_scores(decided(predictions, normal, poor), draws=DRAWS)[f"task_{task}"]
         plain = without[f"task_{task}"]["scores"]
         figures[task] = {
             "sensitivity": moved["scores"]["sensitivity"],
@@ -323,7 +342,9 @@ def _rates(detections: Sequence[Detection]) -> dict[str, Any]:
 
 
 def render(figures: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
+    """The figures as Markdown; where no events are annotated, those of strangers alone."""
+    if "detection" not in figures:
+        return tables(figures["strangers"]) + "\n"
     scores, intervals = figures["detection"]["scores"], figures["detection"]["intervals"]
     lines = ["| score | value | 95 % over patients | by seed |", "|---|---|---|---|"]
 

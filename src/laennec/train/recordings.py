@@ -164,9 +164,9 @@ class RecordingExamples(Dataset[Batch]):
 
     def decision(self, predictions: Sequence[Mapping[str, Tensor]], recipe: Recipe) -> RecordingDecision:
         """Thresholds and calibration that fit what a network predicted of these recordings."""
-        return fit_recording_decision(
-            outputs_of(self.examples, predictions, ""), recipe.labels, recipe.records
-        )
+        outputs = outputs_of(self.examples, predictions, "")
+        frames_tell = recipe.recording.evidence_weight > 0
+        return fit_recording_decision(outputs, recipe.labels, recipe.records, frames_tell)
 
     def write(
         self,

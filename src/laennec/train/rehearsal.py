@@ -73,7 +73,7 @@ def rehearse(
     outputs: Sequence[RecordingOutput],
     labels: Sequence[str],
     records: Sequence[str] = SPRSOUND_RECORDS,
-    follow_events: bool = False,
+    frames_tell: bool = False,
     prevalence: float = PREVALENCE,
     draws: int = DRAWS,
 ) -> dict[str, Any]:
@@ -85,12 +85,12 @@ def rehearse(
         With their splits (`splits_of`).
     labels, records
         Of events and of recordings, in the order of the logits.
-    follow_events
-        Whether the events of a recording have a say in its label.
+    frames_tell
+        Whether the event classes of a recording's frames have a say in its label.
     prevalence
         Of adventitious sounds, at which certain answers are judged.
     """
-    chooser = Chooser(outputs, labels, records, follow_events)
+    chooser = Chooser(outputs, labels, records, frames_tell)
     return Rehearsal(chooser, list(cross_fitted(chooser)), prevalence, draws).figures()
 
 

@@ -169,6 +169,14 @@ def save_model(
     save_whole(saved, folder / "model.pt")
 
 
+def save_decision(folder: Path, decision: RecordingDecision) -> None:
+    """Give a finished ``model.pt`` another decision, which such a model's network knows nothing of."""
+    saved = read_saved(folder / "model.pt", SAVED, RETRAIN)
+    save_whole(
+        {**saved, "temperature": decision.temperature, "card": decision.entries()}, folder / "model.pt"
+    )
+
+
 def read_entries(run: Path) -> dict[str, Any]:
     """Entries of the card that were fitted with a finished run."""
     entries: dict[str, Any] = read_saved(run / "model.pt", SAVED, RETRAIN).get("card", {})
