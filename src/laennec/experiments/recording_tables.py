@@ -176,8 +176,11 @@ def refusals(load: Load) -> str:
 
 def processed(load: Load) -> str:
     """Real lungs, as they are and processed: what is refused, and which answers change."""
+    lungs = load("refusals").get("lungs", {})
+    if not lungs:
+        return "Not measured yet."
     rows: list[list[str]] = []
-    for name, own in load("refusals")["lungs"].items():
+    for name, own in lungs.items():
         trained = "trained on" if own["in_sample"] else "not trained on"
         size = f"{own['recordings']} recordings of {of_patients(own['patients'])}, {trained}"
         rows.append([f"**{TITLES.get(name, name)}**: {size}", *[""] * 5])

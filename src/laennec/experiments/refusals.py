@@ -57,6 +57,7 @@ from laennec.train.weights import read_run
 Wave = NDArray[np.floating[Any]]
 RATE, SECONDS = 8000, 12.0
 VOICES = ("en-us", "en-gb", "de", "fr", "es", "it", "cmn", "hi", "ru", "ar")
+REMEDY = "name a finished fold of laennec crossvalidate recording"
 TEXTS = {
     "en": "Please breathe in deeply through your mouth, hold it, and breathe out again. How are you? ",
     "other": "Una due tre quattro cinque sei sette otto nove dieci, respirare profondamente, grazie. ",
@@ -179,8 +180,11 @@ class Measured:
 def model_of(fold: Path) -> tuple[Detector, pd.DataFrame]:
     """The model of a fold, decided by the lungs with a label that it held out, and what it held out."""
     recipe = read_run(fold)[0]
+    if not has_content(fold / "outputs.npz") or not has_content(fold / "clips.csv"):
+        raise LaennecError(f"{fold} lacks outputs.npz or clips.csv; name a fold of a cross-validation")
     labelled = [own for own in load_outputs([fold]) if own.kind == 0 and own.record >= 0]
-    card = fit_recording_decision(labelled, recipe.labels, recipe.records).entries()
+    frames_tell = recipe.recording.evidence_weight > 0
+    card = fit_recording_decision(labelled, recipe.labels, recipe.records, frames_tell).entries()
     with TemporaryDirectory() as folder:
         model = load_model(export(fold, Path(folder) / RUN_MODEL, card=card))
     assert isinstance(model, Detector)
@@ -193,7 +197,7 @@ def measured_model(options: argparse.Namespace) -> Measured:
     held_out = None
     if options.fold:
         model, held_out = model_of(options.fold)
-        named = f"recipe {model.card.name}, {read_json(options.fold / 'fold.json', '')['fold']}"
+        named = f"recipe {model.card.name}, {read_json(options.fold / 'fold.json', REMEDY, fold=str)['fold']}"
         what: dict[str, Any] = {"model": named, "decided_by": "the labelled lungs that the fold held out"}
     else:
         loaded = load_model(options.model)
@@ -333,7 +337,9 @@ def main() -> None:
     folders |= with_auxiliary(
         replace(load_recipe("recording"), dataset=options.dataset, also=()), options.also
     )[1]
-    figures: dict[str, Any] = read_json(options.out, "") if options.out and has_content(options.out) else {}
+    figures: dict[str, Any] = (
+        read_json(options.out, "delete it") if options.out and has_content(options.out) else {}
+    )
     typed = "python -m laennec.experiments.refusals " + " ".join(command().split()[1:])
     what = {"command": typed, **measured.what}
     if options.count:
