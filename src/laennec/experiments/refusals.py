@@ -33,6 +33,7 @@ from laennec.analyze import analyze
 from laennec.audio.recording import Recording
 from laennec.audio.samples import Array
 from laennec.datasets.not_lung import NAME as NOT_LUNG
+from laennec.datasets.records import load_clips
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
 from laennec.experiments import run
@@ -51,7 +52,7 @@ from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_predictions import load_outputs
 from laennec.train.recordings import JOINED, read_each
 from laennec.train.rehearsal import told
-from laennec.train.tables import load_clips, source_of, training_clips, with_auxiliary
+from laennec.train.tables import source_of, training_clips, with_auxiliary
 from laennec.train.weights import read_run
 
 Wave = NDArray[np.floating[Any]]
