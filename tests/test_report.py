@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from laennec import Analysis, Event, RecordAnswer, Recording, analyze
-from laennec.analyze.analysis import RefusedPart, Relevance, RespiratoryRate
+from laennec.analyze.analysis import CalibrationUsed, RefusedPart, Relevance, RespiratoryRate
 from laennec.audio.quality import Finding
 from laennec.errors import LaennecError
 from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
@@ -243,6 +243,7 @@ analyses = st.builds(
     position=st.none() | words,
     record=st.none() | records,
     channel_records=st.lists(records, max_size=2).map(tuple),
+    calibration=st.none() | st.just(CalibrationUsed("ward.json", "0" * 64, "2026-01-31", 12, 30)),
 )
 
 

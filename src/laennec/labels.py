@@ -149,6 +149,15 @@ def as_record(label: str, records: Sequence[str] = SPRSOUND_RECORDS) -> str | No
     return None if known is None else SPRSOUND_RECORDS[(0, 2, 1, 3)[ICBHI_CYCLES.index(known)]]
 
 
+def is_adventitious(label: str) -> bool | None:
+    """Whether a label of a recording, an event or a cycle is of adventitious sounds.
+
+    None if it tells of neither: Poor Quality, or a word that is none of `KNOWN_LABELS`.
+    """
+    known = spelling(label, KNOWN_LABELS)
+    return None if known in (None, POOR_QUALITY) else known != NORMAL
+
+
 def combined_cycle(labels: Iterable[str]) -> str:
     """Return the ICBHI class of several cycles together: what any of them holds."""
     held = set(labels)

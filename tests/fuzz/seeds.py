@@ -7,6 +7,7 @@ import io
 import json
 import tempfile
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.model.card import METADATA_KEY, OUTPUTS
+from laennec.model.calibration import Curve, calibration_file
+from laennec.model.card import METADATA_KEY, OUTPUTS, RecordingCard, read_card
 from tiny_model import CARD, RATE, tiny_model
 
+SHA256 = "5e" * 32  # of a model that a calibration is for
 FRAME_SAMPLES, KERNEL = 400, 8  # of the tiny model for recordings
 LABEL_COUNT, RECORD_COUNT = len(SPRSOUND_EVENTS), len(SPRSOUND_RECORDS)
 RECORDING_CARD: dict[str, Any] = {
@@ -249,6 +252,13 @@ def _prefixed(number: int, content: bytes) -> bytes:
 
 def cards() -> list[bytes]:
     return [json.dumps(card).encode() for card in (CARD, RECORDING_CARD)]
+
+
+def calibrations() -> list[bytes]:
+    card = read_card(json.dumps(RECORDING_CARD))
+    assert isinstance(card, RecordingCard)
+    own = replace(Curve(-0.5, 0.8, 0.1).on(card), normal_abstain_below=0.9, sick_abstain_below=1.0)
+    return [json.dumps(calibration_file(own, SHA256, 12, 30, {"notes": []})).encode()]
 
 
 def models() -> list[bytes]:

@@ -27,7 +27,8 @@ from laennec.annotations import audacity, icbhi, read_labels, sprsound
 from laennec.audio import stream
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
-from laennec.model.card import read_card
+from laennec.model.calibration import calibrated_card, read_calibration
+from laennec.model.card import RecordingCard, read_card
 from laennec.model.load import load_model
 from laennec.output.files import write_outputs
 from laennec.output.formats import Summary, summary, to_json, to_summary_csv
@@ -290,6 +291,15 @@ def card(data: bytes, folder: Path) -> None:
     model_file(seeds.with_metadata(base, data), folder)
 
 
+def calibration(data: bytes, folder: Path) -> None:
+    """A calibration of one's own device, for a model of the name of its seed."""
+    path = folder / "ward.json"
+    path.write_bytes(data)
+    read = read_card(json.dumps(seeds.RECORDING_CARD))
+    assert isinstance(read, RecordingCard)
+    calibrated_card(read, seeds.SHA256, read_calibration(path), path)
+
+
 def model_file(data: bytes, folder: Path) -> None:
     """Load a model and analyse a sound with it."""
     path = folder / "model.onnx"
@@ -403,6 +413,7 @@ TARGETS = {
     "archive": Target(archive, seeds.archives, mutate.change_zip, **DOWNLOADS),
     "http": Target(response, lambda: seeds.RESPONSES, HEADER_LINES, **DOWNLOADS),
     "card": Target(card, seeds.cards, mutate.change_json),
+    "calibration": Target(calibration, seeds.calibrations, mutate.change_json),
     "model": Target(model_file, seeds.models, mutate.change_protobuf),
     "recipe": Target(recipe, seeds.recipes, SETTING_LINES, **TRAINING),
     "settings": Target(settings, lambda: seeds.SETTINGS, SETTING_LINES, **TRAINING),

@@ -6,6 +6,7 @@ import pytest
 
 from laennec.cli import main
 from laennec.datasets import dataset
+from laennec.datasets.records import load_clips
 from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError, UsageError
 from laennec.model.clips import LungModel
@@ -18,7 +19,6 @@ from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import make_trainer
 from laennec.train.recipe import load_recipe
-from laennec.train.tables import load_clips
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from laennec.cli import run
+from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features.augment import draw_copies
 from laennec.features.base import Cycle
@@ -27,7 +28,6 @@ from laennec.train.crossval import cross_validate, read_folds
 from laennec.train.decision import best_f1_shift, shift_head
 from laennec.train.loop import Hardware
 from laennec.train.recipe import deep_update, load_recipe, recipe_from_dict, recipe_to_dict
-from laennec.train.tables import load_clips
 from laennec.train.transfer import target_clips
 from laennec.train.weights import freeze_before, source_weights, take_over
 

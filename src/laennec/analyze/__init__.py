@@ -45,6 +45,7 @@ def analyze(
     window_s: float | None = None,
     hop_s: float | None = None,
     any_sound: bool = False,
+    calibration: str | os.PathLike[str] | None = None,
 ) -> Analysis:
     """Find and label the respiratory events of a recording.
 
@@ -70,6 +71,9 @@ def analyze(
     any_sound : bool
         Analyse what does not sound like a lung all the same; the answer is uncertain then. Silence stays
         refused.
+    calibration : path, optional
+        A file of ``laennec calibrate`` for this model: how sure it is then holds for the device and the kind
+        of patients that the file was made with. For models for whole recordings.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def analyze(
     has_window = window_s is not None or hop_s is not None
     if events is not None and has_window:
         raise LaennecError("window and hop are for recordings without given events; leave out one or other")
-    loaded = model_for(model, clips=events is not None or has_window)
+    loaded = model_for(model, clips=events is not None or has_window, calibration=calibration)
     patient = Patient(age_years, sex, position, loaded.card.positions)
     if isinstance(loaded, Detector) and has_window:
         raise LaennecError(f"windows are for models for clips; {loaded.card.name} finds events itself")
@@ -89,10 +93,7 @@ def analyze(
     boundaries = None if events is None else boundaries_in(events, recording, remarks)
     rate, window = loaded.card.sample_rate, None
     if isinstance(loaded, Detector):
-        sound = (block[channels] for block in recording.blocks(rate))
-        frames = loaded.frames(sound, levels=[recording.levels[channel] for channel in channels])
-        maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound)
+        predicted = listen(recording, channels, loaded, boundaries, any_sound)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -103,6 +104,20 @@ def analyze(
     if boundaries is not None:
         segmentation = "given"
     return summarise(recording, predicted, loaded, patient, remarks, segmentation, window)
+
+
+def listen(
+    recording: Recording,
+    channels: Sequence[int],
+    model: Detector,
+    boundaries: Sequence[Boundary] | None = None,
+    any_sound: bool = False,
+) -> list[Channel]:
+    """What a model for whole recordings finds in some channels of a recording, see `detect`."""
+    sound = (block[channels] for block in recording.blocks(model.card.sample_rate))
+    frames = model.frames(sound, levels=[recording.levels[channel] for channel in channels])
+    maps = boundaries is not None or recording.duration_s <= MAPS_S
+    return detect(frames, channels, model.card, boundaries, maps, recording.silent_range, any_sound)
 
 
 def detect(

@@ -111,6 +111,21 @@ class RefusedPart:
 
 
 @dataclass(frozen=True)
+class CalibrationUsed:
+    """A calibration for one's own device, by which the recording was answered.
+
+    `name` and `sha256` are those of its file, made on `date` (as 2026-01-31) from so many `patients` and
+    `recordings` of theirs.
+    """
+
+    name: str
+    sha256: str
+    date: str
+    patients: int
+    recordings: int
+
+
+@dataclass(frozen=True)
 class Analysis:
     """What was found in one recording, and all that is needed to find it again.
 
@@ -141,6 +156,8 @@ class Analysis:
         By channel, then by start; neighbouring ones of one reason are one.
     model_data, model_limits : str
         What the model learnt from, and what it is not for.
+    calibration : CalibrationUsed or None
+        That was used in place of the model's own.
     """
 
     name: str
@@ -167,6 +184,7 @@ class Analysis:
     refused_parts: tuple[RefusedPart, ...] = ()
     model_data: str = ""
     model_limits: str = ""
+    calibration: CalibrationUsed | None = None
 
     @property
     def adventitious(self) -> tuple[Event, ...]:

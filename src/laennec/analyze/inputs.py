@@ -12,7 +12,7 @@ from laennec.errors import LaennecError
 from laennec.model.card import RECORDING, ClipCard, RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
-from laennec.model.load import DEFAULT, load_model
+from laennec.model.load import DEFAULT, load_model, with_calibration
 from laennec.patient import Patient
 
 
@@ -24,11 +24,15 @@ class Remarks:
     notes: list[str] = field(default_factory=list)
 
 
-def model_for(model: Any, clips: bool) -> Detector | LungModel:
-    """The model to use: the one that is given, or else the shipped one for `clips` or for recordings."""
+def model_for(model: Any, clips: bool, calibration: Any = None) -> Detector | LungModel:
+    """The model to use: the one that is given, or else the shipped one for `clips` or for recordings.
+
+    With a calibration's file, it answers by that.
+    """
     if model is None:
-        return load_model(DEFAULT if clips else RECORDING)
-    return model if isinstance(model, Detector | LungModel) else load_model(model)
+        model = DEFAULT if clips else RECORDING
+    loaded = model if isinstance(model, Detector | LungModel) else load_model(model)
+    return loaded if calibration is None else with_calibration(loaded, calibration)
 
 
 def recording_of(source: Any, sample_rate: int | None) -> Recording:

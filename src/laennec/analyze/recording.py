@@ -10,7 +10,14 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
+from laennec.analyze.analysis import (
+    Analysis,
+    CalibrationUsed,
+    Event,
+    RecordingPrediction,
+    RefusedPart,
+    RespiratoryRate,
+)
 from laennec.analyze.inputs import Remarks
 from laennec.audio.level import SILENT_RANGE
 from laennec.audio.quality import SILENT_SHARE, Finding
@@ -118,12 +125,7 @@ def predict_segment(
     sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
     silent = float((frames.extent <= silent_range).mean())
     loud = float((frames.level_db > np.median(frames.level_db) + LOUD_DB).mean())
-    refused = heard_as = None
-    if silent >= SILENT_SHARE:
-        refused = "silent or mostly so"
-    elif sound_classes[0] < card.lung_threshold:
-        heard_as = card.sound_classes[1 + int(sound_classes[1:].argmax())]
-        refused = None if any_sound else _unlike(heard_as)
+    refused, heard_as = refusal(silent, sound_classes, card, any_sound)
     return Segment(
         min(frames.first * card.frame_s, frames.end_s),
         min(frames.end * card.frame_s, frames.end_s),
@@ -134,6 +136,18 @@ def predict_segment(
         refused,
         heard_as,
     )
+
+
+def refusal(
+    silent: float, sound_classes: npt.NDArray[np.float64], card: RecordingCard, any_sound: bool = False
+) -> tuple[str | None, str | None]:
+    """Why a segment is refused, and what it was heard as instead of a lung; see `Segment`."""
+    if silent >= SILENT_SHARE:
+        return "silent or mostly so", None
+    if sound_classes[0] >= card.lung_threshold:
+        return None, None
+    heard_as = card.sound_classes[1 + int(sound_classes[1:].argmax())]
+    return None if any_sound else _unlike(heard_as), heard_as
 
 
 def record_probabilities(
@@ -168,9 +182,7 @@ def summarise(
     quality = list(recording.warnings)
     records: list[RecordingPrediction] = []
     if isinstance(card, RecordingCard):
-        records = [
-            predict_channel(card, channel, list(_spoiled(quality, channel.number))) for channel in channels
-        ]
+        records = predict_channels(card, channels, quality)
         for channel in channels:
             if channel.loud >= LOUD_SHARE:
                 noise = _contact_noise(channel.loud)
@@ -198,10 +210,19 @@ def summarise(
         refused_parts=tuple(part for channel in channels for part in _refused_parts(channel)),
         model_data="; ".join(f"{key}: {value}" for key, value in card.data.items() if value),
         model_limits=card.limits,
+        calibration=calibration_of(model),
         age_years=patient.age_years,
         sex=patient.sex,
         position=patient.position,
     )
+
+
+def calibration_of(model: Detector | LungModel) -> CalibrationUsed | None:
+    """What a result tells of the calibration by which the model answers; None without one."""
+    own = model.calibration if isinstance(model, Detector) else None
+    if own is None:
+        return None
+    return CalibrationUsed(own.name, own.sha256, own.date, own.patients, own.recordings)
 
 
 def without_refused(events: Sequence[Event], segments: Sequence[Segment]) -> list[Event]:
@@ -210,6 +231,13 @@ def without_refused(events: Sequence[Event], segments: Sequence[Segment]) -> lis
     middles_s = [(event.start_s + event.end_s) / 2 for event in events]
     homes = np.maximum(np.searchsorted(starts_s, middles_s, side="right") - 1, 0)
     return [event for event, home in zip(events, homes, strict=True) if segments[home].refused is None]
+
+
+def predict_channels(
+    card: RecordingCard, channels: Sequence[Channel], quality: Sequence[Finding]
+) -> list[RecordingPrediction]:
+    """A prediction for each channel; `quality` is what is wrong with the recording, as it was read."""
+    return [predict_channel(card, channel, list(_spoiled(quality, channel.number))) for channel in channels]
 
 
 def predict_channel(
@@ -257,7 +285,7 @@ def is_certain(probabilities: npt.NDArray[np.float64], card: RecordingCard) -> b
     own = card.normal_abstain_below if card.records[best] == NORMAL else own
     if own is None:
         return bool(probabilities[best] >= card.record_abstain_below)
-    return bool(certainty >= own)
+    return bool(certainty >= own) and own < 1  # a threshold of 1 is never reached, whatever rounding gives
 
 
 def _spoiled(quality: Sequence[Finding], channel: int) -> Iterator[str]:

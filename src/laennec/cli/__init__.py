@@ -30,6 +30,7 @@ from laennec.version import __version__
 # The arguments of each command, and the function that takes them and returns the exit code.
 COMMANDS = {
     "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
+    "calibrate": ("laennec.cli.arguments:Calibrate", "laennec.cli.calibrate:run"),
     "datasets": ("laennec.cli.arguments:Datasets", "laennec.cli.datasets:run"),
     "simulate": ("laennec.cli.arguments:Simulate", "laennec.cli.simulate:run"),
     "train": ("laennec.train.jobs:TrainJob", "laennec.train.commands:train"),

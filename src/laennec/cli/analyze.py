@@ -26,7 +26,14 @@ def run(command: Analyze) -> int:
         refuse_twice(command.out, recordings.names, formats)
     metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}
     job = Job.prepare(
-        command.model, command.events, metadata, command.out, formats, command.json, command.any_sound
+        command.model,
+        command.events,
+        metadata,
+        command.out,
+        formats,
+        command.json,
+        command.any_sound,
+        command.calibration,
     )
     if several:
         return analyze_many(recordings, job, command.again)

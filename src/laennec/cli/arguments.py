@@ -30,6 +30,8 @@ class Analyze:
 
     Example:  laennec analyze rec.wav --events breaths.txt --age 4.5 --sex female --out results
 
+    Example:  laennec analyze rec.wav --calibration ward.json
+
     Attributes
     ----------
     files
@@ -57,6 +59,8 @@ class Analyze:
         Analyse recordings anew whose results are there and up to date.
     any_sound
         Analyse what does not sound like a lung all the same; such an answer is uncertain.
+    calibration
+        A file of `laennec calibrate`, made with the same stethoscope and patients of the same kind.
     """
 
     files: Annotated[
@@ -73,6 +77,47 @@ class Analyze:
     json: bool = False
     again: bool = False
     any_sound: bool = False
+    calibration: Annotated[Path | None, arg(metavar="FILE")] = None
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Make answers hold on your own device: fit certainty to ten or more labelled patients of yours.
+
+    How sure a model may be depends on the stethoscope and on who is heard. Of recordings of your own, each
+    labelled Normal or with what is heard, it takes two numbers that make probabilities fit, and the certainty
+    from which an answer is right often enough; with few patients, no answer is certain. OUT keeps them,
+    with figures before and after: each patient is answered by what the others chose. `laennec analyze
+    --calibration OUT` answers by it.
+
+    It holds for this device, this model and this kind of patients: another stethoscope needs another one.
+
+    Your own folder has a clips.csv with the columns path, label and subject (the patient); or any layout that
+    `laennec datasets` reads. Recordings without a patient or of poor quality are left out.
+
+    Example:  laennec calibrate --data ward/ --out ward.json
+
+    Example:  laennec calibrate --data ~/data/KAUH --dataset kauh --out littmann.json --prevalence 0.2
+
+    Attributes
+    ----------
+    data
+        Folder of the recordings with their labels.
+    out
+        The file to write, outside that folder.
+    dataset
+        {datasets}; otherwise what the folder looks like.
+    model
+        A model for whole recordings; the one that comes with Laennec otherwise.
+    prevalence
+        Share of recordings with adventitious sounds where it will be used.
+    """
+
+    data: Annotated[Path, arg(metavar="FOLDER")]
+    out: Annotated[Path, arg(metavar="FILE")]
+    dataset: Annotated[str | None, arg(metavar="NAME")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    prevalence: Annotated[float, arg(metavar="SHARE")] = 0.3
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "laennec.datasets"
 OWN = "folder"  # your own recordings: any folder with sound is one, so the others are asked first
-TRAINING_LAYER = {"audit", "fetch", "splits", "summary"}  # no data sets, and they need pandas or requests
+# No data sets, and they need pandas or requests.
+TRAINING_LAYER = {"audit", "fetch", "records", "splits", "summary"}
 NEEDED = ("NAME", "TITLE", "CITATION", "LICENCE", "MATCHES", "tiny", "load", "check")
 DEFAULTS: dict[str, Any] = {
     "HOMEPAGE": "",

@@ -12,9 +12,9 @@ not bear on whether its answers change. Intervals are over patients.
 import argparse
 import io
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
@@ -34,6 +34,8 @@ from laennec.signals import deferred
 
 Changed = bytes | Recording
 Change = Callable[[Array, int], Changed]
+Store = Callable[[Array, int], bytes]
+Item = TypeVar("Item")
 LOWEST_OF_MP3_HZ = 8000
 NEAR_S = 0.1  # edges of the same event lie this close
 
@@ -57,15 +59,18 @@ def at_rate(hz: int) -> Change:
     return lambda samples, rate: Recording.from_array(resample(samples, rate, hz), hz)
 
 
-def stored(container: str, coding: str) -> Change:
-    """Through a format; a rate below 8 kHz, which MP3 has not, is doubled before."""
+def stored(container: str, coding: str, at_hz: int | None = None, **how: Any) -> Store:
+    """Through a format, at its own rate or another, with what else soundfile takes.
 
-    def change(samples: Array, rate: int) -> Changed:
+    A rate of its own below 8 kHz, which MP3 has not, is doubled before.
+    """
+
+    def change(samples: Array, rate: int) -> bytes:
         held = io.BytesIO()
-        if rate < LOWEST_OF_MP3_HZ:
-            samples, rate = resample(samples, rate, 2 * rate), 2 * rate
+        wanted = at_hz or (2 * rate if rate < LOWEST_OF_MP3_HZ else rate)
+        samples = resample(samples, rate, wanted)
         with deferred():
-            soundfile.write(held, samples, rate, format=container, subtype=coding)
+            soundfile.write(held, samples, wanted, format=container, subtype=coding, **how)
         return held.getvalue()
 
     return change
@@ -148,6 +153,17 @@ def figures(rows: Sequence[dict[str, dict[str, float]]]) -> dict[str, Any]:
     return result
 
 
+def draw_recordings(by_patient: Mapping[str, Sequence[Item]], count: int, most: int = 1) -> list[Item]:
+    """Up to `count` recordings, up to `most` of a patient, and of as many patients as there are."""
+    draw = random.Random(0)
+    patients = draw.sample(sorted(by_patient), min(count, len(by_patient)))
+    chosen = [draw.choice(by_patient[patient]) for patient in patients]
+    rest = [draw.sample(list(by_patient[own]), len(by_patient[own])) for own in patients if most > 1]
+    for own, first in zip(rest, chosen[:], strict=False):
+        chosen += [item for item in own if item != first][: most - 1]
+    return chosen[:count]
+
+
 def one_per_patient(folder: Path, count: int) -> list[Path]:
     """One recording of each of `count` patients, drawn; a name begins with its patient."""
     by_patient: dict[str, list[Path]] = {}
@@ -156,9 +172,7 @@ def one_per_patient(folder: Path, count: int) -> list[Path]:
             # KAUH: the letter before the number is the filter, of which each person has three.
             patient = path.name.split("_")[0].lstrip("BDE")
             by_patient.setdefault(patient, []).append(path)
-    draw = random.Random(0)
-    patients = draw.sample(sorted(by_patient), min(count, len(by_patient)))
-    return [draw.choice(by_patient[patient]) for patient in patients]
+    return draw_recordings(by_patient, count)
 
 
 def main() -> None:

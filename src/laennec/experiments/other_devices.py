@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from laennec.audio.segment import windows
 from laennec.datasets import splits
+from laennec.datasets.records import load_clips
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError
 from laennec.experiments import run
@@ -43,7 +44,7 @@ from laennec.train.crossval import EPS, decisions
 from laennec.train.decision import Decision
 from laennec.train.export import deployed
 from laennec.train.hardware import tuned_cpu
-from laennec.train.tables import load_clips, training_clips
+from laennec.train.tables import training_clips
 from laennec.train.weights import read_run
 
 SOUNDS = ("crackle", "wheeze")

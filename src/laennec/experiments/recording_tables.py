@@ -4,13 +4,14 @@ from statistics import median
 from typing import Any
 
 from laennec.score.markdown import EVENT_TITLES, Load, numbers, table
-from laennec.score.text import bracketed, interval, number, with_interval
+from laennec.score.text import bracketed, interval, number, of_patients, with_interval
 
 EVENTS = {
     **EVENT_TITLES,
     "event F, by EzhouNet's rule": "ezhounet_f1",
     "error rate, by EzhouNet's rule": "ezhounet_error_rate",
 }
+TITLES = {"sprsound": "SPRSound", "icbhi": "ICBHI 2017", "kauh": "KAUH"}
 
 
 def readme(load: Load) -> str:
@@ -164,13 +165,60 @@ def refusals(load: Load) -> str:
             own["sound"],
             f"{100 * own['refused'] / own['of']:.1f} %",
             own["of"],
-            ", ".join(f"{label}: {count}" for label, count in own["answers"].items()),
+            _counts(own["answers"]),
         ]
         for own in sounds
     ]
     refused, total = (sum(own[key] for own in sounds) for key in ("refused", "of"))
     rows.append(["all", f"{100 * refused / total:.1f} %", total, ""])
     return table(["sound", "refused", "of", "answered as"], rows)
+
+
+def processed(load: Load) -> str:
+    """Real lungs, as they are and processed: what is refused, and which answers change."""
+    lungs = load("refusals").get("lungs", {})
+    if not lungs:
+        return "Not measured yet."
+    rows: list[list[str]] = []
+    for name, own in lungs.items():
+        trained = "trained on" if own["in_sample"] else "not trained on"
+        size = f"{own['recordings']} recordings of {of_patients(own['patients'])}, {trained}"
+        rows.append([f"**{TITLES.get(name, name)}**: {size}", *[""] * 5])
+        for process, row in own["processes"].items():
+            shares = [_share(row[key]) for key in ("changed", "still_certain", "certain_of_another")]
+            rows.append([process, _share(row["refused"]), _counts(row["heard_as"]), *shares])
+    certain = ["of the certain, still certain", "of the certain, certain of another answer"]
+    return table(["", "refused", "heard as", "answer changed", *certain], rows)
+
+
+def not_lung(load: Load) -> str:
+    """Real sounds that are no lung, by kind and device."""
+    own = load("refusals")["not_lung"]
+    trained = "trained on" if own["in_sample"] else "not trained on"
+    rows = [
+        [
+            f"{row['kind']}: {row['device']}",
+            _share(row["refused"]),
+            row["refused"]["of"],
+            row["subjects"],
+            _counts(row["answers"]),
+            row["certain"],
+        ]
+        for row in own["kinds"]
+    ]
+    titles = ["refused", "of", "persons, speakers or classes", "answered as", "with certainty"]
+    return table([f"sounds {trained}", *titles], rows)
+
+
+def _share(own: dict[str, Any]) -> str:
+    if own["value"] is None:
+        return "–"
+    bounds = own["interval"] and [100 * bound for bound in own["interval"]]
+    return f"{100 * own['value']:.0f} %{bracketed(bounds, 0)}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
 def invariances(load: Load) -> str:
@@ -187,8 +235,7 @@ def invariances(load: Load) -> str:
             )
             row.append(f"{100 * one['events_kept']:.0f} %")
         rows.append(row)
-    titles = {"sprsound": "SPRSound", "icbhi": "ICBHI 2017", "kauh": "KAUH"}
-    heads = [f"{titles[name]}: {what}" for name in data for what in ("answers changed", "events kept")]
+    heads = [f"{TITLES[name]}: {what}" for name in data for what in ("answers changed", "events kept")]
     return table(["", *heads], rows)
 
 
@@ -273,6 +320,8 @@ TABLES = {
     "recordings-baselines": baselines,
     "recordings-trials": trials,
     "recordings-refusals": refusals,
+    "recordings-processed": processed,
+    "recordings-not-lung": not_lung,
     "strangers": strangers,
     "invariances": invariances,
     "phases": phases,

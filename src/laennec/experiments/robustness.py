@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from laennec.audio.recording import Recording
 from laennec.audio.samples import resample
 from laennec.audio.segment import cut
+from laennec.datasets.records import load_clips
 from laennec.experiments import run
 from laennec.experiments.answers import probabilities_of, seeds_of
 from laennec.files import write_json
@@ -32,7 +33,7 @@ from laennec.train.data import metadata_tensors, predictions
 from laennec.train.export import deployed
 from laennec.train.folds_figures import difference
 from laennec.train.hardware import tuned_cpu
-from laennec.train.tables import load_clips, training_clips
+from laennec.train.tables import training_clips
 from laennec.train.weights import read_run
 
 Samples = NDArray[np.float32]

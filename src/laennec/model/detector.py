@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.errors import LaennecError
+from laennec.model.calibration import Calibration
 from laennec.model.card import OUTPUTS, RecordingCard
 from laennec.model.probability import Array
 from laennec.model.session import Model, fits
@@ -59,9 +60,13 @@ ARRAYS = (*OUTPUTS, "extent", "level_db")
 
 @dataclass(frozen=True, eq=False)
 class Detector(Model):
-    """A model file for recordings, ready to run. It can be pickled. `card` is what the file says."""
+    """A model file for recordings, ready to run. It can be pickled.
+
+    `card` is what the file says, with the numbers of a `calibration` where there is one.
+    """
 
     card: RecordingCard
+    calibration: Calibration | None = None
 
     def frames(
         self, blocks: Iterable[Array], chunk_s: float = CHUNK_S, levels: Sequence[float] = ()

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import overload
 
 from laennec.errors import LaennecError
+from laennec.model.calibration import calibrated_card, read_calibration
 from laennec.model.card import RecordingCard, read_card
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
@@ -23,11 +25,20 @@ SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced on
 
 
 @overload
-def load_model(path_or_name: None = None, *, threads: int = 1) -> LungModel: ...
+def load_model(path_or_name: None = None, *, threads: int = 1, calibration: None = None) -> LungModel: ...
 @overload
-def load_model(path_or_name: str | os.PathLike[str], *, threads: int = 1) -> LungModel | Detector: ...
 def load_model(
-    path_or_name: str | os.PathLike[str] | None = None, *, threads: int = 1
+    path_or_name: str | os.PathLike[str], *, threads: int = 1, calibration: None = None
+) -> LungModel | Detector: ...
+@overload
+def load_model(
+    path_or_name: str | os.PathLike[str], *, threads: int = 1, calibration: str | os.PathLike[str]
+) -> Detector: ...
+def load_model(
+    path_or_name: str | os.PathLike[str] | None = None,
+    *,
+    threads: int = 1,
+    calibration: str | os.PathLike[str] | None = None,
 ) -> LungModel | Detector:
     """Read a model file, for clips (LungModel) or for whole recordings (Detector), as its metadata says.
 
@@ -39,12 +50,15 @@ def load_model(
     threads : int
         Processor cores that one batch may take; 0 lets ONNX Runtime decide. One is best for a recording or
         two, since the clips are small.
+    calibration : path, optional
+        A file of ``laennec calibrate``, by which a model for whole recordings answers then.
 
     Raises
     ------
     LaennecError
         If there is no such file or model, or the file is no ONNX, holds no Laennec metadata, is of a later
-        format, has a wrong entry, or does not take and give what the contract says.
+        format, has a wrong entry, or does not take and give what the contract says; or if the calibration
+        is damaged or for another model.
     """
     if threads < 0:
         raise LaennecError(f"threads is {threads}; expected 1 or more, or 0 for as many as are useful")
@@ -59,7 +73,22 @@ def load_model(
     graph = Graph(content, str(path), threads)
     card = read_card(graph.metadata, str(path))
     graph.check(card)
-    return Detector(card, graph) if isinstance(card, RecordingCard) else LungModel(card, graph)
+    model = Detector(card, graph) if isinstance(card, RecordingCard) else LungModel(card, graph)
+    return model if calibration is None else with_calibration(model, calibration)
+
+
+def with_calibration(model: LungModel | Detector, path: str | os.PathLike[str]) -> Detector:
+    """A model for whole recordings that answers by a calibration, in place of one that it has.
+
+    LaennecError if the file cannot be used, is for another model, or the model is one for clips.
+    """
+    own = read_calibration(path)
+    if not isinstance(model, Detector):
+        raise LaennecError(
+            f"{path}: a calibration is for a model for whole recordings, and {model.card.name} is for clips; "
+            "name one with --model"
+        )
+    return replace(model, card=calibrated_card(model.card, model.sha256, own, path), calibration=own)
 
 
 def _content(path: Path) -> bytes:

@@ -50,6 +50,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "normal": analysis.normal,
             "data": analysis.model_data,
             "limits": analysis.model_limits,
+            "calibration": None if analysis.calibration is None else asdict(analysis.calibration),
         },
         "segmentation": {
             "kind": analysis.segmentation,

@@ -16,6 +16,7 @@ from laennec.output.presentation import (
     analysis_colours,
     answer,
     boundaries,
+    calibrated_by,
     next_step,
     notes,
     patient,
@@ -168,6 +169,7 @@ def _model(analysis: Analysis) -> str:
         {
             "Model": f"{text(analysis.model_name)} {text(analysis.model_version)}",
             "SHA-256": f"<code>{text(analysis.model_sha256[:12])}</code>",
+            "Calibrated by": text(calibrated_by(analysis)),
             "Program": f"Laennec {text(__version__)}",
             "Learnt from": text(analysis.model_data),
             "Limits": text(analysis.model_limits),

@@ -140,7 +140,14 @@ def facts(analysis: Analysis) -> str:
     return (
         f"{analysis.duration_s:.1f} s, {analysis.sample_rate} Hz{channels}; {known}; {boundaries(analysis)}; "
         f"model {analysis.model_name} ({analysis.model_sha256[:8]})"
+        + (f", calibrated by {calibrated_by(analysis)}" if analysis.calibration else "")
     )
+
+
+def calibrated_by(analysis: Analysis) -> str:
+    """Return the calibration that was used, of how many patients and when; empty without one."""
+    own = analysis.calibration
+    return f"{own.name} ({own.patients} patients, {own.date})" if own else ""
 
 
 ANY_SOUND = "--any-sound analyses it all the same"

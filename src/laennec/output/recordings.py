@@ -10,16 +10,15 @@ from typing import Any
 
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
+from laennec.analyze.inputs import model_for
 from laennec.audio.folder import counted_endings, counted_links
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.audio.source import STANDARD_INPUT, locate
 from laennec.errors import LaennecError, UsageError, without_name
 from laennec.files import make_folder, printable, remove_leftovers
-from laennec.model.card import RECORDING
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
-from laennec.model.load import DEFAULT, load_model
 from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, called, planned, write_outputs
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger, shown_name
@@ -53,6 +52,7 @@ class Job:
         formats: tuple[str, ...],
         as_json: bool,
         any_sound: bool = False,
+        calibration: Path | None = None,
     ) -> "Job":
         """Check the patient, load the model that `analyze` would take, and make the folder, before the work.
 
@@ -62,7 +62,7 @@ class Job:
             Patient(**metadata)
         except LaennecError as error:
             raise UsageError(str(error)) from error
-        loaded = load_model(model or (RECORDING if events is None else DEFAULT))
+        loaded = model_for(model, clips=events is not None, calibration=calibration)
         if out is not None:
             make_folder(out)
         options = {"events": events, **metadata, "any_sound": any_sound}
@@ -76,6 +76,8 @@ class Job:
         if self.out is None:
             return None
         options = {"laennec": __version__, "model": self.model.sha256, **self.options}
+        if isinstance(self.model, Detector) and self.model.calibration is not None:
+            options["calibration"] = self.model.calibration.sha256
         ledger = Ledger(self.out, options, _pipes(names))
         ledger.claim(names, self.formats)
         if ledger.remark:

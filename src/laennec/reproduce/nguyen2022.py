@@ -16,6 +16,7 @@ import pandas as pd
 
 from laennec import datasets
 from laennec.datasets import splits
+from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import has_content, read_json, write_json
@@ -41,7 +42,7 @@ from laennec.train.hardware import Hardware
 from laennec.train.recipe import Recipe, changed_settings, in_precision, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
-from laennec.train.tables import load_clips, training_clips
+from laennec.train.tables import training_clips
 from laennec.train.weights import Start, source_weights
 from laennec.train.workers import Work, run_all
 

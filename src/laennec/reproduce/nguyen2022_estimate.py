@@ -7,6 +7,7 @@ from itertools import pairwise
 import pandas as pd
 import torch
 
+from laennec.datasets.records import load_clips
 from laennec.features import build_front_end
 from laennec.features.augment import draw_copies
 from laennec.reproduce.jobs import NguyenJob
@@ -17,7 +18,7 @@ from laennec.train.hardware import Hardware
 from laennec.train.loop import step_times
 from laennec.train.protocols import Fold, holdout, rotation
 from laennec.train.recipe import Recipe, in_precision
-from laennec.train.tables import load_clips, training_clips
+from laennec.train.tables import training_clips
 
 ROUNDS, STEPS = 3, 6  # of timing: the least step of all rounds counts
 FORWARD = 1 / 3  # of a training step: what a clip costs that is validated on

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,15 +67,20 @@ def _gaps(confidence: Floats, correct: NDArray[np.bool_], bins: int = ECE_BINS) 
 
 
 def probability_error(
-    probability: Floats, happened: NDArray[np.bool_], subjects: Sequence[str], draws: int = DRAWS
+    probability: Floats,
+    happened: NDArray[np.bool_],
+    subjects: Sequence[str] | NDArray[Any],
+    draws: int = DRAWS,
+    weights: Floats | None = None,
 ) -> Score:
     """Return the calibration error of probabilities ``(items,)`` of something that happened or did not.
 
-    Mean gap between them and how often it did, over equal-width bins, weighted by items; the interval is
-    over patients, and lies too high by what resampling widens each bin's gap.
+    Mean gap between them and how often it did, over equal-width bins, weighted by items, or their `weights`;
+    the interval is over patients, and lies too high by what resampling widens each bin's gap.
     """
-    gaps = _gaps(probability, happened)
-    sums = Patients.of(subjects).sums(np.column_stack([gaps, np.ones(len(gaps))]))
+    each = np.ones(len(probability)) if weights is None else weights
+    gaps = _gaps(probability, happened) * each[:, None]
+    sums = Patients.of(subjects).sums(np.column_stack([gaps, each]))
     return over_patients(sums, lambda drawn: {"ece": error_of_gaps(drawn[:, :-1], drawn[:, -1])}, draws)[
         "ece"
     ]

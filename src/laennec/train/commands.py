@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import write_json, write_text
@@ -42,7 +43,6 @@ from laennec.train.saved import at_work
 from laennec.train.tables import (
     auxiliary_clips,
     joined,
-    load_clips,
     recording_tables,
     training_clips,
     with_auxiliary,

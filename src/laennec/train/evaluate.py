@@ -9,6 +9,7 @@ import pandas as pd
 
 from laennec import datasets
 from laennec.datasets import splits
+from laennec.datasets.records import load_clips
 from laennec.datasets.simulated import shown_name
 from laennec.errors import LaennecError, UsageError
 from laennec.features.reading import cut_clips
@@ -26,7 +27,7 @@ from laennec.train.evaluate_recordings import evaluate_recordings
 from laennec.train.export import export
 from laennec.train.protocols import make_split
 from laennec.train.recipe import recipe_from_dict
-from laennec.train.tables import load_clips, record_rows, recordings_of
+from laennec.train.tables import record_rows, recordings_of
 
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:

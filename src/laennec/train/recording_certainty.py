@@ -151,17 +151,21 @@ def prevalence_weights(
     well: Mask,
     groups: NDArray[np.str_],
     prevalence: float = PREVALENCE,
+    each: Floats | None = None,
 ) -> Floats:
     """Weights of labelled recordings ``(recordings,)``: one for each group, at the stated prevalence.
 
     `sick` and `well` tell of each label which it is; those that are neither keep their share of a group.
+    `each` are weights of the recordings within the sick and the well of a group; otherwise all are alike.
     """
     weights = np.zeros(len(labels))
+    share = np.ones(len(labels)) if each is None else each
     for group in np.unique(groups):
         own = groups == group
         ill, fine = own & sick[labels], own & well[labels]
-        weights[own] = 1 / own.sum()
+        weights[own] = share[own] / share[own].sum()
         if ill.any() and fine.any():
-            both = (ill.sum() + fine.sum()) / own.sum()
-            weights[ill], weights[fine] = both * prevalence / ill.sum(), both * (1 - prevalence) / fine.sum()
+            of_ill, of_fine = weights[ill].sum(), weights[fine].sum()
+            weights[ill] *= (of_ill + of_fine) * prevalence / of_ill
+            weights[fine] *= (of_ill + of_fine) * (1 - prevalence) / of_fine
     return weights

@@ -213,7 +213,7 @@ def read_recordings(
     spans, heard = events[["start_s", "end_s"]].to_numpy(float), _record_indices(events, recipe)
     rows_of = events.assign(channel=events["channel"].fillna(0)).groupby(["path", "channel"]).indices
     examples = []
-    for row, name, channel, samples in _read_each(recordings, recipe, front_end.sample_rate):
+    for row, name, channel, samples in read_each(recordings, recipe, front_end.sample_rate):
         found = np.asarray(rows_of.get((row.path, channel), ()), int)
         placed = row.source == sources[0]
         labelled = found[heard[found] != UNKNOWN]
@@ -252,7 +252,7 @@ def _text(value: Any) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def _read_each(
+def read_each(
     recordings: pd.DataFrame, recipe: Recipe, sample_rate: int
 ) -> Iterator[tuple[Any, str, int, np.ndarray]]:
     """Row, name, channel and samples ``(samples,)`` of each recording.

@@ -1,6 +1,5 @@
 """Clips tables of the data sets that a command names."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,33 +8,10 @@ import pandas as pd
 
 from laennec import datasets
 from laennec.datasets import splits
+from laennec.datasets.records import load_clips
 from laennec.datasets.simulated import PREFIX
 from laennec.errors import LaennecError, UsageError
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
-
-# Defects of a data set that cost no clip.
-REMARKS = (
-    "odd form",
-    "passed over",
-    "renamed",
-    "patient in two splits",
-    "unknown column",
-    "unknown position",
-)
-
-
-def load_clips(dataset: str, root: Path, level: str = "event") -> pd.DataFrame:
-    """Read annotated events, or records; what could not be used, and who is unknown, is told on stderr."""
-    clips = datasets.load(dataset, root, level)
-    for defect in clips.attrs.get("defects", ())[:10]:
-        kind = "note" if str(defect).startswith(REMARKS) else "left out"
-        print(f"{kind}: {defect}", file=sys.stderr)
-    more = len(clips.attrs.get("defects", ())) - 10
-    if more > 0:
-        print(f"left out: {more} more; see laennec datasets info {dataset} {root}", file=sys.stderr)
-    if unknown := splits.unknown_patients(clips):
-        print(f"warning: {root}: {unknown}", file=sys.stderr)
-    return clips
 
 
 def training_clips(clips: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from laennec import datasets
+from laennec.datasets.records import load_clips
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
@@ -49,7 +50,7 @@ from laennec.train.recipe import (
 )
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
-from laennec.train.tables import load_clips, training_clips
+from laennec.train.tables import training_clips
 from laennec.train.weights import Start, save_model, source_weights
 from laennec.train.workers import Work, run_all
 
