@@ -585,7 +585,8 @@ def test_masking_what_is_marked_changes_the_answer_more_on_real_sound(
 def test_given_events_are_classified_by_the_detector_too(detector: Detector) -> None:
     recording = demo_recordings()["wheezes"]
     spans = [(start_s, end_s) for start_s, end_s, _ in recording.events]
-    found = analyze(recording.samples, sample_rate=8_000, model=detector, events=spans)
+    found = analyze(recording.samples, sample_rate=8_000, events=spans)  # without a model named, too
+    assert found.model_sha256 == detector.sha256
     assert found.segmentation == "given"
     np.testing.assert_allclose([(e.start_s, e.end_s) for e in found.events], spans)
     for event in found.events:

@@ -61,8 +61,9 @@ def analyze(
         label)`` for each. By default they are found.
     model : path, str, Detector or LungModel, optional
         A model file, a run folder, or the name of one that ships. By default ``recording``, which finds
-        events, or ``default`` where `events` are given. With a model for clips and no events, windows are
-        laid over the recording, see :func:`merge_windows`.
+        events, or classifies given ones in the sound around them. A model for clips, such as ``default``,
+        hears nothing but each event; without events, windows are laid over the recording, see
+        :func:`merge_windows`.
     age_years, sex, position : optional
         0 to 130; ``male`` or ``female``; ``left-posterior``, ``left-lateral``, ``right-posterior`` or
         ``right-lateral``.
@@ -83,7 +84,7 @@ def analyze(
     has_window = window_s is not None or hop_s is not None
     if events is not None and has_window:
         raise LaennecError("window and hop are for recordings without given events; leave out one or other")
-    loaded = model_for(model, clips=events is not None or has_window, calibration=calibration)
+    loaded = model_for(model, clips=has_window, calibration=calibration)
     patient = Patient(age_years, sex, position, loaded.card.positions)
     if isinstance(loaded, Detector) and has_window:
         raise LaennecError(f"windows are for models for clips; {loaded.card.name} finds events itself")

@@ -25,7 +25,7 @@ class Remarks:
 
 
 def model_for(model: Any, clips: bool, calibration: Any = None) -> Detector | LungModel:
-    """The model to use: the one that is given, or else the shipped one for `clips` or for recordings.
+    """The model to use: the one that is given, or else the shipped one, for `clips` or for recordings.
 
     With a calibration's file, it answers by that.
     """

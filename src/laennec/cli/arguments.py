@@ -41,8 +41,8 @@ class Analyze:
         Event boundaries of one recording: CSV, Audacity labels, Raven's table, SPRSound JSON, ICBHI text; -
         is standard input. They are found otherwise.
     model
-        An .onnx model file, a run folder, or one that comes with Laennec: "recording", which finds
-        events, or "default", which is taken with --events.
+        An .onnx model file, a run folder, or one that comes with Laennec: "recording", which is taken
+        otherwise, or "default", which hears nothing but each event.
     age
         Age in years, if known.
     sex

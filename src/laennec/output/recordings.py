@@ -62,7 +62,7 @@ class Job:
             Patient(**metadata)
         except LaennecError as error:
             raise UsageError(str(error)) from error
-        loaded = model_for(model, clips=events is not None, calibration=calibration)
+        loaded = model_for(model, clips=False, calibration=calibration)
         if out is not None:
             make_folder(out)
         options = {"events": events, **metadata, "any_sound": any_sound}

@@ -190,7 +190,8 @@ def _crossvalidate(
     of_seed = dict(zip(job.seeds, folders, strict=True))
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
-        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in gathered.folds)}"
+        folds = [gathered.folds[number - 1] for number in job.only] or gathered.folds
+        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in folds)}"
     provenance = {
         "model": recipe.name,
         "split": dealt,

@@ -119,7 +119,7 @@ def card_entries(
             f"{recipe.seed}; this file was trained on all of them afterwards",
             "strangers": strangers_of(figures["strangers"]),
         },
-        "limits": LIMITS.format(dataset=recipe.dataset),
+        "limits": LIMITS.format(dataset=own.TITLE.partition(":")[0]),
     }
 
 
