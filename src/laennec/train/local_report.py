@@ -125,8 +125,8 @@ class Local:
         return "\n".join(
             [
                 f"{counted(self.patients['all'], 'patient')}: {sick} with adventitious sounds, {well} normal",
-                f"log-odds of adventitious sounds: {self.curve.offset:+.2f} {self.curve.slope:.2f} times "
-                "what they were",
+                f"log-odds of adventitious sounds: {self.curve.slope:.2f} times what they were, "
+                f"{self.curve.offset:+.2f}",
                 "",
                 columns(["", "before", "after"], rows),
                 "",
