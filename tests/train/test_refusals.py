@@ -19,6 +19,7 @@ from laennec.experiments.invariances import draw_recordings
 from laennec.experiments.processing import AS_IT_IS, PROCESSES
 from laennec.experiments.refusals import Answered, Measured, lungs, not_lungs, recordings_in, row_of
 from laennec.model.detector import Detector
+from laennec.model.load import load_model
 from laennec.simulate import simulate_recording
 
 RATE = 8000
@@ -222,3 +223,11 @@ def test_what_is_no_lung_is_counted_by_kind_and_device(
     assert not own["in_sample"]
     text = recording_tables.not_lung(lambda name: {"not_lung": own})
     assert "| heart: heart_circor | 50 % (0 to 100) | 2 | 2 | Normal: 1 | 1 |" in text
+
+
+def test_silence_is_refused() -> None:
+    """It has no channel to answer for."""
+    model = load_model("recording")
+    assert isinstance(model, Detector)
+    for sound in (np.zeros(24_000, np.float32), refusals.silence(1).astype(np.float32)):
+        assert refusals.answered(sound, 8_000, model).answer == "refused"

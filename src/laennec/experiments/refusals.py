@@ -213,7 +213,8 @@ def measured_model(options: argparse.Namespace) -> Measured:
 def answered(sound: Array | bytes, rate: int, model: Detector) -> Answered:
     """What a model answers to samples, or to the bytes of a file."""
     record = analyze(sound, sample_rate=None if isinstance(sound, bytes) else rate, model=model).record
-    assert record is not None
+    if record is None:  # of silence there is no answer at all
+        return Answered("refused", "silence", False)
     certain = record.label is not None and not record.uncertain
     return Answered(record.label or "refused", record.heard_as or record.refused or "", certain)
 
