@@ -409,7 +409,7 @@ def test_a_model_for_clips_takes_no_calibration(file: Path) -> None:
     with pytest.raises(LaennecError, match="default is for clips; name one with --model"):
         load_model("default", calibration=file)
     with pytest.raises(LaennecError, match="is for clips"):
-        laennec.analyze(np.zeros(8000), sample_rate=8000, events=[(0, 1)], calibration=file)
+        laennec.analyze(np.zeros(8000), sample_rate=8000, window_s=1.0, calibration=file)
 
 
 # --- the command --------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ def test_the_file_s_names_and_the_card_s_are_one_mapping() -> None:
     assert card.lung_threshold == entries["lung_share"]
     assert card.normal_shift == entries["task_shift"]
     assert card.rule.class_weight == entries["rule"]["class_weight"]
-    assert card.frame_s == pytest.approx(entries["rule"]["frame_s"])
+    assert card.frame_s == pytest.approx(entries["frame_samples"] / entries["sample_rate"])
 
 
 @pytest.mark.parametrize(

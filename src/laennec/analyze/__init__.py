@@ -94,7 +94,9 @@ def analyze(
     boundaries = None if events is None else boundaries_in(events, recording, remarks)
     rate, window = loaded.card.sample_rate, None
     if isinstance(loaded, Detector):
-        predicted = listen(recording, channels, loaded, boundaries, any_sound)
+        frames = listen(recording, channels, loaded)
+        maps = boundaries is not None or recording.duration_s <= MAPS_S
+        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -107,18 +109,10 @@ def analyze(
     return summarise(recording, predicted, loaded, patient, remarks, segmentation, window)
 
 
-def listen(
-    recording: Recording,
-    channels: Sequence[int],
-    model: Detector,
-    boundaries: Sequence[Boundary] | None = None,
-    any_sound: bool = False,
-) -> list[Channel]:
-    """What a model for whole recordings finds in some channels of a recording, see `detect`."""
+def listen(recording: Recording, channels: Sequence[int], model: Detector) -> Iterator[tuple[Frames, ...]]:
+    """The outputs of a model for whole recordings for some channels of one, chunk by chunk."""
     sound = (block[channels] for block in recording.blocks(model.card.sample_rate))
-    frames = model.frames(sound, levels=[recording.levels[channel] for channel in channels])
-    maps = boundaries is not None or recording.duration_s <= MAPS_S
-    return detect(frames, channels, model.card, boundaries, maps, recording.silent_range, any_sound)
+    return model.frames(sound, levels=[recording.levels[channel] for channel in channels])
 
 
 def detect(

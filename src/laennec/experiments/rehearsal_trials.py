@@ -50,8 +50,9 @@ def trials_table(load: Load) -> str:
                 rows.append([title, *(_cell(cell) for cell in cells)])
                 if path == ["auc", "sick"]:
                     told = [_at(own, part, dataset, "baselines") for own in every]
-                    names = next(", ".join(own) for own in told if own)
-                    rows.append([f"the same without sound, by {names}", *map(_unheard, told)])
+                    names = next((", ".join(own) for own in told if own), "")
+                    if names:
+                        rows.append([f"the same without sound, by {names}", *map(_unheard, told)])
     rows.append(["**refused**", *[""] * len(every)])
     for sound in dict.fromkeys(name for own in every for name in own["refusals"]):
         found = [_at(own, "refusals", sound) for own in every]

@@ -117,13 +117,16 @@ def moving_mean(values: Tensor, reach: int) -> Tensor:
     """Mean of ``(batch, channels, bands, frames)`` over frames to `reach` on either side, of what there is.
 
     By running sums, continued beyond both ends: pooling would add up each of hundreds of values anew, and
-    choosing sums by their numbers is slow in ONNX Runtime.
+    choosing sums by their numbers is slow in ONNX Runtime. Of what is left around the mean of the whole, they
+    stay so small that it does not matter where a piece of a recording begins.
     """
     length = values.shape[-1]
-    sums = F.pad(F.pad(values.cumsum(-1), (1, 0)), (reach, reach, 0, 0), mode="replicate")
+    whole = values.mean(-1, keepdim=True)
+    sums = F.pad((values - whole).cumsum(-1), (1, 0))
+    sums = F.pad(sums, (reach, reach, 0, 0), mode="replicate")
     at = torch.arange(length, device=values.device)
     count = (at + reach + 1).clamp_max(length) - (at - reach).clamp_min(0)
-    return (sums[..., 2 * reach + 1 :] - sums[..., : -2 * reach - 1]) / count
+    return (sums[..., 2 * reach + 1 :] - sums[..., : -2 * reach - 1]) / count + whole
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from laennec import datasets
-from laennec.analyze import listen
+from laennec.analyze import detect, listen
 from laennec.analyze.inputs import Remarks, channels_of
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
@@ -151,7 +151,9 @@ def hear(table: pd.DataFrame, detector: Detector) -> Iterator[Heard]:
         try:
             recording = Recording.open(path)
             numbers = channels_of(recording, detector.card, Patient(), Remarks())
-            channels = listen(recording, numbers, open_eared) if numbers else []
+            frames = listen(recording, numbers, open_eared)
+            card, silent = open_eared.card, recording.silent_range
+            channels = detect(frames, numbers, card, maps=False, silent_range=silent) if numbers else []
         except LaennecError as error:
             _say(f"left out: {error}")
             continue
