@@ -639,3 +639,12 @@ def test_a_long_file_is_processed_block_by_block_with_the_same_result(
     assert parts.events == tuple(replace(event, relevance=None) for event in whole.events)
     assert parts.channel_records == whole.channel_records
     assert (parts.record, parts.duration_s) == (whole.record, whole.duration_s)
+
+
+def test_a_recording_that_holds_all_that_a_model_hears_lacks_nothing(detector: Detector) -> None:
+    """The bands end at 2 kHz, which 4 kHz hold; a model for clips hears more."""
+    samples = demo_recordings()["wheezes"].samples[::2].astype(np.float32)
+    for model, lacks in ((detector, False), (load_model("default"), True)):
+        found = laennec.analyze(samples, sample_rate=4_000, model=model, events=[(0, 1)])
+        assert any("where the model listens too" in note for note in found.notes) is lacks
+        assert any("resampled from 4000" in note for note in found.notes)

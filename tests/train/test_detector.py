@@ -11,7 +11,7 @@ import torch
 
 from laennec.cli import run
 from laennec.datasets import kauh
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.experiments import phases
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.card import RecordingCard
@@ -100,6 +100,16 @@ def test_a_model_of_all_patients_gets_what_is_chosen_now(
     assert after.lung_threshold < before.lung_threshold
     weights = [onnx_weights(folder / "model.onnx") for folder in (trained, kept)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_what_cannot_be_chosen_with_is_named_before_any_training(simulated: Path, tmp_path: Path) -> None:
+    words = ["crossvalidate", "recording", "--data", str(simulated), "--out", str(tmp_path / "out")]
+    with pytest.raises(LaennecError, match="nowhere"):
+        run([*words, "--chosen-with", str(tmp_path / "nowhere")])
+    words[1] = "baseline"
+    with pytest.raises(UsageError, match="for models for whole recordings"):
+        run([*words, "--chosen-with", str(tmp_path)])
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_command_trains_nothing_again(

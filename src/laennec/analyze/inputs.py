@@ -47,6 +47,11 @@ def recording_of(source: Any, sample_rate: int | None) -> Recording:
     return Recording.from_array(source, sample_rate)
 
 
+def _highest_hz(card: ClipCard | RecordingCard) -> float:
+    """The highest frequency that a model listens to."""
+    return card.edges_hz[-1] if isinstance(card, RecordingCard) else card.sample_rate / 2
+
+
 def channels_of(
     recording: Recording, card: ClipCard | RecordingCard, patient: Patient, remarks: Remarks
 ) -> list[int]:
@@ -60,7 +65,7 @@ def channels_of(
         lacking = f"; it holds nothing above {rate // 2} Hz, where the model listens too"
         note(
             f"resampled from {rate} to {card.sample_rate} Hz, the model's rate"
-            + (lacking if rate < card.sample_rate else "")
+            + (lacking if rate / 2 < _highest_hz(card) else "")
         )
     if patient.known and not card.uses_metadata:
         note(f"the model {card.name} makes no use of age, sex and position")

@@ -12,7 +12,7 @@ import pandas as pd
 from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
-from laennec.files import write_json, write_text
+from laennec.files import read_json, write_json, write_text
 from laennec.model.card import RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
@@ -142,6 +142,10 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     if job.final and job.protocol != "k-fold" and not takes_recordings(recipe):
         raise UsageError("--final of a model for clips is an option of --protocol k-fold")
+    if job.chosen_with and not takes_recordings(recipe):
+        raise UsageError("--chosen-with is for models for whole recordings; this one is for clips")
+    for other in job.chosen_with:  # what cannot be chosen with is named before any training
+        read_json(other / "metrics.json", "name the folder of a finished run", splits=dict)
     protocol_of(recipe, job.folds, job.protocol)
     if job.against is not None:
         _other(job.against, job.only)  # what cannot be compared with is named before any training
