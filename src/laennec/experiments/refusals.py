@@ -184,7 +184,7 @@ def model_of(fold: Path) -> tuple[Detector, pd.DataFrame]:
     if not has_content(fold / "outputs.npz") or not has_content(fold / "clips.csv"):
         raise LaennecError(f"{fold} lacks outputs.npz or clips.csv; name a fold of a cross-validation")
     labelled = [own for own in load_outputs([fold]) if own.kind == 0 and own.record >= 0]
-    frames_tell = recipe.recording.evidence_weight > 0
+    frames_tell = recipe.recording.frames_tell
     card = fit_recording_decision(labelled, recipe.labels, recipe.records, frames_tell).entries()
     with TemporaryDirectory() as folder:
         model = load_model(export(fold, Path(folder) / RUN_MODEL, card=card))

@@ -1,5 +1,6 @@
 """The table of the rehearsal: what each trial's recipe of recordings does for strangers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from laennec.score.markdown import Load, table
@@ -44,21 +45,27 @@ def trials_table(load: Load) -> str:
                 *[""] * len(every),
             ]
         )
-        for title, (part, *path) in SCORES.items():
-            cells = [_at(own, part, dataset, *path) for own in every]
-            if any(cells):
-                rows.append([title, *(_cell(cell) for cell in cells)])
-                if path == ["auc", "sick"]:
-                    told = [_at(own, part, dataset, "baselines") for own in every]
-                    names = next((", ".join(own) for own in told if own), "")
-                    if names:
-                        rows.append([f"the same without sound, by {names}", *map(_unheard, told)])
+        rows += _score_rows([(own, dataset) for own in every])
     rows.append(["**refused**", *[""] * len(every)])
     for sound in dict.fromkeys(name for own in every for name in own["refusals"]):
         found = [_at(own, "refusals", sound) for own in every]
         count = next(own["sounds"] for own in found if own)
         rows.append([f"{sound}, {count} recordings", *(_cell(own) for own in found)])
     return table(["", *trials], rows)
+
+
+def _score_rows(columns: Sequence[tuple[Any, str]]) -> list[list[str]]:
+    """A row a score that any column has, of figures and a data set in them; the AUC without sound besides."""
+    rows = []
+    for title, (part, *path) in SCORES.items():
+        cells = [_at(figures, part, dataset, *path) for figures, dataset in columns]
+        if any(cells):
+            rows.append([title, *map(_cell, cells)])
+            if path == ["auc", "sick"]:
+                told = [_at(figures, part, dataset, "baselines") for figures, dataset in columns]
+                if names := next((", ".join(own) for own in told if own), ""):
+                    rows.append([f"the same without sound, by {names}", *map(_unheard, told)])
+    return rows
 
 
 def _unheard(baselines: dict[str, Any] | None) -> str:
@@ -83,15 +90,7 @@ def strangers_table(load: Load) -> str:
     }
     sizes = [figures["recordings"][dataset] for (_, dataset), figures in columns.items()]
     rows = [["recordings, patients", *(f"{own['recordings']}, {own['patients']}" for own in sizes)]]
-    for title, (part, *path) in SCORES.items():
-        cells = [_at(figures, part, dataset, *path) for (_, dataset), figures in columns.items()]
-        if any(cells):
-            rows.append([title, *map(_cell, cells)])
-        if path == ["auc", "sick"]:
-            names = ", ".join(next(iter(sizes))["baselines"])
-            rows.append(
-                [f"the same without sound, by {names}", *(_unheard(own["baselines"]) for own in sizes)]
-            )
+    rows += _score_rows([(figures, dataset) for (_, dataset), figures in columns.items()])
     rows.append(["refused", *(_cell(figures["refusals"][name]) for (_, name), figures in columns.items())])
     return table(["", *(_whom(*column) for column in columns)], rows)
 
@@ -127,8 +126,8 @@ def screens_table(load: Load) -> str:
             [
                 own["trial"],
                 *(_ranked(split.get(name)) for name, split in (("kauh", kauh), ("icbhi", icbhi))),
-                f"{later['task 21 Score']:.3f}",
-                f"{later['task 12 at given boundaries']['challenge_score']:.3f}",
+                later["task 21 Score"],
+                later["task 12 at given boundaries"]["challenge_score"],
                 *(f"{refused[sound]:.2f}" for sound in ("heart_circor", "environment")),
             ]
         )

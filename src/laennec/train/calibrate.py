@@ -130,8 +130,8 @@ def labelled(dataset: str, data: Path) -> pd.DataFrame:
 def _verdict(labels: Sequence[str]) -> bool | str:
     """Whether labels of a recording tell of adventitious sounds; the label for which that is not known."""
     each = {str(label): is_adventitious(str(label)) for label in labels}
-    if poor := [label for label in each if spelling(label, KNOWN_LABELS) == POOR_QUALITY]:
-        return POOR_QUALITY if poor else poor[0]
+    if any(spelling(label, KNOWN_LABELS) == POOR_QUALITY for label in each):
+        return POOR_QUALITY
     if any(each.values()):
         return True
     return next((label for label, own in each.items() if own is None), False)

@@ -158,6 +158,11 @@ def _refuse_other_folds(only: Sequence[int], folds: int) -> None:
         raise UsageError(f"--only takes numbers from 1 to {folds}, the folds")
 
 
+def _run(data: CrossValidationData, job: CrossValidationJob) -> Sequence[Fold]:
+    """The folds that a command runs."""
+    return [data.folds[number - 1] for number in job.only] or data.folds
+
+
 def _crossvalidate(
     job: CrossValidationJob,
     recipe: Recipe,
@@ -194,8 +199,7 @@ def _crossvalidate(
     of_seed = dict(zip(job.seeds, folders, strict=True))
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
-        folds = [gathered.folds[number - 1] for number in job.only] or gathered.folds
-        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in folds)}"
+        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in _run(gathered, job))}"
     provenance = {
         "model": recipe.name,
         "split": dealt,
@@ -238,8 +242,7 @@ def report_clips(
     }
     scores = measure(together, data.clips, {**provenance, **given})
     if job.protocol == "chronological":
-        folds = [data.folds[number - 1] for number in job.only] or data.folds
-        scores["by_fold"] = _each_fold(folds, data, folders)
+        scores["by_fold"] = _each_fold(_run(data, job), data, folders)
     if job.against is not None:
         other = _other(job.against, job.only)
         try:

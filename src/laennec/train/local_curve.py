@@ -31,6 +31,7 @@ from laennec.train.recording_certainty import (
     REFUSED,
     WRONG,
     Answers,
+    called_as,
     prevalence_weights,
 )
 
@@ -235,14 +236,13 @@ def answers_of(
     heard: Sequence[Heard], predicted: Sequence[RecordingPrediction | None], records: Sequence[str]
 ) -> Answers:
     """Answers of predictions that were certain at every threshold, but for the doubts of their events."""
-    sick, normal = sick_labels(records), np.equal(records, NORMAL)
     called, certainty = np.full(len(heard), NEITHER), np.full(len(heard), -1.0)
     for row, own in enumerate(predicted):
         if own is None or own.refused is not None:
             continue
         chances = np.array([own.probabilities[name] for name in records])
         best, sure = answer_certainty(chances, records)
-        called[row] = CALLED_NORMAL if normal[best] else CALLED_SICK if sick[best] else NEITHER
+        called[row] = called_as(best, records)
         certainty[row] = -1.0 if own.uncertain else sure
     return Answers(sick_of(heard), called, certainty)
 

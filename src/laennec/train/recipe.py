@@ -53,6 +53,11 @@ class RecordingSettings:
     shortest_s: float = 8.0
     """A shorter recording with annotated events is not trained on; another one is repeated."""
 
+    @property
+    def frames_tell(self) -> bool:
+        """Whether the frames of the event classes learnt the record label, and have a say in it."""
+        return self.evidence_weight > 0
+
 
 @dataclass(frozen=True)
 class Recipe:

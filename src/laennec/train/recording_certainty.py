@@ -5,12 +5,14 @@ sick patients than a practice, so errors are judged at a stated prevalence: reco
 lungs are weighted to it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from laennec.labels import NORMAL
+from laennec.model.probability import sick_labels
 from laennec.score.bootstrap import DRAWS, Patients, Score, over_patients
 from laennec.score.confusion import ratio
 
@@ -54,6 +56,12 @@ class Answers:
             [self.called == CALLED_NORMAL, self.called == CALLED_SICK], [normal_at, sick_at], 2
         )
         return np.where(self.certainty >= threshold, self.called, NEITHER)
+
+
+def called_as(best: NDArray[np.int64], records: Sequence[str]) -> NDArray[np.int64]:
+    """What is called by the likeliest of the record labels: Normal, sick, or neither."""
+    sides = [np.equal(records, NORMAL)[best], sick_labels(records)[best]]
+    return np.select(sides, [CALLED_NORMAL, CALLED_SICK], NEITHER)
 
 
 def limits_of(dataset: str, limits: Mapping[str, tuple[float, float]] = LIMITS) -> tuple[float, float]:

@@ -27,10 +27,9 @@ from laennec.model.probability import (
 )
 from laennec.score.events import match_events
 from laennec.train.recording_certainty import (
-    CALLED_NORMAL,
-    CALLED_SICK,
     NEITHER,
     Answers,
+    called_as,
     certain_thresholds,
     prevalence_weights,
     refusal_threshold,
@@ -272,16 +271,15 @@ class Chooser:
     def answers(self, decision: RecordingDecision, rows: Mask) -> Answers:
         """What is answered to those of the rows that are `judged`."""
         chosen = rows & self.judged
-        sick, normal = sick_labels(self.records), np.equal(self.records, NORMAL)
         best, certainty = answer_certainty(self.record_probabilities(decision, chosen), self.records)
-        called = np.select([normal[best], sick[best]], [CALLED_NORMAL, CALLED_SICK], NEITHER)
+        called = called_as(best, self.records)
         called[self.refused(decision)[chosen]] = NEITHER
         for place, row in enumerate(numbers(chosen)):
             events = self.events(decision, row)
             if any(event_doubts(self.records[best[place]], events, self.labels[0])):
                 certainty[place] = -1.0
         truth = np.array([self.outputs[row].record for row in numbers(chosen)], int)
-        return Answers(sick[truth], called, certainty)
+        return Answers(sick_labels(self.records)[truth], called, certainty)
 
     # --- decisions ------------------------------------------------------------------------------------------
 

@@ -165,7 +165,7 @@ def _measure(
 ) -> tuple[dict[str, Any], RecordingDecision]:
     """What is reported of a seed's folds, and what all recordings together choose."""
     named = [own if own.dataset else replace(own, dataset=_unnamed(own, recipe)) for own in outputs]
-    chooser = Chooser([*named, *others], recipe.labels, recipe.records, recipe.recording.evidence_weight > 0)
+    chooser = Chooser([*named, *others], recipe.labels, recipe.records, recipe.recording.frames_tell)
     chosen = list(cross_fitted(chooser))
     own = Rehearsal(chooser, chosen, draws=DRAWS)
     strangers = own.figures()

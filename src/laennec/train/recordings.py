@@ -165,8 +165,7 @@ class RecordingExamples(Dataset[Batch]):
     def decision(self, predictions: Sequence[Mapping[str, Tensor]], recipe: Recipe) -> RecordingDecision:
         """Thresholds and calibration that fit what a network predicted of these recordings."""
         outputs = outputs_of(self.examples, predictions, "")
-        frames_tell = recipe.recording.evidence_weight > 0
-        return fit_recording_decision(outputs, recipe.labels, recipe.records, frames_tell)
+        return fit_recording_decision(outputs, recipe.labels, recipe.records, recipe.recording.frames_tell)
 
     def write(
         self,
