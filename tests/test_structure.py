@@ -24,7 +24,7 @@ FLOORS = (
     ("simulate", "datasets"),
     ("features", "models"),
     ("train",),
-    ("experiments", "reproduce"),
+    ("experiments", "reproduce", "web"),
     ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`
 )

@@ -30,6 +30,7 @@ from laennec.version import __version__
 # The arguments of each command, and the function that takes them and returns the exit code.
 COMMANDS = {
     "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
+    "serve": ("laennec.cli.arguments:Serve", "laennec.cli.serve:run"),
     "calibrate": ("laennec.cli.arguments:Calibrate", "laennec.cli.calibrate:run"),
     "datasets": ("laennec.cli.arguments:Datasets", "laennec.cli.datasets:run"),
     "simulate": ("laennec.cli.arguments:Simulate", "laennec.cli.simulate:run"),
@@ -64,6 +65,8 @@ EXTRAS = {
     "requests": "train",
     "mir_eval": "train",
     "matplotlib": "web",
+    "fastapi": "web",
+    "uvicorn": "web",
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)

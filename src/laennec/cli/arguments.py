@@ -267,3 +267,33 @@ class Challenge:
     wav: Path
     out: Path
     model: Annotated[str | None, arg(metavar="MODEL")] = None
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Open a page to look at, listen to, correct and learn from a folder of recordings.
+
+    The page is served on this computer and asks nothing of any other. What is corrected is kept in one file
+    in the folder, laennec.sqlite; the recordings stay as they are. Needs the extra "web".
+
+    Example:  laennec serve ward/
+
+    Attributes
+    ----------
+    folder
+        Folder of the recordings; new ones that are dropped on the page are kept in it.
+    port
+        Where the page is: http://127.0.0.1:PORT/. 0 takes any free port.
+    host
+        Address to listen at. One that other computers can reach demands a token.
+    token
+        What a client must know: http://HOST:PORT/?token=TOKEN.
+    model
+        An .onnx model file, a run folder, or one that comes with Laennec.
+    """
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path()
+    port: Annotated[int, arg(metavar="PORT")] = 8765
+    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
+    token: Annotated[str | None, arg(metavar="TOKEN")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None

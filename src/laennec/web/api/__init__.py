@@ -1,0 +1,1 @@
+"""The HTTP API under ``/api/v1``: a file for each part, each with a `router`."""

@@ -1,0 +1,63 @@
+"""The application: API, page, and what every answer has in common."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from laennec.errors import LaennecError
+from laennec.version import __version__
+from laennec.web.api import system
+from laennec.web.settings import Settings
+from laennec.web.state import Server
+
+ROUTERS = (system.router,)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application for a folder of recordings."""
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        app.state.server.start()
+        try:
+            yield
+        finally:
+            app.state.server.stop()
+
+    app = FastAPI(
+        title="Laennec", version=__version__, lifespan=running, docs_url=None, redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )  # fmt: skip
+    app.state.server = Server(settings)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api/v1")
+    app.add_exception_handler(LaennecError, _unusable)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.mount("/", StaticFiles(directory=str(files("laennec.web").joinpath("static")), html=True))
+    return app
+
+
+def _answer(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status)
+
+
+async def _unusable(_: Request, error: Exception) -> JSONResponse:
+    return _answer(400, str(error))
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return _answer(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return _answer(error.status_code, str(error.detail))

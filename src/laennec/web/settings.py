@@ -1,0 +1,40 @@
+"""What a server is started with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+PORT = 8765
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A server's folder, address and limits.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the recordings; the workspace file lies in it.
+    host, port
+        Where it listens; port 0 is any free one.
+    token : str or None
+        What a client must know; needed where `host` is no loopback address.
+    model : str or None
+        As for :func:`laennec.analyze`; by default the one that ships.
+    upload_bytes, recordings, duration_s
+        The most that one upload, the folder and one recording may have.
+    """
+
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = PORT
+    token: str | None = None
+    model: str | None = None
+    upload_bytes: int = 2**30
+    recordings: int = 20_000
+    duration_s: float = 24 * 3600.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer can reach it."""
+        return self.host in LOOPBACK
