@@ -7,7 +7,7 @@ boundaries are then as coarse as the windows.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, BinaryIO, TypeVar
 
@@ -46,6 +46,7 @@ def analyze(
     hop_s: float | None = None,
     any_sound: bool = False,
     calibration: str | os.PathLike[str] | None = None,
+    on_step: Callable[[list[Event]], None] | None = None,
 ) -> Analysis:
     """Find and label the respiratory events of a recording.
 
@@ -75,6 +76,9 @@ def analyze(
     calibration : path, optional
         A file of ``laennec calibrate`` for this model: how sure it is then holds for the device and the kind
         of patients that the file was made with. For models for whole recordings.
+    on_step : callable, optional
+        Is given the events that each chunk of sound (54 s) has settled, as soon as it has: for progress. The
+        result may lack some of them, in parts that are refused. For models for whole recordings.
 
     Raises
     ------
@@ -96,7 +100,9 @@ def analyze(
     if isinstance(loaded, Detector):
         frames = listen(recording, channels, loaded)
         maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound)
+        predicted = detect(
+            frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound, on_step
+        )
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -123,6 +129,7 @@ def detect(
     maps: bool = True,
     silent_range: float = SILENT_RANGE,
     any_sound: bool = False,
+    on_step: Callable[[list[Event]], None] | None = None,
 ) -> list[Channel]:
     """Events and segments of every channel, in one pass over the frames and in constant memory.
 
@@ -130,6 +137,7 @@ def detect(
     and none holds more frames than it needs itself. `channels` are numbers in the recording. Without
     `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
     its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused.
+    `on_step` is given what each chunk settles.
     """
     predicted = [Channel(number) for number in channels]
     stages = []
@@ -144,6 +152,8 @@ def detect(
         for channel, (more_events, more_segments) in zip(predicted, step, strict=True):
             channel.events.extend(more_events)
             channel.segments.extend(more_segments)
+        if on_step is not None:
+            on_step([event for more_events, _ in step for event in more_events])
     if boundaries is None:
         for channel in predicted:
             channel.events[:] = without_refused(channel.events, channel.segments)
