@@ -80,7 +80,7 @@ def test_writers_wait_for_one_another(database: Database) -> None:
 
 def test_what_was_said_and_done_cannot_be_changed(database: Database) -> None:
     with database.transaction() as do:
-        do("INSERT INTO recording (id, path, size, modified_ns, added) VALUES (1, 'a.wav', 1, 1, '')")
+        do("INSERT INTO recording (path, name, size, modified_ns, added) VALUES ('a', 'a', 1, 1, '')")
         do("INSERT INTO reader VALUES (1, 'anna', '')")
         do("INSERT INTO edit (recording, reader, made, kind, content) VALUES (1, 1, '', 'review', '{}')")
     for statement in ("UPDATE edit SET kind = 'undo'", "DELETE FROM edit"):
