@@ -17,12 +17,13 @@ class Task:
     """An order under a key of its own, and who is told of it.
 
     `report` is given each message of the worker, ``started`` before them, and ``failed`` or ``cancelled`` in
-    the end where there is no result.
+    the end where there is no result. What is `urgent`, since somebody waits for it, goes before the rest.
     """
 
     key: str
     order: Order
     report: Report
+    urgent: bool = False
 
 
 class AnalysisQueue:
@@ -55,11 +56,12 @@ class AnalysisQueue:
             self._thread.join()
         self._worker.stop()
 
-    def put(self, task: Task, first: bool = False) -> None:
-        """Add a task, before all others if somebody waits for it; it replaces one of the same key."""
+    def put(self, *tasks: Task) -> None:
+        """Add tasks, each of which replaces one of the same key."""
         with self._changed:
-            self._waiting = deque(other for other in self._waiting if other.key != task.key)
-            self._waiting.appendleft(task) if first else self._waiting.append(task)
+            keys = {task.key for task in tasks}
+            others = [task for task in self._waiting if task.key not in keys]
+            self._waiting = deque(sorted([*others, *tasks], key=lambda task: not task.urgent))
             self._changed.notify_all()
 
     def cancel(self, key: str) -> bool:

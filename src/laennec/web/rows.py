@@ -67,9 +67,6 @@ class Row(BaseModel):
 
 
 EMPTY: dict[str, Any] = {
-    "duration_s": None,
-    "sample_rate": None,
-    "channels": None,
     "quality": [],
     "record": None,
     "counts": {},
@@ -105,15 +102,16 @@ def row_of(
     written down: the state of an analysis that waits or runs, its progress, and what is known before its end.
     """
     kept = json.loads(found["summary"]) if found["summary"] else {}
-    at_rest = "waiting" if not is_current else "failed" if found["error"] is not None else "done"
-    names = ("patient", "position", "age_years", "sex", "device")
+    error = found["error"] if is_current else None
+    state = "waiting" if not is_current else "done" if error is None else "failed"
+    names = ("patient", "position", "age_years", "sex", "device", "duration_s", "sample_rate", "channels")
     return {
         "id": found["id"],
         "name": found["name"],
         "path": printable(found["path"]),
-        "state": at_rest,
-        "progress": 1.0 if at_rest == "done" else 0.0,
-        "error": found["error"],
+        "state": state,
+        "progress": 1.0 if state == "done" else 0.0,
+        "error": error,
         **{name: found[name] for name in names},
         **EMPTY,
         **kept,

@@ -25,7 +25,7 @@ from laennec.audio.media import UNKNOWN_LENGTH
 from laennec.audio.recording import Recording
 from laennec.audio.source import locate
 from laennec.errors import LaennecError, without_name
-from laennec.files import printable
+from laennec.files import printable, sha256_of
 from laennec.model.clips import LungModel
 from laennec.model.detector import CHUNK_S, Detector
 from laennec.model.load import model_path
@@ -38,7 +38,6 @@ except ImportError:  # Windows has none
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
-START_S = 120.0  # to start and load the model, on a busy computer
 NICE = 5  # the server, which answers people, goes first
 
 
@@ -50,9 +49,9 @@ class WorkerLostError(Exception):
 class Limits:
     """What the worker may take: bytes of address space, seconds without a message, seconds for an order."""
 
-    memory_bytes: int = 6 * 2**30
-    silence_s: float = 600.0
-    total_s: float = 4 * 3600.0
+    memory_bytes: int
+    silence_s: float
+    total_s: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Order:
     model: str | None = None
     calibration: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    longest_s: float = 24 * 3600.0
+    longest_s: float = 0.0
     cache: str | None = None
 
 
@@ -199,7 +198,8 @@ def perform(order: Order, models: Models, send: Send) -> None:
             models.get(order.model, order.calibration)
             send({"kind": "loaded"})
         else:
-            send({"kind": "done", "analysis": _analysis(order, models, send)})
+            analysis = _analysis(order, models, send)
+            send({"kind": "done", "analysis": analysis, "sha256": sha256_of(order.path)})
     except LaennecError as error:
         send({"kind": "failed", "error": printable(without_name(error, order.name))})
     except MemoryError:

@@ -1,29 +1,125 @@
-"""Health, news, vocabularies."""
+"""Health, news, vocabularies, models."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Path, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, Field
 
+from laennec.labels import NORMAL, PHASES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.output.presentation import label_colours, short_label
 from laennec.version import DISCLAIMER, __version__
+from laennec.web.api.answers import errors
+from laennec.web.described import PLACES
 from laennec.web.state import Server, server_of
 
 router = APIRouter(tags=["system"])
 Here = Annotated[Server, Depends(server_of)]
 
 
-@router.get("/health")
-def health(server: Here) -> dict[str, Any]:
-    """Whether the server answers, and which version it is."""
-    return {
-        "laennec": __version__,
-        "disclaimer": DISCLAIMER,
-        "folder": server.settings.folder.name,
-        "ready": True,
-    }
+class Health(BaseModel):
+    """What runs."""
+
+    laennec: str = Field(description="its version")
+    disclaimer: str
+    folder_name: str
+    model: str = Field(description="name of the model in use")
+    ready: bool
+    waiting: int = Field(description="analyses that wait")
 
 
-@router.get("/activity", response_class=StreamingResponse)
+class Label(BaseModel):
+    """An event's label, and how the page shows it."""
+
+    name: str
+    short: str
+    colour: str
+    adventitious: bool
+
+
+class Labels(BaseModel):
+    """The vocabularies."""
+
+    events: list[Label]
+    records: list[str]
+    phases: list[str] = Field(description="of a breath")
+    positions: list[str] = Field(description="on the chest")
+
+
+class Model(BaseModel):
+    """A model that can be used."""
+
+    name: str
+    sha256: str
+    kind: str = Field(description="`shipped`, `own` (of this folder), or `given` when the server was started")
+    made: str | None
+    in_use: bool
+    content: dict[str, Any] = Field(description="what is known of an own one")
+
+
+class ModelList(BaseModel):
+    """The models, and the calibration in use."""
+
+    models: list[Model]
+    calibration_sha256: str | None
+
+
+@router.get("/health", response_model=Health, summary="Ask whether the server is well")
+def health(server: Here) -> Response:
+    """Version, folder, model, and what waits."""
+    return JSONResponse(
+        {
+            "laennec": __version__,
+            "disclaimer": DISCLAIMER,
+            "folder_name": server.settings.folder.name,
+            "model": server.models.in_use().name,
+            "ready": True,
+            "waiting": server.queue.waiting(),
+        }
+    )
+
+
+@router.get("/labels", response_model=Labels, summary="List the labels")
+def labels(server: Here) -> Response:
+    """Labels of events, recordings and breaths, and positions on the chest."""
+    colours = label_colours(SPRSOUND_EVENTS, NORMAL)
+    return JSONResponse(
+        {
+            "events": [
+                {
+                    "name": name,
+                    "short": short_label(name),
+                    "colour": colours[name],
+                    "adventitious": name != NORMAL,
+                }
+                for name in SPRSOUND_EVENTS
+            ],
+            "records": list(SPRSOUND_RECORDS),
+            "phases": list(PHASES),
+            "positions": list(PLACES),
+        }
+    )
+
+
+@router.get("/models", response_model=ModelList, summary="List the models")
+def models(server: Here) -> Response:
+    """The models that ship, those of this folder, and which is in use."""
+    used = server.models.in_use()
+    return JSONResponse({"models": server.models.listed(), "calibration_sha256": used.calibration_sha256})
+
+
+@router.post(
+    "/models/{name}/use", response_model=ModelList, summary="Use another model", responses=errors(404)
+)
+def use_model(
+    name: Annotated[str, Path(max_length=200, description="its name or SHA-256")], server: Here
+) -> Response:
+    """Analyse with another model from now on, and every recording anew; corrections stay."""
+    server.library.use_model(name)
+    return models(server)
+
+
+@router.get("/activity", response_class=StreamingResponse, summary="Listen to what changes")
 async def activity(server: Here) -> StreamingResponse:
     """What changes, as server-sent events: recordings, found events, corrections, jobs."""
     return StreamingResponse(
