@@ -20,6 +20,8 @@ SCHEMA = """
 CREATE TABLE recording (
     id INTEGER PRIMARY KEY,
     path TEXT UNIQUE NOT NULL,      -- below the folder, with / between
+    name TEXT NOT NULL,             -- as people know it, an uploaded file has another path
+    sha256 TEXT,                    -- of the content, once somebody had to know
     size INTEGER NOT NULL,
     modified_ns INTEGER NOT NULL,
     added TEXT NOT NULL,            -- UTC, ISO 8601, like all times
@@ -30,8 +32,10 @@ CREATE TABLE analysis (
     id INTEGER PRIMARY KEY,
     recording INTEGER NOT NULL REFERENCES recording,
     made TEXT NOT NULL,
+    size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,  -- of the file that it is of
     model_name TEXT, model_version TEXT, model_sha256 TEXT, calibration_sha256 TEXT,
     content TEXT,                   -- JSON of an analysis, NULL where it failed
+    summary TEXT,                   -- of that, what the list of recordings shows
     error TEXT
 );
 CREATE TABLE suggestion (           -- an event as a model found it
