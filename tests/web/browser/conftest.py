@@ -1,9 +1,8 @@
-"""The page in a real browser: the system's Chromium, a real server on a free port, and what must never happen.
+"""The page in a real browser: the system's Chromium, and a real server on a free port.
 
 A test fails on any error in the console, any uncaught exception, and any request to another host.
 """
 
-import re
 import shutil
 import socket
 import threading
@@ -11,18 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 pytest.importorskip("fastapi")
 pytest.importorskip("pytest_playwright", reason="needs pytest-playwright")
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from watching import Watch
 
 from laennec.simulate import write_demo
 from laennec.web.app import create_app
+from laennec.web.serving import PageServer
 from laennec.web.settings import Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,6 +31,9 @@ FLAGS = [
     "--disable-quic", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
 START_S = 20.0
+WAIT_MS = 15_000  # a busy machine is no fault
+
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -59,37 +61,6 @@ def chromium(browser: Browser) -> Browser:
     return browser
 
 
-class Watch:
-    """What went wrong in the pages that it follows."""
-
-    def __init__(self) -> None:
-        self.faults: list[str] = []
-        self._allowed: list[re.Pattern[str]] = []
-
-    def allow(self, pattern: str) -> None:
-        """Expect faults that match: Chromium writes an error for every answer from 400 on."""
-        self._allowed.append(re.compile(pattern))
-
-    def follow(self, page: Page) -> Page:
-        """Note the faults of a page from now on."""
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.faults.append(f"exception: {error}"))
-        page.on("request", self._request)
-        return page
-
-    def unexpected(self) -> list[str]:
-        return [fault for fault in self.faults if not any(known.search(fault) for known in self._allowed)]
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.faults.append(f"console: {message.text} {message.location.get('url', '')}")
-
-    def _request(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
-            self.faults.append(f"request to another host: {request.url}")
-
-
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     """Fails the test in the end where anything went wrong."""
@@ -101,20 +72,20 @@ def watch() -> Iterator[Watch]:
 @pytest.fixture
 def page(context: BrowserContext, watch: Watch) -> Page:
     """A page that is watched."""
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(WAIT_MS)
     return watch.follow(context.new_page())
 
 
 @pytest.fixture
 def served() -> Iterator[Callable[..., str]]:
     """`served(folder, **settings)` starts a server of a folder, and returns its address."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+    running: list[tuple[PageServer, threading.Thread]] = []
 
     def start(folder: Path, **settings: Any) -> str:
         listening = socket.create_server(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         app = create_app(Settings(folder, port=port, **settings))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        server = PageServer(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         running.append((server, thread))
@@ -146,7 +117,8 @@ def axe() -> Callable[[Page], list[str]]:
     """`axe(page)` returns what axe finds in the page as it is now, a line for each element."""
 
     def look(page: Page) -> list[str]:
-        found = Axe().run(page).response["violations"]
-        return [f"{rule['id']}: {node['html']}: {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+        rules = Axe().run(page).response["violations"]
+        found = [(rule["id"], node) for rule in rules for node in rule["nodes"]]
+        return [f"{rule}: {node['html']}: {node['failureSummary']}" for rule, node in found]
 
     return look

@@ -51,7 +51,7 @@ function barContent(app, view, skip, changed) {
     h("a", { class: "brand", href: "#/" }, "Laennec"),
     h("span", { class: "folder", title: text("app.folder") }, app.health.folder ?? ""),
     h("nav", { "aria-label": text("app.places") }, PLACES.map(({ hash, key, views }) =>
-      h("a", { href: hash, "aria-current": views.includes(view) && (hash === location.hash ? "page" : "true") }, text(key)))),
+      h("a", { href: hash, "aria-current": views.includes(view) && (hash === (location.hash || "#/") ? "page" : "true") }, text(key)))),
     h("span", { class: "gap" }),
     button(app.health.model ? modelName(app.health.model) : text("app.model"), () => chooseModel(app), {
       class: "plain model", "aria-label": `${text("app.model")}: ${modelName(app.health.model)}` }),
