@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from laennec.errors import LaennecError
 from laennec.version import __version__
 from laennec.web.api import system
+from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
 
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )  # fmt: skip
     app.state.server = Server(settings)
+    app.add_middleware(Guard, settings=settings)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
     app.add_exception_handler(LaennecError, _unusable)
@@ -49,7 +51,7 @@ def _answer(status: int, sentence: str) -> JSONResponse:
 
 
 async def _unusable(_: Request, error: Exception) -> JSONResponse:
-    return _answer(400, str(error))
+    return _answer(getattr(error, "status", 400), str(error))
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
