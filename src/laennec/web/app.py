@@ -52,7 +52,7 @@ def _answer(status: int, sentence: str) -> JSONResponse:
 
 
 async def _unusable(_: Request, error: Exception) -> JSONResponse:
-    return _answer(400, str(error))
+    return _answer(getattr(error, "status", 400), str(error))
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
