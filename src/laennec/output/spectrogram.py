@@ -92,7 +92,7 @@ def _frames(samples: npt.NDArray[Any], starts: npt.NDArray[np.int64], length: in
     return frames
 
 
-def top_level_db(level_db: Floats) -> float:
+def top_level_db(level_db: npt.NDArray[Any]) -> float:
     """Return the level that is drawn black: nearly the loudest, as one click must not fade the rest."""
     return float(np.percentile(level_db, 99.7))
 

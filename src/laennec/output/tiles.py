@@ -65,7 +65,7 @@ class Pyramid:
         """How many tiles a level has; LaennecError where there is no such level."""
         if not 0 <= level < self.levels:
             raise LaennecError(f"no level {level}: this recording has levels 0 to {self.levels - 1}")
-        return math.ceil(self.length / self.rate / (COLUMN_S * COLUMNS * 2**level))
+        return math.ceil(self.length / self.rate / (COLUMN_S * COLUMNS * (1 << level)))
 
     def tile(self, samples: Samples, level: int, index: int, reference_db: float) -> npt.NDArray[np.uint8]:
         """Return a tile's pixels, high frequencies on top: 255 is the reference, 0 is 100 dB below it.
@@ -75,7 +75,7 @@ class Pyramid:
         """
         if not 0 <= index < self.tiles(level):
             raise LaennecError(f"no tile {index} on level {level}: it has {self.tiles(level)}")
-        hop = COLUMN_S * 2**level * self.rate
+        hop = COLUMN_S * (1 << level) * self.rate
         level_db = self._columns_db(samples, index * COLUMNS * hop, hop, COLUMNS, self._frames(level))
         grey = (level_db - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
         return np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
