@@ -139,7 +139,7 @@ def detect(
     its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused.
     `on_step` is given what each chunk settles.
     """
-    predicted = [Channel(number) for number in channels]
+    predicted = [Channel(number, given=boundaries is not None) for number in channels]
     stages = []
     copies = in_step(frames, 2 * len(predicted))
     for row, channel in enumerate(predicted):

@@ -6,11 +6,10 @@ from typing import Any
 from laennec.annotations import sprsound
 from laennec.datasets import icbhi
 from laennec.errors import LaennecError
-from laennec.labels import POSITIONS
-from laennec.patient import check_age, check_position, check_sex
+from laennec.patient import CHEST_PLACES, check_age, check_position, check_sex
 
 FIELDS = ("patient", "position", "age_years", "sex", "device")
-PLACES = tuple(dict.fromkeys((*POSITIONS, *icbhi.LOCATIONS.values())))  # on the chest
+PLACES = tuple(CHEST_PLACES)
 LONGEST = 100  # characters
 
 

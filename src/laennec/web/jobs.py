@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from laennec.errors import LaennecError
 from laennec.web.security import place_of
 from laennec.web.worker import Message, Order, Worker, WorkerLostError
 
 Report = Callable[[Message], None]
+ENDS = ("done", "failed", "cancelled", "loaded")  # the last message of a task
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class AnalysisQueue:
         self._ending = False
         self._thread: threading.Thread | None = None
 
-    def start(self, first: Order | None = None) -> None:
-        """Begin; `first` is done before all others, such as loading a model."""
-        if first is not None:
-            self._waiting.appendleft(Task("", first, lambda _: None))
-        self._thread = threading.Thread(target=self._run, name="analyses", daemon=True)
-        self._thread.start()
+    def start(self, first: Order) -> None:
+        """Begin before the first task is there, by loading a model."""
+        self.put(Task("", first, lambda _: None, urgent=True))
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="analyses", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """End the worker and forget what waits: whatever has no result is analysed at the next start."""
@@ -62,7 +66,26 @@ class AnalysisQueue:
             keys = {task.key for task in tasks}
             others = [task for task in self._waiting if task.key not in keys]
             self._waiting = deque(sorted([*others, *tasks], key=lambda task: not task.urgent))
+            self._begin()
             self._changed.notify_all()
+
+    def wait_for(self, key: str, order: Order) -> None:
+        """Have an order done at once, and wait for its end; LaennecError where it fails."""
+        ended = threading.Event()
+        last: Message = {}
+
+        def report(message: Message) -> None:
+            last.clear()
+            last.update(message)
+            if message["kind"] in ENDS:
+                ended.set()
+
+        self.put(Task(key, order, report, urgent=True))
+        while not ended.wait(1.0):
+            if self._ending:
+                raise LaennecError("the server ends")
+        if "error" in last or last["kind"] == "cancelled":
+            raise LaennecError(last.get("error", "it was cancelled"))
 
     def cancel(self, key: str) -> bool:
         """Take a task out, or end it; False if there is none of that key."""

@@ -18,6 +18,7 @@ from laennec.web.jobs import AnalysisQueue, Task
 from laennec.web.models import ModelInUse, Models
 from laennec.web.rows import row_of, summary_of
 from laennec.web.settings import Settings
+from laennec.web.sounds import Sounds
 from laennec.web.worker import Message, Order
 
 # Each recording with its latest analysis, and the latest that has a result.
@@ -57,9 +58,11 @@ class Library:
         models: Models,
         folder: Folder,
         queue: AnalysisQueue,
+        sounds: Sounds,
     ) -> None:
         self.settings, self.database, self.activity = settings, database, activity
-        self.models, self.folder, self.queue = models, folder, queue
+        self.models, self.folder = models, folder
+        self.queue, self.sounds = queue, sounds
         self._now: dict[int, dict[str, Any]] = {}  # what is not written down, see `row_of`
         self._lock = threading.RLock()
 
@@ -204,7 +207,8 @@ class Library:
                 self._hear(row, model, now, message)
 
         path = self.folder.path_of(row["path"])
-        return Task(str(row["id"]), self.order(path, row["name"], dict(row)), report, urgent)
+        cache = str(self.sounds.folder_of(path)) if urgent else None  # somebody will look at it
+        return Task(str(row["id"]), self.order(path, row["name"], dict(row), cache), report, urgent)
 
     def _hear(self, row: sqlite3.Row, model: ModelInUse, now: dict[str, Any], message: Message) -> None:
         """Keep and pass on what the worker says of a recording."""

@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from laennec.errors import LaennecError
@@ -28,6 +29,7 @@ class ModelInUse:
 
     source: str
     name: str
+    version: str
     sha256: str
     calibration: str | None = None
     calibration_sha256: str | None = None
@@ -42,7 +44,7 @@ class Models:
         if settings.model is not None and settings.model not in SHIPPED:
             loaded = load_model(settings.model)  # one that cannot be used is said now
             path = os.path.abspath(model_path(settings.model))
-            self._given = ModelInUse(path, loaded.card.name, loaded.sha256)
+            self._given = ModelInUse(path, loaded.card.name, loaded.card.version, loaded.sha256)
         self._first = self._given or _shipped(settings.model or RECORDING)
 
     def in_use(self) -> ModelInUse:
@@ -79,6 +81,7 @@ class Models:
             listed.append(
                 {
                     "name": model.name,
+                    "version": model.version,
                     "sha256": model.sha256,
                     "kind": kind,
                     "made": row and row["made"],
@@ -94,7 +97,14 @@ class Models:
         for row in self._database.rows("SELECT * FROM model ORDER BY made"):
             path = self._folder / row["path"]
             if path.is_file():
-                models.append(ModelInUse(str(path), row["name"], row["sha256"]))
+                models.append(
+                    ModelInUse(
+                        str(path),
+                        row["name"],
+                        str(json.loads(row["content"]).get("version", "")),
+                        row["sha256"],
+                    )
+                )
         return models
 
     def _calibrated(self, model: ModelInUse) -> ModelInUse:
@@ -103,12 +113,14 @@ class Models:
         path = self._folder / chosen if chosen else None
         if path is None or not path.is_file() or read_calibration(path).model_sha256 != model.sha256:
             return model
-        return ModelInUse(model.source, model.name, model.sha256, str(path), sha256_of(path))
+        return replace(model, calibration=str(path), calibration_sha256=sha256_of(path))
 
     def _setting(self, key: str) -> str | None:
         row = self._database.row("SELECT value FROM setting WHERE key = ?", (key,))
         return None if row is None else str(row["value"])
 
 
+@cache
 def _shipped(name: str) -> ModelInUse:
-    return ModelInUse(name, name, SHIPPED[name])
+    """A model that ships; only its file tells its version."""
+    return ModelInUse(name, name, load_model(name).card.version, SHIPPED[name])

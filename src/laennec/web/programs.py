@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
-from laennec.web.jobs import AnalysisQueue, Task
+from laennec.web.jobs import ENDS, AnalysisQueue, Task
 from laennec.web.library import Library
 from laennec.web.worker import Message
 
 KEY = "program "
-ENDS = ("done", "failed", "cancelled")
 
 
 class BusyError(LaennecError):

@@ -30,6 +30,7 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import CHUNK_S, Detector
 from laennec.model.load import model_path
 from laennec.output.formats import to_json
+from laennec.web.sounds import prepare
 
 try:
     import resource
@@ -59,7 +60,8 @@ class Order:
     """A recording to analyse, or, without a `path`, a model to load; the fields are of JSON's types.
 
     `metadata` (age_years, sex, position) goes to a model that makes use of it. `cache` is where the decoded
-    sound goes for people to look at and listen to; None where nobody will.
+    sound goes for people to look at and listen to, before the analysis or, with `is_decoding`, instead of it;
+    None where nobody will.
     """
 
     path: str | None = None
@@ -67,8 +69,9 @@ class Order:
     model: str | None = None
     calibration: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    longest_s: float = 0.0
+    longest_s: float = float("inf")
     cache: str | None = None
+    is_decoding: bool = False
 
 
 class Worker:
@@ -197,6 +200,11 @@ def perform(order: Order, models: Models, send: Send) -> None:
         if order.path is None:
             models.get(order.model, order.calibration)
             send({"kind": "loaded"})
+        elif order.is_decoding:
+            assert order.cache is not None
+            refuse_long(order.path, order.name, order.longest_s)
+            prepare(order.path, order.cache)
+            send({"kind": "done"})
         else:
             analysis = _analysis(order, models, send)
             send({"kind": "done", "analysis": analysis, "sha256": sha256_of(order.path)})
@@ -225,6 +233,8 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
             "quality": [asdict(finding) for finding in recording.warnings],
         }
     )
+    if order.cache is not None:
+        prepare(order.path, order.cache)
     model = models.get(order.model, order.calibration)
     steps = 0
 

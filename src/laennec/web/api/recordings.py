@@ -34,11 +34,23 @@ class Uploaded(Row):
     duplicate: bool = Field(description="whether the folder had one of the same content, which this is")
 
 
+class ChannelSound(BaseModel):
+    """Where a channel can be listened to."""
+
+    url: str
+
+
+class Sounds(BaseModel):
+    """What can be listened to; none before the recording was opened."""
+
+    channels: list[ChannelSound]
+
+
 class Details(Row):
     """A recording with its analysis."""
 
     analysis: dict[str, Any] | None = Field(description="as `laennec analyze --json` prints it")
-    sound: dict[str, Any] | None = Field(description="what to listen to", default=None)
+    sound: Sounds
 
 
 class Description(BaseModel):
@@ -108,9 +120,9 @@ def rescan(server: Here) -> Response:
 def recording(number: Number, server: Here) -> Response:
     """A recording with its analysis, as `laennec analyze --json` prints it, and its sound."""
     row = server.library.row(number)
-    return JSONResponse(
-        {**row, "analysis": server.library.analysis(number), "sound": server.sound_of(number)}
-    )
+    place = f"/api/v1/recordings/{number}/sound"
+    sound = {"channels": [{"url": f"{place}/{channel}.wav"} for channel in range(row["channels"] or 0)]}
+    return JSONResponse({**row, "analysis": server.library.analysis(number), "sound": sound})
 
 
 @router.patch(

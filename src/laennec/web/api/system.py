@@ -1,16 +1,18 @@
 """Health, news, vocabularies, models."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
-from laennec.labels import NORMAL, PHASES, SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.labels import NORMAL, PHASES, POOR_QUALITY, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.presentation import label_colours, short_label
+from laennec.patient import CHEST_PLACES
 from laennec.version import DISCLAIMER, __version__
 from laennec.web.api.answers import errors
-from laennec.web.described import PLACES
+from laennec.web.rows import ModelUsed
 from laennec.web.state import Server, server_of
 
 router = APIRouter(tags=["system"])
@@ -22,8 +24,8 @@ class Health(BaseModel):
 
     laennec: str = Field(description="its version")
     disclaimer: str
-    folder_name: str
-    model: str = Field(description="name of the model in use")
+    folder: str = Field(description="its name")
+    model: ModelUsed
     ready: bool
     waiting: int = Field(description="analyses that wait")
 
@@ -37,19 +39,29 @@ class Label(BaseModel):
     adventitious: bool
 
 
+class Place(BaseModel):
+    """A place on the chest, and where it is drawn."""
+
+    name: str
+    face: str = Field(description="`front` or `back`")
+    x: float
+    y: float
+
+
 class Labels(BaseModel):
     """The vocabularies."""
 
     events: list[Label]
-    records: list[str]
-    phases: list[str] = Field(description="of a breath")
-    positions: list[str] = Field(description="on the chest")
+    records: list[Label]
+    phases: list[Label] = Field(description="of a breath")
+    positions: list[Place]
 
 
 class Model(BaseModel):
     """A model that can be used."""
 
     name: str
+    version: str
     sha256: str
     kind: str = Field(description="`shipped`, `own` (of this folder), or `given` when the server was started")
     made: str | None
@@ -67,12 +79,13 @@ class ModelList(BaseModel):
 @router.get("/health", response_model=Health, summary="Ask whether the server is well")
 def health(server: Here) -> Response:
     """Version, folder, model, and what waits."""
+    used = server.models.in_use()
     return JSONResponse(
         {
             "laennec": __version__,
             "disclaimer": DISCLAIMER,
-            "folder_name": server.settings.folder.name,
-            "model": server.models.in_use().name,
+            "folder": server.settings.folder.name,
+            "model": {"name": used.name, "version": used.version, "sha256": used.sha256},
             "ready": True,
             "waiting": server.queue.waiting(),
         }
@@ -82,23 +95,26 @@ def health(server: Here) -> Response:
 @router.get("/labels", response_model=Labels, summary="List the labels")
 def labels(server: Here) -> Response:
     """Labels of events, recordings and breaths, and positions on the chest."""
-    colours = label_colours(SPRSOUND_EVENTS, NORMAL)
     return JSONResponse(
         {
-            "events": [
-                {
-                    "name": name,
-                    "short": short_label(name),
-                    "colour": colours[name],
-                    "adventitious": name != NORMAL,
-                }
-                for name in SPRSOUND_EVENTS
+            "events": _labels(SPRSOUND_EVENTS),
+            "records": _labels(SPRSOUND_RECORDS),
+            "phases": _labels(PHASES),
+            "positions": [
+                {"name": name, "face": place.face, "x": place.x, "y": place.y}
+                for name, place in CHEST_PLACES.items()
             ],
-            "records": list(SPRSOUND_RECORDS),
-            "phases": list(PHASES),
-            "positions": list(PLACES),
         }
     )
+
+
+def _labels(names: Sequence[str]) -> list[dict[str, Any]]:
+    colours = label_colours(names, NORMAL)
+    plain = (NORMAL, POOR_QUALITY, *PHASES)
+    return [
+        {"name": name, "short": short_label(name), "colour": colours[name], "adventitious": name not in plain}
+        for name in names
+    ]
 
 
 @router.get("/models", response_model=ModelList, summary="List the models")
