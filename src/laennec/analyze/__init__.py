@@ -131,7 +131,7 @@ def detect(
     `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
     its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused.
     """
-    predicted = [Channel(number) for number in channels]
+    predicted = [Channel(number, given=boundaries is not None) for number in channels]
     stages = []
     copies = in_step(frames, 2 * len(predicted))
     for row, channel in enumerate(predicted):

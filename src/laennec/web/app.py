@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 
 from laennec.errors import LaennecError
 from laennec.version import __version__
-from laennec.web.api import system
+from laennec.web.api import sound, system
 from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
 
-ROUTERS = (system.router,)
+ROUTERS = (system.router, sound.router)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(LaennecError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
+    app.mount("/viewer", StaticFiles(directory=str(files("laennec.output").joinpath("viewer"))))
     app.mount("/", StaticFiles(directory=str(files("laennec.web").joinpath("static")), html=True))
     return app
 

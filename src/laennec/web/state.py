@@ -5,6 +5,7 @@ from fastapi import Request
 from laennec.web.activity import Activity
 from laennec.web.database import Database
 from laennec.web.settings import Settings
+from laennec.web.sounds import FOLDER, Sounds
 
 
 class Server:
@@ -14,6 +15,7 @@ class Server:
         self.settings = settings
         self.activity = Activity()
         self.database = Database(settings.folder)
+        self.sounds = Sounds(settings.folder / FOLDER)
 
     def start(self) -> None:
         """Begin to work, in a running event loop."""
