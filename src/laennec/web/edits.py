@@ -118,7 +118,10 @@ def checked_label(label: Any, layer: str | None = None) -> str:
 class Work:
     """The events of one reader while edits are done one after another."""
 
-    def __init__(self, suggestions: Sequence[Suggestion], base: int | None, bounds: Bounds) -> None:
+    def __init__(
+        self, suggestions: Sequence[Suggestion], analyses: Sequence[int], base: int | None, bounds: Bounds
+    ) -> None:
+        self.analyses = analyses
         self.suggestions = {each.id: each for each in suggestions}
         self.bounds = bounds
         self.base = base
@@ -304,8 +307,8 @@ def _import(work: Work, edit: Edit) -> None:
 
 def _adopt(work: Work, edit: Edit) -> None:
     analysis = edit.content.get("analysis")
-    if type(analysis) is not int:
-        raise EditError(f"analysis is {shown(analysis)}; expected the number of one")
+    if analysis not in work.analyses:
+        raise GoneError(f"the analysis {shown(analysis)} is not there")
     new = [each for each in work.suggestions.values() if each.analysis == analysis]
     rejected = work.rejected()
     decided = {event.id: event for event in work.events.values() if event.status != "suggested"}

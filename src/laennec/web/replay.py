@@ -58,7 +58,7 @@ class _Replay:
         analyses: Sequence[int],
         base: int | None,
     ) -> None:
-        self.begin = partial(Work, suggestions, base, bounds)
+        self.begin = partial(Work, suggestions, analyses, base, bounds)
         self.analyses = analyses
         self.done, self.undone = stacks(edits)
         self._again()
