@@ -49,7 +49,7 @@ function barContent(app, view, skip, changed) {
   return [
     button(text("app.skip"), skip, { class: "skip" }),
     h("a", { class: "brand", href: "#/" }, "Laennec"),
-    h("span", { class: "folder", title: text("app.folder") }, app.health.folder_name ?? ""),
+    h("span", { class: "folder", title: text("app.folder") }, app.health.folder_name ?? app.health.folder ?? ""),
     h("nav", { "aria-label": text("app.places") }, PLACES.map(({ hash, key, views }) =>
       h("a", { href: hash, "aria-current": views.includes(view) && (hash === (location.hash || "#/") ? "page" : "true") }, text(key)))),
     h("span", { class: "gap" }),

@@ -38,6 +38,7 @@ class List {
     this.bar = h("div", { class: "choice row screen", role: "region", "aria-label": text("list.chosen") });
     replace(main, this.#head(), this.sending, this.working, this.said, this.filters.element, this.table.element, this.empty, this.bar,
       h("div", { class: "drop", "aria-hidden": "true" }, h("p", {}, text("list.drop_here"))));
+    for (const part of [this.filters.element, this.table.element, this.bar]) part.hidden = true; // until there are rows
     this.#listen(main, signal);
   }
 
