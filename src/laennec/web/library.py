@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import threading
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.web.activity import Activity
+from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.described import checked
 from laennec.web.folder import Folder
@@ -59,10 +59,11 @@ class Library:
         folder: Folder,
         queue: AnalysisQueue,
         sounds: Sounds,
+        corrections: Corrections,
     ) -> None:
         self.settings, self.database, self.activity = settings, database, activity
         self.models, self.folder = models, folder
-        self.queue, self.sounds = queue, sounds
+        self.queue, self.sounds, self.corrections = queue, sounds, corrections
         self._now: dict[int, dict[str, Any]] = {}  # what is not written down, see `row_of`
         self._lock = threading.RLock()
 
@@ -81,17 +82,13 @@ class Library:
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
         model = self.models.in_use()
-        reviewed = self._reviewed()
+        reviewed = self.corrections.reviewed()
         found = self.database.rows(query, values)
         with self._lock:
             now = {row["id"]: dict(self._now.get(row["id"], {})) for row in found}
         return [
             row_of(row, now[row["id"]], reviewed.get(row["id"], []), _is_current(row, model)) for row in found
         ]
-
-    def _reviewed(self) -> dict[int, list[str]]:
-        readers: dict[int, list[str]] = defaultdict(list)
-        return readers
 
     def path_of(self, number: int) -> Path:
         """The file of a recording; NoRecordingError."""

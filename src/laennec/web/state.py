@@ -5,6 +5,7 @@ from pathlib import Path
 from fastapi import Request
 
 from laennec.web.activity import Activity
+from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.folder import HIDDEN, Folder
 from laennec.web.jobs import AnalysisQueue
@@ -32,6 +33,7 @@ class Server:
         self.settings = settings
         self.activity = Activity()
         self.database = Database(settings.folder)
+        self.corrections = Corrections(self.database, self.activity)
         limits = Limits(settings.worker_bytes, settings.silence_s, settings.analysis_s)
         self.queue, self.decoding = AnalysisQueue(Worker(limits)), AnalysisQueue(Worker(limits))
         self.sounds = Sounds(settings.folder / FOLDER, self._decode)
@@ -39,8 +41,9 @@ class Server:
         self.folder = Folder(settings.folder, self.database, settings.recordings)
         self.incoming = settings.folder / HIDDEN / "incoming"
         self.library = Library(
-            settings, self.database, self.activity, self.models, self.folder, self.queue, self.sounds
-        )
+            settings, self.database, self.activity, self.models, self.folder, self.queue, self.sounds,
+            self.corrections,
+        )  # fmt: skip
         self.programs = Programs(self.library, self.queue, settings.waiting)
 
     def start(self) -> None:
