@@ -48,9 +48,26 @@ def test_a_transaction_is_whole_or_not_at_all(database: Database) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         add_two(database, "anna", "anna")
     assert readers(database) == []
-    with database.transaction(), database.transaction() as do:
-        do("INSERT INTO reader (name, added) VALUES ('ben', '2026')")
-    assert readers(database) == ["ben"]
+
+
+def test_an_error_in_a_part_takes_that_part_back_alone(database: Database) -> None:
+    with database.transaction():
+        add(database, "ben")
+        with pytest.raises(sqlite3.IntegrityError):
+            add_two(database, "anna", "anna")
+        add(database, "cleo")
+    assert readers(database) == ["ben", "cleo"]
+
+
+def test_a_snapshot_is_of_one_moment(database: Database) -> None:
+    with database.snapshot():
+        assert readers(database) == []
+        other = threading.Thread(target=add, args=(database, "anna"))
+        other.start()
+        other.join()
+        with database.snapshot():
+            assert readers(database) == []
+    assert readers(database) == ["anna"]
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:

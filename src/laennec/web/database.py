@@ -49,6 +49,7 @@ class Database:
         self._lock = threading.RLock()
         self._writing: int | None = None  # thread whose transaction is open
         self._idle: list[sqlite3.Connection] = []
+        self._seen = _Seen()
         self._closed = False
         with ExitStack() as stack:
             self._claim(stack, folder)
@@ -105,29 +106,45 @@ class Database:
         """Do all or nothing: yields a function that executes a statement and returns its cursor.
 
         `rows` and `row`, called in the block, see what it has written. Within a transaction of the same
-        thread it is a part of that one.
+        thread it is a part of that one, which an error takes back alone.
         """
         with self._lock, self._explained():
-            if self._writing is not None:
-                yield self._connection.execute
-                return
-            self._connection.execute("BEGIN IMMEDIATE")
+            execute = self._connection.execute
+            outer = self._writing
+            execute("BEGIN IMMEDIATE" if outer is None else "SAVEPOINT part")
             self._writing = threading.get_ident()
             try:
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
+                yield execute
+                execute("COMMIT" if outer is None else "RELEASE part")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk ends some by itself
-                    self._connection.execute("ROLLBACK")
+                    execute("ROLLBACK" if outer is None else "ROLLBACK TO part")
                 raise
             finally:
-                self._writing = None
+                self._writing = outer
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that is read in the block be of one moment, whatever is written meanwhile."""
+        if self._writing == threading.get_ident() or self._seen.connection is not None:
+            yield
+            return
+        with self._explained(), self._reading() as connection:
+            connection.execute("BEGIN")
+            self._seen.connection = connection
+            try:
+                yield
+            finally:
+                self._seen.connection = None
+                connection.execute("COMMIT")
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query."""
         with self._explained():
             if self._writing == threading.get_ident():
                 return self._connection.execute(query, values).fetchall()
+            if self._seen.connection is not None:
+                return self._seen.connection.execute(query, values).fetchall()
             with self._reading() as connection:
                 return connection.execute(query, values).fetchall()
 
@@ -176,6 +193,12 @@ class Database:
             with suppress(sqlite3.Error):  # a full disk; the log beside the file has everything
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._claims.close()
+
+
+class _Seen(threading.local):
+    """The connection of a thread's snapshot."""
+
+    connection: sqlite3.Connection | None = None
 
 
 @contextmanager

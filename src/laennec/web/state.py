@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from laennec.web.activity import Activity
+from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.settings import Settings
 from laennec.web.sounds import FOLDER, Sounds
@@ -15,6 +16,7 @@ class Server:
         self.settings = settings
         self.activity = Activity()
         self.database = Database(settings.folder)
+        self.corrections = Corrections(self.database, self.activity)
         self.sounds = Sounds(settings.folder / FOLDER)
 
     def start(self) -> None:
