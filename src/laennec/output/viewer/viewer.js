@@ -51,7 +51,10 @@ export class Viewer extends EventTarget {
     this.source = source;
     this.text = options.text;
     this.options = options;
-    this.label = (name) => ({ colour: UNKNOWN, text: name, short: name, ...options.label?.(name) });
+    this.label = (name) => {
+      const { colour = UNKNOWN, text = name, short = name, adventitious } = options.label?.(name) ?? {};
+      return { colour, text, short, adventitious };
+    };
     this.look = sensible(rememberedLook(), source.topHz);
     this.time = new TimeAxis(source.duration_s);
     this.#build(element, `viewer-${++made}`);
