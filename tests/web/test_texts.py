@@ -8,7 +8,7 @@ STATIC = files("laennec.web").joinpath("static")
 VIEWER = files("laennec.output").joinpath("viewer")
 LANGUAGES = ("en", "de")
 # Keys that are put together from what the server names.
-COMPUTED = re.compile(r"label\.")
+COMPUTED = re.compile(r"(label|place|quality|sex|answer\.heard)\.")
 
 
 def words(language: str) -> dict[str, str]:
