@@ -148,7 +148,7 @@ def detect(
     its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused. `found`
     is called with found events as soon as their segment is predicted.
     """
-    predicted = [Channel(number) for number in channels]
+    predicted = [Channel(number, given=boundaries is not None) for number in channels]
     waiting: list[Event] = []
     for step in settled(frames, channels, card, boundaries, maps, silent_range, any_sound):
         for channel, (more_events, more_segments) in zip(predicted, step, strict=True):

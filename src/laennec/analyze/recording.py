@@ -80,9 +80,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Channel:
-    """What was predicted for one channel; a model for clips has no segments."""
+    """What was predicted for one channel; a model for clips has no segments.
+
+    `given`: its events were not found, but classified where they lie.
+    """
 
     number: int
+    given: bool = field(default=False, kw_only=True)
     events: list[Event] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
@@ -333,14 +337,14 @@ def event_doubts(label: str, events: Sequence[Event], normal: str) -> Iterator[s
 def _reasons(card: RecordingCard, channel: Channel) -> Iterator[str]:
     events, segments = channel.events, channel.segments
     counts = Counter(event.label for event in events)
-    total = counted(len(events), "event")
+    total = f"{counted(len(events), 'event')} {'given' if channel.given else 'found'}"
     unsure = sum(event.uncertain for event in events)
     uncertain = f"; {unsure} uncertain" if unsure else ""
     if set(counts) == {card.normal}:
-        yield f"{total} found, normal all of them{uncertain}"
+        yield f"{total}, normal all of them{uncertain}"
     elif events:
         parts = [f"{counts[label]} {label}" for label in card.labels if counts[label]]
-        yield f"{total} found: {', '.join(parts)}{uncertain}"
+        yield f"{total}: {', '.join(parts)}{uncertain}"
     predicted = Counter(
         f"refused ({s.refused})" if s.refused else card.records[int(s.probabilities.argmax())]
         for s in segments

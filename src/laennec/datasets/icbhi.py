@@ -39,6 +39,7 @@ from laennec.datasets.table import (
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
+from laennec.patient import POSITION_SPELLINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,15 +67,7 @@ RECORDINGS, PATIENTS = 920, 126
 CYCLES = {"normal": 3642, "crackle": 1864, "wheeze": 886, "both": 506}
 SPLIT_RECORDINGS = {"train": 539, "test": 381}
 
-LOCATIONS = {
-    "Tc": "trachea",
-    "Al": "left-anterior",
-    "Ar": "right-anterior",
-    "Pl": "left-posterior",
-    "Pr": "right-posterior",
-    "Ll": "left-lateral",
-    "Lr": "right-lateral",
-}
+LOCATIONS = {code: POSITION_SPELLINGS[code.lower()] for code in ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")}
 FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )

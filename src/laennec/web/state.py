@@ -3,8 +3,10 @@
 from fastapi import Request
 
 from laennec.web.activity import Activity
+from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.settings import Settings
+from laennec.web.sounds import FOLDER, Sounds
 
 
 class Server:
@@ -14,6 +16,8 @@ class Server:
         self.settings = settings
         self.activity = Activity()
         self.database = Database(settings.folder)
+        self.corrections = Corrections(self.database, self.activity)
+        self.sounds = Sounds(settings.folder / FOLDER)
 
     def start(self) -> None:
         """Begin to work, in a running event loop."""
