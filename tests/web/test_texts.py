@@ -7,7 +7,7 @@ from importlib.resources import files
 STATIC = files("laennec.web").joinpath("static")
 LANGUAGES = ("en", "de")
 # Keys that are put together from what the server names.
-COMPUTED = re.compile(r"label\.")
+COMPUTED = re.compile(r"(label|place|quality|sex|answer\.heard)\.")
 
 
 def words(language: str) -> dict[str, str]:

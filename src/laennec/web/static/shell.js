@@ -49,12 +49,12 @@ function barContent(app, view, skip, changed) {
   return [
     button(text("app.skip"), skip, { class: "skip" }),
     h("a", { class: "brand", href: "#/" }, "Laennec"),
-    h("span", { class: "folder", title: text("app.folder") }, app.health.folder ?? ""),
+    h("span", { class: "folder", title: text("app.folder") }, app.health.folder_name ?? app.health.folder ?? ""),
     h("nav", { "aria-label": text("app.places") }, PLACES.map(({ hash, key, views }) =>
       h("a", { href: hash, "aria-current": views.includes(view) && (hash === (location.hash || "#/") ? "page" : "true") }, text(key)))),
     h("span", { class: "gap" }),
-    button(app.health.model ? modelName(app.health.model) : text("app.model"), () => chooseModel(app), {
-      class: "plain model", "aria-label": `${text("app.model")}: ${modelName(app.health.model)}` }),
+    button(app.health.model ?? "", () => chooseModel(app), {
+      class: "plain model", "aria-label": `${text("app.model")}: ${app.health.model ?? ""}` }),
     button(app.reader ?? text("app.no_reader"), () => chooseReader(app).catch(toastError), {
       class: `plain reader${app.reader ? "" : " unset"}`,
       "aria-label": `${text("app.reader")}: ${app.reader ?? text("app.no_reader")}` }),
@@ -63,12 +63,10 @@ function barContent(app, view, skip, changed) {
   ];
 }
 
-const modelName = (model) => (typeof model === "string" ? model : model?.name ?? "");
-
 /** Ask who corrects; resolves with the name, or null where nobody is chosen. */
 export async function chooseReader(app) {
   const { readers } = await app.api.get("readers");
-  const names = readers.map((reader) => reader.name ?? reader);
+  const names = readers.map((reader) => reader.name);
   const typed = h("input", { type: "text", autocomplete: "off", maxlength: "60" });
   const existing = names.map((name) => h("label", { class: "option" },
     h("input", { type: "radio", name: "reader", value: name, checked: name === app.reader }), name));
@@ -93,11 +91,11 @@ export async function chooseReader(app) {
 async function chooseModel(app) {
   try {
     const { models } = await app.api.get("models");
-    const used = app.health.model?.sha256;
+    const used = models.find((model) => model.in_use)?.sha256;
     const options = models.map((model) => h("label", { class: "option" },
       h("input", { type: "radio", name: "model", value: model.sha256, checked: model.sha256 === used }),
-      h("span", {}, h("strong", {}, model.name), ` ${model.version ?? ""} `,
-        h("span", { class: "quiet mono" }, (model.sha256 ?? "").slice(0, 8)))));
+      h("span", {}, h("strong", {}, model.name), " ", h("span", { class: "quiet" }, text(`app.model_kind.${model.kind}`)), " ",
+        h("span", { class: "quiet mono" }, model.sha256.slice(0, 8)))));
     const list = h("div", { role: "radiogroup", "aria-label": text("app.model") }, options);
     const content = [h("p", { class: "quiet" }, text("app.model_help")), list];
     const read = () => list.querySelector("input:checked")?.value;
