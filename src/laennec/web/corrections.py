@@ -4,7 +4,7 @@ import json
 import sqlite3
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +70,9 @@ class Reading:
         return self.state.labelled()
 
 
+Edits = Sequence[Mapping[str, Any]] | Callable[[Reading], Sequence[Mapping[str, Any]]]
+
+
 class Corrections:
     """Readers and their edits in a workspace. Its methods may be called from any thread."""
 
@@ -126,13 +129,12 @@ class Corrections:
         """Return what a reader says of a recording; MissingError."""
         return self._reading(recording, self.reader(reader))
 
-    def readings(self, reader: str) -> Iterator[Reading]:
-        """Yield what a reader says of each recording that has an edit by them, in order of paths."""
+    def readings(self, reader: str, edited: bool = True) -> Iterator[Reading]:
+        """Yield what a reader says of each recording that has an edit by them, or of all, by their paths."""
         number = self.reader(reader)
+        chosen = "AND id IN (SELECT recording FROM edit WHERE reader = ?)" if edited else ""
         rows = self.database.rows(
-            "SELECT id FROM recording WHERE gone = 0 AND id IN (SELECT recording FROM edit WHERE reader = ?) "
-            "ORDER BY path",
-            (number,),
+            f"SELECT id FROM recording WHERE gone = 0 {chosen} ORDER BY path", (number,) * edited
         )
         for row in rows:
             yield self._reading(row["id"], number)
@@ -192,7 +194,7 @@ class Corrections:
         self,
         recording: int,
         reader: str,
-        edits: Sequence[Mapping[str, Any]],
+        edits: Edits,
         revision: int | None = None,
         analysis: int | None = None,
         request: str | None = None,
@@ -202,7 +204,8 @@ class Corrections:
         Parameters
         ----------
         edits
-            Each with its ``kind``, and what belongs to that; see :mod:`laennec.web.edits`.
+            Each with its ``kind``, and what belongs to that; see :mod:`laennec.web.edits`. Or a function
+            that makes them of what holds.
         revision
             That the edits are based on; None: whatever it is.
         analysis
@@ -243,10 +246,11 @@ class Corrections:
         self,
         recording: int,
         reader: int,
-        edits: Sequence[Mapping[str, Any]],
+        edits: Edits,
         analysis: int | None,
         request: str | None,
     ) -> None:
+        edits = edits(self._reading(recording, reader)) if callable(edits) else edits
         known = [row["id"] for row in self.database.rows(ANALYSES, (recording,))]
         base = analysis if analysis in known else known[-1] if known else None
         new = []

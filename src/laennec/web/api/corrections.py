@@ -1,13 +1,18 @@
 """Readers, their edits, label files, the order of review, agreement."""
 
+import json
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from laennec.web.archive import archive
 from laennec.web.corrections import LONGEST_NAME, ConflictError
 from laennec.web.edits import LONGEST_LABEL, MOST_CHANNELS
+from laennec.web.exchange import FORMATS, format_of, import_labels, write_labels
 from laennec.web.state import Server, server_of
 
 router = APIRouter(tags=["corrections"])
@@ -100,3 +105,87 @@ def edit(server: Here, recording: Recording, body: EditsIn) -> dict[str, Any] | 
         )
     except ConflictError as error:
         return JSONResponse({**error.state, "error": str(error)}, error.status)
+
+
+# --- label files ---
+
+Channel = Annotated[int, Query(ge=0, lt=MOST_CHANNELS, description="one of them; by default all")]
+FormatName = Annotated[str, Query(max_length=20, description=f"one of {', '.join(FORMATS)}")]
+FILE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
+
+
+@router.get("/label-formats")
+def label_formats() -> dict[str, Any]:
+    """Which formats of label files there are, and whether each has channels and a label of the recording."""
+    return {
+        "formats": [
+            {
+                "name": each.name,
+                "title": each.title,
+                "suffix": each.suffix,
+                "has_channels": each.has_channels,
+                "has_record": each.has_record,
+                "has_phases": each.takes("inspiration"),
+            }
+            for each in FORMATS.values()
+        ]
+    }
+
+
+@router.get("/recordings/{recording}/labels.{form}", response_class=Response, responses=FILE)
+def labels(
+    server: Here,
+    recording: Recording,
+    form: Annotated[str, Path(max_length=20, examples=["audacity"])],
+    reader: Reader,
+    channel: Channel | None = None,
+) -> Response:
+    """A label file of what the page shows; header `Laennec-Not-Held` is a JSON list of what is not in it."""
+    reading = server.corrections.reading(recording, reader)
+    written = write_labels(reading, format_of(form), channel=channel)
+    stem = PurePath(reading.recording["name"]).stem.encode("ascii", "replace").decode().replace('"', "_")
+    return Response(
+        written.text.encode("utf-8", errors="backslashreplace"),
+        media_type="application/octet-stream",
+        headers={
+            "Content-Disposition": f'attachment; filename="{stem}{format_of(form).suffix}"',
+            "Laennec-Not-Held": json.dumps(written.not_held),
+        },
+    )
+
+
+@router.post(
+    "/recordings/{recording}/labels",
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
+)
+async def add_labels(
+    server: Here,
+    request: Request,
+    recording: Recording,
+    reader: Reader,
+    name: Annotated[str, Query(max_length=255, description="of the file")] = "labels.txt",
+    channel: Channel | None = None,
+    replace: Annotated[bool, Query(description="take away events that the file lacks")] = True,
+) -> dict[str, Any]:
+    """Make a label file, whose format its content tells, one edit of a reader; return what then holds."""
+    content = await request.body()
+    return await run_in_threadpool(
+        import_labels, server.corrections, recording, reader, content, name, channel, replace
+    )
+
+
+@router.get("/export.zip", response_class=StreamingResponse, responses=FILE)
+def export(
+    server: Here,
+    reader: Reader,
+    format: FormatName = "audacity",
+    sounds: Annotated[bool, Query(description="with the recordings themselves")] = False,
+) -> StreamingResponse:
+    """Labels of all recordings, and a table of clips that other commands of Laennec read."""
+    folder = server.settings.folder if sounds else None
+    pieces = archive(server.corrections, reader, format_of(format), folder)
+    return StreamingResponse(
+        pieces,
+        media_type="application/zip",
+        headers={"Content-Disposition": 'attachment; filename="laennec-labels.zip"'},
+    )
