@@ -27,7 +27,7 @@ from laennec.audio.source import locate
 from laennec.errors import LaennecError, without_name
 from laennec.files import printable, sha256_of
 from laennec.model.clips import LungModel
-from laennec.model.detector import CHUNK_S, Detector
+from laennec.model.detector import Detector
 from laennec.model.load import model_path
 from laennec.output.formats import to_json
 from laennec.web.sounds import prepare
@@ -236,12 +236,9 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
     if order.cache is not None:
         prepare(order.path, order.cache)
     model = models.get(order.model, order.calibration)
-    steps = 0
 
-    def on_step(events: list[Event]) -> None:
-        nonlocal steps
-        steps += 1
-        send({"kind": "progress", "share": min(1.0, steps * CHUNK_S / recording.duration_s)})
+    def found(events: list[Event], processed_s: float) -> None:
+        send({"kind": "progress", "share": min(1.0, processed_s / recording.duration_s)})
         if events:
             send({"kind": "found", "events": [shown_event(event) for event in events]})
 
@@ -250,7 +247,7 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         for name, value in order.metadata.items()
         if model.card.uses_metadata and (name != "position" or value in model.card.positions)
     }
-    return to_json(analyze(recording, model=model, on_step=on_step, **metadata))
+    return to_json(analyze(recording, model=model, found=found, **metadata))
 
 
 def refuse_long(path: str, name: str, longest_s: float) -> None:

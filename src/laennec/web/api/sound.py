@@ -39,6 +39,7 @@ def spectrogram(sound: Decoded, channel: Channel = 0, window_ms: Window = WINDOW
     return {
         "version": sound.version,
         "duration_s": sound.duration_s,
+        "channels": sound.channels,
         "reference_db": sound.reference_db(channel, window_ms),
         "range_db": RANGE_DB,
         "top_hz": pyramid.top_hz,
