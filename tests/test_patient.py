@@ -9,10 +9,12 @@ import pytest
 pd = pytest.importorskip("pandas")
 
 from laennec.annotations.sprsound import parse_name
+from laennec.datasets import icbhi
 from laennec.errors import LaennecError
 from laennec.labels import (
     AGE_GROUPS,
     CHALLENGE_TASKS,
+    POSITIONS,
     SPRSOUND_EVENTS,
     SPRSOUND_RECORDS,
     age_group,
@@ -24,7 +26,16 @@ from laennec.labels import (
     to_icbhi,
     vocabulary_index,
 )
-from laennec.patient import Patient, check_age, check_position, check_sex, read_age
+from laennec.patient import (
+    CHEST_PLACES,
+    POSITION_SPELLINGS,
+    Patient,
+    check_age,
+    check_position,
+    check_sex,
+    chest_place,
+    read_age,
+)
 
 
 def test_checks_of_metadata() -> None:
@@ -46,6 +57,29 @@ def test_checks_of_metadata() -> None:
     assert check_position(None) is None
     with pytest.raises(LaennecError, match="position is 'p5'"):
         check_position("p5")
+
+
+def test_a_place_is_known_however_a_data_set_writes_it() -> None:
+    codes = ["Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr", "p1", "P L L", "A U R", "RUP", "left posterior"]
+    assert [chest_place(code) for code in codes] == [
+        *("trachea", "left-anterior", "right-anterior", "left-posterior", "right-posterior"),
+        *("left-lateral", "right-lateral", "left-posterior", "left-posterior-lower", "right-anterior-upper"),
+        *("right-posterior-upper", "left-posterior"),
+    ]
+    assert chest_place("knee") is None
+    assert len(POSITION_SPELLINGS) == sum(1 + len(place.spellings) for place in CHEST_PLACES.values())
+    assert set(CHEST_PLACES) >= {*POSITIONS, *icbhi.LOCATIONS.values()}
+    assert check_position("P L L") == "left-posterior"
+    with pytest.raises(LaennecError, match="position is 'Tc'"):
+        check_position("Tc")
+
+
+def test_the_left_of_a_chest_is_drawn_opposite_to_the_right() -> None:
+    for name, place in CHEST_PLACES.items():
+        if name.startswith("left"):
+            other = CHEST_PLACES[name.replace("left", "right")]
+            assert (other.face, other.x, other.y) == (place.face, -place.x, place.y)
+            assert place.x > 0
 
 
 @pytest.mark.parametrize(

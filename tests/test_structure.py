@@ -15,7 +15,18 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 # From the lowest floor to the highest. A room may import from its own floor and from those before it.
 FLOORS = (
-    ("version", "errors", "files", "labels", "patient", "progress", "signals", "terminal", "extensions"),
+    (
+        "version",
+        "errors",
+        "files",
+        "labels",
+        "patient",
+        "progress",
+        "signals",
+        "terminal",
+        "extensions",
+        "threads",
+    ),
     ("audio", "annotations"),
     ("model",),
     ("analyze",),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from laennec.errors import LaennecError
 from laennec.labels import POSITIONS, SEXES
@@ -23,7 +23,50 @@ _AGE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 SEX_SPELLINGS = {"m": "male", "f": "female"}
-POSITION_SPELLINGS = {f"p{number}": position for number, position in enumerate(POSITIONS, start=1)}
+
+
+class ChestPlace(NamedTuple):
+    """Where a chest piece lies, for a drawing.
+
+    `x` goes from -1, the patient's right edge of the chest, to 1, the left one; `y` from 0 at the shoulders
+    to 1 at the lowest rib. `spellings` are those of data sets, in small letters with hyphens.
+    """
+
+    face: str  # front or back
+    x: float
+    y: float
+    spellings: tuple[str, ...] = ()
+
+
+def _heights(side: str, area: str, x: float, face: str) -> dict[str, ChestPlace]:
+    """Upper, middle and lower, as KAUH (``P L U`` or ``P U L``) and HLS-CMDS (``LUP``) write them."""
+    s, a = side[0], area[0]
+    places = {}
+    for height, y in (("upper", 0.24), ("middle", 0.46), ("lower", 0.7)):
+        h = height[0]
+        written = dict.fromkeys((f"{a}-{s}-{h}", f"{a}-{h}-{s}", f"{s}{h}{a}"))
+        places[f"{side}-{area}-{height}"] = ChestPlace(face, x, y, tuple(written))
+    return places
+
+
+# Every place on a chest that a data set names: SPRSound's p1 to p4, ICBHI's Tc to Lr, KAUH's, HLS-CMDS's. A
+# lateral place would suit both faces; it is drawn on the front.
+CHEST_PLACES = {
+    "trachea": ChestPlace("front", 0.0, 0.03, ("tc",)),
+    "left-anterior": ChestPlace("front", 0.45, 0.35, ("al",)),
+    "right-anterior": ChestPlace("front", -0.45, 0.35, ("ar",)),
+    "left-lateral": ChestPlace("front", 0.86, 0.62, ("p2", "ll")),
+    "right-lateral": ChestPlace("front", -0.86, 0.62, ("p4", "lr")),
+    "left-posterior": ChestPlace("back", 0.42, 0.58, ("p1", "pl")),
+    "right-posterior": ChestPlace("back", -0.42, 0.58, ("p3", "pr")),
+    **_heights("left", "anterior", 0.45, "front"),
+    **_heights("right", "anterior", -0.45, "front"),
+    **_heights("left", "posterior", 0.4, "back"),
+    **_heights("right", "posterior", -0.4, "back"),
+}
+POSITION_SPELLINGS = {
+    spelling: name for name, place in CHEST_PLACES.items() for spelling in (name, *place.spellings)
+}
 
 
 @dataclass(frozen=True)
@@ -118,15 +161,25 @@ def check_sex(sex: Any) -> str | None:
 def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str | None:
     """Return one of `positions`, or None where it is not known.
 
-    Capitals, blanks and underscores for hyphens are taken, and so are ``p1`` to ``p4``, as SPRSound numbers
-    left and right posterior and lateral.
+    Capitals, blanks and underscores for hyphens are taken, and so is what data sets write (`CHEST_PLACES`),
+    such as ``p1`` to ``p4``. ``left-posterior-lower`` is ``left-posterior`` where `positions` are no finer.
     """
     if is_unknown(position):
         return None
-    word = str(position).strip().lower().replace("_", "-").replace(" ", "-")
-    known = POSITION_SPELLINGS.get(word, word)
+    known = chest_place(position) or _hyphened(position)
+    if known in CHEST_PLACES and known not in positions:
+        known = "-".join(known.split("-")[:2])
     if known not in positions:
         raise LaennecError(
             f"position is {position!r}; expected {', '.join(positions)} (p1 to p4), or nothing"
         )
     return known
+
+
+def chest_place(position: Any) -> str | None:
+    """Return the name in `CHEST_PLACES` of a place as any data set writes it, or None where it is none."""
+    return POSITION_SPELLINGS.get(_hyphened(position))
+
+
+def _hyphened(position: Any) -> str:
+    return re.sub(r"[\s_-]+", "-", str(position).strip().lower())

@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fastapi")
-from fastapi.testclient import TestClient
-
-from laennec.web.app import create_app
-from laennec.web.settings import Settings
+from web_client import web_client
 
 
 def test_health_names_version_and_folder(tmp_path: Path) -> None:
-    with TestClient(create_app(Settings(tmp_path))) as client:
+    with web_client(tmp_path) as client:
         assert client.get("/api/v1/health").json()["folder"] == tmp_path.name
         assert client.get("/api/v1/nothing").status_code == 404

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from laennec.annotations import audacity, icbhi, raven, sprsound, table
 from laennec.annotations.events import Boundary, LabelFile, Problem, make_boundary, rounded_span
-from laennec.annotations.text import read_text
+from laennec.annotations.text import decoded, read_text
 from laennec.errors import LaennecError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "LabelFile",
     "Problem",
     "make_boundary",
+    "read_content",
     "read_events",
     "read_given",
     "read_labels",
@@ -41,10 +42,20 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     `recording`, a path or name, chooses among the rows of a table of several. ``-`` is standard input.
     """
     try:
-        text = read_text(path)
+        return _read(read_text(path), Path(path).suffix.lower(), recording)
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
-    suffix = Path(path).suffix.lower()
+
+
+def read_content(content: bytes, name: str, recording: str | None = None) -> LabelFile:
+    """Read the bytes of a label file of this name, as :func:`read_labels` does a file."""
+    try:
+        return _read(decoded(content), Path(name).suffix.lower(), recording)
+    except ValueError as error:
+        return LabelFile(problems=(Problem("", str(error)),))
+
+
+def _read(text: str, suffix: str, recording: str | None) -> LabelFile:
     if suffix == ".json" and not text.strip():
         return LabelFile(problems=(Problem("", "empty; expected SPRSound's annotation"),))
     if suffix == ".json" or text.lstrip().startswith(("{", "[")):

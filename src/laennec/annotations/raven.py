@@ -7,14 +7,18 @@ and ``File Offset (s)`` is where the selection begins in it, since the other tim
 Source: Raven Pro User's Manual, K. Lisa Yang Center for Conservation Bioacoustics, Cornell Lab.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 
-from laennec.annotations.events import LabelFile, Problem
+from laennec.annotations.events import LabelFile, Problem, rounded_span
 from laennec.annotations.table import NumberedRow, first_line, of_recording, parse
+from laennec.annotations.table import write as write_table
 
 BEGIN, END, OFFSET = "Begin Time (s)", "End Time (s)", "File Offset (s)"
 FILES = ("Begin Path", "Begin File")
 LABELS = ("Annotation", "Label", "Type", "Species")
+VIEW, DIGITS = "Spectrogram 1", 6
+WRITTEN = ("Selection", "View", "Channel", BEGIN, END, "Low Freq (Hz)", "High Freq (Hz)", LABELS[0])
 
 
 def looks_like(text: str) -> bool:
@@ -54,3 +58,17 @@ def _as_event(cells: dict[str, str]) -> dict[str, str]:
         if found is not None:
             event[name] = found
     return event
+
+
+def write(events: Iterable[tuple[int, float, float, str]], top_hz: float) -> str:
+    """Return a selection table of events: channel from 0, start and end in seconds, label.
+
+    Raven draws a selection as a box in time and frequency, and needs both; an event covers every frequency up
+    to `top_hz`, half the sample rate.
+    """
+    rows = []
+    for number, (channel, start_s, end_s, label) in enumerate(events, start=1):
+        times = (f"{time_s:.{DIGITS}f}" for time_s in rounded_span(start_s, end_s, DIGITS))
+        named = " ".join(label.split())
+        rows.append([number, VIEW, channel + 1, *times, "0.0", f"{top_hz:.1f}", named])
+    return write_table(WRITTEN, rows, delimiter="\t")

@@ -228,10 +228,10 @@ def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
     return all(a == b for a, b in zip(reversed(one), reversed(other), strict=False))
 
 
-def write(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table with commas between, in which no text is a formula; :func:`parse` reads it back."""
+def write(header: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = ",") -> str:
+    """Return a table in which no text is a formula; :func:`parse` reads it back."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerows(map(for_spreadsheet, row) for row in (header, *rows))
     return text.getvalue()
 

@@ -20,6 +20,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
         content = locate(path).content if is_piped else Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror})") from error
+    return decoded(content)
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a file's bytes, as :func:`read_text` does."""
     is_utf16 = content.startswith(_UTF16_MARKS)
     try:
         text = content.decode("utf-16" if is_utf16 else "utf-8-sig")

@@ -2,12 +2,11 @@
 
 import socket
 
-import uvicorn
-
 from laennec.cli.arguments import Serve
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder
 from laennec.web.app import create_app
+from laennec.web.serving import PageServer
 from laennec.web.settings import Settings
 
 
@@ -21,7 +20,7 @@ def run(command: Serve) -> int:
     listening = _listening(settings)
     address = f"http://{settings.host}:{listening.getsockname()[1]}/"
     print(f"Laennec is at {address} (Ctrl+C ends it)", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])
+    PageServer(app).run(sockets=[listening])
     return 0
 
 

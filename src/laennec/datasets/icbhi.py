@@ -39,6 +39,7 @@ from laennec.datasets.table import (
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
+from laennec.patient import POSITION_SPELLINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,15 +67,7 @@ RECORDINGS, PATIENTS = 920, 126
 CYCLES = {"normal": 3642, "crackle": 1864, "wheeze": 886, "both": 506}
 SPLIT_RECORDINGS = {"train": 539, "test": 381}
 
-LOCATIONS = {
-    "Tc": "trachea",
-    "Al": "left-anterior",
-    "Ar": "right-anterior",
-    "Pl": "left-posterior",
-    "Pr": "right-posterior",
-    "Ll": "left-lateral",
-    "Lr": "right-lateral",
-}
+LOCATIONS = {code: POSITION_SPELLINGS[code.lower()] for code in ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")}
 FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )
@@ -163,25 +156,36 @@ def _find(root: Path, defects: list[Defect]) -> tuple[dict[str, Path], dict[Path
 
 def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> dict[str, Any] | None:
     """What the name and the three tables tell of a recording."""
-    match = FILE_NAME.fullmatch(stem)
-    if match is None:
+    name = parse_name(stem)
+    if name is None:
         detail = "not patient_index_location_mode_device; left out"
         defects.append(Defect("malformed name", str(path), detail))
         return None
-    patient, place = match["patient"], match["location"]
+    patient = name["subject"]
     if tables.split and stem not in tables.split:
         defects.append(Defect("unknown label", str(path), f"{SPLIT_FILE} does not list it; split unknown"))
     return {
         "recording": stem,
         "path": str(path),
-        "subject": patient,
-        "location": LOCATIONS.get(place, place),
-        "device": match["device"],
+        **name,
         "channel": 0,
         "split": tables.split.get(stem),
         "diagnosis": tables.diagnosis.get(patient),
         "dataset": NAME,
         **tables.demographics.get(patient, {}),
+    }
+
+
+def parse_name(stem: str) -> dict[str, str] | None:
+    """Read a file name without its suffix: subject, location, device; None if it is not of ICBHI's form."""
+    match = FILE_NAME.fullmatch(stem)
+    if match is None:
+        return None
+    place = match["location"]
+    return {
+        "subject": match["patient"],
+        "location": LOCATIONS.get(place, place),
+        "device": match["device"],
     }
 
 

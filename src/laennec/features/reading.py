@@ -10,6 +10,7 @@ from torch import Tensor
 from laennec.audio.recording import Recording
 from laennec.audio.segment import cut, fit_length
 from laennec.progress import track
+from laennec.threads import in_threads
 
 
 def read_waveforms(clips: pd.DataFrame, sample_rate: int, clip_samples: int, padding: str) -> Tensor:
@@ -49,7 +50,8 @@ def _channels(clips: pd.DataFrame, sample_rate: int, what: str) -> Iterator[tupl
     """Row number of each clip and the channel of its recording, each decoded once."""
     channel = clips["channel"].fillna(0).to_numpy(int)
     groups = clips.groupby("path", sort=False).indices
-    for path, rows in track(groups.items(), what, total=len(groups)):
-        recording = Recording.read(str(path)).resampled(sample_rate)
+    recordings = in_threads(lambda path: Recording.read(str(path)).resampled(sample_rate), groups)
+    read = zip(recordings, groups.values(), strict=True)
+    for recording, rows in track(read, what, total=len(groups)):
         for row in rows:
             yield int(row), recording.samples[channel[row]]

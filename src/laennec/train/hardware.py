@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from laennec.audio.samples import counted
 from laennec.errors import UsageError
 from laennec.files import read_json, write_json
+from laennec.threads import cores
 from laennec.train.recipe import Recipe
 from laennec.train.workers import check_jobs
 from laennec.version import __version__
@@ -141,13 +142,6 @@ def usable_precision(precision: str, hardware: Hardware) -> str:
     if precision != "auto":
         return precision
     return HALF if hardware.on_gpu else _timed_precision()[0]
-
-
-def cores() -> int:
-    """Processor cores that this process may use, at most as many as ``OMP_NUM_THREADS`` names."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    named = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(there, int(named)) if named.isdecimal() and int(named) else there
 
 
 def choose_threads(

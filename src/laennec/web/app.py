@@ -12,11 +12,17 @@ from starlette.exceptions import HTTPException
 
 from laennec.errors import LaennecError
 from laennec.version import __version__
-from laennec.web.api import system
+from laennec.web.api import corrections, recordings, sound, system
+from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
 
-ROUTERS = (system.router,)
+ROUTERS = (
+    system.router,
+    recordings.router,
+    sound.router,
+    corrections.router,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -35,11 +41,13 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )  # fmt: skip
     app.state.server = Server(settings)
+    app.add_middleware(Guard, settings=settings)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
     app.add_exception_handler(LaennecError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
+    app.mount("/viewer", StaticFiles(directory=str(files("laennec.output").joinpath("viewer"))))
     app.mount("/", StaticFiles(directory=str(files("laennec.web").joinpath("static")), html=True))
     return app
 
@@ -49,7 +57,7 @@ def _answer(status: int, sentence: str) -> JSONResponse:
 
 
 async def _unusable(_: Request, error: Exception) -> JSONResponse:
-    return _answer(400, str(error))
+    return _answer(getattr(error, "status", 400), str(error))
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

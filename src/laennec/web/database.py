@@ -1,100 +1,92 @@
 """The workspace: one SQLite file in the folder of recordings, which loses nothing.
 
 Write-ahead log, so that a crash leaves the last whole transaction. What a model said and what a reader did
-are append-only: triggers refuse to change or delete them.
+are append-only: triggers refuse to change or delete them. One connection writes, one transaction after
+another; others read beside it, and see the last whole transaction.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError
+from laennec.files import claimed
+from laennec.web.schema import APPEND_ONLY, FORMAT, SCHEMA
 
 FILE = "laennec.sqlite"
-FORMAT = 1  # of the schema, in the file's user_version; a later one is refused
+WAIT_S = 5.0  # for another program's transaction to end
+IDLE = 8  # connections that read, kept for the next request
 
-SCHEMA = """
-CREATE TABLE recording (
-    id INTEGER PRIMARY KEY,
-    path TEXT UNIQUE NOT NULL,      -- below the folder, with / between
-    size INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    added TEXT NOT NULL,            -- UTC, ISO 8601, like all times
-    gone INTEGER NOT NULL DEFAULT 0,
-    patient TEXT, position TEXT, age_years REAL, sex TEXT, device TEXT
-);
-CREATE TABLE analysis (
-    id INTEGER PRIMARY KEY,
-    recording INTEGER NOT NULL REFERENCES recording,
-    made TEXT NOT NULL,
-    model_name TEXT, model_version TEXT, model_sha256 TEXT, calibration_sha256 TEXT,
-    content TEXT,                   -- JSON of an analysis, NULL where it failed
-    error TEXT
-);
-CREATE TABLE suggestion (           -- an event as a model found it
-    id INTEGER PRIMARY KEY,
-    analysis INTEGER NOT NULL REFERENCES analysis,
-    recording INTEGER NOT NULL REFERENCES recording,
-    model_name TEXT NOT NULL, model_sha256 TEXT NOT NULL,
-    channel INTEGER NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL,
-    label TEXT NOT NULL, probability REAL, presence REAL, uncertain INTEGER NOT NULL
-);
-CREATE TABLE reader (
-    id INTEGER PRIMARY KEY,
-    name TEXT UNIQUE NOT NULL,
-    added TEXT NOT NULL
-);
-CREATE TABLE edit (                 -- what a reader did, in order, `content` is JSON
-    id INTEGER PRIMARY KEY,
-    recording INTEGER NOT NULL REFERENCES recording,
-    reader INTEGER NOT NULL REFERENCES reader,
-    made TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    content TEXT NOT NULL
-);
-CREATE TABLE model (                -- trained or brought along, beside those that ship
-    sha256 TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    path TEXT NOT NULL,
-    made TEXT NOT NULL,
-    content TEXT NOT NULL
-);
-CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE INDEX analysis_recording ON analysis (recording);
-CREATE INDEX suggestion_analysis ON suggestion (analysis);
-CREATE INDEX edit_recording ON edit (recording, reader);
-"""
-APPEND_ONLY = ("suggestion", "edit")
-WAIT_S = 5.0  # for another transaction to end
+Execute = Callable[..., sqlite3.Cursor]
+
+
+class WorkspaceError(LaennecError):
+    """The workspace file cannot be used now; `status` is that of the HTTP answer."""
+
+    status = 503
+
+
+class WorkspaceFullError(WorkspaceError):
+    """Nothing was written, since there is no room."""
+
+    status = 507
 
 
 class Database:
-    """The workspace file of a folder, open. Its methods may be called from any thread."""
+    """The workspace file of a folder, open. Its methods may be called from any thread.
+
+    WorkspaceError, also from every method, where the file is damaged, cannot be opened or written, or is open
+    in another program; WorkspaceFullError where the disk is full. After an error nothing is half-written, and
+    the next call tries again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
+        self._shown = str(self.path)  # in messages
         self._lock = threading.RLock()
+        self._writing: int | None = None  # thread whose transaction is open
+        self._idle: list[sqlite3.Connection] = []
+        self._seen = _Seen()
+        self._closed = False
+        with ExitStack() as stack:
+            self._claim(stack, folder)
+            with self._explained():
+                self._connection = stack.enter_context(_closing(self._connect()))
+                self._prepare()
+            self._claims = stack.pop_all()
+        self._shown = FILE  # from now on messages go to whoever can reach the server
+
+    def _claim(self, stack: ExitStack, folder: Path) -> None:
+        """Two programs would not hear of one another's changes."""
         try:
-            self._connection = sqlite3.connect(
-                self.path, timeout=WAIT_S, check_same_thread=False, isolation_level=None
-            )
-            self._connection.row_factory = sqlite3.Row
-            self._prepare()
-        except sqlite3.Error as error:
-            raise LaennecError(f"{self.path}: {_reason(error)}") from error
+            stack.enter_context(claimed(folder))
+        except LaennecError as error:
+            raise WorkspaceError(
+                f"{folder}: is open in another program, perhaps another laennec serve; close that first"
+            ) from error
+        except OSError as error:
+            raise WorkspaceError(f"{folder}: cannot be opened ({error.strerror}); name another") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, WAIT_S, check_same_thread=False, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        return connection
 
     def _prepare(self) -> None:
         execute = self._connection.execute
+        damage = execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {damage}")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")  # a power cut loses no correction that was answered for
         execute("PRAGMA foreign_keys = ON")
         found = int(execute("PRAGMA user_version").fetchone()[0])
         if found > FORMAT:
-            raise LaennecError(
-                f"{self.path}: written by a later Laennec (format {found}, this one reads up to {FORMAT}); "
+            raise WorkspaceError(
+                f"{self._shown}: written by a later Laennec (format {found}, this one reads up to {FORMAT}); "
                 "update it: pip install -U laennec"
             )
         if found < FORMAT:
@@ -110,38 +102,129 @@ class Database:
                 do(f"PRAGMA user_version = {FORMAT}")
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """Do all or nothing: yields a function that executes a statement and returns its cursor."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+    def transaction(self) -> Iterator[Execute]:
+        """Do all or nothing: yields a function that executes a statement and returns its cursor.
+
+        `rows` and `row`, called in the block, see what it has written. Within a transaction of the same
+        thread it is a part of that one, which an error takes back alone.
+        """
+        with self._lock, self._explained():
+            execute = self._connection.execute
+            outer = self._writing
+            execute("BEGIN IMMEDIATE" if outer is None else "SAVEPOINT part")
+            self._writing = threading.get_ident()
             try:
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
+                yield execute
+                execute("COMMIT" if outer is None else "RELEASE part")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk ends some by itself
+                    execute("ROLLBACK" if outer is None else "ROLLBACK TO part")
                 raise
+            finally:
+                self._writing = outer
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that is read in the block be of one moment, whatever is written meanwhile."""
+        if self._writing == threading.get_ident() or self._seen.connection is not None:
+            yield
+            return
+        with self._explained(), self._reading() as connection:
+            connection.execute("BEGIN")
+            self._seen.connection = connection
+            try:
+                yield
+            finally:
+                self._seen.connection = None
+                connection.execute("COMMIT")
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query."""
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
+        with self._explained():
+            if self._writing == threading.get_ident():
+                return self._connection.execute(query, values).fetchall()
+            if self._seen.connection is not None:
+                return self._seen.connection.execute(query, values).fetchall()
+            with self._reading() as connection:
+                return connection.execute(query, values).fetchall()
 
     def row(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         """The first row of a query, or None."""
         found = self.rows(query, values)
         return found[0] if found else None
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._closed:
+            raise WorkspaceError(f"{self._shown}: is closed, the server is ending")
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < IDLE and not self._closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what SQLite's errors of the file mean; those of a statement are faults of the program."""
+        try:
+            yield
+        except (sqlite3.IntegrityError, sqlite3.InterfaceError):
+            raise
+        except sqlite3.DatabaseError as error:
+            if (explained := _explanation(error)) is None:
+                raise
+            kind, reason = explained
+            raise kind(f"{self._shown}: {reason}") from error
+
     def close(self) -> None:
-        """Write everything into the one file, and let it go."""
+        """Write everything into the one file, and let it and the folder go."""
         with self._lock:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.close()
+            self._closed = True
+            while self._idle:
+                self._idle.pop().close()
+            with suppress(sqlite3.Error):  # a full disk; the log beside the file has everything
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._claims.close()
 
 
-def _reason(error: sqlite3.Error) -> str:
-    text = str(error)
-    if "not a database" in text or "malformed" in text:
-        return "is no workspace of Laennec, or damaged; move it away, and a new one is made"
-    if "locked" in text:
-        return "is open in another program; close that first"
-    return f"cannot be opened ({text})"
+class _Seen(threading.local):
+    """The connection of a thread's snapshot."""
+
+    connection: sqlite3.Connection | None = None
+
+
+@contextmanager
+def _closing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _explanation(error: sqlite3.DatabaseError) -> tuple[type[WorkspaceError], str] | None:
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF:  # the code without its details
+        case sqlite3.SQLITE_FULL:
+            return WorkspaceFullError, "the disk is full, so nothing was kept; make room, and try again"
+        case sqlite3.SQLITE_IOERR:
+            return (
+                WorkspaceFullError,
+                "cannot be written, so nothing was kept; the disk may be full or gone",
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return WorkspaceError, "is open in another program; close that first"
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return (
+                WorkspaceError,
+                "is no workspace of Laennec, or damaged; move it away, and a new one is made",
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return WorkspaceError, f"cannot be opened for writing ({error}); name a folder of your own"
+    return None

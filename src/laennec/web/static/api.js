@@ -1,0 +1,157 @@
+/** The server, from the page: requests, uploads, news. An error is always one sentence to be shown. */
+
+import { text } from "./text.js";
+
+const BASE = "api/v1/";
+const RETRY_MS = [500, 1000, 2000, 5000, 10000];
+const IDLE_MS = 60_000; // hidden pages let their connection go, since a browser opens six to one server
+const KINDS = ["recording", "found", "edits", "job", "reload", "hello", "ping"];
+
+/** What went wrong, in a sentence; `status` is 0 where the server did not answer. */
+export class ApiError extends Error {
+  constructor(message, status, body) {
+    super(message);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** The address of something in the API, for `src` and `href`. */
+export function address(path) {
+  return BASE + path;
+}
+
+/**
+ * Ask the server; returns what it answers, from JSON.
+ *
+ * @param {string} path below /api/v1/
+ * @param {{method?: string, json?: any, body?: BodyInit, headers?: object, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ * @throws {ApiError} or an AbortError
+ */
+export async function request(path, { method, json, body, headers, signal } = {}) {
+  const content = json === undefined ? body : JSON.stringify(json);
+  const kind = json === undefined ? {} : { "Content-Type": "application/json" };
+  let response;
+  try {
+    response = await fetch(BASE + path, {
+      method: method ?? (content === undefined ? "GET" : "POST"),
+      body: content,
+      headers: { Accept: "application/json", ...kind, ...headers },
+      signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(text("api.unreachable"), 0);
+  }
+  return answered(response.status, await response.text());
+}
+
+export const get = (path, options) => request(path, options);
+export const post = (path, json = {}, options) => request(path, { ...options, method: "POST", json });
+export const patch = (path, json, options) => request(path, { ...options, method: "PATCH", json });
+
+function answered(status, content) {
+  let body = null;
+  try {
+    body = content ? JSON.parse(content) : null;
+  } catch {
+    // Below: no answer of the API.
+  }
+  if (status >= 200 && status < 300) return body;
+  throw new ApiError(body?.error ?? text("api.failed", { status: String(status) }), status, body);
+}
+
+/**
+ * Send a file. `fetch` tells nothing of an upload's progress, so this is an XMLHttpRequest.
+ *
+ * @param {string} path below /api/v1/
+ * @param {Blob} file
+ * @param {{progress?: (share: number) => void, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ */
+export function upload(path, file, { progress, signal } = {}) {
+  return new Promise((resolve, reject) => {
+    const sent = new XMLHttpRequest();
+    const stop = () => sent.abort();
+    signal?.addEventListener("abort", stop, { once: true });
+    sent.open("POST", BASE + path);
+    sent.setRequestHeader("Accept", "application/json");
+    sent.setRequestHeader("Content-Type", "application/octet-stream");
+    sent.upload.onprogress = (event) => event.lengthComputable && progress?.(event.loaded / event.total);
+    sent.onload = () => {
+      try {
+        resolve(answered(sent.status, sent.responseText));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    sent.onerror = () => reject(new ApiError(text("api.unreachable"), 0));
+    sent.onabort = () => reject(new DOMException("stopped", "AbortError"));
+    sent.onloadend = () => signal?.removeEventListener("abort", stop);
+    if (signal?.aborted) reject(new DOMException("stopped", "AbortError"));
+    else sent.send(file);
+  });
+}
+
+/**
+ * News of the server: an EventTarget of CustomEvents `recording`, `found`, `edits`, `job` with `detail`;
+ * `reload` where some may have been missed, so that what is shown must be asked for again; `connection` with
+ * `{connected}`.
+ */
+export class Activity extends EventTarget {
+  #source = null;
+  #timer = 0;
+  #failures = 0;
+  #wasConnected = false;
+  #end = new AbortController();
+
+  constructor() {
+    super();
+    document.addEventListener("visibilitychange", () => this.#seen(), { signal: this.#end.signal });
+    addEventListener("online", () => this.#connect(), { signal: this.#end.signal });
+    this.#connect();
+  }
+
+  close() {
+    this.#end.abort();
+    this.#disconnect();
+  }
+
+  #seen() {
+    clearTimeout(this.#timer);
+    if (document.hidden) this.#timer = setTimeout(() => this.#disconnect(), IDLE_MS);
+    else if (!this.#source) this.#connect();
+  }
+
+  #disconnect() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #connect() {
+    this.#disconnect();
+    const source = new EventSource(`${BASE}activity`);
+    this.#source = source;
+    source.onopen = () => {
+      this.#failures = 0;
+      this.#tell("connection", { connected: true });
+      if (this.#wasConnected) this.#tell("reload", {});
+      this.#wasConnected = true;
+    };
+    source.onerror = () => {
+      this.#tell("connection", { connected: false });
+      this.#disconnect();
+      const wait = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)];
+      this.#timer = setTimeout(() => this.#connect(), wait);
+    };
+    for (const kind of KINDS) {
+      source.addEventListener(kind, (event) => this.#tell(kind, JSON.parse(event.data)));
+    }
+  }
+
+  #tell(kind, detail) {
+    this.dispatchEvent(new CustomEvent(kind, { detail }));
+  }
+}
