@@ -58,7 +58,7 @@ function line(app, viewer, event, k) {
     "aria-label": text("recording.loop_event", { number: k + 1, label: label.text }) });
   return h("tr", { dataset: { id: event.id }, class: label.adventitious === false ? "quiet" : null },
     h("td", { class: "number" }, String(k + 1)),
-    h("th", { scope: "row" }, h("span", { class: "swatch", style: { "--colour": label.colour } }), label.text,
+    h("th", { scope: "row" }, h("span", { class: "swatch", style: { "--colour": label.colour } }), " ", label.text,
       event.uncertain && [" ", h("span", { class: "flag" }, text("answer.uncertain"))]),
     h("td", { class: "number" }, number(event.start_s, 2)),
     h("td", { class: "number" }, number(event.end_s, 2)),

@@ -1,6 +1,6 @@
 /** The head of a recording: name, patient, answer with its reasons, quality; and what else is known of it. */
 
-import { answerShort, meaning, refusal } from "../answer.js";
+import { meaning, refusal } from "../answer.js";
 import { button, h } from "../dom.js";
 import { placeName } from "../list/cells.js";
 import { duration, number, percent, text, textOr } from "../text.js";
@@ -62,7 +62,7 @@ function said(app, row) {
   const shares = Object.entries(record.probabilities ?? {}).sort((a, b) => b[1] - a[1]);
   return [
     h("p", { class: "verdict" }, refused ? [h("strong", {}, text("answer.refused", { reason: refusal(record) }))]
-      : [answerShort(app, record), h("span", { class: "quiet" }, ` ${inWords(app, record)}`)]),
+      : inWords(app, record)),
     refused && h("p", {}, text(record.heard_as ? "recording.any_sound" : "recording.record_again")),
     record.reasons?.length > 0 && h("ul", { class: "reasons" }, record.reasons.map((reason) => h("li", {}, reason))),
     shares.length > 0 && h("p", { class: "quiet small" }, text("recording.all_answers"), " ",
@@ -72,12 +72,14 @@ function said(app, row) {
 }
 
 function inWords(app, record) {
-  const meant = meaning(app, record.label);
+  const { colour } = app.label(record.label);
+  const sure = record.probability != null && text("recording.probability", { probability: number(record.probability, 2) });
   return [
-    meant === record.label ? "" : meant.replace(`${record.label} `, ""),
-    record.probability != null && text("recording.probability", { probability: percent(record.probability) }),
-    record.uncertain && text("recording.uncertain"),
-  ].filter(Boolean).join(", ");
+    h("span", { class: "swatch", style: { "--colour": colour } }), " ",
+    h("strong", {}, meaning(app, record.label)),
+    sure && h("span", { class: "quiet" }, `, ${sure}`),
+    record.uncertain && [" ", h("span", { class: "flag" }, text("recording.uncertain"))],
+  ];
 }
 
 function rateInWords(rate) {

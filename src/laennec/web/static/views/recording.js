@@ -70,7 +70,7 @@ class RecordingView {
 
   /** Open the viewer, once there is something to be opened. */
   async #open() {
-    if (this.#viewer || this.#opening || this.#row.state === "failed") return;
+    if (this.#viewer || this.#opening) return;
     this.#opening = true;
     replace(this.place, h("p", { class: "quiet", role: "status" }, text("recording.opening")));
     try {
@@ -81,7 +81,9 @@ class RecordingView {
       replace(this.events, this.#table.element);
       await this.#attachEditor();
     } catch (error) {
-      if (!this.#signal.aborted) replace(this.place, h("p", { class: "notice error" }, error.message));
+      if (this.#signal.aborted) return;
+      const known = this.#row.state === "failed"; // why is above
+      replace(this.place, !known && h("p", { class: "notice error" }, error.message));
     } finally {
       this.#opening = false;
     }
