@@ -9,10 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from laennec.web.agreement import compare_all, compare_recording
 from laennec.web.archive import archive
 from laennec.web.corrections import LONGEST_NAME, ConflictError
 from laennec.web.edits import LONGEST_LABEL, MOST_CHANNELS
 from laennec.web.exchange import FORMATS, format_of, import_labels, write_labels
+from laennec.web.review import ORDERS, review_order
 from laennec.web.state import Server, server_of
 
 router = APIRouter(tags=["corrections"])
@@ -189,3 +191,36 @@ def export(
         media_type="application/zip",
         headers={"Content-Disposition": 'attachment; filename="laennec-labels.zip"'},
     )
+
+
+# --- order of review, agreement ---
+
+Readers = Annotated[
+    list[str], Query(max_length=2, description="two readers, each by itself or with a comma between")
+]
+
+
+@router.get("/review")
+def review(
+    server: Here,
+    order: Annotated[str, Query(max_length=20, description=f"one of {', '.join(ORDERS)}")] = "uncertain",
+    reader: Reader | None = None,
+) -> dict[str, Any]:
+    """Which recordings to review next: those that the reader has not, in an order."""
+    return {"recordings": review_order(server.corrections, reader, order), "rule": ORDERS[order]}
+
+
+@router.get("/recordings/{recording}/compare")
+def compare(server: Here, recording: Recording, readers: Readers, layer: Layer = "events") -> dict[str, Any]:
+    """How well two readers agree on a recording, and where they do not."""
+    return compare_recording(server.corrections, recording, _each(readers), layer)
+
+
+@router.get("/agreement")
+def agreement(server: Here, readers: Readers, layer: Layer = "events") -> dict[str, Any]:
+    """How well two readers agree on the recordings that both have reviewed, with intervals over patients."""
+    return compare_all(server.corrections, _each(readers), layer)
+
+
+def _each(readers: list[str]) -> list[str]:
+    return readers[0].split(",") if len(readers) == 1 else readers
