@@ -2,6 +2,7 @@
 
 import { ask, toast, toastError } from "./dialogs.js";
 import { button, choice, field, h, replace } from "./dom.js";
+import { showKeys } from "./viewer/keys.js";
 import { LANGUAGES, chooseLanguage, language, text } from "./text.js";
 
 const PLACES = [
@@ -58,6 +59,7 @@ function barContent(app, view, skip, changed) {
     button(app.reader ?? text("app.no_reader"), () => chooseReader(app).catch(toastError), {
       class: `plain reader${app.reader ? "" : " unset"}`,
       "aria-label": `${text("app.reader")}: ${app.reader ?? text("app.no_reader")}` }),
+    button("?", () => showKeys(), { class: "plain keys", "aria-label": text("app.keys"), title: text("app.keys") }),
     choice(Object.entries(LANGUAGES), language(), (code) => chooseLanguage(code).then(changed, toastError), {
       class: "language", "aria-label": text("app.language") }),
   ];

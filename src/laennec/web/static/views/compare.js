@@ -5,6 +5,7 @@ import { button, field, h, replace } from "../dom.js";
 import { toastError } from "../dialogs.js";
 import { placeName } from "../list/cells.js";
 import { duration, number, remember, remembered, text } from "../text.js";
+import { register } from "../viewer/keys.js";
 import { serverSource } from "../viewer/source.js";
 import { createViewer } from "../viewer/viewer.js";
 
@@ -38,15 +39,15 @@ class Compare {
     this.table = h("section", { class: "wide", tabindex: "0", role: "region", "aria-label": text("compare.table") });
     this.heads = this.#ids.map(() => h("div", { class: "row" }));
     this.places = this.#ids.map(() => h("div", { class: "compared" }, h("p", { class: "quiet", role: "status" }, text("compare.loading"))));
-    replace(main, h("link", { rel: "stylesheet", href: "compare.css" }), h("link", { rel: "stylesheet", href: "viewer/viewer.css" }),
-      h("p", { class: "screen back" }, h("a", { href: "#/" }, text("app.to_list"))),
+    replace(main, h("p", { class: "screen back" }, h("a", { href: "#/" }, text("app.to_list"))),
       h("div", { class: "row" }, h("h1", {}, text("compare.title")), h("span", { class: "gap" }),
         field(text("compare.common"), common, { class: "option screen" }),
-        button(text("compare.other"), () => this.#playOther(), { title: text("compare.other_help") }),
+        button([text("compare.switch"), " ", h("kbd", { "aria-hidden": "true" }, "x")], () => this.#playOther(), { class: "screen", title: text("compare.switch_help") }),
         h("a", { class: "button screen", href: `#/compare/${encodeURIComponent(second)}/${encodeURIComponent(first)}` }, text("compare.swap"))),
       this.table,
       this.#ids.map((id, k) => h("section", { "aria-label": text(k ? "compare.second" : "compare.first") }, this.heads[k], this.places[k])));
     const { signal } = this.#end;
+    this.keys = register([{ keys: "x", text: text("compare.switch_help"), run: () => this.#playOther() }]);
     app.activity.addEventListener("recording", ({ detail }) => this.#news(detail), { signal });
     app.activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
   }
@@ -62,6 +63,7 @@ class Compare {
 
   close() {
     this.#end.abort();
+    this.keys();
     for (const viewer of this.#viewers) viewer?.dispose();
     this.#viewers = [];
   }
@@ -158,25 +160,26 @@ class Compare {
 
   #show() {
     this.#rows.forEach((row, k) => replace(this.heads[k],
-      h("h2", {}, h("span", { class: "which", "aria-hidden": "true" }, String(k + 1)), " ", h("a", { href: `#/recording/${row.id}` }, row.name)),
+      h("h2", {}, which(k), " ", h("a", { href: `#/recording/${row.id}` }, row.name)),
       h("span", { class: "quiet" }, [row.patient && text("patient.title", { patient: row.patient }), row.position && placeName(row.position), duration(row.duration_s)].filter(Boolean).join(", "))));
     replace(this.table, this.#facts());
   }
 
   #facts() {
-    const rows = this.#rows;
-    const names = [...new Set(rows.flatMap((row) => Object.keys(row.counts)))].map((name) => this.#app.label(name));
+    const names = [...new Set(this.#rows.flatMap((row) => Object.keys(row.counts)))].map((name) => this.#app.label(name));
     names.sort((one, other) => (one.adventitious === false) - (other.adventitious === false));
-    const line = (name, cells, isNumber) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((cell) => h("td", { class: isNumber && "number" }, cell)));
+    const head = (content) => h("th", { scope: "col" }, content);
+    const line = (row, k) => h("tr", {}, h("th", { scope: "row" }, which(k), " ", row.name),
+      h("td", {}, row.state === "done" ? answerShort(this.#app, row.record) : answerSentence(this.#app, row)),
+      h("td", {}, qualityShort(row)), h("td", {}, rate(row)), names.map((label) => h("td", {}, count(row, label.name))));
     return h("table", { class: "facts" }, h("caption", { class: "hidden" }, text("compare.table")),
-      h("thead", {}, h("tr", {}, h("td", {}), rows.map((row, k) => h("th", { scope: "col" }, `${k + 1} ${row.name}`)))),
-      h("tbody", {}, line(text("list.column.answer"), rows.map((row) => (row.state === "done" ? answerShort(this.#app, row.record) : answerSentence(this.#app, row)))),
-        line(text("list.column.quality"), rows.map(qualityShort)),
-        line(text("compare.rate"), rows.map(rate)),
-        names.map((label) => line([h("span", { class: "swatch", style: { "--colour": label.colour } }), " ", label.text],
-          rows.map((row) => count(row, label.name)), true))));
+      h("thead", {}, h("tr", {}, head(text("list.column.name")), head(text("list.column.answer")), head(text("list.column.quality")), head(text("compare.rate")),
+        names.map((label) => head([h("span", { class: "swatch", style: { "--colour": label.colour } }), " ", label.text])))),
+      h("tbody", {}, this.#rows.map(line)));
   }
 }
+
+const which = (k) => h("span", { class: "which" }, String(k + 1));
 
 /** How many, and how many a minute, since recordings differ in length. */
 function count(row, label) {
