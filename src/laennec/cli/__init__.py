@@ -32,6 +32,7 @@ COMMANDS = {
     "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
     "serve": ("laennec.cli.arguments:Serve", "laennec.cli.serve:run"),
     "calibrate": ("laennec.cli.arguments:Calibrate", "laennec.cli.calibrate:run"),
+    "adapt": ("laennec.cli.arguments:Adapt", "laennec.cli.adapt:run"),
     "datasets": ("laennec.cli.arguments:Datasets", "laennec.cli.datasets:run"),
     "simulate": ("laennec.cli.arguments:Simulate", "laennec.cli.simulate:run"),
     "train": ("laennec.train.jobs:TrainJob", "laennec.train.commands:train"),

@@ -121,6 +121,36 @@ class Calibrate:
 
 
 @dataclass(frozen=True)
+class Adapt:
+    """Fit a model's event classes to labelled events of your own patients: a new model file, in minutes.
+
+    The network stays as it is; only its last layer learns, and the fewer events there are, the less. It is
+    measured on patients that it did not learn from, before and after. Needs the extra "web" or "train".
+
+    Example:  laennec adapt --data ward/ --out ward.onnx
+
+    Attributes
+    ----------
+    data
+        Folder of labelled recordings of ten patients or more, as `laennec train` takes them.
+    out
+        Model file to write; its figures go beside it, as JSON.
+    dataset
+        Name of the data set; by default what the folder looks like.
+    model
+        A model for whole recordings; the one that comes with Laennec otherwise.
+    anyway
+        Write the model even if it does not help.
+    """
+
+    data: Annotated[Path, arg(metavar="FOLDER")]
+    out: Annotated[Path, arg(metavar="FILE")]
+    dataset: Annotated[str | None, arg(metavar="NAME")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    anyway: bool = False
+
+
+@dataclass(frozen=True)
 class Simulate:
     """Make lung-sound recordings with exact ground truth, for demonstrations and tests.
 
