@@ -27,6 +27,7 @@ from laennec.version import __version__
 if TYPE_CHECKING:
     from laennec.analyze import analyze
     from laennec.analyze.analysis import Analysis, Event, RecordAnswer, RecordingPrediction
+    from laennec.analyze.stream import Stream
     from laennec.audio.recording import Recording
     from laennec.model.clips import LungModel
     from laennec.model.load import load_model
@@ -39,6 +40,7 @@ __all__ = [
     "RecordAnswer",
     "Recording",
     "RecordingPrediction",
+    "Stream",
     "__version__",
     "analyze",
     "load_model",
@@ -51,6 +53,7 @@ _LAZY = {
     "RecordAnswer": "laennec.analyze.analysis",
     "Recording": "laennec.audio.recording",
     "RecordingPrediction": "laennec.analyze.analysis",
+    "Stream": "laennec.analyze.stream",
     "analyze": "laennec.analyze",
     "load_model": "laennec.model.load",
 }

@@ -5,6 +5,7 @@ import re
 from importlib.resources import files
 
 STATIC = files("laennec.web").joinpath("static")
+VIEWER = files("laennec.output").joinpath("viewer")
 LANGUAGES = ("en", "de")
 # Keys that are put together from what the server names.
 COMPUTED = re.compile(r"(label|place|quality|sex|answer\.heard)\.")
@@ -20,7 +21,7 @@ def words(language: str) -> dict[str, str]:
 
 def scripts() -> str:
     found = []
-    folders = [STATIC]
+    folders = [STATIC, VIEWER]
     for folder in folders:
         for path in folder.iterdir():
             if path.is_dir():

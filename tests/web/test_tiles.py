@@ -4,6 +4,7 @@ import io
 import math
 import os
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -153,17 +154,10 @@ def test_the_waveform_has_every_extreme(tmp_path: Path, recording: Path) -> None
 
 
 @pytest.fixture
-def client(tmp_path: Path, recording: Path) -> TestClient:
+def client(tmp_path: Path, recording: Path) -> Iterator[TestClient]:
     (tmp_path / "two.flac").write_bytes(recording.read_bytes())
-    client = web_client(tmp_path)
-    client.__enter__()
-    with client.app.state.server.database.transaction() as do:  # type: ignore[attr-defined]
-        do(
-            "INSERT INTO recording (id, path, name, size, modified_ns, added) "
-            "VALUES (1, 'two.flac', 'two', 1, 1, '')"
-        )
-    yield client
-    client.__exit__(None, None, None)
+    with web_client(tmp_path) as client:
+        yield client
 
 
 def test_tiles_are_kept_by_browsers(client: TestClient) -> None:

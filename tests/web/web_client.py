@@ -7,10 +7,17 @@ from fastapi.testclient import TestClient
 
 from laennec.web.app import create_app
 from laennec.web.settings import Settings
+from laennec.web.sounds import FOLDER, Sounds
 
 ADDRESS = "http://127.0.0.1:8765"
 
 
 def web_client(folder: Path, **settings: Any) -> TestClient:
-    """Return a client for the server of a folder; to be used with ``with``, which starts and ends it."""
-    return TestClient(create_app(Settings(folder, **settings)), base_url=ADDRESS)
+    """Return a client for the server of a folder; to be used with ``with``, which starts and ends it.
+
+    A worker takes a second to start, so none is started before an analysis needs it, and sound that is asked
+    for is decoded in this process.
+    """
+    app = create_app(Settings(folder, **({"warm": False} | settings)))
+    app.state.server.sounds = app.state.server.library.sounds = Sounds(folder / FOLDER)
+    return TestClient(app, base_url=ADDRESS)

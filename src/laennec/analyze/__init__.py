@@ -7,7 +7,7 @@ boundaries are then as coarse as the windows.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, BinaryIO, TypeVar
 
@@ -16,7 +16,14 @@ import numpy.typing as npt
 from laennec.analyze.analysis import Analysis, Event
 from laennec.analyze.events import classify, decode, place
 from laennec.analyze.inputs import Remarks, boundaries_in, channels_of, model_for, on_channel, recording_of
-from laennec.analyze.recording import Channel, segments, summarise, without_refused
+from laennec.analyze.recording import (
+    Channel,
+    Segment,
+    in_segments,
+    segments,
+    summarise,
+    without_refused,
+)
 from laennec.analyze.windows import classify_clips, window_and_hop
 from laennec.annotations import Boundary
 from laennec.audio.level import SILENT_RANGE
@@ -30,6 +37,8 @@ from laennec.patient import Patient
 __all__ = ["Analysis", "Event", "analyze"]
 
 Item = TypeVar("Item")
+Found = Callable[[Sequence[Event], float], None]  # what is told of an analysis that goes on
+Settled = tuple[tuple[list[Event], list[Segment]], ...]  # what a chunk of frames settles, by channel
 MAPS_S = 600.0  # of a longer recording no relevance is kept: a day has tens of thousands of events, 2 kB each
 
 
@@ -46,6 +55,7 @@ def analyze(
     hop_s: float | None = None,
     any_sound: bool = False,
     calibration: str | os.PathLike[str] | None = None,
+    found: Found | None = None,
 ) -> Analysis:
     """Find and label the respiratory events of a recording.
 
@@ -75,6 +85,9 @@ def analyze(
     calibration : path, optional
         A file of ``laennec calibrate`` for this model: how sure it is then holds for the device and the kind
         of patients that the file was made with. For models for whole recordings.
+    found : callable, optional
+        Called with events of each chunk of the sound, ``found(events, processed_s)``, while the rest is still
+        to be processed, by a model for whole recordings that finds events. What it raises ends the analysis.
 
     Raises
     ------
@@ -96,7 +109,9 @@ def analyze(
     if isinstance(loaded, Detector):
         frames = listen(recording, channels, loaded)
         maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound)
+        predicted = detect(
+            frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound, found
+        )
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -123,31 +138,55 @@ def detect(
     maps: bool = True,
     silent_range: float = SILENT_RANGE,
     any_sound: bool = False,
+    found: Found | None = None,
 ) -> list[Channel]:
     """Events and segments of every channel, in one pass over the frames and in constant memory.
 
     Each stage takes a chunk of frames and gives what that settles, so all stages of all channels go in step
     and none holds more frames than it needs itself. `channels` are numbers in the recording. Without
     `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
-    its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused.
+    its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused. `found`
+    is called with found events as soon as their segment is predicted.
     """
     predicted = [Channel(number, given=boundaries is not None) for number in channels]
-    stages = []
-    copies = in_step(frames, 2 * len(predicted))
-    for row, channel in enumerate(predicted):
-        own, same = (map(itemgetter(row), copy) for copy in copies[2 * row : 2 * row + 2])
-        given = None if boundaries is None else on_channel(boundaries, channel.number)
-        spans = decode(own, card) if given is None else place(own, given, card)
-        predictions = segments(same, card, silent_range, any_sound)
-        stages.append(zip(classify(spans, card, channel.number, maps), predictions, strict=True))
-    for step in zip(*stages, strict=True):
+    waiting: list[Event] = []
+    for step in settled(frames, channels, card, boundaries, maps, silent_range, any_sound):
         for channel, (more_events, more_segments) in zip(predicted, step, strict=True):
             channel.events.extend(more_events)
             channel.segments.extend(more_segments)
+        if found is not None and boundaries is None:
+            waiting += [event for more_events, _ in step for event in more_events]
+            told, waiting = in_segments(waiting, predicted)
+            found(told, max((channel.end_s for channel in predicted), default=0.0))
     if boundaries is None:
         for channel in predicted:
             channel.events[:] = without_refused(channel.events, channel.segments)
     return predicted
+
+
+def settled(
+    frames: Iterator[tuple[Frames, ...]],
+    channels: Sequence[int],
+    card: RecordingCard,
+    boundaries: Sequence[Boundary] | None = None,
+    maps: bool = True,
+    silent_range: float = SILENT_RANGE,
+    any_sound: bool = False,
+    delay_s: float | None = None,
+) -> Iterator[Settled]:
+    """What each chunk of frames settles; parameters as for `detect`, and `delay_s` as for `decode`.
+
+    One chunk is taken for each item, not before it is asked for.
+    """
+    stages = []
+    copies = in_step(frames, 2 * len(channels))
+    for row, number in enumerate(channels):
+        own, same = (map(itemgetter(row), copy) for copy in copies[2 * row : 2 * row + 2])
+        given = None if boundaries is None else on_channel(boundaries, number)
+        spans = decode(own, card, delay_s) if given is None else place(own, given, card)
+        predictions = segments(same, card, silent_range, any_sound)
+        stages.append(zip(classify(spans, card, number, maps), predictions, strict=True))
+    return zip(*stages, strict=True)
 
 
 def in_step(items: Iterator[Item], count: int) -> list[Iterator[Item]]:

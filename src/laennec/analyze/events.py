@@ -40,17 +40,18 @@ class Span:
 Decoded = tuple[Frames, list[Span]]  # spans that are settled, and the frames that hold them
 
 
-def decode(frames: Iterable[Frames], card: RecordingCard) -> Iterator[Decoded]:
-    """Find the spans of a channel, as soon as no frame to come can change them.
+def decode(frames: Iterable[Frames], card: RecordingCard, delay_s: float | None = None) -> Iterator[Decoded]:
+    """Find the spans of a channel, as soon as no frame to come can change them, or `delay_s` after their end.
 
     Yields once for each of `frames`; what is undecided is held, never longer than an event and its pause.
     """
     family = families(card.labels)
+    delay = None if delay_s is None else round(delay_s / card.frame_s)
     held: Frames | None = None
     for more in frames:
         held = more.after(held)
         scores = emission_scores(held.presence, held.class_logits(), family, card.rule)
-        edges, settled = find_events(scores, held.presence, card.rule, card.frame_s, held.last)
+        edges, settled = find_events(scores, held.presence, card.rule, card.frame_s, held.last, delay)
         numbers = [(held.first + first, held.first + end) for first, end in edges]
         yield held, [Span(a, b, a * card.frame_s, min(b * card.frame_s, held.end_s)) for a, b in numbers]
         held = held.cut(held.first + settled, held.end)
@@ -159,12 +160,14 @@ def find_events(
     rule: EventRule,
     frame_s: float,
     last: bool = True,
+    delay: int | None = None,
 ) -> tuple[list[tuple[int, int]], int]:
     """Find the highest-scoring sequence of pauses and events of each family (Viterbi's algorithm).
 
     `scores`, ``(families, frames)`` from `emission_scores`, begin with a frame that no event reaches across;
     `presence` has ``(3, frames)`` logits of presence, onset and offset. `last` tells whether nothing follows;
-    otherwise only what no frame to come can change is found.
+    otherwise only what no frame to come can change is found, or with a `delay` what is over since that many
+    frames.
 
     Returns
     -------
@@ -184,10 +187,11 @@ def find_events(
         fresh = pause + begins[frame]
         came_from.append([GO_ON if value >= fresh else source for value in inside] + [source])
         inside = [max(value, fresh) + score for value, score in zip(inside, here, strict=True)]
-    if last:
+    if last or delay is not None:
         stopped = max(inside) + ends[-1]
         path = _path_back(came_from, inside.index(max(inside)) if stopped > pause else PAUSE)
-        return _events_of(path, rule, frame_s), path.size
+        settled = path.size if last else _over(path, path.size - (delay or 0), frame_s)
+        return _events_of(path[:settled], rule, frame_s), settled
     paths = np.stack([_path_back(came_from, state) for state in (*range(len(inside)), PAUSE)])
     differ = np.flatnonzero((paths != paths[0]).any(0))
     pauses = np.flatnonzero(paths[0][: differ[0] if differ.size else None] == PAUSE)
@@ -256,6 +260,16 @@ def _path_back(came_from: Sequence[Sequence[int]], state: int) -> npt.NDArray[np
         else:
             path[frame], state = state + FIRST, source
     return path
+
+
+def _over(path: npt.NDArray[np.int64], end: int, frame_s: float) -> int:
+    """Where to go on from in a path: the last frame up to `end` which no event reaches across.
+
+    Twice as long as an event may be, one is cut there all the same, so that no more than that is ever held.
+    """
+    starts = np.flatnonzero((path[: max(0, end) + 1] == PAUSE) | (path[: max(0, end) + 1] >= FIRST))
+    settled = int(starts[-1]) if starts.size else 0
+    return settled if (end - settled) * frame_s < 2 * LONGEST_EVENT_S else end
 
 
 def _events_of(path: npt.NDArray[np.int64], rule: EventRule, frame_s: float) -> list[tuple[int, int]]:

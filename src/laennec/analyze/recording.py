@@ -91,6 +91,11 @@ class Channel:
     segments: list[Segment] = field(default_factory=list)
 
     @property
+    def end_s(self) -> float:
+        """Where its last segment ends."""
+        return self.segments[-1].end_s if self.segments else 0.0
+
+    @property
     def loud(self) -> float:
         """Share of the time that is far louder than the rest of its segment."""
         return float(np.average([s.loud for s in self.segments], weights=[s.length_s for s in self.segments]))
@@ -151,7 +156,7 @@ def refusal(
     if sound_classes[0] >= card.lung_threshold:
         return None, None
     heard_as = card.sound_classes[1 + int(sound_classes[1:].argmax())]
-    return None if any_sound else _unlike(heard_as), heard_as
+    return None if any_sound else unlike(heard_as), heard_as
 
 
 def record_probabilities(
@@ -165,7 +170,8 @@ def record_probabilities(
     return with_evidence(own, evidence, card.records, card.record_evidence)
 
 
-def _unlike(heard_as: str) -> str:
+def unlike(heard_as: str) -> str:
+    """What is said of sound that is heard as something else than a lung."""
     return f"sounds like {heard_as}, not like a lung"
 
 
@@ -189,7 +195,7 @@ def summarise(
         records = predict_channels(card, channels, quality)
         for channel in channels:
             if channel.loud >= LOUD_SHARE:
-                noise = _contact_noise(channel.loud)
+                noise = contact_noise(channel.loud)
                 quality.append(Finding("contact_noise", noise, channel.loud, channel.number))
     window_s, hop_s = windows or (None, None)
     return Analysis(
@@ -237,6 +243,18 @@ def without_refused(events: Sequence[Event], segments: Sequence[Segment]) -> lis
     return [event for event, home in zip(events, homes, strict=True) if segments[home].refused is None]
 
 
+def in_segments(events: Sequence[Event], channels: Sequence[Channel]) -> tuple[list[Event], list[Event]]:
+    """The events whose middle lies in a segment, without refused ones; and those that come after them all."""
+    here: list[Event] = []
+    later: list[Event] = []
+    for channel in channels:
+        own = [event for event in events if event.channel == channel.number]
+        over = [event for event in own if event.start_s + event.end_s < 2 * channel.end_s]
+        here += without_refused(over, channel.segments)
+        later += own[len(over) :]
+    return here, later
+
+
 def predict_channels(
     card: RecordingCard, channels: Sequence[Channel], quality: Sequence[Finding]
 ) -> list[RecordingPrediction]:
@@ -264,10 +282,10 @@ def predict_channel(
     used = [s.probabilities for s in segments if s.refused is None]
     probabilities = np.average(used, axis=0, weights=lengths[~refused])
     best = int(probabilities.argmax())
-    unlike = dict.fromkeys(_unlike(s.heard_as) for s in segments if s.heard_as and not s.refused)
+    others = dict.fromkeys(unlike(s.heard_as) for s in segments if s.heard_as and not s.refused)
     doubts = [
         *event_doubts(card.records[best], channel.events, card.normal),
-        *(f"{said}; analysed all the same, as asked for" for said in unlike),
+        *(f"{said}; analysed all the same, as asked for" for said in others),
         *spoiled,
     ]
     return RecordingPrediction(
@@ -335,10 +353,11 @@ def _reasons(card: RecordingCard, channel: Channel) -> Iterator[str]:
         parts = [f"{count} {label}" for label, count in predicted.most_common()]
         yield f"of {len(segments)} stretches of about {SEGMENT_S:g} s: {', '.join(parts)}"
     if channel.loud >= LOUD_SHARE:
-        yield _contact_noise(channel.loud)
+        yield contact_noise(channel.loud)
 
 
-def _contact_noise(share: float) -> str:
+def contact_noise(share: float) -> str:
+    """What is said of a channel of which that share of the time is far louder than the rest."""
     return f"contact noise: {100 * share:.1f} % of it is {LOUD_DB:g} dB louder than the rest"
 
 

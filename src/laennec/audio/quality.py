@@ -9,7 +9,7 @@ Plateaus that are noisy or tilted, as left by clipping ahead of a filter or a lo
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ FEWEST_STEPS = (
     16  # of the format, half the usual extent of a sound; none of 600 recordings of lungs had fewer
 )
 _PLATEAU = 3  # samples at least
+LATEST_S = 3.0  # by which sound that is still coming is judged
+_SOUND_CARD = "PCM_16"  # what it is taken for
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Finding:
     """Something wrong with a recording that was left as it is; as text, its message.
 
     `kind` is ``truncated``, ``unread``, ``silent``, ``quiet``, ``clipped`` or ``too_short``;
-    ``contact_noise`` comes from an analysis. `share`, in [0, 1], is of the samples concerned (``truncated``:
-    of those promised), where known. `channel` counts from 0; None for the whole recording.
+    ``contact_noise`` comes from an analysis, a sound class such as ``speech`` from a stream. `share`, in
+    [0, 1], is of the samples concerned (``truncated``: of those promised), where known. `channel` counts from
+    0; None for the whole recording.
     """
 
     kind: str
@@ -205,18 +208,22 @@ class Survey:
 
     def findings(self, blocks: Callable[[], Iterator[Array]]) -> tuple[Finding, ...]:
         """Name what is wrong with the sound; `blocks` are read again where any channel may be clipped."""
+        suspects = [(row, side) for row, sides in enumerate(self._clipping) for side in sides if side.suspect]
+        for block in blocks() if suspects else ():
+            for row, side in suspects:
+                side.count(block[row])
+        return self.named([sum(side.clipped for side in sides) / self.length for sides in self._clipping])
+
+    def named(self, clipped_shares: Sequence[float]) -> tuple[Finding, ...]:
+        """The findings, with the share of each channel's samples that are clipped."""
         findings = []
         duration_s = self.length / self.sample_rate
         if duration_s < MIN_DURATION_S:
             too_short = f"too short: {duration_s:.3f} s, shorter than a wheeze ({MIN_DURATION_S} s)"
             findings.append(Finding("too_short", too_short))
-        suspects = [(row, side) for row, sides in enumerate(self._clipping) for side in sides if side.suspect]
-        for block in blocks() if suspects else ():
-            for row, side in suspects:
-                side.count(block[row])
         steps = [level / self.step if self.step else 0.0 for level in self.levels]
         for index, silent in enumerate(self.silent_shares()):
-            clipped = sum(side.clipped for side in self._clipping[index]) / self.length
+            clipped = clipped_shares[index]
             where = f"channel {index} " if self.channels > 1 else ""
             if silent >= SILENT_SHARE:
                 findings.append(Finding("silent", f"{where}silent: {silent:.0%} of the time", silent, index))
@@ -228,3 +235,73 @@ class Survey:
                     Finding("clipped", f"{where}clipped: {clipped:.2%} of samples", clipped, index)
                 )
         return tuple(findings)
+
+
+class RunningSurvey:
+    """What is wrong with sound that is still coming: with all of it so far, and with its last seconds.
+
+    The step is that of 16 bits, as of a sound card. Clipping is counted in windows of `LATEST_S`, one after
+    another, so a plateau that lies across two of them may be missed.
+    """
+
+    def __init__(self, channels: int, sample_rate: int) -> None:
+        self._whole = Survey(channels, sample_rate, _SOUND_CARD)
+        self._part = _silent_block_length(sample_rate)
+        self._window = round(LATEST_S * sample_rate)
+        self._rest = self._latest = np.zeros((channels, 0), np.float32)
+        self._clipped = np.zeros(channels)  # samples, in the windows that are over
+        self._unseen = 0  # samples since the last of these
+
+    def add(self, block: Array) -> None:
+        """Take in finite samples ``(channels, samples)``, any number of them."""
+        rest = np.concatenate([self._rest, block], axis=1)
+        whole = rest.shape[1] // self._part * self._part
+        if whole:
+            self._whole.add(rest[:, :whole])
+        self._rest = rest[:, whole:].copy()
+        for start in range(0, block.shape[1], self._window):
+            self._pass_on(block[:, start : start + self._window])
+
+    def _pass_on(self, block: Array) -> None:
+        room = self._window - self._unseen
+        self._latest = np.concatenate([self._latest, block[:, :room]], axis=1)[:, -self._window :]
+        self._unseen += min(room, block.shape[1])
+        if self._unseen == self._window:
+            self._count_clipped()
+        if block.shape[1] > room:
+            self._pass_on(block[:, room:])
+
+    def _count_clipped(self) -> None:
+        for finding in self._findings_of(self._latest[:, -self._unseen :]):
+            if finding.kind == "clipped" and finding.channel is not None:
+                self._clipped[finding.channel] += (finding.share or 0.0) * self._unseen
+        self._unseen = 0
+
+    def _findings_of(self, samples: Array) -> tuple[Finding, ...]:
+        survey = Survey(self._whole.channels, self._whole.sample_rate, _SOUND_CARD)
+        survey.add(samples)
+        return survey.findings(lambda: iter([samples]))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Of the sound so far, as `Recording.levels`."""
+        return self._whole.levels
+
+    def latest_findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the last `LATEST_S` seconds."""
+        if self._latest.shape[1] < self._part:
+            return ()
+        return tuple(each for each in self._findings_of(self._latest) if each.kind != "too_short")
+
+    def finish(self) -> Survey:
+        """Take in what is left of the last part, and return the survey of all."""
+        if self._rest.shape[1]:
+            self._whole.add(self._rest)
+        if self._unseen:
+            self._count_clipped()
+        return self._whole
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with all of it, after `finish`."""
+        length = max(1, self._whole.length)
+        return self._whole.named((self._clipped / length).tolist())

@@ -52,21 +52,40 @@ def resample_blocks(blocks: Iterable[Array], from_rate: int, to_rate: int) -> It
 
     Laid end to end, the results are what `resample` makes of the whole.
     """
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    import soxr  # here, since a recording already at its rate needs none of it
-
-    streams: list[Any] = []
+    resampler = Resampler(from_rate, to_rate)
     for block in blocks:
-        streams = streams or [soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32") for _ in block]
-        ready = np.stack([s.resample_chunk(row) for s, row in zip(streams, block, strict=True)])
-        if ready.size:
-            yield ready
-    if streams:
-        rest = np.stack([s.resample_chunk(np.zeros(0, np.float32), last=True) for s in streams])
-        if rest.size:
-            yield rest
+        yield from resampler.feed(block)
+    yield from resampler.finish()
+
+
+class Resampler:
+    """Changes the sample rate of blocks ``(channels, samples)`` as they come: see `resample_blocks`."""
+
+    def __init__(self, from_rate: int, to_rate: int) -> None:
+        self._rates = from_rate, to_rate
+        self._streams: list[Any] | None = None  # of the channels
+
+    def feed(self, block: Array) -> list[Array]:
+        """What is ready after another block: one block, or none."""
+        from_rate, to_rate = self._rates
+        if from_rate == to_rate:
+            return [block]
+        import soxr  # here, since a recording already at its rate needs none of it
+
+        if self._streams is None:
+            self._streams = [soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32") for _ in block]
+        return self._resampled(block, last=False)
+
+    def finish(self) -> list[Array]:
+        """The rest, after the last block."""
+        return (
+            self._resampled(np.zeros((len(self._streams), 0), np.float32), last=True) if self._streams else []
+        )
+
+    def _resampled(self, block: Array, last: bool) -> list[Array]:
+        rows = zip(self._streams or (), block, strict=True)
+        ready = np.stack([stream.resample_chunk(row, last=last) for stream, row in rows])
+        return [ready] if ready.size else []
 
 
 def set_non_finite_to_zero(samples: Array) -> npt.NDArray[np.int64]:

@@ -156,25 +156,36 @@ def _find(root: Path, defects: list[Defect]) -> tuple[dict[str, Path], dict[Path
 
 def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> dict[str, Any] | None:
     """What the name and the three tables tell of a recording."""
-    match = FILE_NAME.fullmatch(stem)
-    if match is None:
+    name = parse_name(stem)
+    if name is None:
         detail = "not patient_index_location_mode_device; left out"
         defects.append(Defect("malformed name", str(path), detail))
         return None
-    patient, place = match["patient"], match["location"]
+    patient = name["subject"]
     if tables.split and stem not in tables.split:
         defects.append(Defect("unknown label", str(path), f"{SPLIT_FILE} does not list it; split unknown"))
     return {
         "recording": stem,
         "path": str(path),
-        "subject": patient,
-        "location": LOCATIONS.get(place, place),
-        "device": match["device"],
+        **name,
         "channel": 0,
         "split": tables.split.get(stem),
         "diagnosis": tables.diagnosis.get(patient),
         "dataset": NAME,
         **tables.demographics.get(patient, {}),
+    }
+
+
+def parse_name(stem: str) -> dict[str, str] | None:
+    """Read a file name without its suffix: subject, location, device; None if it is not of ICBHI's form."""
+    match = FILE_NAME.fullmatch(stem)
+    if match is None:
+        return None
+    place = match["location"]
+    return {
+        "subject": match["patient"],
+        "location": LOCATIONS.get(place, place),
+        "device": match["device"],
     }
 
 

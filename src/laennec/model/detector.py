@@ -46,11 +46,14 @@ class Frames:
         return Frames(first=first, end_s=self.end_s, last=self.last, **arrays)
 
     def after(self, earlier: "Frames | None") -> "Frames":
-        """These frames with those `earlier` ones before them that end where these begin."""
-        if earlier is None or earlier.first == earlier.end:
+        """The `earlier` frames, then these, which may stand in place of their last; none before them."""
+        if earlier is None:
             return self
+        if self.first <= earlier.first:
+            return self.cut(earlier.first, self.end)
+        kept = earlier.cut(earlier.first, self.first)
         arrays = {
-            name: np.concatenate([getattr(earlier, name), getattr(self, name)], axis=-1) for name in ARRAYS
+            name: np.concatenate([getattr(kept, name), getattr(self, name)], axis=-1) for name in ARRAYS
         }
         return Frames(first=earlier.first, end_s=self.end_s, last=self.last, **arrays)
 
@@ -87,37 +90,10 @@ class Detector(Model):
             Of each channel, as `Recording.levels`; the network gets it at the card's `level`. Without, or
             where one is 0, the samples are taken as they are.
         """
-        frame = self.card.frame_samples
-        step = max(1, round(chunk_s / self.card.frame_s)) * frame
-        reach = (self.card.reach_frames + 1) * frame
-        gains = [self.card.level / level if level else 1.0 for level in levels]
-        held: Array | None = None  # from sample `first` on
-        first = done = 0
-        for block in _at_most(step, blocks):
-            held = block if held is None else np.concatenate([held, block], axis=1)
-            while first + held.shape[1] - done > step + reach:
-                piece = held[:, : done + step + reach - first]
-                yield self._chunk(piece, gains, first, done, done + step)
-                done += step
-                kept = max(first, (done - reach) // frame * frame)
-                held, first = held[:, kept - first :].copy(), kept
-        if held is not None and held.shape[1]:
-            yield self._chunk(held, gains, first, done, None)
-
-    def _chunk(
-        self, piece: Array, gains: Sequence[float], first: int, start: int, end: int | None
-    ) -> tuple[Frames, ...]:
-        """The frames from sample `start` to `end`, None for that of the sound, of a piece from `first` on."""
-        frame = self.card.frame_samples
-        length = (first + piece.shape[1] if end is None else end) / self.card.sample_rate
-        chosen = slice((start - first) // frame, None if end is None else (end - first) // frame)
-        channels = []
-        for samples, gain in zip(np.ascontiguousarray(piece), gains or [1.0] * len(piece), strict=True):
-            outputs = self.averaged(samples if gain == 1 else samples * np.float32(gain))
-            outputs |= _levels(samples, frame, outputs["presence"].shape[-1])
-            arrays = {name: outputs[name][..., chosen] for name in ARRAYS}
-            channels.append(Frames(first=start // frame, end_s=length, last=end is None, **arrays))
-        return tuple(channels)
+        stream = FrameStream(self, chunk_s, levels=levels)
+        for block in blocks:
+            yield from stream.feed(block)
+        yield from stream.finish()
 
     def averaged(self, samples: Array) -> dict[str, Array]:
         """What `run` gives, averaged over the card's `phases`."""
@@ -147,6 +123,67 @@ class Detector(Model):
         return {name: value[0] for name, value in outputs.items()}
 
 
+class FrameStream:
+    """The outputs of a model for sound that comes in blocks: the work of `Detector.frames`.
+
+    A chunk is processed when the sound that its outputs depend on has come. With `again_s`, it is processed
+    at once, as if nothing followed, and that much before it once more, with the sound that came since: these
+    frames stand in place of the earlier ones. `levels` may be changed between blocks.
+    """
+
+    def __init__(
+        self,
+        model: Detector,
+        chunk_s: float = CHUNK_S,
+        again_s: float | None = None,
+        levels: Sequence[float] = (),
+    ) -> None:
+        self.levels = levels
+        card = model.card
+        self._model, self._frame = model, card.frame_samples
+        self._step = max(1, round(chunk_s / card.frame_s)) * self._frame
+        self._reach = (card.reach_frames + 1) * self._frame
+        self._ahead, self._again = self._reach, 0  # samples that are awaited; that are processed again
+        self._spare = 1  # sample for the last chunk
+        if again_s is not None:
+            self._ahead, self._again, self._spare = 0, round(again_s / card.frame_s) * self._frame, 0
+        self._held: Array | None = None  # from sample `first` on
+        self._first = self._done = 0
+
+    def feed(self, block: Array) -> Iterator[tuple[Frames, ...]]:
+        """The chunks that another block ``(channels, samples)`` completes; to be taken before the next."""
+        for start in range(0, block.shape[1], self._step):  # a long one would be copied again and again
+            part = block[:, start : start + self._step]
+            self._held = part if self._held is None else np.concatenate([self._held, part], axis=1)
+            while self._first + self._held.shape[1] - self._done >= self._step + self._ahead + self._spare:
+                end = self._done + self._step
+                yield self._chunk(self._held[:, : end + self._ahead - self._first], end)
+                self._done = end
+                needed = (end - self._again - self._reach) // self._frame * self._frame
+                kept = max(self._first, needed)
+                self._held, self._first = self._held[:, kept - self._first :].copy(), kept
+
+    def finish(self) -> Iterator[tuple[Frames, ...]]:
+        """The last chunk, which is marked; none without a sample."""
+        if self._held is not None and self._held.shape[1]:
+            yield self._chunk(self._held, None)
+
+    def _chunk(self, piece: Array, end: int | None) -> tuple[Frames, ...]:
+        """The frames from what is to be processed up to sample `end`, None for that of the sound."""
+        card, frame, first = self._model.card, self._frame, self._first
+        start = max(0, self._done - self._again)
+        length = (first + piece.shape[1] if end is None else end) / card.sample_rate
+        chosen = slice((start - first) // frame, None if end is None else (end - first) // frame)
+        gains = [card.level / level if level else 1.0 for level in self.levels] or [1.0] * len(piece)
+        channels = []
+        for samples, gain in zip(np.ascontiguousarray(piece), gains, strict=True):
+            outputs = self._model.averaged(samples if gain == 1 else samples * np.float32(gain))
+            outputs |= _levels(samples, frame, outputs["presence"].shape[-1])
+            arrays = {name: outputs[name][..., chosen] for name in ARRAYS}
+            channels.append(Frames(first=start // frame, end_s=length, last=end is None, **arrays))
+        return tuple(channels)
+
+
 def mean_over_shifts(
     run: Callable[[Array], dict[str, Array]], samples: Array, frame: int, phases: int
 ) -> dict[str, Array]:
@@ -171,13 +208,6 @@ def _of_length(values: Array, frames: int) -> Array:
     """The first `frames` frames; the last one stands for those that lack."""
     lacking = frames - values.shape[-1]
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, max(0, lacking))], mode="edge")[..., :frames]
-
-
-def _at_most(length: int, blocks: Iterable[Array]) -> Iterator[Array]:
-    """The same sound in blocks of `length` samples or fewer: a long one would be copied again and again."""
-    for block in blocks:
-        for start in range(0, block.shape[1], length):
-            yield block[:, start : start + length]
 
 
 def _levels(samples: Array, frame_samples: int, frames: int) -> dict[str, Array]:

@@ -78,7 +78,8 @@ class Pyramid:
         hop = COLUMN_S * (1 << level) * self.rate
         level_db = self._columns_db(samples, index * COLUMNS * hop, hop, COLUMNS, self._frames(level))
         grey = (level_db - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
-        return np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
+        pixels: npt.NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
+        return pixels
 
     def tile_png(self, samples: Samples, level: int, index: int, reference_db: float) -> bytes:
         """Return a tile as a PNG file."""

@@ -12,12 +12,17 @@ from starlette.exceptions import HTTPException
 
 from laennec.errors import LaennecError
 from laennec.version import __version__
-from laennec.web.api import corrections, sound, system
+from laennec.web.api import corrections, recordings, sound, system
 from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
 
-ROUTERS = (system.router, sound.router, corrections.router)
+ROUTERS = (
+    system.router,
+    recordings.router,
+    sound.router,
+    corrections.router,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -23,6 +23,13 @@ class Settings:
         As for :func:`laennec.analyze`; by default the one that ships.
     upload_bytes, recordings, duration_s
         The most that one upload, the folder and one recording may have.
+    warm : bool
+        Whether a worker is started and its model loaded before they are needed.
+    waiting : int
+        Programs whose recordings may wait for their analysis at a time.
+    worker_bytes, silence_s, analysis_s
+        What the process that decodes and analyses may take: address space, time without a sign of life, time
+        for one recording.
     """
 
     folder: Path
@@ -33,6 +40,11 @@ class Settings:
     upload_bytes: int = 2**30
     recordings: int = 20_000
     duration_s: float = 24 * 3600.0
+    warm: bool = True
+    waiting: int = 64
+    worker_bytes: int = 6 * 2**30
+    silence_s: float = 600.0
+    analysis_s: float = 4 * 3600.0
 
     @property
     def is_local(self) -> bool:

@@ -206,14 +206,18 @@ class Sounds:
         self._lock = threading.Lock()
         self._under_way: dict[str, threading.Lock] = {}
 
-    def of(self, path: Path) -> Sound:
-        """Return a recording's sound, decoded if need be; LaennecError where it cannot be read."""
+    def folder_of(self, path: Path) -> Path:
+        """Return where a recording's sound is or will be; LaennecError where its file is gone."""
         try:
             found = path.stat()
         except OSError as error:
             raise LaennecError(f"{path.name}: cannot be read ({error.strerror})") from error
         named = f"{FORMAT}\n{path}\n{found.st_size}\n{found.st_mtime_ns}".encode(errors="surrogateescape")
-        key = hashlib.sha256(named).hexdigest()[:32]
+        return self.folder / hashlib.sha256(named).hexdigest()[:32]
+
+    def of(self, path: Path) -> Sound:
+        """Return a recording's sound, decoded if need be; LaennecError where it cannot be read."""
+        key = self.folder_of(path).name
         with self._lock:
             sound = self._open.get(key)
             lock = self._under_way.setdefault(key, threading.Lock())

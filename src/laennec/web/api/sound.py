@@ -23,10 +23,7 @@ WAV: Responses = {
 
 def sound_of(server: Annotated[Server, Depends(server_of)], recording: int) -> Sound:
     """Return the decoded sound of a recording; 404 where there is none of this number."""
-    row = server.database.row("SELECT path FROM recording WHERE id = ? AND NOT gone", (recording,))
-    if row is None:
-        raise HTTPException(404, f"there is no recording {recording}")
-    return server.sounds.of(server.settings.folder / row["path"])
+    return server.sounds.of(server.library.path_of(recording))
 
 
 Decoded = Annotated[Sound, Depends(sound_of)]
@@ -42,6 +39,7 @@ def spectrogram(sound: Decoded, channel: Channel = 0, window_ms: Window = WINDOW
     return {
         "version": sound.version,
         "duration_s": sound.duration_s,
+        "channels": sound.channels,
         "reference_db": sound.reference_db(channel, window_ms),
         "range_db": RANGE_DB,
         "top_hz": pyramid.top_hz,

@@ -11,6 +11,11 @@ export function meaning(app, label) {
   return key ? `${label} (${text(key)})` : app.label(label).text;
 }
 
+/** The label in a word or two: CAS, DAS as they are, others in the page's language. */
+export function shortWord(app, label) {
+  return label in MEANINGS ? label : app.label(label).text;
+}
+
 /** The answer as a sentence, as the command line has it. */
 export function answerSentence(app, row) {
   const { record } = row;
@@ -33,11 +38,10 @@ export function answerShort(app, record) {
   if (!record) return h("span", { class: "quiet" }, "–");
   if (record.refused || !record.label) return h("span", { class: "answer refused", title: refusal(record) }, text("answer.none_short"), " ", h("span", { class: "quiet" }, refusal(record)));
   const { colour } = app.label(record.label);
-  const word = record.label in MEANINGS ? record.label : app.label(record.label).text;
   return h("span", { class: "answer", title: meaning(app, record.label) },
     h("span", { class: "swatch", style: { "--colour": colour } }),
-    h("strong", {}, word),
-    record.probability != null && h("span", { class: "probability" }, number(record.probability, 2)),
+    h("strong", {}, shortWord(app, record.label)), " ",
+    record.probability != null && h("span", { class: "probability" }, number(record.probability, 2)), " ",
     record.uncertain && h("span", { class: "flag" }, text("answer.uncertain")));
 }
 

@@ -1,0 +1,126 @@
+"""The models that a server offers, and the one in use."""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from laennec.errors import LaennecError
+from laennec.files import sha256_of
+from laennec.model.calibration import read_calibration
+from laennec.model.card import RECORDING
+from laennec.model.load import SHIPPED, load_model, model_path, shipped_models
+from laennec.web.database import Database
+from laennec.web.settings import Settings
+
+MODEL, CALIBRATION = "model", "calibration"  # settings: a name or a SHA-256; a path below the folder
+
+
+class UnknownModelError(LaennecError):
+    """There is no such model."""
+
+    status = 404
+
+
+@dataclass(frozen=True)
+class ModelInUse:
+    """What recordings are analysed with: as :func:`laennec.analyze` takes it, and the files' SHA-256."""
+
+    source: str
+    name: str
+    version: str
+    sha256: str
+    calibration: str | None = None
+    calibration_sha256: str | None = None
+
+
+class Models:
+    """Those that ship, one that the server was started with, and those of the workspace."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database, self._folder = database, settings.folder
+        self._given: ModelInUse | None = None
+        if settings.model is not None and settings.model not in SHIPPED:
+            loaded = load_model(settings.model)  # one that cannot be used is said now
+            path = os.path.abspath(model_path(settings.model))
+            self._given = ModelInUse(path, loaded.card.name, loaded.card.version, loaded.sha256)
+        self._first = self._given or _shipped(settings.model or RECORDING)
+
+    def in_use(self) -> ModelInUse:
+        """The model that was chosen last, or the one that the server was started with."""
+        chosen = self._setting(MODEL)
+        try:
+            model = self._first if chosen is None else self.find(chosen)
+        except UnknownModelError:  # its file is gone
+            model = self._first
+        return self._calibrated(model)
+
+    def find(self, name: str) -> ModelInUse:
+        """The model of a name or SHA-256; UnknownModelError if there is none, or its file is gone."""
+        for model in self._all():
+            if name in (model.name, model.sha256):
+                return model
+        raise UnknownModelError("there is no such model; GET /api/v1/models lists them")
+
+    def use(self, name: str) -> ModelInUse:
+        """Choose a model for what is analysed from now on."""
+        model = self.find(name)
+        with self._database.transaction() as do:
+            do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (MODEL, model.sha256))
+        return self._calibrated(model)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Each model in JSON's types."""
+        used = self.in_use().sha256
+        own = {row["sha256"]: row for row in self._database.rows("SELECT * FROM model")}
+        listed = []
+        for model in self._all():
+            row = own.get(model.sha256)
+            kind = "shipped" if model.sha256 in SHIPPED.values() else "own" if row else "given"
+            listed.append(
+                {
+                    "name": model.name,
+                    "version": model.version,
+                    "sha256": model.sha256,
+                    "kind": kind,
+                    "made": row and row["made"],
+                    "in_use": model.sha256 == used,
+                    "content": json.loads(row["content"]) if row else {},
+                }
+            )
+        return listed
+
+    def _all(self) -> list[ModelInUse]:
+        models = [self._given] if self._given else []
+        models += [_shipped(name) for name in shipped_models() if name in SHIPPED]
+        for row in self._database.rows("SELECT * FROM model ORDER BY made"):
+            path = self._folder / row["path"]
+            if path.is_file():
+                models.append(
+                    ModelInUse(
+                        str(path),
+                        row["name"],
+                        str(json.loads(row["content"]).get("version", "")),
+                        row["sha256"],
+                    )
+                )
+        return models
+
+    def _calibrated(self, model: ModelInUse) -> ModelInUse:
+        """A model with the calibration that was chosen, if that is for it."""
+        chosen = self._setting(CALIBRATION)
+        path = self._folder / chosen if chosen else None
+        if path is None or not path.is_file() or read_calibration(path).model_sha256 != model.sha256:
+            return model
+        return replace(model, calibration=str(path), calibration_sha256=sha256_of(path))
+
+    def _setting(self, key: str) -> str | None:
+        row = self._database.row("SELECT value FROM setting WHERE key = ?", (key,))
+        return None if row is None else str(row["value"])
+
+
+@cache
+def _shipped(name: str) -> ModelInUse:
+    """A model that ships; only its file tells its version."""
+    return ModelInUse(name, name, load_model(name).card.version, SHIPPED[name])
