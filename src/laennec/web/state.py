@@ -9,6 +9,7 @@ from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.folder import HIDDEN, Folder
 from laennec.web.jobs import AnalysisQueue
+from laennec.web.learn import Learning
 from laennec.web.library import Library
 from laennec.web.models import Models
 from laennec.web.programs import Programs
@@ -45,6 +46,7 @@ class Server:
             self.corrections,
         )  # fmt: skip
         self.programs = Programs(self.library, self.queue, settings.waiting)
+        self.learning = Learning(self.database, self.folder, self.corrections, self.models, self.activity)
 
     def start(self) -> None:
         """Begin to work, in a running event loop."""
@@ -58,6 +60,7 @@ class Server:
     def stop(self) -> None:
         """End everything that runs, and close the workspace."""
         self.activity.stop()
+        self.learning.stop()
         self.queue.stop()
         self.decoding.stop()
         self.database.close()
