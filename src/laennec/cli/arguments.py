@@ -327,3 +327,55 @@ class Serve:
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     token: Annotated[str | None, arg(metavar="TOKEN")] = None
     model: Annotated[str | None, arg(metavar="MODEL")] = None
+
+
+@dataclass(frozen=True)
+class Live:
+    """Record from a microphone or a stethoscope, with its events as they are found.
+
+    Shows level, quality and events, each up to 2 s after its end, until Ctrl+C ends it. The sound is in a
+    FLAC file from its first second on; at the end it is analysed as a whole, as by laennec analyze. Needs the
+    extra "live", or sound from another program on standard input.
+
+    Example:  laennec live
+
+    Example:  laennec live --devices
+
+    Example:  laennec live --device "USB Audio" --position left-posterior --duration 15 --out ward
+
+    Example:  arecord -f S16_LE -r 8000 | laennec live -
+
+    Attributes
+    ----------
+    source
+        - is WAV on standard input, or raw samples (16 bits, little-endian, one channel) with --rate.
+    device
+        Name, a part of it, or number of the input; the system's own otherwise.
+    devices
+        List the inputs, and record nothing.
+    rate
+        Sample rate in Hz: of the input, where it is not to be its own; of raw samples.
+    out
+        Folder for the recording and its analysis in JSON.
+    duration
+        Seconds after which it ends by itself.
+    model
+        An .onnx model file, a run folder, or one that comes with Laennec, for whole recordings.
+    age
+        Age in years, if known.
+    sex
+        male or female, if known.
+    position
+        left-posterior, left-lateral, right-posterior or right-lateral, if known.
+    """
+
+    source: Annotated[Positional[str], arg(metavar="-")] = ""
+    device: Annotated[str | None, arg(metavar="DEVICE")] = None
+    devices: bool = False
+    rate: Annotated[int | None, arg(metavar="HZ")] = None
+    out: Annotated[Path, arg(metavar="FOLDER")] = Path()
+    duration: Annotated[float | None, arg(metavar="SECONDS")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    age: Annotated[float | None, arg(metavar="YEARS")] = None
+    sex: Annotated[str | None, arg(metavar="SEX")] = None
+    position: Annotated[str | None, arg(metavar="POSITION")] = None
