@@ -1,4 +1,4 @@
-"""Check my device: how a model does on the recordings that a reader has reviewed; what a calibration needs."""
+"""Check my device: how a model does on what a reader has reviewed, and what a calibration needs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
