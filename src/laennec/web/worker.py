@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -237,7 +237,7 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         prepare(order.path, order.cache)
     model = models.get(order.model, order.calibration)
 
-    def found(events: list[Event], processed_s: float) -> None:
+    def found(events: Sequence[Event], processed_s: float) -> None:
         send({"kind": "progress", "share": min(1.0, processed_s / recording.duration_s)})
         if events:
             send({"kind": "found", "events": [shown_event(event) for event in events]})
