@@ -31,7 +31,9 @@ from laennec.version import __version__
 COMMANDS = {
     "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
     "serve": ("laennec.cli.arguments:Serve", "laennec.cli.serve:run"),
+    "live": ("laennec.cli.arguments:Live", "laennec.cli.live:run"),
     "calibrate": ("laennec.cli.arguments:Calibrate", "laennec.cli.calibrate:run"),
+    "adapt": ("laennec.cli.arguments:Adapt", "laennec.cli.adapt:run"),
     "datasets": ("laennec.cli.arguments:Datasets", "laennec.cli.datasets:run"),
     "simulate": ("laennec.cli.arguments:Simulate", "laennec.cli.simulate:run"),
     "train": ("laennec.train.jobs:TrainJob", "laennec.train.commands:train"),
@@ -67,6 +69,7 @@ EXTRAS = {
     "matplotlib": "web",
     "fastapi": "web",
     "uvicorn": "web",
+    "sounddevice": "live",
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)

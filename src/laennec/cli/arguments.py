@@ -121,6 +121,36 @@ class Calibrate:
 
 
 @dataclass(frozen=True)
+class Adapt:
+    """Fit a model's event classes to labelled events of your own patients: a new model file, in minutes.
+
+    The network stays as it is; only its last layer learns, and the fewer events there are, the less. It is
+    measured on patients that it did not learn from, before and after. Needs the extra "web" or "train".
+
+    Example:  laennec adapt --data ward/ --out ward.onnx
+
+    Attributes
+    ----------
+    data
+        Folder of labelled recordings of ten patients or more, as `laennec train` takes them.
+    out
+        Model file to write; its figures go beside it, as JSON.
+    dataset
+        Name of the data set; by default what the folder looks like.
+    model
+        A model for whole recordings; the one that comes with Laennec otherwise.
+    anyway
+        Write the model even if it does not help.
+    """
+
+    data: Annotated[Path, arg(metavar="FOLDER")]
+    out: Annotated[Path, arg(metavar="FILE")]
+    dataset: Annotated[str | None, arg(metavar="NAME")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    anyway: bool = False
+
+
+@dataclass(frozen=True)
 class Simulate:
     """Make lung-sound recordings with exact ground truth, for demonstrations and tests.
 
@@ -300,3 +330,55 @@ class Serve:
     token: Annotated[str | None, arg(metavar="TOKEN")] = None
     model: Annotated[str | None, arg(metavar="MODEL")] = None
     open: bool = False
+
+
+@dataclass(frozen=True)
+class Live:
+    """Record from a microphone or a stethoscope, with its events as they are found.
+
+    Shows level, quality and events, each up to 2 s after its end, until Ctrl+C ends it. The sound is in a
+    FLAC file from its first second on; at the end it is analysed as a whole, as by laennec analyze. Needs the
+    extra "live", or sound from another program on standard input.
+
+    Example:  laennec live
+
+    Example:  laennec live --devices
+
+    Example:  laennec live --device "USB Audio" --position left-posterior --duration 15 --out ward
+
+    Example:  arecord -f S16_LE -r 8000 | laennec live -
+
+    Attributes
+    ----------
+    source
+        - is WAV on standard input, or raw samples (16 bits, little-endian, one channel) with --rate.
+    device
+        Name, a part of it, or number of the input; the system's own otherwise.
+    devices
+        List the inputs, and record nothing.
+    rate
+        Sample rate in Hz: of the input, where it is not to be its own; of raw samples.
+    out
+        Folder for the recording and its analysis in JSON.
+    duration
+        Seconds after which it ends by itself.
+    model
+        An .onnx model file, a run folder, or one that comes with Laennec, for whole recordings.
+    age
+        Age in years, if known.
+    sex
+        male or female, if known.
+    position
+        left-posterior, left-lateral, right-posterior or right-lateral, if known.
+    """
+
+    source: Annotated[Positional[str], arg(metavar="-")] = ""
+    device: Annotated[str | None, arg(metavar="DEVICE")] = None
+    devices: bool = False
+    rate: Annotated[int | None, arg(metavar="HZ")] = None
+    out: Annotated[Path, arg(metavar="FOLDER")] = Path()
+    duration: Annotated[float | None, arg(metavar="SECONDS")] = None
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    age: Annotated[float | None, arg(metavar="YEARS")] = None
+    sex: Annotated[str | None, arg(metavar="SEX")] = None
+    position: Annotated[str | None, arg(metavar="POSITION")] = None

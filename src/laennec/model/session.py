@@ -20,8 +20,8 @@ _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 class Graph:
     """The graph of a model file, ready to run. A pickled one opens the same content again.
 
-    It has the file's path as `source`, its SHA-256, and Laennec's part of its metadata, None where there is
-    none.
+    It has the file's path as `source`, its `content` and SHA-256, and Laennec's part of its metadata, None
+    where there is none.
     """
 
     def __init__(self, content: bytes, source: str, threads: int = 1) -> None:
@@ -49,12 +49,12 @@ class Graph:
                 f"{source}: not an ONNX model that ONNX Runtime {onnxruntime.__version__} can load "
                 f"({_first_line(error)})"
             ) from error
-        self._content, self._threads = content, threads  # ONNX Runtime holds the content too: no copy
+        self.content, self._threads = content, threads  # ONNX Runtime holds the content too: no copy
         self.source = source
         self.sha256 = hashlib.sha256(content).hexdigest()
 
     def __reduce__(self) -> "tuple[Callable[..., Graph], tuple[bytes, str, int]]":
-        return Graph, (self._content, self.source, self._threads)
+        return Graph, (self.content, self.source, self._threads)
 
     def check(self, card: ModelCard) -> None:
         """Refuse a graph that does not take or give what its card says."""

@@ -34,10 +34,11 @@ export function createViewer(element, source, options) {
   return new Viewer(element, source, options);
 }
 
-/** Emits `select` {id}, `seek` {t}, `time`, `played`, `channel`, `look` (all CustomEvents, `detail`). */
+/** Emits `select` {id}, `events` {layer}, `seek` {t}, `time`, `played`, `channel`, `look` (all CustomEvents, `detail`). */
 export class Viewer extends EventTarget {
   #control = new AbortController();
   #frame = everyFrame(() => this.#draw());
+  #pending = true; // something has changed since the last drawing
   #undo = [];
   #dark = matchMedia("(prefers-color-scheme: dark)");
   #scale = 1;
@@ -83,12 +84,12 @@ export class Viewer extends EventTarget {
 
   /** Whether everything that is to be seen has been loaded and drawn. */
   get settled() {
-    return this.spectrogram.settled && this.waveform.settled;
+    return !this.#pending && this.spectrogram.settled && this.waveform.settled;
   }
 
   #build(element, id) {
     const { text, source, signal } = this;
-    const changed = () => this.#frame.ask();
+    const changed = () => this.#ask();
     useText(text);
     this.lanesView = createLanes({ label: this.label, text, select: (chosen) => this.select(chosen), changed });
     this.lanes = this.lanesView.element;
@@ -126,9 +127,8 @@ export class Viewer extends EventTarget {
 
   #listen() {
     const { signal } = this;
-    const ask = () => this.#frame.ask();
     this.time.addEventListener("change", () => {
-      ask();
+      this.#ask();
       this.dispatchEvent(new CustomEvent("time"));
     }, { signal });
     attachDrag(this.area, this.time, { signal, click: (t) => this.seek(t) });
@@ -139,6 +139,11 @@ export class Viewer extends EventTarget {
     const size = new ResizeObserver(() => this.#resize());
     size.observe(this.canvasArea);
     this.#undo.push(() => size.disconnect(), keysOf(this));
+  }
+
+  #ask() {
+    this.#pending = true;
+    this.#frame.ask();
   }
 
   #resize() {
@@ -159,11 +164,12 @@ export class Viewer extends EventTarget {
   #recolour() {
     const style = getComputedStyle(this.element);
     this.#colours = { ink: style.getPropertyValue("--ink").trim() || style.color, dark: this.#dark.matches };
-    this.#frame.ask();
+    this.#ask();
   }
 
   #draw() {
     if (!this.#colours || this.signal.aborted) return;
+    this.#pending = false;
     const { time, player } = this;
     if (this.spectrogram.canvas.width !== Math.round(this.picture.clientWidth * this.#scale)) this.#fitAgain();
     if (player.playing) this.#follow();
@@ -224,14 +230,21 @@ export class Viewer extends EventTarget {
   }
 
   #played() {
-    this.#frame.ask();
+    this.#ask();
     this.dispatchEvent(new CustomEvent("played", { detail: { playing: this.player.playing } }));
   }
 
   /** Show these events, {id, channel, start_s, end_s, label, probability, uncertain, status}, in a layer. */
   setEvents(events, { layer = "events" } = {}) {
     this.lanesView.setEvents(events, layer);
+    if (this.#selected && !this.lanesView.get(this.#selected)) this.select(null);
     this.#arrange();
+    this.dispatchEvent(new CustomEvent("events", { detail: { layer } }));
+  }
+
+  /** The events of the shown channel in a layer, in order of time. */
+  events(layer = "events") {
+    return this.lanesView.shown(layer);
   }
 
   #arrange() {
@@ -240,7 +253,7 @@ export class Viewer extends EventTarget {
     this.names.replaceChildren(...this.lanesView.rows.map(({ name, lanes }) =>
       h("span", { style: { "--lanes": lanes } }, this.text(`viewer.layer_${name}`))));
     this.lanes.parentElement.classList.toggle("empty", this.lanesView.rows.length === 0);
-    this.#frame.ask();
+    this.#ask();
   }
 
   /** Choose an event, or none by null, and bring it into sight. */
@@ -278,7 +291,7 @@ export class Viewer extends EventTarget {
     const { columnS, levels, topHz, rangeDb } = this.source;
     this.spectrogram.choose(this.#channel, this.look.window_ms, { columnS, levels, topHz, rangeDb });
     this.#drawHertz();
-    this.#frame.ask();
+    this.#ask();
     this.dispatchEvent(new CustomEvent("look", { detail: this.look }));
   }
 

@@ -43,9 +43,9 @@ function name(app, row) {
 
 function patient(app, row) {
   if (!row.patient) return unknown();
-  return [h("span", {}, row.patient),
+  return h("span", { class: "patient-name" }, h("span", {}, row.patient),
     h("a", { class: "chest", href: `#/patient/${encodeURIComponent(row.patient)}`, tabindex: "-1",
-      "aria-label": text("list.chest", { patient: row.patient }), title: text("list.chest", { patient: row.patient }) })];
+      "aria-label": text("list.chest", { patient: row.patient }), title: text("list.chest", { patient: row.patient }) }));
 }
 
 function answer(app, row) {

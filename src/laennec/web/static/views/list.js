@@ -7,6 +7,7 @@ import { selected } from "../list/rows.js";
 import { createTable } from "../list/table.js";
 import { dropped, uploads, uploadsList } from "../list/uploads.js";
 import { language, percent, text } from "../text.js";
+import { register } from "../viewer/keys.js";
 
 const CHANGES_MS = 150; // news of many recordings are sorted in together
 
@@ -53,6 +54,7 @@ class List {
   close() {
     clearTimeout(this.#timer);
     document.body.classList.remove("dragging");
+    this.keys();
     this.#end.abort();
   }
 
@@ -83,11 +85,12 @@ class List {
       document.body.classList.remove("dragging");
       dropped(event.dataTransfer).then(({ files, isFolder }) => this.#add(files, isFolder), toastError);
     }, { signal });
-    addEventListener("keydown", (event) => {
-      if (event.key !== "/" || event.target.closest("input, select, textarea, dialog")) return;
-      event.preventDefault();
-      this.filters.search.focus();
-    }, { signal });
+    this.keys = register([
+      { keys: "/", text: text("list.key.search"), run: () => this.filters.search.focus() },
+      { keys: ["ArrowDown", "ArrowUp"], text: text("list.key.row"), run: () => this.table.focus() },
+      { keys: "Enter", text: text("list.key.enter"), when: () => !this.table.element.hidden, run: () => this.table.focus() },
+      { keys: "Space", text: text("list.key.choose"), when: () => !this.table.element.hidden, run: () => this.table.focus() },
+    ]);
   }
 
   #send(input, isFolder) {

@@ -1,0 +1,74 @@
+/** The events of a recording as a table, beside the viewer: choosing in one chooses in the other. */
+
+import { button, h, replace } from "../dom.js";
+import { number, text } from "../text.js";
+
+const ROWS = 100; // at first, and more at a time
+const COLUMNS = ["event", "label", "start", "end", "duration", "probability", "next", "loop"];
+const NUMBERS = new Set(["event", "start", "end", "duration", "probability"]);
+
+/** A table of what `viewer` shows in the layer of events. */
+export function createEventTable(app, viewer) {
+  const { signal } = viewer;
+  const heading = h("h2", {});
+  const body = h("tbody", {});
+  const more = button("", () => grow(), {});
+  const table = h("table", { class: "events" },
+    h("caption", { class: "hidden" }, text("recording.events")),
+    h("thead", {}, h("tr", {}, COLUMNS.map((key) =>
+      h("th", { scope: "col", class: NUMBERS.has(key) && "number" }, text(`recording.column.${key}`))))), body);
+  const element = h("div", {}, heading, h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("recording.events") }, table), more);
+  let rows = ROWS;
+  let events = [];
+
+  const show = () => {
+    events = viewer.events("events");
+    const own = events.filter((event) => app.label(event.label).adventitious !== false);
+    const unsure = own.filter((event) => event.uncertain).length;
+    heading.textContent = text("recording.events_of", { own: own.length, all: events.length, unsure });
+    replace(body, events.slice(0, rows).map((event, k) => line(app, viewer, event, k)));
+    table.hidden = events.length === 0;
+    more.hidden = events.length <= rows;
+    more.textContent = text("recording.more", { count: events.length - rows });
+    mark();
+  };
+  const mark = () => {
+    for (const row of body.children) row.setAttribute("aria-current", String(row.dataset.id === viewer.selected));
+    body.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+  };
+  const grow = () => {
+    rows += ROWS;
+    show();
+  };
+  viewer.addEventListener("events", show, { signal });
+  viewer.addEventListener("channel", show, { signal });
+  viewer.addEventListener("select", mark, { signal });
+  body.addEventListener("click", (event) => {
+    const row = event.target.closest("tr");
+    if (row) viewer.select(row.dataset.id);
+  }, { signal });
+  show();
+  return { element, dispose: () => element.remove() };
+}
+
+function line(app, viewer, event, k) {
+  const label = app.label(event.label);
+  const [share, other] = runnerUp(event);
+  const loop = button(text("recording.loop"), () => viewer.loop(event.start_s, event.end_s), {
+    "aria-label": text("recording.loop_event", { number: k + 1, label: label.text }) });
+  return h("tr", { dataset: { id: event.id }, class: label.adventitious === false ? "quiet" : null },
+    h("td", { class: "number" }, String(k + 1)),
+    h("th", { scope: "row" }, h("span", { class: "swatch", style: { "--colour": label.colour } }), " ", label.text,
+      event.uncertain && [" ", h("span", { class: "flag" }, text("answer.uncertain"))]),
+    h("td", { class: "number" }, number(event.start_s, 2)),
+    h("td", { class: "number" }, number(event.end_s, 2)),
+    h("td", { class: "number" }, number(event.end_s - event.start_s, 2)),
+    h("td", { class: "number" }, event.probability == null ? "" : number(event.probability, 2)),
+    h("td", {}, share >= 0.005 ? `${app.label(other).text} ${number(share, 2)}` : ""),
+    h("td", {}, loop));
+}
+
+function runnerUp({ probabilities = {}, label }) {
+  const others = Object.entries(probabilities).filter(([name]) => name !== label).map(([name, share]) => [share, name]);
+  return others.sort((a, b) => b[0] - a[0])[0] ?? [0, ""];
+}

@@ -1,0 +1,138 @@
+/** One recording: its answer, the viewer, the editor, its events. */
+
+import { toastError } from "../dialogs.js";
+import { h, replace } from "../dom.js";
+import { createEventTable } from "../recording/events.js";
+import { details, head } from "../recording/head.js";
+import { text } from "../text.js";
+import { serverSource } from "../viewer/source.js";
+import { createViewer } from "../viewer/viewer.js";
+
+/** Show the recording `params.id`. */
+export default async function recording(main, params, app) {
+  const view = new RecordingView(main, params, app);
+  try {
+    await view.start();
+  } catch (error) {
+    view.close();
+    throw error;
+  }
+  return () => view.close();
+}
+
+class RecordingView {
+  #app;
+  #id;
+  #row = null;
+  #end = new AbortController();
+  #viewer = null;
+  #table = null;
+  #editor = null; // its disposer
+  #found = []; // events of an analysis that runs
+  #opening = false;
+
+  constructor(main, { id }, app) {
+    this.#app = app;
+    this.#id = id;
+    this.head = h("section", { class: "recording-head" });
+    this.place = h("section", { class: "recording-viewer", "aria-label": text("recording.viewer") });
+    this.edit = h("section", { class: "recording-edit", "aria-label": text("recording.editor") });
+    this.events = h("section", { class: "recording-events" });
+    this.more = h("section", { class: "recording-more" });
+    replace(main, this.head, this.place, this.edit, this.events, this.more);
+  }
+
+  get #signal() {
+    return this.#end.signal;
+  }
+
+  async start() {
+    const { activity } = this.#app;
+    const signal = this.#signal;
+    activity.addEventListener("recording", ({ detail }) => this.#news(detail), { signal });
+    activity.addEventListener("found", ({ detail }) => this.#add(detail), { signal });
+    activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
+    await this.#load();
+  }
+
+  async #load() {
+    this.#show(await this.#app.api.get(`recordings/${encodeURIComponent(this.#id)}`, { signal: this.#signal }));
+    await this.#open();
+    this.#showEvents();
+  }
+
+  #show(row) {
+    const before = this.#row;
+    this.#row = before && row.analysis === undefined ? { ...before, ...row } : row;
+    replace(this.head, head(this.#app, this.#row, { act: (kind) => this.#act(kind) }));
+    replace(this.more, details(this.#row));
+  }
+
+  /** Open the viewer, once there is something to be opened. */
+  async #open() {
+    if (this.#viewer || this.#opening) return;
+    this.#opening = true;
+    replace(this.place, h("p", { class: "quiet", role: "status" }, text("recording.opening")));
+    try {
+      const source = await serverSource(this.#id, { signal: this.#signal });
+      if (this.#signal.aborted) return;
+      this.#viewer = createViewer(this.place, source, { text, label: (name) => this.#app.label(name) });
+      this.#table = createEventTable(this.#app, this.#viewer);
+      replace(this.events, this.#table.element);
+      await this.#attachEditor();
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      const known = this.#row.state === "failed"; // why is above
+      replace(this.place, !known && h("p", { class: "notice error" }, error.message));
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  async #attachEditor() {
+    // The editor comes with its own events: those of the model with what readers made of them.
+    this.#editor = null;
+  }
+
+  #showEvents() {
+    if (!this.#viewer || this.#editor) return;
+    const found = this.#row.analysis?.events ?? this.#found;
+    const phases = new Set(this.#app.labels.phases.map((phase) => phase.name));
+    const events = found.map((event, k) => ({ ...event, id: `a${k}`, channel: event.channel ?? 0 }));
+    this.#viewer.setEvents(events.filter(({ label }) => !phases.has(label)));
+    this.#viewer.setEvents(events.filter(({ label }) => phases.has(label)), { layer: "phases" });
+  }
+
+  #news(row) {
+    if (String(row.id) !== String(this.#id)) return;
+    if (row.state === "done" && this.#row.state !== "done") {
+      this.#found = [];
+      this.#load().catch(toastError);
+      return;
+    }
+    if (row.state !== "done" && this.#row.state === "done") this.#row = { ...this.#row, analysis: null };
+    this.#show(row);
+  }
+
+  #add({ id, events }) {
+    if (String(id) !== String(this.#id)) return;
+    this.#found = [...this.#found, ...events];
+    this.#showEvents();
+  }
+
+  async #act(kind) {
+    try {
+      this.#show(await this.#app.api.post(`recordings/${encodeURIComponent(this.#id)}/${kind}`));
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  close() {
+    this.#end.abort();
+    this.#editor?.();
+    this.#table?.dispose();
+    this.#viewer?.dispose();
+    this.#viewer = null;
+  }
+}
