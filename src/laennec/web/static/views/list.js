@@ -22,6 +22,7 @@ class List {
   #app;
   #rows = new Map();
   #chosen = new Set();
+  #found = new Map(); // id → events by label of an analysis that runs
   #end = new AbortController();
   #timer = 0;
 
@@ -71,6 +72,7 @@ class List {
   #listen(main, signal) {
     const { activity } = this.#app;
     activity.addEventListener("recording", ({ detail }) => this.#changed(detail), { signal });
+    activity.addEventListener("found", ({ detail }) => this.#count(detail), { signal });
     activity.addEventListener("reload", () => this.load().catch(toastError), { signal });
     uploads.addEventListener("change", () => this.#showUploads(), { signal });
     uploads.addEventListener("sent", ({ detail }) => this.#sent(detail), { signal });
@@ -109,7 +111,20 @@ class List {
     if (!this.#rows.has(row.id)) this.#changed(row);
   }
 
-  #changed(row) {
+  /** Show the events of a running analysis as they are found. */
+  #count({ id, events }) {
+    const row = this.#rows.get(id);
+    if (!row || row.state === "done") return;
+    const counts = { ...this.#found.get(id) };
+    for (const { label } of events) counts[label] = (counts[label] ?? 0) + 1;
+    this.#found.set(id, counts);
+    this.#changed(row);
+  }
+
+  #changed(news) {
+    if (news.state !== "running") this.#found.delete(news.id);
+    const counts = this.#found.get(news.id);
+    const row = counts ? { ...news, counts } : news;
     this.#rows.set(row.id, row);
     this.table.update(row);
     this.#timer ||= setTimeout(() => {
