@@ -1,5 +1,6 @@
 """What a running server holds; `server_of` gives it to the functions of the API."""
 
+import sys
 from pathlib import Path
 
 from fastapi import Request
@@ -59,7 +60,9 @@ class Server:
         if self.settings.warm:
             model = self.models.in_use()
             self.queue.start(Order(model=model.source, calibration=model.calibration))
-        self.library.rescan()
+        if left_out := self.library.rescan()["left_out"]:
+            most = self.settings.recordings
+            print(f"laennec: {left_out} recordings are left out; {most} are the most", file=sys.stderr)
         self.live.start()
 
     def stop(self) -> None:
