@@ -110,9 +110,12 @@ class Editor {
     const { events, rejected, offered } = this.#store.state;
     const all = [...events, ...(this.#shows_offered ? offered : [])].map((event) => this.#asShown(event));
     if (preview && preview.id === null) all.push(this.#asShown(this.#drawn(preview)));
+    const chosen = this.#viewer.selected;
     for (const layer of ["events", "phases"]) {
       this.#viewer.setEvents(all.filter((event) => event.layer === layer), { layer });
     }
+    // One that changes its layer is in neither for a moment.
+    if (chosen !== this.#viewer.selected && this.#viewer.event(chosen)) this.#viewer.select(chosen);
     this.#outlines.show(all, rejected);
     this.#update();
   }
