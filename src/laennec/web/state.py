@@ -10,6 +10,7 @@ from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.folder import HIDDEN, Folder
 from laennec.web.jobs import AnalysisQueue
+from laennec.web.learn import Learning
 from laennec.web.library import Library
 from laennec.web.live import LiveRecordings
 from laennec.web.models import Models
@@ -50,6 +51,7 @@ class Server:
             settings.folder / HIDDEN / "live", self.library, self.models.in_use, settings.duration_s
         )
         self.programs = Programs(self.library, self.queue, settings.waiting)
+        self.learning = Learning(self.database, self.folder, self.corrections, self.models, self.activity)
 
     def start(self) -> None:
         """Begin to work, in a running event loop."""
@@ -67,6 +69,7 @@ class Server:
         """End everything that runs, and close the workspace."""
         self.live.stop()
         self.activity.stop()
+        self.learning.stop()
         self.queue.stop()
         self.decoding.stop()
         self.database.close()
