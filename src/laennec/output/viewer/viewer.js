@@ -27,7 +27,7 @@ let made = 0;
  *   tile(channel, level, index, windowMs, signal) → Promise<ImageBitmap>,
  *   waveform(channel, start_s, end_s, columns, signal) → Promise<Int8Array>, soundUrl(channel)}
  * @param {object} options {text(key, values), label(name) → {colour, text, short, adventitious},
- *   flat: without WebGL, compact: without overview, sound: false for none}
+ *   flat: without WebGL (true) or with it anyhow (false), compact: without overview, sound: false for none}
  * @returns {Viewer}
  */
 export function createViewer(element, source, options) {
