@@ -1,9 +1,16 @@
 """Corrections over the API: readers, edits with a revision, two tabs, two readers, another model."""
 
 import json
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -12,6 +19,8 @@ from corrections_folder import EVENTS, SHA, add_analysis, add_recording
 from fastapi.testclient import TestClient
 from web_client import web_client
 
+from laennec.web.activity import Activity
+from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 
 API = "/api/v1"
@@ -192,9 +201,17 @@ def test_a_readers_name_is_a_name(client: TestClient, name: str) -> None:
 
 def test_recordings_and_readers_must_be_there(client: TestClient, recording: int) -> None:
     for number, reader in ((recording + 1, "Anna"), (recording, "nobody"), (2**70, "Anna")):
-        answer = client.get(f"{API}/recordings/{number}/events", params={"reader": reader})
-        assert answer.status_code in (404, 422)
-        assert answer.json()["error"]
+        url, edits = f"{API}/recordings/{number}", [{"kind": "review"}]
+        body = {"reader": reader, "revision": 0, "edits": edits}
+        for answer in (
+            client.get(f"{url}/events", params={"reader": reader}),
+            client.post(f"{url}/edits", json=body),
+            client.post(f"{url}/labels", params={"reader": reader}, content=b""),
+            client.get(f"{url}/labels.table", params={"reader": reader}),
+            client.get(f"{url}/compare", params={"readers": f"{reader},Anna"}),
+        ):
+            assert answer.status_code in (404, 422)
+            assert answer.json()["error"]
 
 
 def test_a_full_disk_fails_the_request_alone(client: TestClient, recording: int) -> None:
@@ -221,3 +238,48 @@ def test_open_pages_hear_of_edits(
     revision = edit(client, recording, {"kind": "review"})["revision"]
     assert ("edits", {"id": recording, "reader": "Anna", "revision": revision}) in heard
     json.dumps(heard)
+
+
+def test_a_killed_server_loses_no_edit_that_was_answered(tmp_path: Path) -> None:
+    prepared = Database(tmp_path)
+    recording = add_recording(prepared, "a.wav")
+    prepared.close()
+    command = [sys.executable, "-m", "laennec", "serve", str(tmp_path), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    address = server.stdout.readline().split()[3]
+
+    def ask(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        request = Request(
+            f"{address}api/v1/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urlopen(request) as answer:
+            return dict(json.load(answer))
+
+    answered: dict[str, set[float]] = {"Anna": set(), "Ben": set()}
+
+    def storm(reader: str) -> None:
+        revision = 0
+        with suppress(ConnectionError, HTTPException):
+            ask("readers", {"name": reader})
+            for k in range(10_000):
+                event = {"start_s": k / 1000, "end_s": k / 1000 + 0.5, "label": "Wheeze"}
+                body = {"reader": reader, "revision": revision, "edits": [{"kind": "add", "events": [event]}]}
+                revision = ask(f"recordings/{recording}/edits", body)["revision"]
+                answered[reader].add(event["start_s"])
+
+    readers = [threading.Thread(target=storm, args=(name,)) for name in answered]
+    for reader in readers:
+        reader.start()
+    while min(map(len, answered.values())) < 20 and all(reader.is_alive() for reader in readers):
+        time.sleep(0.01)
+    server.kill()
+    for reader in readers:
+        reader.join()
+    server.wait()
+    server.stdout.close()
+    found = Corrections(Database(tmp_path), Activity())
+    for name, starts in answered.items():
+        kept = {event.start_s for event in found.reading(recording, name).state.events}
+        assert len(starts) >= 20
+        assert starts <= kept

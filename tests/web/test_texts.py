@@ -4,11 +4,27 @@ import json
 import re
 from importlib.resources import files
 
+from laennec.output.html import asset
+
 STATIC = files("laennec.web").joinpath("static")
 VIEWER = files("laennec.output").joinpath("viewer")
 LANGUAGES = ("en", "de")
 # Keys that are put together from what the server names.
 COMPUTED = re.compile(r"(label|place|quality|sex|answer\.heard)\.")
+
+
+def tokens(css: str) -> list[dict[str, str]]:
+    """The colours of each block of `:root`, in their order: light, dark, print."""
+    blocks = re.findall(r":root\s*{(.*?)}", css, re.S)
+    return [dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]+);", block)) for block in blocks if "--paper" in block]
+
+
+def test_page_and_report_have_one_palette() -> None:
+    page = tokens(STATIC.joinpath("style.css").read_text(encoding="utf-8"))
+    report = tokens(asset("page.css"))
+    assert [sorted(block) for block in report] == [sorted(report[0])] * 3
+    for here, there in zip(page, report, strict=True):
+        assert {name: here.get(name) for name in there} == there
 
 
 def words(language: str) -> dict[str, str]:

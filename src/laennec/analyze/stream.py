@@ -81,6 +81,9 @@ class Stream:
     ----------
     settled_s : float
         Up to where the sound has been processed.
+    delay_s : float
+        From the end of an event to the sound with which it is told, at most; the computation comes on top.
+        With ``delay_s=None`` it is that of the network alone.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Stream:
             handed, range(channels), card, maps=maps, any_sound=any_sound, delay_s=delay_s
         )
         self._analysis: Analysis | None = None
+        self.delay_s = chunk_s + (card.reach_frames * card.frame_s if delay_s is None else delay_s)
 
     @property
     def duration_s(self) -> float:

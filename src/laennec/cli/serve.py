@@ -30,6 +30,7 @@ def _listening(settings: Settings) -> socket.socket:
         found = socket.socket(family)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((settings.host, settings.port))
+        found.listen()  # so that whoever reads the address is not refused before the server runs
     except OSError as error:
         raise LaennecError(
             f"port {settings.port} of {settings.host} cannot be used ({error.strerror}); name another --port"

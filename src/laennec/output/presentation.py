@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
+from laennec.labels import NORMAL, SPRSOUND_RECORDS
 
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
 COLOURS = ("#E69F00", "#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#8C6D31", "#F0E442")
@@ -33,6 +34,13 @@ def analysis_colours(analysis: Analysis) -> dict[str, str]:
     named = {event.label: NORMAL_COLOUR for event in analysis.events}
     colours = label_colours(analysis.labels, analysis.normal)
     return colours | {label: colour for label, colour in (annotated | named).items() if label not in colours}
+
+
+def record_colours(events: Sequence[str], normal: str) -> dict[str, str]:
+    """Return the colours of SPRSound's record labels: that of an event of the family."""
+    colours = label_colours(events, normal)
+    stands_for = {NORMAL: normal, "CAS": "Wheeze", "DAS": "Fine Crackle", "CAS & DAS": "Wheeze+Crackle"}
+    return {label: colours.get(stands_for.get(label, ""), UNKNOWN_COLOUR) for label in SPRSOUND_RECORDS}
 
 
 def readable_on(colour: str) -> str:

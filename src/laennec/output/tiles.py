@@ -81,6 +81,12 @@ class Pyramid:
         pixels: npt.NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
         return pixels
 
+    def columns_db(self, samples: Samples, start: float, level: int, columns: int) -> npt.NDArray[np.float32]:
+        """Return columns of a level from sample `start` on, ``(columns, ROWS)`` in dB, low ones first."""
+        return self._columns_db(
+            samples, start, COLUMN_S * (1 << level) * self.rate, columns, self._frames(level)
+        )
+
     def tile_png(self, samples: Samples, level: int, index: int, reference_db: float) -> bytes:
         """Return a tile as a PNG file."""
         return png(self.tile(samples, level, index, reference_db))

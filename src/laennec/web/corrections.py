@@ -223,6 +223,7 @@ class Corrections:
         """
         with self.database.transaction():
             number = self.reader(reader)
+            self._recording(recording)
             if request is not None and self._is_done(recording, number, request):
                 return self._state(recording, number)
             if revision not in (None, self._revision(recording, number)):

@@ -146,10 +146,11 @@ class Folder:
         if same is not None:
             temporary.unlink(missing_ok=True)
             return same, False
-        count = self._database.row("SELECT count(*) AS count FROM recording WHERE gone = 0")
-        if count is not None and count["count"] >= self._most:
+        try:
+            self.check_room()
+        except TooManyError:
             temporary.unlink(missing_ok=True)
-            raise TooManyError(f"the folder has {self._most} recordings, the most that is taken")
+            raise
         stored = f"{UPLOADS}/{sha256[:24]}{suffix_of(name)}"
         path = self.path_of(stored)
         path.parent.mkdir(exist_ok=True)
@@ -165,6 +166,12 @@ class Folder:
             os.replace(temporary, path)
             _synchronised(path.parent)
         return number, earlier is None
+
+    def check_room(self) -> None:
+        """Refuse one more recording where the folder is full: TooManyError."""
+        count = self._database.row("SELECT count(*) AS count FROM recording WHERE gone = 0")
+        if count is not None and count["count"] >= self._most:
+            raise TooManyError(f"the folder has {self._most} recordings, the most that is taken")
 
     def _same(self, sha256: str, size: int) -> int | None:
         """The recording of the same content, if its file is there."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from laennec.errors import LaennecError
@@ -135,14 +136,23 @@ class Library:
                 do(f"UPDATE recording SET {name} = ? WHERE id = ?", (value, number))
         return self._tell(number)
 
-    def add_file(self, temporary: Path, name: str, sha256: str, size: int) -> tuple[int, bool]:
+    def add_file(
+        self,
+        temporary: Path,
+        name: str,
+        sha256: str,
+        size: int,
+        known: Mapping[str, Any] = MappingProxyType({}),
+    ) -> tuple[int, bool]:
         """Take a whole file in, and have it analysed; its number, and whether it is new.
 
-        One of the same content stays what it is, and `temporary` is removed.
+        One of the same content stays what it is, and `temporary` is removed. `known` is as for `describe`.
         """
         with self._lock:
             number, is_new = self.folder.add(temporary, name, sha256, size)
             if is_new:
+                if known:
+                    self.describe(number, known)
                 self._queue(number, urgent=True)
         self._tell(number)
         return number, is_new

@@ -10,6 +10,7 @@ from laennec.web.database import Database
 from laennec.web.folder import HIDDEN, Folder
 from laennec.web.jobs import AnalysisQueue
 from laennec.web.library import Library
+from laennec.web.live import LiveRecordings
 from laennec.web.models import Models
 from laennec.web.programs import Programs
 from laennec.web.settings import Settings
@@ -44,6 +45,9 @@ class Server:
             settings, self.database, self.activity, self.models, self.folder, self.queue, self.sounds,
             self.corrections,
         )  # fmt: skip
+        self.live = LiveRecordings(
+            settings.folder / HIDDEN / "live", self.library, self.models.in_use, settings.duration_s
+        )
         self.programs = Programs(self.library, self.queue, settings.waiting)
 
     def start(self) -> None:
@@ -54,9 +58,11 @@ class Server:
             model = self.models.in_use()
             self.queue.start(Order(model=model.source, calibration=model.calibration))
         self.library.rescan()
+        self.live.start()
 
     def stop(self) -> None:
         """End everything that runs, and close the workspace."""
+        self.live.stop()
         self.activity.stop()
         self.queue.stop()
         self.decoding.stop()

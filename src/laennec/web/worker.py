@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -81,6 +82,7 @@ class Worker:
         self.limits = limits
         self._process: Any = None
         self._connection: Connection | None = None
+        self._starting = threading.Lock()  # while there is a process that cannot be ended yet
 
     def start(self) -> None:
         """Start the process, unless it runs."""
@@ -89,10 +91,11 @@ class Worker:
         self.stop()
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(
-            target=work, args=(other, self.limits.memory_bytes), name="laennec worker", daemon=True
-        )
-        self._process.start()
+        with self._starting:
+            self._process = context.Process(
+                target=work, args=(other, self.limits.memory_bytes), name="laennec worker", daemon=True
+            )
+            self._process.start()
         other.close()  # so that the end of either is seen by the other
 
     def run(self, order: Order) -> Iterator[Message]:
@@ -132,7 +135,8 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once, whatever it does."""
-        process = self._process
+        with self._starting:
+            process = self._process
         if process is not None:
             process.kill()
 
@@ -237,7 +241,7 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         prepare(order.path, order.cache)
     model = models.get(order.model, order.calibration)
 
-    def found(events: list[Event], processed_s: float) -> None:
+    def found(events: Sequence[Event], processed_s: float) -> None:
         send({"kind": "progress", "share": min(1.0, processed_s / recording.duration_s)})
         if events:
             send({"kind": "found", "events": [shown_event(event) for event in events]})

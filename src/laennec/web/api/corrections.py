@@ -1,6 +1,7 @@
 """Readers, their edits, label files, the order of review, agreement."""
 
 import json
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -9,10 +10,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from laennec.web.agreement import compare_all, compare_recording
+from laennec.web.api.answers import errors, sound_body
 from laennec.web.archive import archive
 from laennec.web.corrections import LONGEST_NAME, ConflictError
 from laennec.web.edits import LONGEST_LABEL, MOST_CHANNELS
 from laennec.web.exchange import FORMATS, format_of, import_labels, write_labels
+from laennec.web.library import NoRecordingError
+from laennec.web.review import ORDERS, review_order
 from laennec.web.state import Server, server_of
 
 router = APIRouter(tags=["corrections"])
@@ -77,34 +82,38 @@ class EditsIn(Strict):
     request: Annotated[str, Field(max_length=64, pattern=r"^[\w-]+$")] | None = None
 
 
-@router.get("/readers")
+@router.get("/readers", responses=errors(503))
 def readers(server: Here) -> dict[str, Any]:
     """Who has a name here, and how many recordings each has edited and reviewed."""
     return {"readers": server.corrections.readers()}
 
 
-@router.post("/readers")
+@router.post("/readers", responses=errors(503, 507))
 def add_reader(server: Here, body: ReaderIn) -> dict[str, Any]:
     """Make a reader known; capitals do not make another one."""
     return {"name": server.corrections.add_reader(body.name)}
 
 
-@router.get("/recordings/{recording}/events")
+@router.get("/recordings/{recording}/events", responses=errors(404, 503))
 def events(server: Here, recording: Recording, reader: Reader) -> dict[str, Any]:
     """What holds for a reader: events, phases, what was rejected, and the revision to base edits on."""
     return server.corrections.state(recording, reader)
 
 
-@router.post("/recordings/{recording}/edits", response_model=None)
+@router.post("/recordings/{recording}/edits", response_model=None, responses=errors(404, 409, 503, 507))
 def edit(server: Here, recording: Recording, body: EditsIn) -> dict[str, Any] | JSONResponse:
     """Append edits, all or none, and return what then holds; 409 with that, where another was faster."""
     edits = [each.model_dump(exclude_unset=True) for each in body.edits]
     try:
-        return server.corrections.edit(
+        state = server.corrections.edit(
             recording, body.reader, edits, body.revision, body.analysis, body.request
         )
     except ConflictError as error:
         return JSONResponse({**error.state, "error": str(error)}, error.status)
+    if {each.kind for each in body.edits} & {"review", "undo", "redo"}:
+        with suppress(NoRecordingError):  # its file is gone, and no list shows it
+            server.activity.send("recording", server.library.row(recording))
+    return state
 
 
 # --- label files ---
@@ -132,7 +141,9 @@ def label_formats() -> dict[str, Any]:
     }
 
 
-@router.get("/recordings/{recording}/labels.{form}", response_class=Response, responses=FILE)
+@router.get(
+    "/recordings/{recording}/labels.{form}", response_class=Response, responses=FILE | errors(404, 503)
+)
 def labels(
     server: Here,
     recording: Recording,
@@ -156,7 +167,8 @@ def labels(
 
 @router.post(
     "/recordings/{recording}/labels",
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string"}}}}},
+    openapi_extra=sound_body(),
+    responses=errors(404, 413, 503, 507),
 )
 async def add_labels(
     server: Here,
@@ -174,7 +186,7 @@ async def add_labels(
     )
 
 
-@router.get("/export.zip", response_class=StreamingResponse, responses=FILE)
+@router.get("/export.zip", response_class=StreamingResponse, responses=FILE | errors(404, 503))
 def export(
     server: Here,
     reader: Reader,
@@ -189,3 +201,36 @@ def export(
         media_type="application/zip",
         headers={"Content-Disposition": 'attachment; filename="laennec-labels.zip"'},
     )
+
+
+# --- order of review, agreement ---
+
+Readers = Annotated[
+    list[str], Query(max_length=2, description="two readers, each by itself or with a comma between")
+]
+
+
+@router.get("/review", responses=errors(404, 503))
+def review(
+    server: Here,
+    order: Annotated[str, Query(max_length=20, description=f"one of {', '.join(ORDERS)}")] = "uncertain",
+    reader: Reader | None = None,
+) -> dict[str, Any]:
+    """Which recordings to review next: those that the reader has not, in an order."""
+    return {"recordings": review_order(server.corrections, reader, order), "rule": ORDERS[order]}
+
+
+@router.get("/recordings/{recording}/compare", responses=errors(404, 503))
+def compare(server: Here, recording: Recording, readers: Readers, layer: Layer = "events") -> dict[str, Any]:
+    """How well two readers agree on a recording, and where they do not."""
+    return compare_recording(server.corrections, recording, _each(readers), layer)
+
+
+@router.get("/agreement", responses=errors(404, 503))
+def agreement(server: Here, readers: Readers, layer: Layer = "events") -> dict[str, Any]:
+    """How well two readers agree on the recordings that both have reviewed, with intervals over patients."""
+    return compare_all(server.corrections, _each(readers), layer)
+
+
+def _each(readers: list[str]) -> list[str]:
+    return readers[0].split(",") if len(readers) == 1 else readers

@@ -1,14 +1,14 @@
 """Health, news, vocabularies, models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
-from laennec.labels import NORMAL, PHASES, POOR_QUALITY, SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.output.presentation import label_colours, short_label
+from laennec.labels import NORMAL, PHASES, POOR_QUALITY, SPRSOUND_EVENTS
+from laennec.output.presentation import label_colours, record_colours, short_label
 from laennec.patient import CHEST_PLACES
 from laennec.version import DISCLAIMER, __version__
 from laennec.web.api.answers import errors
@@ -97,9 +97,9 @@ def labels(server: Here) -> Response:
     """Labels of events, recordings and breaths, and positions on the chest."""
     return JSONResponse(
         {
-            "events": _labels(SPRSOUND_EVENTS),
-            "records": _labels(SPRSOUND_RECORDS),
-            "phases": _labels(PHASES),
+            "events": _labels(label_colours(SPRSOUND_EVENTS, NORMAL)),
+            "records": _labels(record_colours(SPRSOUND_EVENTS, NORMAL)),
+            "phases": _labels({phase: label_colours(PHASES, NORMAL)[phase] for phase in PHASES}),
             "positions": [
                 {"name": name, "face": place.face, "x": place.x, "y": place.y}
                 for name, place in CHEST_PLACES.items()
@@ -108,12 +108,11 @@ def labels(server: Here) -> Response:
     )
 
 
-def _labels(names: Sequence[str]) -> list[dict[str, Any]]:
-    colours = label_colours(names, NORMAL)
+def _labels(colours: Mapping[str, str]) -> list[dict[str, Any]]:
     plain = (NORMAL, POOR_QUALITY, *PHASES)
     return [
-        {"name": name, "short": short_label(name), "colour": colours[name], "adventitious": name not in plain}
-        for name in names
+        {"name": name, "short": short_label(name), "colour": colour, "adventitious": name not in plain}
+        for name, colour in colours.items()
     ]
 
 

@@ -40,8 +40,8 @@ export function answerShort(app, record) {
   const { colour } = app.label(record.label);
   return h("span", { class: "answer", title: meaning(app, record.label) },
     h("span", { class: "swatch", style: { "--colour": colour } }),
-    h("strong", {}, shortWord(app, record.label)),
-    record.probability != null && h("span", { class: "probability" }, number(record.probability, 2)),
+    h("strong", {}, shortWord(app, record.label)), " ",
+    record.probability != null && h("span", { class: "probability" }, number(record.probability, 2)), " ",
     record.uncertain && h("span", { class: "flag" }, text("answer.uncertain")));
 }
 

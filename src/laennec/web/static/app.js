@@ -5,6 +5,7 @@ import { toastError } from "./dialogs.js";
 import { button, h, replace } from "./dom.js";
 import { createShell } from "./shell.js";
 import * as words from "./text.js";
+import { useText } from "./viewer/keys.js";
 
 const { text } = words;
 // A view is `export default async (main, params, app) → dispose()`, in views/NAME.js.
@@ -59,6 +60,7 @@ class App {
 
   async start() {
     await words.useLanguage(words.preferredLanguage());
+    useText(text);
     this.shell = createShell(this);
     addEventListener("hashchange", () => this.refresh(true));
     this.activity.addEventListener("reload", () => this.load().catch(toastError));

@@ -2,6 +2,7 @@
 
 import { ask, toast, toastError } from "./dialogs.js";
 import { button, choice, field, h, replace } from "./dom.js";
+import { showKeys } from "./viewer/keys.js";
 import { LANGUAGES, chooseLanguage, language, text } from "./text.js";
 
 const PLACES = [
@@ -22,7 +23,7 @@ export function createShell(app) {
   document.body.append(bar, offline, main, foot, toasts);
 
   const update = () => {
-    replace(bar, ...barContent(app, shown, () => main.focus(), () => { update(); app.refresh(); }));
+    replace(bar, barContent(app, shown, () => main.focus(), () => { update(); app.refresh(); }));
     replace(foot, h("span", {}, text("app.disclaimer")), h("span", {}, version(app.health.laennec)));
   };
   app.activity.addEventListener("connection", ({ detail }) => {
@@ -49,15 +50,16 @@ function barContent(app, view, skip, changed) {
   return [
     button(text("app.skip"), skip, { class: "skip" }),
     h("a", { class: "brand", href: "#/" }, "Laennec"),
-    h("span", { class: "folder", title: text("app.folder") }, app.health.folder_name ?? app.health.folder ?? ""),
+    h("span", { class: "folder", title: text("app.folder") }, app.health.folder ?? ""),
     h("nav", { "aria-label": text("app.places") }, PLACES.map(({ hash, key, views }) =>
       h("a", { href: hash, "aria-current": views.includes(view) && (hash === (location.hash || "#/") ? "page" : "true") }, text(key)))),
     h("span", { class: "gap" }),
-    button(app.health.model ?? "", () => chooseModel(app), {
-      class: "plain model", "aria-label": `${text("app.model")}: ${app.health.model ?? ""}` }),
+    app.health.model && button(app.health.model.name, () => chooseModel(app), {
+      class: "plain model", "aria-label": `${text("app.model")}: ${app.health.model.name}` }),
     button(app.reader ?? text("app.no_reader"), () => chooseReader(app).catch(toastError), {
       class: `plain reader${app.reader ? "" : " unset"}`,
       "aria-label": `${text("app.reader")}: ${app.reader ?? text("app.no_reader")}` }),
+    button("?", () => showKeys(), { class: "plain keys", "aria-label": text("app.keys"), title: text("app.keys") }),
     choice(Object.entries(LANGUAGES), language(), (code) => chooseLanguage(code).then(changed, toastError), {
       class: "language", "aria-label": text("app.language") }),
   ];
@@ -94,7 +96,7 @@ async function chooseModel(app) {
     const used = models.find((model) => model.in_use)?.sha256;
     const options = models.map((model) => h("label", { class: "option" },
       h("input", { type: "radio", name: "model", value: model.sha256, checked: model.sha256 === used }),
-      h("span", {}, h("strong", {}, model.name), " ", h("span", { class: "quiet" }, text(`app.model_kind.${model.kind}`)), " ",
+      h("span", {}, h("strong", {}, model.name), " ", h("span", { class: "quiet" }, model.version, " ", text(`app.model_kind.${model.kind}`)), " ",
         h("span", { class: "quiet mono" }, model.sha256.slice(0, 8)))));
     const list = h("div", { role: "radiogroup", "aria-label": text("app.model") }, options);
     const content = [h("p", { class: "quiet" }, text("app.model_help")), list];

@@ -43,9 +43,9 @@ function name(app, row) {
 
 function patient(app, row) {
   if (!row.patient) return unknown();
-  return [h("span", {}, row.patient),
+  return h("span", { class: "patient-name" }, h("span", {}, row.patient),
     h("a", { class: "chest", href: `#/patient/${encodeURIComponent(row.patient)}`, tabindex: "-1",
-      "aria-label": text("list.chest", { patient: row.patient }), title: text("list.chest", { patient: row.patient }) })];
+      "aria-label": text("list.chest", { patient: row.patient }), title: text("list.chest", { patient: row.patient }) }));
 }
 
 function answer(app, row) {
@@ -65,7 +65,7 @@ function action(kind) {
 }
 
 function events(app, row) {
-  if (row.state !== "done") return "";
+  if (!Object.keys(row.counts).length) return "";
   return [h("span", { "aria-hidden": "true" }, eventCounts(app, row.counts)),
     h("span", { class: "hidden" }, countsSentence(app, row.counts)),
     row.uncertain_events > 0 && h("span", { class: "unsure", title: text("list.uncertain_events", { count: row.uncertain_events }) }, `${row.uncertain_events} ?`)];

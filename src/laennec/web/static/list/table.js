@@ -3,7 +3,7 @@
  * exist, so that twenty thousand are as quick as twenty.
  */
 
-import { everyFrame, h, replace } from "../dom.js";
+import { everyFrame, h } from "../dom.js";
 import { text } from "../text.js";
 import { cell, COLUMNS } from "./cells.js";
 import { edit } from "./editing.js";
@@ -71,6 +71,11 @@ class Table {
   redraw() {
     for (const [id, made] of this.#made) if (!made.element.querySelector(".editing")) this.#made.delete(id);
     this.#draw();
+  }
+
+  /** Have the active cell get the keys. */
+  focus() {
+    this.#go(this.#places.get(active.id) ?? 0, active.column);
   }
 
   #head() {
@@ -257,9 +262,4 @@ class Table {
     else this.#draw();
     if (step === 0) this.#refocus();
   }
-}
-
-/** An empty body in place of the rows: what to do now. */
-export function nothingFound(element, message) {
-  return replace(element, h("p", { class: "quiet" }, message));
 }

@@ -7,6 +7,7 @@ import { selected } from "../list/rows.js";
 import { createTable } from "../list/table.js";
 import { dropped, uploads, uploadsList } from "../list/uploads.js";
 import { language, percent, text } from "../text.js";
+import { register } from "../viewer/keys.js";
 
 const CHANGES_MS = 150; // news of many recordings are sorted in together
 
@@ -21,6 +22,7 @@ class List {
   #app;
   #rows = new Map();
   #chosen = new Set();
+  #found = new Map(); // id → events by label of an analysis that runs
   #end = new AbortController();
   #timer = 0;
 
@@ -53,6 +55,7 @@ class List {
   close() {
     clearTimeout(this.#timer);
     document.body.classList.remove("dragging");
+    this.keys();
     this.#end.abort();
   }
 
@@ -69,6 +72,7 @@ class List {
   #listen(main, signal) {
     const { activity } = this.#app;
     activity.addEventListener("recording", ({ detail }) => this.#changed(detail), { signal });
+    activity.addEventListener("found", ({ detail }) => this.#count(detail), { signal });
     activity.addEventListener("reload", () => this.load().catch(toastError), { signal });
     uploads.addEventListener("change", () => this.#showUploads(), { signal });
     uploads.addEventListener("sent", ({ detail }) => this.#sent(detail), { signal });
@@ -83,11 +87,12 @@ class List {
       document.body.classList.remove("dragging");
       dropped(event.dataTransfer).then(({ files, isFolder }) => this.#add(files, isFolder), toastError);
     }, { signal });
-    addEventListener("keydown", (event) => {
-      if (event.key !== "/" || event.target.closest("input, select, textarea, dialog")) return;
-      event.preventDefault();
-      this.filters.search.focus();
-    }, { signal });
+    this.keys = register([
+      { keys: "/", text: text("list.key.search"), run: () => this.filters.search.focus() },
+      { keys: ["ArrowDown", "ArrowUp"], text: text("list.key.row"), run: () => this.table.focus() },
+      { keys: "Enter", text: text("list.key.enter"), when: () => !this.table.element.hidden, run: () => this.table.focus() },
+      { keys: "Space", text: text("list.key.choose"), when: () => !this.table.element.hidden, run: () => this.table.focus() },
+    ]);
   }
 
   #send(input, isFolder) {
@@ -106,7 +111,20 @@ class List {
     if (!this.#rows.has(row.id)) this.#changed(row);
   }
 
-  #changed(row) {
+  /** Show the events of a running analysis as they are found. */
+  #count({ id, events }) {
+    const row = this.#rows.get(id);
+    if (!row || row.state === "done") return;
+    const counts = { ...this.#found.get(id) };
+    for (const { label } of events) counts[label] = (counts[label] ?? 0) + 1;
+    this.#found.set(id, counts);
+    this.#changed(row);
+  }
+
+  #changed(news) {
+    if (news.state !== "running") this.#found.delete(news.id);
+    const counts = this.#found.get(news.id);
+    const row = counts ? { ...news, counts } : news;
     this.#rows.set(row.id, row);
     this.table.update(row);
     this.#timer ||= setTimeout(() => {

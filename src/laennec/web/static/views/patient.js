@@ -32,8 +32,7 @@ class Patient {
     this.pairs = h("div", { class: "pairs row screen" });
     this.legend = h("ul", { class: "legend", "aria-label": text("patient.legend") });
     this.player = createPlayer(() => this.#show());
-    replace(main, h("link", { rel: "stylesheet", href: "chest/chest.css" }),
-      h("p", { class: "screen back" }, h("a", { href: "#/" }, text("app.to_list"))),
+    replace(main, h("p", { class: "screen back" }, h("a", { href: "#/" }, text("app.to_list"))),
       h("h1", {}, text("patient.title", { patient: name })), this.facts,
       h("div", { class: "chest-view" },
         ["front", "back"].map((face) => h("figure", { class: "face" }, h("figcaption", {}, text(`patient.${face}`)),
