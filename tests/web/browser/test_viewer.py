@@ -42,7 +42,8 @@ SCROLLED = """async () => {
   const { viewer } = window;
   const work = [], frames = [];
   let spent = 0, last = performance.now();
-  for (const [part, name] of [[viewer.spectrogram, "draw"], [viewer.waveform, "draw"], [viewer.lanesView, "update"]]) {
+  const { spectrogram, waveform, lanesView } = viewer;
+  for (const [part, name] of [[spectrogram, "draw"], [waveform, "draw"], [lanesView, "update"]]) {
     const run = part[name];
     part[name] = (...args) => { const t = performance.now(); run(...args); spent += performance.now() - t; };
   }
@@ -66,7 +67,9 @@ SCROLLED = """async () => {
 }"""
 # No handle of an element is kept, which would keep the element.
 VISITS = """async (times) => {
-  const seen = async (selector) => { while (!document.querySelector(selector)) await new Promise(requestAnimationFrame); };
+  const seen = async (selector) => {
+    while (!document.querySelector(selector)) await new Promise(requestAnimationFrame);
+  };
   for (let k = 0; k < times; k += 1) {
     location.hash = "#/recording/1";
     await seen(".recording .viewer-spectrogram");
@@ -76,11 +79,12 @@ VISITS = """async (times) => {
 }"""
 PIXELS = """() => {
   const { canvas } = window.viewer.spectrogram;
-  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const { width, height } = canvas;
+  const copy = Object.assign(document.createElement("canvas"), { width, height });
   const context = copy.getContext("2d");
   context.drawImage(canvas, 0, 0);
-  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  return { width: canvas.width, height: canvas.height, data: btoa(Array.from(data, (v) => String.fromCharCode(v)).join("")) };
+  const { data } = context.getImageData(0, 0, width, height);
+  return { width, height, data: btoa(Array.from(data, (v) => String.fromCharCode(v)).join("")) };
 }"""
 
 
