@@ -11,7 +11,7 @@ from laennec.web.api.answers import errors
 from laennec.web.sounds import MOST_COLUMNS, Sound
 from laennec.web.state import Server, server_of
 
-router = APIRouter(tags=["sound"], prefix="/recordings/{recording}")
+router = APIRouter(tags=["sound"], prefix="/recordings/{recording}", responses=errors(400, 404))
 Responses = dict[int | str, dict[str, Any]]
 FAULTS = errors(400, 404, 503, 507)
 PNG: Responses = {
