@@ -340,7 +340,7 @@ def test_what_calibrate_hears_is_what_analyze_answers(tmp_path: Path, detector: 
     table = pandas.DataFrame(
         [{"path": str(tmp_path / "a.wav"), "channel": np.nan, "subject": "a", "sick": True}]
     )
-    (own,) = calibrate.hear(table, detector)
+    (own,) = calibrate.hear(calibrate.told(table), detector)
     assert own.answer(detector.card) == laennec.analyze(tmp_path / "a.wav", model=detector).record
     strict = replace(detector, card=replace(detector.card, lung_threshold=1.0))
     refused = laennec.analyze(tmp_path / "a.wav", model=strict).record
@@ -460,9 +460,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> None:
         return detector if name == "recording" else load_model(name)
 
     def hear(table: Any, detector: Detector) -> list[Heard]:
-        return [
-            heard(str(row.subject), bool(row.sick), 1.0 if row.sick else -2.0) for row in table.itertuples()
-        ]
+        return [heard(own.patient, own.sick, 1.0 if own.sick else -2.0) for own in table]
 
     monkeypatch.setattr(calibrate, "hear", hear)
     monkeypatch.setattr(calibrate, "load_model", load)

@@ -1,6 +1,6 @@
 """The one progress bar: on stderr where that is a terminal, silent otherwise."""
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
+Watch = Callable[[Sequence[Any], str], Iterable[Any]]
+"""Goes through items and shows how far it is, as `track` does."""
+
 COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 

@@ -317,9 +317,11 @@ class Serve:
     host
         Address to listen at. One that other computers can reach demands a token.
     token
-        What a client must know: http://HOST:PORT/?token=TOKEN.
+        What a client must know: http://HOST:PORT/?token=TOKEN. Also read from LAENNEC_TOKEN.
     model
         An .onnx model file, a run folder, or one that comes with Laennec.
+    open
+        Open the page in the browser.
     """
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path()
@@ -327,6 +329,7 @@ class Serve:
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     token: Annotated[str | None, arg(metavar="TOKEN")] = None
     model: Annotated[str | None, arg(metavar="MODEL")] = None
+    open: bool = False
 
 
 @dataclass(frozen=True)

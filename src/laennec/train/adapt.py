@@ -21,13 +21,13 @@ from laennec.model.card import RECORDING, RecordingCard
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
 from laennec.model.probability import hit_probability, softmax
-from laennec.progress import track
+from laennec.progress import Watch, track
 from laennec.score.bootstrap import DRAWS
 from laennec.score.calibration import COVERAGE
 from laennec.score.text import columns, with_interval
 from laennec.train.head import AdaptableModel, Head
 from laennec.train.head_fit import FEW_PATIENTS, fit_change, fitted_temperature, out_of_fold
-from laennec.train.head_heard import Labelled, Listened, Watch, heard, items_of
+from laennec.train.head_heard import Labelled, Listened, heard, items_of
 from laennec.train.head_report import (
     FOUND,
     HELPS,
@@ -189,6 +189,8 @@ class Adapted:
     events: Pairs
     found: Pairs
     recordings: Pairs
+    answers: Sequence[Mapping[str, Any]]
+    """Of each recording, `laennec.train.head_report.Answered.told`."""
 
     @property
     def sha256(self) -> str:
@@ -213,6 +215,7 @@ class Adapted:
             "found_before_after": told(self.found),
             "recordings_before_after": told(self.recordings),
             "not_learnt": KEPT,
+            "answers": list(self.answers),
         }
 
     def report(self) -> str:
@@ -293,6 +296,7 @@ def learnt(
         figures,
         found,
         recordings,
+        answered.told(card, items, others.calibrated()),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from laennec.model.detector import Detector
 from laennec.model.load import load_model
 from laennec.model.probability import sick_labels
 from laennec.patient import Patient
-from laennec.progress import track
+from laennec.progress import Watch, track
 from laennec.train.local_curve import Heard
 from laennec.train.local_report import Local
 from laennec.train.recording_certainty import PREVALENCE
@@ -72,7 +73,7 @@ def calibrate(
             f"{detector.source}: {detector.card.name} is a model for clips; name one for whole recordings"
         )
     _check_records(detector.card, detector.source)
-    heard = list(hear(labelled(dataset, data), detector))
+    heard = list(hear(told(labelled(dataset, data)), detector))
     check_enough(heard)
     made = Local.of(heard, detector.card, prevalence)
     write_json(out, made.file(datasets.dataset(dataset).NAME, detector.sha256))
@@ -141,13 +142,30 @@ def _say(line: str) -> None:
     print(printable(line), file=sys.stderr)
 
 
-def hear(table: pd.DataFrame, detector: Detector) -> Iterator[Heard]:
-    """What a model hears in each of the `labelled` recordings; one that cannot be analysed is told of."""
+class Told(NamedTuple):
+    """A recording, one of its channels or None for all, whose it is, and whether that patient is sick."""
+
+    path: Path
+    channel: int | None
+    patient: str
+    sick: bool
+
+
+def told(table: pd.DataFrame) -> list[Told]:
+    """The `labelled` recordings."""
+    rows = table[["path", "channel", "subject", "sick"]].itertuples(index=False, name=None)
+    return [
+        Told(Path(path), None if pd.isna(channel) else int(channel), str(subject), bool(sick))
+        for path, channel, subject, sick in rows
+    ]
+
+
+def hear(recordings: Sequence[Told], detector: Detector, watch: Watch = track) -> Iterator[Heard]:
+    """What a model hears in each recording; one that cannot be analysed is told of."""
     # Whatever the threshold of refusal becomes, it can be applied to what was heard then.
     open_eared = replace(detector, card=replace(detector.card, lung_threshold=0.0))
-    rows = list(table[["path", "channel", "subject", "sick"]].itertuples(index=False, name=None))
-    files = [(path, list(own)) for path, own in groupby(rows, key=lambda row: row[0])]
-    for path, own in track(files, "listening"):
+    files = [(path, list(own)) for path, own in groupby(recordings, key=lambda each: each.path)]
+    for path, own in watch(files, "listening"):
         try:
             recording = Recording.open(path)
             numbers = channels_of(recording, detector.card, Patient(), Remarks())
@@ -157,9 +175,9 @@ def hear(table: pd.DataFrame, detector: Detector) -> Iterator[Heard]:
         except LaennecError as error:
             _say(f"left out: {error}")
             continue
-        for _, only, subject, sick in own:
-            there = [each for each in channels if pd.isna(only) or each.number == int(only)]
-            heard = Heard(str(subject), bool(sick), there, tuple(recording.warnings))
+        for _, only, patient, sick in own:
+            there = [each for each in channels if only in (None, each.number)]
+            heard = Heard(patient, sick, there, tuple(recording.warnings))
             if heard.lung_share() >= 0:
                 yield heard
             else:

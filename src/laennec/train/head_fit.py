@@ -5,7 +5,7 @@ posteriori of a normal prior around it), whose strength is chosen by cross-valid
 problem is convex and has one solution, which L-BFGS finds (Liu & Nocedal, Mathematical Programming 45, 1989).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from laennec.errors import LaennecError
 from laennec.labels import to_icbhi
 from laennec.model.probability import softmax
-from laennec.progress import track
+from laennec.progress import Watch, track
 from laennec.score.bootstrap import Patients
 
 Floats = NDArray[np.float64]
@@ -223,7 +223,7 @@ class OutOfFold:
         return self.logits / np.array([self.temperatures[int(number)] for number in self.fold])[:, None]
 
 
-def out_of_fold(items: Items, watch: Callable[[Sequence[int], str], Iterable[int]] = track) -> OutOfFold:
+def out_of_fold(items: Items, watch: Watch = track) -> OutOfFold:
     """Fit without the patients of each fold in turn, with a penalty of their own; `watch` shows how far."""
     fold = dealt(items.patients, items.targets)
     numbers = watch(np.unique(fold).tolist(), "learning")

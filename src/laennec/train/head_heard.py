@@ -1,10 +1,9 @@
 """Labelled recordings, heard once: what the head of a model is given in every frame, and in every event."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,14 +20,12 @@ from laennec.labels import NORMAL
 from laennec.model.card import RecordingCard
 from laennec.model.detector import Frames
 from laennec.patient import Patient
-from laennec.progress import track
+from laennec.progress import Watch, track
 from laennec.train.head import Floats, Head, Listener, pooled
 from laennec.train.head_fit import Items, allowed, shared
 from laennec.train.local_curve import Heard
 
 LONGEST_S = 24 * 3600.0  # of all together: 50 MB an hour are held
-Watch = Callable[[Sequence[Any], str], Iterable[Any]]
-"""Goes through items and shows how far it is, as `laennec.progress.track` does."""
 
 
 @dataclass(frozen=True)

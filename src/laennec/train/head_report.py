@@ -1,5 +1,6 @@
 """What an adapted head is worth: figures before and after, on patients that it did not learn from."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -41,7 +42,7 @@ FOUND = {
     "recall": "recall",
 }
 """Figures of found events."""
-HELPS, UNCLEAR, NO_HELP = "helps", "unclear", "no help"
+HELPS, UNCLEAR, NO_HELP = "helps", "unclear", "no_help"
 
 Pairs = Mapping[str, Mapping[str, Score]]
 """Figures: `before`, `after`, and where they can be compared patient by patient, their `change`."""
@@ -228,6 +229,42 @@ class Answered:
             for name, score in own.items():
                 scores.setdefault(name, {})[when] = score
         return scores
+
+    def told(self, card: RecordingCard, items: Items, after: Floats) -> list[dict[str, Any]]:
+        """Of each recording what is answered before and after, as its events are labelled, in JSON's types.
+
+        `right` is how many of its labelled events get their label at their given boundaries.
+        """
+        right = {
+            when: (items.targets > 0)[np.arange(len(items)), logits.argmax(1)]
+            for when, logits in (("before", items.logits), ("after", after))
+        }
+        rows, place = [], 0
+        for number, own in enumerate(self.listened):
+            labels = [label for ear in own.ears for _, label in ear.events]
+            here = slice(place, place + len(labels))
+            place += len(labels)
+            sides = {"before": (self.before, card), "after": (self.after, self.cards[number])}
+            rows.append(
+                {
+                    "path": str(own.labelled.path),
+                    "labelled": dict(Counter(labels)),
+                    **{
+                        when: {
+                            **_answer(side[number], own_card),
+                            "right": int(right[when][here].sum()),
+                        }
+                        for when, (side, own_card) in sides.items()
+                    },
+                }
+            )
+        return rows
+
+
+def _answer(own: Heard, card: RecordingCard) -> dict[str, Any]:
+    answer = own.answer(card)
+    events = Counter(event.label for channel in own.channels for event in channel.events)
+    return {"record": None if answer is None else answer.label, "events": dict(events)}
 
 
 def _score(value: float | None, bounds: Sequence[float] | None, patients: int) -> Score:

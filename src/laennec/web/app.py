@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from laennec.errors import LaennecError
 from laennec.version import __version__
-from laennec.web.api import corrections, live, recordings, sound, system
+from laennec.web.api import corrections, learn, live, recordings, sound, system
 from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
@@ -22,6 +22,7 @@ ROUTERS = (
     recordings.router,
     sound.router,
     corrections.router,
+    learn.router,
     live.router,
 )
 

@@ -47,6 +47,11 @@ class Models:
             self._given = ModelInUse(path, loaded.card.name, loaded.card.version, loaded.sha256)
         self._first = self._given or _shipped(settings.model or RECORDING)
 
+    @property
+    def first(self) -> ModelInUse:
+        """The model that the server was started with, which has learnt from nothing in the folder."""
+        return self._first
+
     def in_use(self) -> ModelInUse:
         """The model that was chosen last, or the one that the server was started with."""
         chosen = self._setting(MODEL)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -77,6 +78,8 @@ class Guard:
         limit = body_limit(scope["path"], self.settings)
         try:
             await self.app(scope, _limited(receive, limit), headed)
+        except ClientDisconnect:  # nobody waits for an answer
+            return
         except Exception as error:
             print(f"laennec: {place_of(error)} (an error in Laennec)", file=sys.stderr, flush=True)
             if begun:  # the answer breaks off

@@ -1,5 +1,6 @@
 """What a running server holds; `server_of` gives it to the functions of the API."""
 
+import sys
 from pathlib import Path
 
 from fastapi import Request
@@ -9,6 +10,7 @@ from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.folder import HIDDEN, Folder
 from laennec.web.jobs import AnalysisQueue
+from laennec.web.learn import Learning
 from laennec.web.library import Library
 from laennec.web.live import LiveRecordings
 from laennec.web.models import Models
@@ -49,6 +51,7 @@ class Server:
             settings.folder / HIDDEN / "live", self.library, self.models.in_use, settings.duration_s
         )
         self.programs = Programs(self.library, self.queue, settings.waiting)
+        self.learning = Learning(self.database, self.folder, self.corrections, self.models, self.activity)
 
     def start(self) -> None:
         """Begin to work, in a running event loop."""
@@ -57,13 +60,16 @@ class Server:
         if self.settings.warm:
             model = self.models.in_use()
             self.queue.start(Order(model=model.source, calibration=model.calibration))
-        self.library.rescan()
+        if left_out := self.library.rescan()["left_out"]:
+            most = self.settings.recordings
+            print(f"laennec: {left_out} recordings are left out; {most} are the most", file=sys.stderr)
         self.live.start()
 
     def stop(self) -> None:
         """End everything that runs, and close the workspace."""
         self.live.stop()
         self.activity.stop()
+        self.learning.stop()
         self.queue.stop()
         self.decoding.stop()
         self.database.close()

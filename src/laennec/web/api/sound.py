@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from laennec.output.tiles import COLUMN_S, COLUMNS, RANGE_DB, ROWS, WINDOW_MS, WINDOWS_MS
+from laennec.web.api.answers import errors
 from laennec.web.sounds import MOST_COLUMNS, Sound
 from laennec.web.state import Server, server_of
 
-router = APIRouter(tags=["sound"], prefix="/recordings/{recording}")
+router = APIRouter(tags=["sound"], prefix="/recordings/{recording}", responses=errors(400, 404))
 Responses = dict[int | str, dict[str, Any]]
 PNG: Responses = {200: {"content": {"image/png": {}}}}
 BYTES: Responses = {200: {"content": {"application/octet-stream": {}}}}

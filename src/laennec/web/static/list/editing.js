@@ -24,6 +24,7 @@ export function edit(app, cell, row, column, save) {
   replace(cell, control);
   control.focus();
   control.select?.();
+  openPicker(control);
   return new Promise((resolve) => {
     let isOver = false;
     const leave = async (step, keep) => {
@@ -42,6 +43,16 @@ export function edit(app, cell, row, column, save) {
     });
     control.addEventListener("blur", () => leave(null, true));
   });
+}
+
+/** Open a list of choices at once where that is allowed: after a click, not for a program. */
+function openPicker(control) {
+  if (control.tagName !== "SELECT" || !navigator.userActivation?.isActive) return;
+  try {
+    control.showPicker?.();
+  } catch {
+    // It opens by the next key or click.
+  }
 }
 
 function controlOf(app, column, value) {

@@ -1,0 +1,341 @@
+"""Learning from a reader's corrections: what there is to learn from, the job, and what it made."""
+
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from laennec.audio.samples import counted
+from laennec.errors import LaennecError
+from laennec.files import make_folder, printable
+from laennec.labels import NORMAL, SPRSOUND_EVENTS
+from laennec.train.adapt import FEWEST_OF_A_KIND, FEWEST_PATIENTS
+from laennec.web.activity import Activity
+from laennec.web.corrections import Corrections, Reading, now_utc
+from laennec.web.database import Database
+from laennec.web.folder import Folder
+from laennec.web.learning import DEVICE, LEARN, Apprentice, Assignment, LearningLostError
+from laennec.web.models import CALIBRATION, Models
+
+MODELS = "models"  # folder of what was learnt, below the folder of recordings
+RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
+
+
+class BusyLearningError(LaennecError):
+    """Something is learnt already."""
+
+    status = 409
+
+
+class NoJobError(LaennecError):
+    """There is no such job."""
+
+    status = 404
+
+
+class TooFewError(LaennecError):
+    """There is too little to learn from."""
+
+    status = 422
+
+
+@dataclass
+class Job:
+    """Something that is being learnt, or was."""
+
+    id: int
+    kind: str
+    state: str = RUNNING
+    progress: float = 0.0
+    message: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return dict(vars(self))
+
+
+def learnable(reading: Reading) -> list[Any]:
+    """The events of a reader that a model can learn from: those it has a class for."""
+    return [event for event in reading.labelled if event.label in SPRSOUND_EVENTS]
+
+
+def needs(readings: Sequence[Reading]) -> dict[str, Any]:
+    """What there is of what learning a model needs; `why` says what is missing, None where nothing is."""
+    patients: set[str] = set()
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
+    classes: dict[str, set[str]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    unnamed = recordings = 0
+    for reading in readings:
+        patient, events = reading.recording["patient"], learnable(reading)
+        if events and not patient:
+            unnamed += 1
+        if not events or not patient:
+            continue
+        recordings += 1
+        patients.add(patient)
+        for event in events:
+            sides[event.label != NORMAL].add(patient)
+            classes[event.label].add(patient)
+            counts[event.label] += 1
+    return {
+        "patients": len(patients),
+        "recordings": recordings,
+        "events": counts.total(),
+        "classes": {
+            label: {"events": counts[label], "patients": len(classes[label])}
+            for label in SPRSOUND_EVENTS
+            if counts[label]
+        },
+        "unnamed": unnamed,
+        "needed": FEWEST_PATIENTS,
+        **_missing(len(patients), sides, unnamed),
+    }
+
+
+def _missing(patients: int, sides: Mapping[bool, set[str]], unnamed: int) -> dict[str, str | None]:
+    """What is `lacking`, in a word, and `why` nothing can be learnt, in a sentence."""
+    if patients < FEWEST_PATIENTS:
+        nobody = f"; {counted(unnamed, 'labelled recording')} have no patient" if unnamed else ""
+        why = (
+            f"corrected recordings of {counted(patients, 'patient')}; a model needs {FEWEST_PATIENTS} or "
+            f"more, since it is measured on patients that it did not learn from{nobody}"
+        )
+        return {"lacking": "patients", "why": why}
+    for sick, what in ((True, "adventitious"), (False, "normal")):
+        if len(sides[sick]) < FEWEST_OF_A_KIND:
+            why = (
+                f"{what} events of {counted(len(sides[sick]), 'patient')}; a model needs such of "
+                f"{FEWEST_OF_A_KIND} or more to tell them apart"
+            )
+            return {"lacking": what, "why": why}
+    return {"lacking": None, "why": None}
+
+
+class Learning:
+    """Jobs that learn from corrections, one at a time. Its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Folder,
+        corrections: Corrections,
+        models: Models,
+        activity: Activity,
+    ) -> None:
+        self._database, self._folder, self._corrections = database, folder, corrections
+        self._models, self._activity = models, activity
+        self._lock = threading.RLock()
+        self._jobs: dict[int, Job] = {}
+        self._apprentice: Apprentice | None = None
+        self._thread: threading.Thread | None = None
+
+    # --- what there is ---
+
+    def readings(self, reader: str) -> list[Reading]:
+        """What a reader says of each recording that they have edited."""
+        return list(self._corrections.readings(reader))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Every job since the start, the latest first."""
+        with self._lock:
+            return [job.json() for job in reversed(self._jobs.values())]
+
+    def latest(self, kind: str) -> dict[str, Any] | None:
+        """The latest job of a kind."""
+        return next((job for job in self.jobs() if job["kind"] == kind), None)
+
+    def is_own(self) -> bool:
+        """Whether the model in use has learnt from corrections in this folder."""
+        used = self._models.in_use().sha256
+        return self._database.row("SELECT 1 FROM model WHERE sha256 = ?", (used,)) is not None
+
+    # --- jobs ---
+
+    def learn(self, reader: str, name: str) -> dict[str, Any]:
+        """Begin to learn a model; BusyLearningError, TooFewError."""
+        readings = self.readings(reader)
+        if (why := needs(readings)["why"]) is not None:
+            raise TooFewError(why)
+        recordings = []
+        for own in readings:
+            events = learnable(own)
+            if not events or not own.recording["patient"]:
+                continue
+            recordings.append(
+                {
+                    "path": str(self._folder.path_of(own.recording["path"])),
+                    "patient": own.recording["patient"],
+                    "events": [[e.start_s, e.end_s, e.label, e.channel] for e in events],
+                    "complete": own.state.reviewed,
+                }
+            )
+        named = printable(" ".join(name.split())) or "own"
+        assignment = Assignment(
+            LEARN, named, self._models.first.source, self._place(), recordings, "one's own folder"
+        )
+        return self._begin(assignment, self._keep_model)
+
+    def calibrate(self, recordings: Sequence[Mapping[str, Any]], prevalence: float) -> dict[str, Any]:
+        """Begin to fit a calibration to recordings with ``path``, ``patient`` and ``sick``.
+
+        TooFewError where the model in use learnt from them itself, and is surer of them than of others.
+        """
+        if self.is_own():
+            raise TooFewError(
+                "the model in use has learnt from these patients, so it is surer of them than of others; "
+                "choose the model that it learnt from, and check that"
+            )
+        assignment = Assignment(
+            DEVICE,
+            "device",
+            self._models.in_use().source,
+            self._place(),
+            [{**own, "path": str(self._folder.path_of(own["path"]))} for own in recordings],
+            "one's own folder",
+            prevalence,
+        )
+        return self._begin(assignment, self._keep_calibration)
+
+    def stop_job(self, number: int) -> dict[str, Any]:
+        """End a job; what it has made so far is forgotten. NoJobError."""
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is None:
+                raise NoJobError("there is no such job; GET /api/v1/learn tells of the latest")
+            if job.state == RUNNING and self._apprentice is not None:
+                job.state = STOPPED
+                self._apprentice.stop()
+        self._tell(job)
+        return job.json()
+
+    def stop(self) -> None:
+        """End what runs, with the server."""
+        with self._lock:
+            for job in self._jobs.values():
+                if job.state == RUNNING:
+                    job.state = STOPPED
+            if self._apprentice is not None:
+                self._apprentice.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _place(self) -> str:
+        return str(make_folder(self._folder.path / MODELS))
+
+    def _begin(self, assignment: Assignment, keep: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+        with self._lock:
+            if any(job.state == RUNNING for job in self._jobs.values()):
+                raise BusyLearningError("something is learnt already; wait for its end, or stop it")
+            job = self._jobs[len(self._jobs) + 1] = Job(len(self._jobs) + 1, assignment.kind)
+            self._apprentice = Apprentice(assignment)
+            self._thread = threading.Thread(
+                target=self._follow, args=(job, self._apprentice, keep), name="learning", daemon=True
+            )
+            self._thread.start()
+        self._tell(job)
+        return job.json()
+
+    def _follow(self, job: Job, apprentice: Apprentice, keep: Callable[[Mapping[str, Any]], None]) -> None:
+        try:
+            for message in apprentice.messages():
+                if job.state != RUNNING:
+                    return
+                if message["kind"] == "progress":
+                    job.progress, job.message = message["share"], message["what"]
+                elif message["kind"] == "failed":
+                    job.state, job.message = FAILED, message["error"]
+                else:
+                    keep(message)
+                    job.result = {key: message[key] for key in ("sha256", "content", "left_out")}
+                    job.state, job.progress, job.message = DONE, 1.0, ""
+                self._tell(job)
+        except (LearningLostError, LaennecError) as error:
+            if job.state == RUNNING:
+                job.state, job.message = FAILED, str(error)
+                self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        told = job.json()
+        # Results may be long, and are asked for.
+        self._activity.send("job", {key: told[key] for key in told if key != "result"})
+
+    def _keep_model(self, message: Mapping[str, Any]) -> None:
+        content = message["content"]
+        row = (
+            message["sha256"],
+            content["model"]["name"],
+            f"{MODELS}/{message['path']}",
+            now_utc(),
+            json.dumps({"version": content["laennec"], **content}),
+        )
+        with self._database.transaction() as do:
+            do("INSERT OR REPLACE INTO model (sha256, name, path, made, content) VALUES (?, ?, ?, ?, ?)", row)
+
+    def _keep_calibration(self, message: Mapping[str, Any]) -> None:
+        kept = {"path": f"{MODELS}/{message['path']}", "made": now_utc(), **message["content"]}
+        with self._database.transaction() as do:
+            for key, value in ((DEVICE, json.dumps(kept)), (CALIBRATION, kept["path"])):
+                do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+
+    # --- calibration ---
+
+    def calibration(self) -> dict[str, Any] | None:
+        """What the calibration of this folder is, and whether it is in use; None where there is none."""
+        row = self._database.row("SELECT value FROM setting WHERE key = ?", (DEVICE,))
+        if row is None:
+            return None
+        kept = json.loads(row["value"])
+        used = self._models.in_use()
+        return {**kept, "in_use": used.calibration_sha256 is not None}
+
+    def use_calibration(self, is_used: bool) -> None:
+        """Answer by the calibration of this folder from now on, or without it; NoJobError without one."""
+        kept = self.calibration()
+        if kept is None:
+            raise NoJobError("there is no calibration in this folder; check your device first")
+        with self._database.transaction() as do:
+            if is_used:
+                do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (CALIBRATION, kept["path"]))
+            else:
+                do("DELETE FROM setting WHERE key = ?", (CALIBRATION,))
+
+    # --- models beside each other ---
+
+    def compared(self, sha256: str) -> dict[str, Any]:
+        """What an own model and the one that it learnt from answer to the recordings that it learnt from.
+
+        Each recording is answered by what the other patients taught. NoJobError if there is no such model.
+        """
+        row = self._database.row("SELECT * FROM model WHERE sha256 = ?", (sha256,))
+        if row is None:
+            raise NoJobError("there is no such model in this folder; GET /api/v1/models lists them")
+        content = json.loads(row["content"])
+        known = {
+            str(self._folder.path_of(each["path"])): each
+            for each in self._database.rows("SELECT id, name, path FROM recording")
+        }
+        recordings = []
+        for own in content.get("answers", ()):
+            here = known.get(own["path"])
+            told = {key: own[key] for key in ("labelled", "before", "after")}
+            recordings.append({"id": here and here["id"], "name": here["name"] if here else "", **told})
+        totals: dict[str, Counter[str]] = {"labelled": Counter(), "before": Counter(), "after": Counter()}
+        right: Counter[str] = Counter()
+        for own in recordings:
+            totals["labelled"].update(own["labelled"])
+            for when in ("before", "after"):
+                totals[when].update(own[when]["events"])
+                right[when] += own[when]["right"]
+        return {
+            "name": row["name"],
+            "sha256": sha256,
+            "parent": content["parent"],
+            "recordings": recordings,
+            "classes": {when: dict(counts) for when, counts in totals.items()},
+            "right": dict(right),
+            "events": totals["labelled"].total(),
+        }

@@ -1,0 +1,171 @@
+"""What learns from corrections: a process of its own, so that it can be stopped and harms no answer.
+
+Its order and its messages are JSON. Nothing that it writes is half written.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from laennec.annotations import Boundary
+from laennec.errors import LaennecError
+from laennec.files import printable, sha256_of, write_json
+from laennec.model.detector import Detector
+from laennec.train.adapt import Adapted, detector_of, learn, write
+from laennec.train.calibrate import Told, check_enough, hear
+from laennec.train.head_heard import Labelled
+from laennec.train.local_report import TITLES, Local
+
+NICE = 10  # people come first
+SHARES = {"listening": (0.0, 0.7), "learning": (0.7, 0.95)}
+"""From which share of the work to which each part is."""
+
+Message = dict[str, Any]
+LEARN, DEVICE = "learn", "device"
+
+
+class LearningLostError(Exception):
+    """The process ended before it was done."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What to learn, in JSON's types.
+
+    Attributes
+    ----------
+    kind : str
+        `LEARN` a model, or fit a calibration of a `DEVICE`.
+    name : str
+        What is made is called so.
+    model : str
+        The model file or name that it begins with.
+    folder : str
+        Where what is made goes, under a name of its content.
+    recordings : list of dict
+        Of each its ``path`` and ``patient``; to learn a model, its ``events`` (start_s, end_s, label,
+        channel) and whether they are ``complete``; for a device, whether it is ``sick``.
+    source : str
+        Whose labels they are, for the card.
+    """
+
+    kind: str
+    name: str
+    model: str
+    folder: str
+    recordings: Sequence[Mapping[str, Any]]
+    source: str
+    prevalence: float = 0.3
+
+
+class Apprentice:
+    """The process as the server has it; `stop` may be called from any thread."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=work, args=(other,), name="laennec learning", daemon=True)
+        self._process.start()
+        other.close()
+        self._connection.send_bytes(json.dumps(asdict(assignment)).encode())
+
+    def messages(self) -> Iterator[Message]:
+        """What is told; ``done`` or ``failed`` is the last. LearningLostError where it ends before."""
+        try:
+            while True:
+                message = json.loads(self._connection.recv_bytes())
+                yield message
+                if message["kind"] in ("done", "failed"):
+                    return
+        except (OSError, EOFError, ValueError) as error:
+            self._process.join(5.0)
+            raise LearningLostError(
+                f"it broke off (exit code {self._process.exitcode}); memory may have run out"
+            ) from error
+        finally:
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+
+# --- in the process -----------------------------------------------------------------------------------------
+
+
+def work(connection: Connection) -> None:
+    """Do one assignment."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it itself
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+
+    def send(message: Message) -> None:
+        connection.send_bytes(json.dumps(message).encode())
+
+    try:
+        assignment = Assignment(**json.loads(connection.recv_bytes()))
+        with redirect_stderr(io.StringIO()) as told:  # names of files do not belong in a log
+            made = perform(assignment, send)
+        left_out = sum(line.startswith("left out") for line in told.getvalue().splitlines())
+        send({"kind": "done", **made, "left_out": left_out})
+    except LaennecError as error:
+        send({"kind": "failed", "error": printable(str(error))})
+    except MemoryError:
+        send({"kind": "failed", "error": "there is not enough memory; learn from fewer recordings"})
+    except (BrokenPipeError, ConnectionError, EOFError):
+        return
+    except Exception as error:
+        send({"kind": "failed", "error": f"{type(error).__name__} (an error in Laennec)"})
+
+
+def perform(assignment: Assignment, send: Callable[[Message], None]) -> Message:
+    """Learn, and return what was made: its ``path``, ``sha256`` and ``content``."""
+
+    def watch(items: Sequence[Any], what: str) -> Iterator[Any]:
+        first, last = SHARES[what]
+        for done, item in enumerate(items):
+            send({"kind": "progress", "share": first + (last - first) * done / len(items), "what": what})
+            yield item
+        send({"kind": "progress", "share": last, "what": what})
+
+    detector = detector_of(assignment.model)
+    if assignment.kind == DEVICE:
+        return _calibrated(assignment, detector, watch)
+    made = learn(
+        [_labelled(own) for own in assignment.recordings], detector, assignment.name, assignment.source, watch
+    )
+    return _kept(assignment, made)
+
+
+def _labelled(own: Mapping[str, Any]) -> Labelled:
+    return Labelled(
+        Path(own["path"]), own["patient"], [Boundary(*event) for event in own["events"]], own["complete"]
+    )
+
+
+def _kept(assignment: Assignment, made: Adapted) -> Message:
+    path = Path(assignment.folder) / f"{made.sha256[:16]}.onnx"
+    write(made, path)
+    return {"path": path.name, "sha256": made.sha256, "content": made.json()}
+
+
+def _calibrated(assignment: Assignment, detector: Detector, watch: Any) -> Message:
+    rows = [Told(Path(own["path"]), None, own["patient"], own["sick"]) for own in assignment.recordings]
+    heard = list(hear(rows, detector, watch))
+    check_enough(heard)
+    local = Local.of(heard, detector.card, assignment.prevalence)
+    told = local.file(assignment.source, detector.sha256)
+    path = Path(assignment.folder) / f"calibration-{detector.sha256[:16]}.json"
+    write_json(path, told)
+    content = {key: told[key] for key in ("date", "model", "data", "prevalence", "curve", "scores", "notes")}
+    return {"path": path.name, "sha256": sha256_of(path), "content": {**content, "titles": TITLES}}
