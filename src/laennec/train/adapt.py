@@ -39,8 +39,10 @@ from laennec.train.head_report import (
     changed_head,
     cooled,
     event_figures,
+    is_righter,
     told,
     verdict,
+    worse,
 )
 from laennec.train.local_report import TITLES as OF_RECORDINGS
 from laennec.version import DISCLAIMER, __version__
@@ -210,13 +212,24 @@ class Adapted:
             **self.counts,
             "penalty": self.penalty if np.isfinite(self.penalty) else None,
             "verdict": self.verdict,
-            "sentence": SENTENCES[self.verdict],
+            "sentence": " ".join(self.sentences()),
+            "worse": worse(self.events),
+            "righter": is_righter(self.events),
             "events_before_after": told(self.events),
             "found_before_after": told(self.found),
             "recordings_before_after": told(self.recordings),
             "not_learnt": KEPT,
             "answers": list(self.answers),
         }
+
+    def sentences(self) -> list[str]:
+        """What the figures mean, for better and for worse."""
+        told = [SENTENCES[self.verdict]]
+        if not is_righter(self.events):
+            told.append("The likeliest class was not right more often, beyond chance.")
+        if fallen := worse(self.events):
+            told.append(f"Worse, beyond chance: {', '.join(TITLES[name] for name in fallen)}.")
+        return told
 
     def report(self) -> str:
         """What is to be known of it, for the terminal."""
@@ -241,7 +254,7 @@ class Adapted:
                 *lines,
                 "",
                 "After: each patient answered by what the others taught; 95 % intervals over patients.",
-                SENTENCES[self.verdict],
+                *self.sentences(),
                 f"Not learnt: {KEPT}.",
                 DISCLAIMER,
             ]

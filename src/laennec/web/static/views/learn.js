@@ -170,7 +170,7 @@ class Learn {
   // --- models ---
 
   #showModels(models) {
-    replace(this.models.body, h("ul", { class: "models" }, models.map((model) => this.#model(model))));
+    replace(this.models.body, h("ul", { class: "model-list" }, models.map((model) => this.#model(model))));
   }
 
   #model(model) {
@@ -277,7 +277,9 @@ function lack(what, told) {
 }
 
 function verdict(content) {
-  return h("p", { class: `notice ${content.verdict === "helps" ? "" : "warn"}` }, text(`learn.verdict.${content.verdict}`));
+  const worse = content.worse.map((name) => text(`learn.of_events.${name}`)).join(", ");
+  const words = [text(`learn.verdict.${content.verdict}`), content.righter ? null : text("learn.not_righter"), worse ? text("learn.worse", { figures: worse }) : null];
+  return h("p", { class: `notice ${content.verdict === "helps" && !worse ? "" : "warn"}` }, words.filter(Boolean).join(" "));
 }
 
 function verdictFlag(name) {
