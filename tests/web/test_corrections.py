@@ -70,8 +70,10 @@ def test_suggestions_hold_until_they_are_corrected(client: TestClient, recording
     assert (found["revision"], found["can_undo"], found["record_suggested"]) == (0, False, "CAS")
     first = found["events"][0]
     assert first["suggestion"] == {
-        "id": first["id"], "channel": 0, "start_s": 1.0, "end_s": 2.0, "label": "Wheeze",
+        "id": first["id"], "analysis": found["analysis"],
+        "channel": 0, "start_s": 1.0, "end_s": 2.0, "label": "Wheeze",
         "probability": 0.9, "uncertain": False, "model_name": "one", "model_sha256": SHA["one"],
+        "probabilities": {"Wheeze": 0.9, "Other": pytest.approx(0.1)},
     }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ MOST_READERS = 200
 MOST_EVENTS = 100_000  # of a reader in a recording
 
 SUGGESTIONS = """
-SELECT id, analysis, channel, start_s, end_s, label, probability, uncertain, model_name, model_sha256
+SELECT id, analysis, channel, start_s, end_s, label, probability, uncertain, model_name, model_sha256,
+    probabilities
 FROM suggestion WHERE recording = ? ORDER BY id
 """
 ANALYSES = "SELECT id FROM analysis WHERE recording = ? AND content IS NOT NULL ORDER BY id"
@@ -310,19 +311,23 @@ def state_json(reading: Reading, revision: int, record_suggested: str | None) ->
 
 
 SHOWN = ("channel", "start_s", "end_s", "label")
+SUGGESTED = (
+    *("analysis", *SHOWN, "probability", "uncertain"),
+    *("model_name", "model_sha256", "probabilities"),
+)
 
 
 def suggestion_json(each: Suggestion) -> dict[str, Any]:
     """Return a suggestion, in JSON's types."""
-    names = (*SHOWN, "probability", "uncertain", "model_name", "model_sha256")
-    return {"id": each.id, **{name: getattr(each, name) for name in names}}
+    return {"id": each.id, **{name: getattr(each, name) for name in SUGGESTED}}
 
 
 def _suggestion(row: sqlite3.Row) -> Suggestion:
     number, *others = row
-    names = ("analysis", *SHOWN, "probability", "uncertain", "model_name", "model_sha256")
-    told = dict(zip(names, others, strict=True))
-    return Suggestion(number, **{**told, "uncertain": bool(told["uncertain"])})
+    told = dict(zip(SUGGESTED, others, strict=True))
+    told["uncertain"] = bool(told["uncertain"])
+    told["probabilities"] = json.loads(told["probabilities"] or "{}")
+    return Suggestion(number, **told)
 
 
 def now_utc() -> str:

@@ -59,6 +59,7 @@ class Suggestion:
     uncertain: bool
     model_name: str
     model_sha256: str
+    probabilities: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def id(self) -> str:

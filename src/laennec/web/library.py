@@ -93,6 +93,7 @@ class Library:
 
     def path_of(self, number: int) -> Path:
         """The file of a recording; NoRecordingError."""
+        number = min(max(number, 0), 2**63 - 1)  # what SQLite takes; neither is a recording's
         row = self.database.row("SELECT path FROM recording WHERE id = ? AND gone = 0", (number,))
         if row is None:
             raise NoRecordingError("there is no such recording")

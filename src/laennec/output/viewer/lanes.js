@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 const LAYERS = ["events", "phases"];
 const MOST = 250; // buttons; where more would be seen, they are drawn, and zooming in makes them buttons
 const MOST_LANES = 6; // of a layer; what overlaps still more lies on the last one
-const LETTER_PX = 7, AIR_PX = 10;
+const LETTER_PX = 7, AIR_PX = 6;
 const EDGE_PX = 1; // between neighbours
 
 /**

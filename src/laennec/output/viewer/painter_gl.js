@@ -14,34 +14,43 @@ precision highp float;
 in vec2 at;
 uniform sampler2D tile;
 uniform sampler2D table;
-uniform vec4 band; // lowest and highest Hz that are shown, top of the tile in Hz, 1 for logarithmic
+uniform vec4 band; // lowest and highest Hz that are shown, top of the tile in Hz, octaves where logarithmic, else 0
 uniform vec4 look; // dB of the tile, brightest dB below its top, dB that are shown, height of a pixel
 out vec4 colour;
 void main() {
   float grey = 0.0, most = 0.0;
+  float middle = band.w > 0.0 ? band.x * exp2(band.w * at.y) : mix(band.x, band.y, at.y);
+  float step = band.w > 0.0 ? exp2(band.w * look.w / 4.0) : (band.y - band.x) * look.w / 4.0;
+  float hz = band.w > 0.0 ? middle / (step * sqrt(step)) : middle - 1.5 * step;
   for (int k = 0; k < 4; k++) {
-    float y = at.y + (float(k) - 1.5) / 4.0 * look.w;
-    float hz = band.w > 0.5 ? band.x * pow(band.y / band.x, y) : mix(band.x, band.y, y);
     float row = hz / band.z + 0.5 / 512.0;
     grey += 0.25 * texture(tile, vec2(at.x, 1.0 - row)).r;
-    most = max(most, hz);
+    most = hz;
+    hz = band.w > 0.0 ? hz * step : hz + step;
   }
   float level = most > band.z ? 0.0 : ((grey - 1.0) * look.x + look.y + look.z) / look.z;
   colour = vec4(texture(table, vec2(clamp(level, 0.0, 1.0) * 255.0 / 256.0 + 0.5 / 256.0, 0.5)).rgb, 1.0);
 }`;
 
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
 /**
  * A painter on a canvas, or null where WebGL2 cannot be had.
  *
  * @param {HTMLCanvasElement} canvas
- * @param {{lost: () => void}} events `lost`: the context is gone, and with it every tile
+ * @param {{lost: () => void, fast: boolean}} options `lost`: the context is gone, and with it every tile;
+ *   `fast`: null also where there is no graphics card, since drawing pictures is faster then
  */
-export function glPainter(canvas, { lost }) {
-  // The drawing is kept, else a printed page would have an empty picture.
-  const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false, preserveDrawingBuffer: true });
-  if (!gl) return null;
-  const program = linked(gl);
-  if (!program) return null;
+export function glPainter(canvas, { lost, fast }) {
+  const gl = canvas.getContext("webgl2", {
+    alpha: false, antialias: false, depth: false,
+    preserveDrawingBuffer: true, // else a printed page would have an empty picture
+  });
+  const program = gl && !(fast && SOFTWARE.test(gl.getParameter(gl.RENDERER))) ? linked(gl) : null;
+  if (!program) {
+    gl?.getExtension("WEBGL_lose_context")?.loseContext();
+    return null;
+  }
   const vertices = gl.createVertexArray();
   const table = gl.createTexture();
   const uniform = Object.fromEntries(["place", "band", "look", "tile", "table"].map((n) => [n, gl.getUniformLocation(program, n)]));
@@ -84,7 +93,7 @@ export function glPainter(canvas, { lost }) {
       gl.bindVertexArray(vertices);
       gl.uniform1i(uniform.tile, 0);
       gl.uniform1i(uniform.table, 1);
-      gl.uniform4f(uniform.band, look.low_hz, look.high_hz, look.top_hz, look.log ? 1 : 0);
+      gl.uniform4f(uniform.band, look.low_hz, look.high_hz, look.top_hz, look.log ? Math.log2(look.high_hz / look.low_hz) : 0);
       gl.uniform4f(uniform.look, look.range_db, look.brightness_db, look.shown_db, 1 / canvas.height);
       bind(gl, 1, table, gl.LINEAR);
       gl.activeTexture(gl.TEXTURE0);

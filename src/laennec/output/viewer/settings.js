@@ -4,7 +4,7 @@ import { MAPS } from "./colours.js";
 import { h } from "./dom.js";
 
 const KEPT = "laennec.viewer";
-export const DEFAULTS = { log: true, low_hz: 20, high_hz: 2000, window_ms: 32, colours: "magma", shown_db: 60, brightness_db: 0 };
+export const DEFAULTS = { log: true, low_hz: 20, high_hz: 2000, window_ms: 32, colours: "magma", shown_db: 60, brightness_db: 0, evidence: true };
 const BANDS_HZ = [[20, 2000], [20, 1000], [100, 2000], [20, 4000]];
 const LOWEST_LOG_HZ = 10;
 
@@ -53,11 +53,14 @@ export function createSettings(look, { text, windows_ms, changed, signal }) {
   };
   const fields = {};
   const fill = () => {
-    for (const [name, control] of Object.entries(fields)) control.value = control.read(now);
+    for (const control of Object.values(fields)) {
+      if (control.type === "checkbox") control.checked = control.read(now);
+      else control.value = control.read(now);
+    }
   };
   const field = (name, control, read, write) => {
     fields[name] = Object.assign(control, { read });
-    control.addEventListener(control.type === "range" ? "input" : "change", () => set(write(control.value)), { signal });
+    control.addEventListener(control.type === "range" ? "input" : "change", () => set(write(control.type === "checkbox" ? control.checked : control.value)), { signal });
     return h("label", {}, h("span", {}, text(`viewer.${name}`)), control);
   };
   const select = (options) => h("select", {}, options.map(([value, words]) => h("option", { value }, words)));
@@ -76,6 +79,7 @@ export function createSettings(look, { text, windows_ms, changed, signal }) {
     field("colours", select(MAPS.map((name) => [name, text(`viewer.colours_${name}`)])), ({ colours }) => colours, (colours) => ({ colours })),
     field("range", slider(20, 100), ({ shown_db }) => shown_db, (value) => ({ shown_db: Number(value) })),
     field("brightness", slider(-30, 30), ({ brightness_db }) => -brightness_db, (value) => ({ brightness_db: -Number(value) })),
+    field("evidence", h("input", { type: "checkbox" }), ({ evidence }) => evidence, (evidence) => ({ evidence })),
     h("button", { type: "button", onclick: () => set(DEFAULTS) }, text("viewer.defaults")),
     h("p", {}, text("viewer.window_help")),
   );

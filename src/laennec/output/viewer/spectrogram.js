@@ -13,9 +13,10 @@ const TICKS_HZ = [10, 20, 50, 100, 200, 500, 1000, 2000, 4000];
 /**
  * @param {HTMLElement} box that it fills
  * @param {object} source of the viewer
- * @param {{changed: () => void, flat?: boolean}} options `changed`: draw again; `flat`: without WebGL
+ * @param {{changed: () => void, flat?: boolean}} options `changed`: draw again; `flat`: without
+ *   WebGL, or with it even where there is no graphics card; not given: what is faster
  */
-export function createSpectrogram(box, source, { changed, flat = false }) {
+export function createSpectrogram(box, source, { changed, flat }) {
   let canvas = null;
   let painter = null;
   let table = "";
@@ -43,7 +44,7 @@ export function createSpectrogram(box, source, { changed, flat = false }) {
     canvas.className = "viewer-spectrogram";
     canvas.setAttribute("aria-hidden", "true");
     box.prepend(canvas);
-    painter = (!without_gl && glPainter(canvas, { lost: () => start(true) })) || null;
+    painter = (!without_gl && glPainter(canvas, { lost: () => start(true), fast: flat === undefined })) || null;
     if (!painter) {
       if (!without_gl) { // a canvas that was asked for one kind gives no other
         const fresh = canvas.cloneNode();

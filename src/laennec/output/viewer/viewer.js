@@ -5,6 +5,7 @@
  */
 
 import { everyFrame, h } from "./dom.js";
+import { createEvidence } from "./evidence.js";
 import { showKeys, useText } from "./keys.js";
 import { createLanes } from "./lanes.js";
 import { createOverview } from "./overview.js";
@@ -27,7 +28,7 @@ let made = 0;
  *   tile(channel, level, index, windowMs, signal) → Promise<ImageBitmap>,
  *   waveform(channel, start_s, end_s, columns, signal) → Promise<Int8Array>, soundUrl(channel)}
  * @param {object} options {text(key, values), label(name) → {colour, text, short, adventitious},
- *   flat: without WebGL, compact: without overview, sound: false for none}
+ *   flat: without WebGL (true) or with it anyhow (false), compact: without overview, sound: false for none}
  * @returns {Viewer}
  */
 export function createViewer(element, source, options) {
@@ -104,6 +105,7 @@ export class Viewer extends EventTarget {
     this.area = h("div", { class: "viewer-area" }, this.canvasArea, this.axis);
     this.status = h("p", { class: "viewer-status", role: "status" });
     this.spectrogram = createSpectrogram(this.picture, source, { changed, flat: this.options.flat });
+    this.evidence = createEvidence(this.picture);
     this.waveform = createWaveform(this.wave, source, { changed });
     this.player = createPlayer(source, {
       moved: changed,
@@ -155,6 +157,7 @@ export class Viewer extends EventTarget {
     };
     fit(this.wave);
     fit(this.spectrogram.canvas, this.picture);
+    fit(this.evidence.canvas, this.picture);
     fit(this.lanesView.canvas, this.lanes);
     if (this.overview) fit(this.overview.canvas);
     this.#recolour();
@@ -174,6 +177,7 @@ export class Viewer extends EventTarget {
     if (this.spectrogram.canvas.width !== Math.round(this.picture.clientWidth * this.#scale)) this.#fitAgain();
     if (player.playing) this.#follow();
     this.spectrogram.draw(time, { ...this.look, dark: this.#colours.dark }, this.#scale);
+    this.evidence.draw(time, this.look, this.#selected && this.lanesView.get(this.#selected), this.#scale);
     this.waveform.draw(time, { ink: this.#colours.ink, spans: this.#spansShown() }, this.#scale);
     this.lanesView.update(time, this.#scale);
     this.overview?.draw(this.#colours, this.#spans, this.#scale, player.t);
@@ -328,6 +332,7 @@ export class Viewer extends EventTarget {
     this.#frame.cancel();
     this.player.dispose();
     this.spectrogram.dispose();
+    this.evidence.dispose();
     this.waveform.dispose();
     this.overview?.dispose();
     this.lanesView.dispose();

@@ -90,7 +90,8 @@ function trace(context, { pairs, start, column_s }, axis, from_s, own_s, scale, 
   const until_s = Math.min(from_s + COLUMNS * own_s, axis.end_s, start + count * column_s);
   const last = Math.min(count - 1, Math.ceil((until_s - start) / column_s) + 1);
   if (last < first) return;
-  const x = (k) => axis.x(Math.min(start + (k + 0.5) * column_s, start + count * column_s)) * scale;
+  const place = (k) => (k === 0 ? 0 : k === count - 1 ? count : k + 0.5); // a piece reaches to its neighbours
+  const x = (k) => axis.x(start + place(k) * column_s) * scale;
   const y = (value, thick) => height * (0.5 - (value / 127) * 0.5 * HEIGHT) + thick;
   const thick = 0.5 * scale; // silence is a line
   context.moveTo(x(first), y(pairs[2 * first + 1], -thick));

@@ -3,25 +3,36 @@
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from laennec.output.tiles import COLUMN_S, COLUMNS, RANGE_DB, ROWS, WINDOW_MS, WINDOWS_MS
+from laennec.web.api.answers import errors
 from laennec.web.sounds import MOST_COLUMNS, Sound
 from laennec.web.state import Server, server_of
 
-router = APIRouter(tags=["sound"], prefix="/recordings/{recording}")
+router = APIRouter(tags=["sound"], prefix="/recordings/{recording}", responses=errors(400, 404))
 Responses = dict[int | str, dict[str, Any]]
-PNG: Responses = {200: {"content": {"image/png": {}}}}
-BYTES: Responses = {200: {"content": {"application/octet-stream": {}}}}
+FAULTS = errors(400, 404, 503, 507)
+PNG: Responses = {
+    200: {"content": {"image/png": {}}},
+    304: {"description": "It is the one that you have"},
+    **FAULTS,
+}
+BYTES: Responses = {200: {"content": {"application/octet-stream": {}}}, **FAULTS}
 WAV: Responses = {
     200: {"content": {"audio/wav": {}}},
     206: {"description": "The range that was asked for"},
+    400: {"description": "The range cannot be understood"},
     416: {"description": "The range lies beyond the end"},
+    **FAULTS,
 }
 
 
-def sound_of(server: Annotated[Server, Depends(server_of)], recording: int) -> Sound:
+def sound_of(
+    server: Annotated[Server, Depends(server_of)],
+    recording: Annotated[int, Path(ge=1, le=2**63 - 1, description="`id` of a recording")],
+) -> Sound:
     """Return the decoded sound of a recording; 404 where there is none of this number."""
     return server.sounds.of(server.library.path_of(recording))
 
@@ -31,7 +42,7 @@ Channel = Annotated[int, Query(ge=0)]
 Window = Annotated[int, Query(description=f"One of {WINDOWS_MS}")]
 
 
-@router.get("/spectrogram")
+@router.get("/spectrogram", responses=FAULTS)
 def spectrogram(sound: Decoded, channel: Channel = 0, window_ms: Window = WINDOW_MS) -> dict[str, Any]:
     """How the tiles of a channel lie in time, frequency and level."""
     _check(sound, channel)

@@ -17,7 +17,8 @@ export function createEventTable(app, viewer) {
     h("caption", { class: "hidden" }, text("recording.events")),
     h("thead", {}, h("tr", {}, COLUMNS.map((key) =>
       h("th", { scope: "col", class: NUMBERS.has(key) && "number" }, text(`recording.column.${key}`))))), body);
-  const element = h("div", {}, heading, h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("recording.events") }, table), more);
+  const box = h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("recording.events") }, table);
+  const element = h("div", {}, heading, box, more);
   let rows = ROWS;
   let events = [];
 
@@ -34,7 +35,8 @@ export function createEventTable(app, viewer) {
   };
   const mark = () => {
     for (const row of body.children) row.setAttribute("aria-current", String(row.dataset.id === viewer.selected));
-    body.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+    const row = body.querySelector('[aria-current="true"]');
+    if (row) reveal(box, row);
   };
   const grow = () => {
     rows += ROWS;
@@ -49,6 +51,14 @@ export function createEventTable(app, viewer) {
   }, { signal });
   show();
   return { element, dispose: () => element.remove() };
+}
+
+/** Scroll the table, but not the page, to a row. */
+function reveal(box, row) {
+  const head = box.querySelector("thead").offsetHeight;
+  const top = row.offsetTop, bottom = top + row.offsetHeight;
+  if (top - head < box.scrollTop) box.scrollTop = top - head;
+  else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
 }
 
 function line(app, viewer, event, k) {

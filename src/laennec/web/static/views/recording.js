@@ -2,6 +2,7 @@
 
 import { toastError } from "../dialogs.js";
 import { h, replace } from "../dom.js";
+import { attachEditor } from "../edit/editor.js";
 import { createEventTable } from "../recording/events.js";
 import { details, head } from "../recording/head.js";
 import { text } from "../text.js";
@@ -23,6 +24,7 @@ export default async function recording(main, params, app) {
 class RecordingView {
   #app;
   #id;
+  #query;
   #row = null;
   #end = new AbortController();
   #viewer = null;
@@ -31,9 +33,10 @@ class RecordingView {
   #found = []; // events of an analysis that runs
   #opening = false;
 
-  constructor(main, { id }, app) {
+  constructor(main, { id, query }, app) {
     this.#app = app;
     this.#id = id;
+    this.#query = query;
     this.head = h("section", { class: "recording-head" });
     this.place = h("section", { class: "recording-viewer", "aria-label": text("recording.viewer") });
     this.edit = h("section", { class: "recording-edit", "aria-label": text("recording.editor") });
@@ -58,6 +61,7 @@ class RecordingView {
   async #load() {
     this.#show(await this.#app.api.get(`recordings/${encodeURIComponent(this.#id)}`, { signal: this.#signal }));
     await this.#open();
+    await this.#attachEditor();
     this.#showEvents();
   }
 
@@ -79,7 +83,7 @@ class RecordingView {
       this.#viewer = createViewer(this.place, source, { text, label: (name) => this.#app.label(name) });
       this.#table = createEventTable(this.#app, this.#viewer);
       replace(this.events, this.#table.element);
-      await this.#attachEditor();
+      this.#goTo(this.#query);
     } catch (error) {
       if (this.#signal.aborted) return;
       const known = this.#row.state === "failed"; // why is above
@@ -89,9 +93,24 @@ class RecordingView {
     }
   }
 
+  /** Bring the time of the address, `?t=…&channel=…`, into sight. */
+  #goTo(query) {
+    const t = Number.parseFloat(query?.get("t"));
+    if (!Number.isFinite(t)) return;
+    const channel = Number(query.get("channel"));
+    if (channel > 0 && channel < this.#viewer.source.channels) this.#viewer.chooseChannel(channel);
+    this.#viewer.time.show(t, t + 1);
+    this.#viewer.seek(t);
+  }
+
+  /** The editor comes with its own events: those of the model with what the reader made of them. */
   async #attachEditor() {
-    // The editor comes with its own events: those of the model with what readers made of them.
-    this.#editor = null;
+    const busy = ["running", "waiting"].includes(this.#row.state);
+    if (this.#editor || busy || !this.#viewer) return;
+    const options = { app: this.#app, recording: this.#id, name: this.#row.name, element: this.edit };
+    const editor = await attachEditor(this.#viewer, options).catch(toastError);
+    if (this.#signal.aborted) editor?.();
+    else this.#editor = editor ?? null;
   }
 
   #showEvents() {
