@@ -156,7 +156,11 @@ def _labelled(own: Mapping[str, Any]) -> Labelled:
 def _kept(assignment: Assignment, made: Adapted) -> Message:
     path = Path(assignment.folder) / f"{made.sha256[:16]}.onnx"
     write(made, path)
-    return {"path": path.name, "sha256": made.sha256, "content": made.json()}
+    return {
+        "path": path.name,
+        "sha256": made.sha256,
+        "content": made.json() | {"answers": list(made.answers)},
+    }
 
 
 def _calibrated(assignment: Assignment, detector: Detector, watch: Any) -> Message:

@@ -36,7 +36,7 @@ def test_corrections_become_a_model_that_answers(page: Page, served: Serve, axe:
     expect(train.get_by_role("heading", name="New model ward")).to_be_visible(timeout=LEARNT_MS)
     expect(train.get_by_role("row", name="Probability given to the label")).to_be_visible()
     models = page.get_by_role("region", name="Models")
-    models.get_by_text("What it is worth").click()
+    models.get_by_text("What it is worth", exact=True).click()
     expect(models.get_by_text("Events found, and labelled")).to_be_visible()
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -44,7 +44,7 @@ def test_corrections_become_a_model_that_answers(page: Page, served: Serve, axe:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     models.get_by_role("button", name="Use ward").click()
     page.get_by_role("dialog").get_by_role("button", name="Use").click()
-    expect(models.get_by_text("in use")).to_be_visible()
+    expect(models.get_by_text("in use", exact=True)).to_be_visible()
     page.wait_for_function(ALL_BY_WARD, timeout=LEARNT_MS)
     (file,) = (folder / "models").glob("*.onnx")
     assert load_model(file).card.name == "ward"
