@@ -172,6 +172,9 @@ def test_thousands_of_recordings(page: Page, served: Serve, tmp_path: Path) -> N
     paint_ms = page.evaluate("performance.getEntriesByType('paint').at(-1).startTime")
     assert paint_ms < 5000, "on an idle computer it is a fifth of a second"
     assert shown.count() < 60
+    page.goto(f"{page.url}#/elsewhere")
+    expect(page.get_by_text("There is no such page.")).to_be_visible()
+    page.get_by_role("link", name="All recordings").click()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Control+End")
     expect(page.locator("tr[data-id='4999'] td:focus")).to_be_visible()
