@@ -84,9 +84,11 @@ def test_a_part_is_kept_once_and_none_may_lack(tmp_path: Path, sound: Samples) -
         uneven = client.post(f"/api/v1/live/{name}/sound?part=1", content=b"abc")
         assert uneven.status_code == 400
         assert send(client, name, 1, np.full(RATE, np.nan)).status_code == 200
+        kept = client.post(f"/api/v1/live/{name}/sound?part=2&heard=false", content=bytes(4 * RATE))
+        assert kept.json()["events"] == []
         row = client.post(f"/api/v1/live/{name}/end").json()
         path = client.app.state.server.library.path_of(row["id"])  # type: ignore[attr-defined]
-        assert Recording.open(path).length == 2 * RATE
+        assert Recording.open(path).length == 3 * RATE
         empty = begin(client)
         assert "no sound came" in client.post(f"/api/v1/live/{empty}/end").json()["error"]
         assert files(tmp_path) == []

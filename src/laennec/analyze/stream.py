@@ -43,7 +43,7 @@ from laennec.model.detector import Detector, Frames, FrameStream
 from laennec.patient import Patient
 
 CHUNK_S = 0.5  # processed at a time; half of it costs twice the work and gains a quarter of a second
-DELAY_S = 1.3  # after which an event's end is certain enough: with a chunk and its computation below 2 s
+DELAY_S = 1.2  # after which an event's end is certain enough: with a chunk and what it takes below 2 s
 AGAIN_S = 4.0  # before the newest chunk, processed again with the sound that came since
 JUDGED_S = 6.0  # of the latest sound, by which it is told whether it sounds like a lung
 SHORTEST_JUDGED_S = 2.0  # less says little

@@ -98,8 +98,10 @@ class Session:
         self._answer: dict[str, Any] = {}
         self.heard_s = time.monotonic()
 
-    def add(self, number: int, content: bytes) -> dict[str, Any]:
+    def add(self, number: int, content: bytes, is_heard: bool = True) -> dict[str, Any]:
         """Keep a part, float32 little-endian, and return what is new; the same part again is not kept twice.
+
+        A part that is not to be heard is only kept: nothing is new, and the recording is to be ended.
 
         OutOfStepError where one before it is missing, LaennecError where it is none or the sound is too long.
         """
@@ -115,18 +117,19 @@ class Session:
                 raise LaennecError(f"the recording has {self._longest_s:g} s, the most that is taken; end it")
             block = self.capture.add(np.frombuffer(content, "<f4")[None])
             self._parts += 1
-            self._answer = self._new(block)
+            self._answer = self._new(block if is_heard else block[:, :0])
             return self._answer
 
     def _new(self, block: Array) -> dict[str, Any]:
         begun = time.monotonic()
         events = self.stream.feed(block)
         mean_db, peak_db = levels_db(block)
+        part_s = block.shape[1] / self.capture.sample_rate
         first, data = self._columns.add(block[0])
         return {
             "duration_s": self.stream.duration_s,
             "settled_s": self.stream.settled_s,
-            "delay_s": self.stream.delay_s + time.monotonic() - begun,
+            "delay_s": self.stream.delay_s + part_s + time.monotonic() - begun,
             "mean_db": mean_db,
             "peak_db": peak_db,
             "quality": [asdict(finding) for finding in self.stream.quality],
@@ -181,12 +184,12 @@ class LiveRecordings:
         write_json(path.with_suffix(".json"), {"begun": _now(), "facts": dict(facts)})
         return name
 
-    def add(self, name: str, number: int, content: bytes) -> dict[str, Any]:
+    def add(self, name: str, number: int, content: bytes, is_heard: bool = True) -> dict[str, Any]:
         """Keep a part of a recording and return what is new; NoSessionError, and as `Session.add`."""
         session = self._sessions.get(name)
         if session is None:
             raise NoSessionError("this recording has ended, or was never begun; begin another one")
-        return session.add(number, content)
+        return session.add(number, content, is_heard)
 
     def end(self, name: str) -> int:
         """End a recording and have it analysed; its number in the library.

@@ -20,6 +20,8 @@ Part = Annotated[
     int, Query(ge=0, le=2**40, description="counts from 0; the same one again is not kept twice")
 ]
 
+Heard = Annotated[bool, Query(description="false: only keep it, since the recording is about to end")]
+
 
 class Beginning(BaseModel):
     """Sound that will come, and what is known of the patient."""
@@ -95,14 +97,14 @@ def begin(beginning: Beginning, server: Here) -> Response:
     responses=errors(400, 404, 409, 413, 507),
     openapi_extra=sound_body(),
 )
-async def sound(request: Request, name: Name, server: Here, part: Part) -> Response:
+async def sound(request: Request, name: Name, server: Here, part: Part, heard: Heard = True) -> Response:
     """Send samples, float32, little-endian, one channel, as the body, one part after the other.
 
     It is on the disk before the answer comes. A page from which nothing comes for half a minute is taken for
     gone: what came is kept as a recording.
     """
     content = await request.body()
-    return JSONResponse(await run_in_threadpool(server.live.add, name, part, content))
+    return JSONResponse(await run_in_threadpool(server.live.add, name, part, content, heard))
 
 
 @router.post(

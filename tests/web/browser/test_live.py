@@ -1,0 +1,122 @@
+"""Recording in the page, from a file in place of a microphone."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, BrowserType, Page, expect
+from watching import Watch
+
+from laennec import Recording, analyze
+
+RATE = 48_000  # what Chromium's file in place of a microphone is played at
+SHADES = """() => {
+  const canvas = document.querySelector(".moving");
+  const picture = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height - 60);
+  return new Set(picture.data).size;
+}"""
+REFUSED = """navigator.mediaDevices.getUserMedia = async () => {
+  throw new DOMException("no", window.why ?? "NotAllowedError");
+}"""
+
+
+@pytest.fixture
+def microphone(
+    browser_type: BrowserType,
+    browser_type_launch_args: dict[str, Any],
+    demo_sounds: list[Path],
+    tmp_path: Path,
+) -> Iterator[Browser]:
+    """A browser whose microphone is a simulated recording, over and over."""
+    wheezes = next(path for path in demo_sounds if "wheezes" in path.stem)
+    samples = Recording.open(wheezes).resampled(RATE).samples[0]
+    soundfile.write(tmp_path / "microphone.wav", samples / np.abs(samples).max() * 0.5, RATE, "PCM_16")
+    fake = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}",
+    ]
+    options = {**browser_type_launch_args, "args": [*browser_type_launch_args["args"], *fake]}
+    with browser_type.launch(**options) as browser:
+        yield browser
+
+
+def opened(browser: Browser, watch: Watch, url: str, **options: Any) -> Page:
+    page = watch.follow(browser.new_context(locale="en-GB", reduced_motion="reduce", **options).new_page())
+    page.goto(f"{url}#/live")
+    return page
+
+
+def analysed(page: Page, number: str) -> Any:
+    """A recording with its analysis, as soon as there is one."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        told = page.evaluate("async (number) => (await fetch(`api/v1/recordings/${number}`)).json()", number)
+        if told["analysis"] is not None:
+            return told
+        page.wait_for_timeout(200)
+    raise AssertionError(f"not analysed: {told['state']} {told['error']}")
+
+
+def test_a_microphone_is_recorded_told_saved_and_analysed(
+    microphone: Browser,
+    watch: Watch,
+    served: Callable[..., str],
+    axe: Callable[[Page], list[str]],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    url = served(folder)
+    page = opened(microphone, watch, url, permissions=["microphone"])
+    page.get_by_label("Patient").fill("7")
+    page.get_by_label("Position").select_option("left-posterior")
+    page.get_by_label("Length").select_option("0")
+    page.get_by_label(re.compile("Countdown")).uncheck()
+    expect(page.get_by_role("meter")).not_to_have_attribute("aria-valuenow", "-80")
+    assert axe(page) == []
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator(".live .found li").nth(2)).to_be_visible(timeout=60_000)
+    expect(page.locator(".live .found")).to_contain_text("Wheeze", timeout=60_000)
+    expect(page.locator(".live .clock")).to_have_text(re.compile(r"\d s"))
+    assert page.evaluate(SHADES) > 20
+    assert axe(page) == []
+    if shown := os.environ.get("LIVE_SHOTS"):
+        page.screenshot(path=f"{shown}/recording.png")
+        page.set_viewport_size({"width": 390, "height": 800})
+        page.screenshot(path=f"{shown}/phone.png", full_page=True)
+        page.emulate_media(color_scheme="dark")
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.screenshot(path=f"{shown}/dark.png")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_url(re.compile(r"#/recording/\d+"), timeout=60_000)
+    told = analysed(page, page.url.rpartition("/")[2])
+    (kept,) = folder.rglob("*.flac")
+    recording = Recording.open(kept)
+    assert recording.warnings == ()
+    assert recording.duration_s > 3
+    assert told["patient"] == "7"
+    assert told["position"] == "left-posterior"
+    whole = analyze(kept)
+    assert [event["label"] for event in told["analysis"]["events"]] == [event.label for event in whole.events]
+    assert any(event.label == "Wheeze" for event in whole.events)
+
+
+def test_who_refuses_the_microphone_is_told_what_to_do(
+    page: Page, watch: Watch, served: Callable[..., str], axe: Callable[[Page], list[str]], tmp_path: Path
+) -> None:
+    page.add_init_script(REFUSED)
+    page.goto(f"{served(tmp_path)}#/live")
+    page.get_by_role("button", name="Allow the microphone").click()
+    expect(page.get_by_role("status").first).to_contain_text("was not allowed")
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_hidden()
+    assert axe(page) == []
+    page.evaluate("window.why = 'NotFoundError'")
+    page.get_by_role("button", name="Allow the microphone").click()
+    expect(page.get_by_role("status").first).to_contain_text("No audio input was found")
