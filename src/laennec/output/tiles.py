@@ -75,13 +75,16 @@ class Pyramid:
         """
         if not 0 <= index < self.tiles(level):
             raise LaennecError(f"no tile {index} on level {level}: it has {self.tiles(level)}")
-        hop = self._hop(level)
-        power = self._powers(samples, index * COLUMNS * hop, hop, COLUMNS, self._frames(level))
-        return _pixels(power, reference_db)
+        start = index * COLUMNS * self._hop(level)
+        return _pixels(self.columns_db(samples, start, level, COLUMNS), reference_db)
 
     def tile_png(self, samples: Samples, level: int, index: int, reference_db: float) -> bytes:
         """Return a tile as a PNG file."""
         return png(self.tile(samples, level, index, reference_db), noisy=True)
+
+    def columns_db(self, samples: Samples, start: float, level: int, columns: int) -> npt.NDArray[np.float32]:
+        """Return columns of a level from sample `start` on, ``(columns, ROWS)`` in dB, low ones first."""
+        return _level_db(self._powers(samples, start, self._hop(level), columns, self._frames(level)))
 
     def pictures(self, samples: Samples, finest: int) -> list[list[npt.NDArray[np.uint8]]]:
         """Return all tiles, as of :meth:`tile`, of each level from one on, for what is looked at as a whole.
@@ -97,7 +100,7 @@ class Pyramid:
                 power = power.reshape(-1, 2, ROWS).mean(axis=1)
                 power = np.pad(power, ((0, -len(power) % COLUMNS), (0, 0)))
             columns = power.reshape(self.tiles(level), COLUMNS, ROWS)
-            levels.append([_pixels(tile, reference_db) for tile in columns])
+            levels.append([_pixels(_level_db(tile), reference_db) for tile in columns])
         return levels
 
     def reference_db(self, samples: Samples) -> float:
@@ -139,7 +142,7 @@ def _level_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return level_db
 
 
-def _pixels(power: npt.NDArray[np.float32], reference_db: float) -> npt.NDArray[np.uint8]:
-    grey = (_level_db(power) - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
+def _pixels(level_db: npt.NDArray[np.float32], reference_db: float) -> npt.NDArray[np.uint8]:
+    grey = (level_db - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
     pixels: npt.NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
     return pixels
