@@ -24,6 +24,7 @@ from laennec.datasets import check as checks
 from laennec.datasets.table import Defect, clips_table, files_of, has_files, noted, only_records, patient_of
 from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError
+from laennec.patient import chest_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +110,22 @@ def label_of(sound: str) -> str:
     return next(label for label in ("crackle", "wheeze", "bronchial", "normal") if label in heard)
 
 
+def parse_name(stem: str) -> dict[str, Any] | None:
+    """Read a file name without its suffix, as far as it can be read: patient, position, age, sex, device."""
+    match = FILE_NAME.fullmatch(stem)
+    if match is None:
+        return None
+    known = {"patient": match["person"], "position": chest_place(match["place"]), "device": _device(match)}
+    try:
+        return known | patient_of(match["age"], match["sex"], [], stem, "name")
+    except LaennecError:
+        return known
+
+
+def _device(match: re.Match[str]) -> str:
+    return f"Littmann 3200 {FILTERS[match['filter']]}"
+
+
 def _describe(match: re.Match[str], path: Path, defects: list[Defect]) -> dict[str, Any]:
     diagnosis = match["diagnosis"].strip().lower()
     place = PLACE.fullmatch(match["place"].strip().upper())
@@ -122,7 +139,7 @@ def _describe(match: re.Match[str], path: Path, defects: list[Defect]) -> dict[s
         "label": label_of(match["sound"]),
         "subject": match["person"],
         "location": place and f"{SIDES[place['side'] or place['last']]}-{FACES[place['face']]}",
-        "device": f"Littmann 3200 {FILTERS[match['filter']]}",
+        "device": _device(match),
         "channel": 0,
         "dataset": NAME,
         "diagnosis": {"n": "normal"}.get(diagnosis, diagnosis) or None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from laennec.annotations import sprsound
-from laennec.datasets import icbhi
+from laennec.datasets import icbhi, kauh
 from laennec.errors import LaennecError
 from laennec.patient import CHEST_PLACES, check_age, check_position, check_sex
 
@@ -24,8 +24,8 @@ def described(stem: str) -> dict[str, Any]:
     cycle = icbhi.parse_name(stem)
     if cycle is not None:
         place = cycle["location"] if cycle["location"] in PLACES else None
-        known |= {"patient": cycle["subject"], "position": place, "device": cycle["device"]}
-    return known
+        return known | {"patient": cycle["subject"], "position": place, "device": cycle["device"]}
+    return known | (kauh.parse_name(stem) or {})
 
 
 def checked(changes: Mapping[str, Any]) -> dict[str, Any]:

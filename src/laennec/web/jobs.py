@@ -32,7 +32,7 @@ class AnalysisQueue:
     """Orders for the worker, one at a time. Its methods may be called from any thread."""
 
     def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+        self.worker = worker
         self._waiting: deque[Task] = deque()
         self._running: Task | None = None
         self._cancelled = False
@@ -55,10 +55,10 @@ class AnalysisQueue:
             self._ending = True
             self._waiting.clear()
             self._changed.notify_all()
-        self._worker.kill()
+        self.worker.kill()
         if self._thread is not None:
             self._thread.join()
-        self._worker.stop()
+        self.worker.stop()
 
     def put(self, *tasks: Task) -> None:
         """Add tasks, each of which replaces one of the same key."""
@@ -95,7 +95,7 @@ class AnalysisQueue:
                 self._waiting.remove(waiting)
             elif self._running is not None and self._running.key == key:
                 self._cancelled = True
-                self._worker.kill()
+                self.worker.kill()
                 return True
         if waiting is not None:
             self._tell(waiting, {"kind": "cancelled"})
@@ -118,12 +118,12 @@ class AnalysisQueue:
             with self._changed:
                 self._running = None
                 if self._cancelled:
-                    self._worker.stop()  # it was killed, perhaps when it was done already
+                    self.worker.stop()  # it was killed, perhaps when it was done already
 
     def _perform(self, task: Task) -> None:
         self._tell(task, {"kind": "started"})
         try:
-            for message in self._worker.run(task.order):
+            for message in self.worker.run(task.order):
                 self._tell(task, message)
         except WorkerLostError as error:
             if self._ending:

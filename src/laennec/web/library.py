@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +36,7 @@ LEFT JOIN analysis AS shown ON shown.id = (
 WHERE gone = 0
 """
 
+TRIM_AFTER = 50  # analyses, each of which may have left its sound in the cache
 SUGGEST = """
 INSERT INTO suggestion (analysis, recording, model_name, model_sha256, channel, start_s, end_s, label,
     probability, presence, uncertain, probabilities)
@@ -66,6 +68,7 @@ class Library:
         self.models, self.folder = models, folder
         self.queue, self.sounds, self.corrections = queue, sounds, corrections
         self._now: dict[int, dict[str, Any]] = {}  # what is not written down, see `row_of`
+        self._ended_count = 0
         self._lock = threading.RLock()
 
     # --- what there is ---
@@ -255,6 +258,10 @@ class Library:
         with self._lock:
             if self._now.get(row["id"]) is now:
                 del self._now[row["id"]]
+            self._ended_count += 1
+        if self._ended_count % TRIM_AFTER == 0 and self.sounds.folder.is_dir():
+            with suppress(OSError):  # something of it went just now
+                self.sounds.trim()
 
     def _keep(
         self, row: sqlite3.Row, model: ModelInUse, analysis: Any, error: str | None, sha256: str | None

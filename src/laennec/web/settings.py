@@ -42,7 +42,7 @@ class Settings:
     duration_s: float = 24 * 3600.0
     warm: bool = True
     waiting: int = 64
-    worker_bytes: int = 6 * 2**30
+    worker_bytes: int = 4 * 2**30
     silence_s: float = 600.0
     analysis_s: float = 4 * 3600.0
 

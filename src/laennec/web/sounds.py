@@ -236,12 +236,12 @@ class Sounds:
         if not (folder / "facts.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             self._run(str(path), str(folder))
-            self._trim(keep=folder)
+            self.trim(keep=folder)
         facts = json.loads((folder / "facts.json").read_text())
         os.utime(folder)  # its turn to be removed is after those used before
         return Sound(folder, facts["rate"], facts["length"], tuple(facts["gains_db"]))
 
-    def _trim(self, keep: Path) -> None:
+    def trim(self, keep: Path | None = None) -> None:
         """Remove what killed processes left, and then what was not used for longest."""
         kept = []
         for folder in self.folder.iterdir():

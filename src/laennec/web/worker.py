@@ -7,7 +7,6 @@ ends there.
 
 import json
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -40,7 +39,6 @@ except ImportError:  # Windows has none
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
-NICE = 5  # the server, which answers people, goes first
 
 
 class WorkerLostError(Exception):
@@ -97,6 +95,11 @@ class Worker:
             )
             self._process.start()
         other.close()  # so that the end of either is seen by the other
+
+    @property
+    def process_id(self) -> int | None:
+        """Number of the process, while there is one."""
+        return None if self._process is None else self._process.pid
 
     def run(self, order: Order) -> Iterator[Message]:
         """Have an order done, and yield what is told of it; the last is ``done``, ``loaded`` or ``failed``.
@@ -172,8 +175,6 @@ def work(connection: Connection, memory_bytes: int) -> None:
 def _limit(memory_bytes: int) -> None:
     """Take limits, and leave Ctrl+C to the server, which ends its worker itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(NICE)
     if resource is not None and sys.platform != "darwin":  # macOS refuses a limit of addresses
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core holds sound of a patient

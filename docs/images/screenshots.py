@@ -1,0 +1,131 @@
+"""Make the pictures of the page that README and docs/serve.md show, from simulated recordings.
+
+Run:  python docs/images/screenshots.py        (needs pytest-playwright, and Chromium on this computer)
+"""
+
+import json
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+from laennec.simulate import demo_recordings
+from laennec.simulate.dataset import write_wav
+from laennec.web.app import create_app
+from laennec.web.serving import PageServer
+from laennec.web.settings import Settings
+
+HERE = Path(__file__).parent
+SIZE = {"width": 1280, "height": 800}
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+WAIT_MS = 60_000
+SETTLED_MS = 3000  # tiles are loaded and drawn
+READER = "Reader A"
+# Patient, age, sex; and at each position a recording of `laennec simulate --layout demo`, by name and seed.
+PATIENTS = {
+    "12": (4.0, "female", {
+        "left-posterior": ("fine_crackles", 0), "right-posterior": ("wheezes", 0),
+        "left-lateral": ("fine_crackles", 1), "right-lateral": ("wheezes", 1),
+        "left-anterior": ("fine_crackles", 2), "right-anterior": ("wheezes", 2), "trachea": ("wheezes", 3),
+    }),
+    "15": (2.0, "male", {"left-posterior": ("wheezes", 4), "right-posterior": ("wheezes", 5)}),
+    "18": (6.0, "male", {"left-posterior": ("fine_crackles", 6), "right-posterior": ("fine_crackles", 7)}),
+}  # fmt: skip
+
+
+def write_recordings(folder: Path) -> dict[str, dict[str, Any]]:
+    """Write the recordings, and return what is known of each by its name."""
+    known = {}
+    for patient, (age_years, sex, places) in PATIENTS.items():
+        for place, (which, seed) in places.items():
+            recording = demo_recordings(seed)[which]
+            name = f"{patient}-{place}.wav"
+            write_wav(folder / name, recording.samples, recording.sample_rate)
+            known[name] = {"patient": patient, "position": place, "age_years": age_years, "sex": sex}
+    return known
+
+
+def ask(url: str, method: str = "GET", content: Any = None) -> Any:
+    """Ask the server."""
+    body = None if content is None else json.dumps(content).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, body, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read())
+
+
+def describe(api: str, known: dict[str, dict[str, Any]]) -> None:
+    """Set the patients, and wait until everything is analysed."""
+    for row in ask(f"{api}recordings")["recordings"]:
+        ask(f"{api}recordings/{row['id']}", "PATCH", known[row["name"]])
+    ask(f"{api}readers", "POST", {"name": READER})
+    while any(row["state"] in ("waiting", "running") for row in ask(f"{api}recordings")["recordings"]):
+        time.sleep(0.5)
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep what is seen, in 256 colours."""
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(SETTLED_MS)
+    path = HERE / f"{name}.png"
+    page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def draw(url: str) -> None:
+    """Open the views and keep them."""
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport=SIZE, locale="en-GB", reduced_motion="reduce")
+        page.set_default_timeout(WAIT_MS)
+        page.add_init_script(f"localStorage.setItem('laennec.reader', {READER!r})")
+        page.goto(url)
+        expect(page.locator("td.answer strong").first).to_be_visible()
+        shoot(page, "page-list")
+        page.get_by_role("link", name="12-right-posterior.wav").click()
+        page.locator(".viewer-lanes button.event").nth(3).click()
+        page.mouse.move(1, 1)
+        shoot(page, "page-recording")
+        page.goto(f"{url}#/patient/12")
+        page.get_by_role("button", name="Right posterior").click()
+        page.get_by_role("button", name="Pause").first.click()
+        page.mouse.move(1, 1)
+        shoot(page, "page-chest")
+        browser.close()
+
+
+def main() -> None:
+    """Serve simulated recordings and take the pictures."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "ward-3"
+        folder.mkdir()
+        known = write_recordings(folder)
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        server = PageServer(create_app(Settings(folder, port=port)))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.1)
+            url = f"http://127.0.0.1:{port}/"
+            describe(f"{url}api/v1/", known)
+            draw(url)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The queue of analyses and its worker: order, cancelling, and what is left when the worker dies."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+from fastapi.testclient import TestClient
+from web_client import web_client
+
+from laennec.model.load import SHIPPED
+from laennec.simulate import write_demo
+from laennec.web.state import Server
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals that stop a process")
+API = "/api/v1"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A server of two recordings that are analysed."""
+    demo = tmp_path_factory.mktemp("demo") / "demo"
+    write_demo(demo)
+    with web_client(demo, worker_bytes=5 * 2**30) as client:
+        until(lambda: {row["state"] for row in rows(client)} == {"done"})
+        yield client
+
+
+def server_of(client: TestClient) -> Server:
+    server = client.app.state.server  # type: ignore[attr-defined]
+    assert isinstance(server, Server)
+    return server
+
+
+def until(wanted: Callable[[], Any]) -> Any:
+    ends = time.monotonic() + 60
+    while not (found := wanted()):
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.01)
+    return found
+
+
+def rows(client: TestClient) -> list[dict[str, Any]]:
+    return list(client.get(f"{API}/recordings").json()["recordings"])
+
+
+def states(client: TestClient) -> list[str]:
+    return [row["state"] for row in rows(client)]
+
+
+def stopped(client: TestClient) -> int:
+    """Have the worker begin the first recording and go no further; its number."""
+    number = server_of(client).queue.worker.process_id
+    assert number is not None
+    os.kill(number, signal.SIGSTOP)
+    for row in rows(client):
+        client.post(f"{API}/recordings/{row['id']}/analyze")
+    until(lambda: states(client) == ["running", "waiting"])
+    return number
+
+
+def test_a_worker_that_dies_costs_its_recording_alone(client: TestClient) -> None:
+    os.kill(stopped(client), signal.SIGKILL)
+    until(lambda: states(client) == ["failed", "done"])
+    failed = rows(client)[0]
+    assert "broke off" in failed["error"]
+    assert failed["record"] is not None, "what was known of it stays"
+    client.post(f"{API}/recordings/{failed['id']}/analyze")
+    until(lambda: states(client) == ["done", "done"])
+    assert rows(client)[0]["error"] is None
+
+
+def test_what_runs_and_what_waits_can_be_cancelled(client: TestClient) -> None:
+    stopped(client)
+    first, second = rows(client)
+    assert client.post(f"{API}/recordings/{second['id']}/cancel").json()["state"] == "cancelled"
+    client.post(f"{API}/recordings/{first['id']}/cancel")
+    until(lambda: states(client) == ["cancelled", "cancelled"])
+    assert client.post(f"{API}/rescan").json()["added"] == 0
+    assert states(client) == ["cancelled", "cancelled"], "nothing begins them again unasked"
+    for row in rows(client):
+        client.post(f"{API}/recordings/{row['id']}/analyze")
+    until(lambda: states(client) == ["done", "done"])
+    assert client.post(f"{API}/recordings/{first['id']}/cancel").json()["state"] == "done"
+
+
+def test_another_model_analyses_everything_anew_and_earlier_answers_are_kept(client: TestClient) -> None:
+    before = rows(client)
+    count = server_of(client).database.row("SELECT count(*) AS n FROM suggestion")["n"]  # type: ignore[index]
+    assert client.post(f"{API}/models/nothing/use").status_code == 404
+    listed = client.post(f"{API}/models/default/use").json()["models"]
+    assert [model["name"] for model in listed if model["in_use"]] == ["default"]
+    until(lambda: states(client) == ["done", "done"])
+    assert [row["model"]["sha256"] for row in rows(client)] == [SHIPPED["default"]] * 2
+    client.post(f"{API}/models/{SHIPPED['recording']}/use")
+    until(lambda: states(client) == ["done", "done"])
+    assert [row["record"] for row in rows(client)] == [row["record"] for row in before]
+    models = server_of(client).database.rows("SELECT DISTINCT model_sha256 FROM suggestion")
+    assert {row["model_sha256"] for row in models} == {SHIPPED["default"], SHIPPED["recording"]}
+    assert server_of(client).database.row("SELECT count(*) AS n FROM suggestion")["n"] > count  # type: ignore[index]
+
+
+def test_what_happens_is_told_in_order(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To open pages: the recording begins, is opened, its events come, it is done."""
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(
+        server_of(client).activity, "send", lambda kind, content: told.append((kind, content))
+    )
+    number = rows(client)[0]["id"]
+    client.post(f"{API}/recordings/{number}/analyze")
+    until(lambda: told and told[-1][0] == "recording" and told[-1][1]["state"] == "done")
+    kinds = [content["state"] if kind == "recording" else kind for kind, content in told]
+    assert kinds == ["waiting", "running", "running", "running", "found", "done"]
+    found = next(content for kind, content in told if kind == "found")
+    assert len(found["events"]) == sum(told[-1][1]["counts"].values())
+    assert {event["label"] for event in found["events"]} == set(told[-1][1]["counts"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells limits of others")
+def test_the_worker_has_limits_and_a_limit_of_time(client: TestClient, tmp_path: Path) -> None:
+    number = server_of(client).queue.worker.process_id
+    limits = Path(f"/proc/{number}/limits").read_text().splitlines()
+    space = next(line.split()[3] for line in limits if line.startswith("Max address space"))
+    cores = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
+    assert (int(space), int(cores)) == (5 * 2**30, 0)
+    folder = server_of(client).settings.folder
+    shutil.copy(folder / "wheezes.wav", tmp_path)
+    with web_client(tmp_path, silence_s=0.02) as impatient:  # less than a worker's start takes
+        until(lambda: states(impatient) == ["failed"])
+        assert "took too long" in rows(impatient)[0]["error"]
