@@ -5,7 +5,7 @@
 
 One recording of each of up to `--count` patients of each data set is fed to `laennec.Stream` in parts of
 0.25 s, as the page sends them, and analysed as a whole by `laennec.analyze`, both by the model that ships.
-SPRSound's recordings are among those that the model learnt from, which does not bear on whether the two agree.
+SPRSound's recordings are among those that the model learnt from, which does not bear on their agreement.
 """
 
 import argparse
