@@ -4,6 +4,7 @@ Run:  python docs/images/screenshots.py        (needs pytest-playwright, and Chr
 """
 
 import json
+import re
 import shutil
 import socket
 import tempfile
@@ -16,6 +17,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
+from laennec.output.html import asset
+from laennec.output.presentation import COLOURS, NORMAL_COLOUR
 from laennec.simulate import demo_recordings
 from laennec.simulate.dataset import write_wav
 from laennec.web.app import create_app
@@ -23,7 +26,7 @@ from laennec.web.serving import PageServer
 from laennec.web.settings import Settings
 
 HERE = Path(__file__).parent
-SIZE = {"width": 1280, "height": 800}
+SIZE = {"width": 1280, "height": 900}
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 WAIT_MS = 60_000
 SETTLED_MS = 3000  # tiles are loaded and drawn
@@ -70,15 +73,24 @@ def describe(api: str, known: dict[str, dict[str, Any]]) -> None:
         time.sleep(0.5)
 
 
+def palette() -> list[int]:
+    """The colours of labels and page, which a picture keeps: red, green and blue of each in turn."""
+    page = re.findall(r"#([0-9a-f]{6})\b", asset("page.css").partition("@media")[0])
+    return [*b"".join(map(bytes.fromhex, [*page, *(colour[1:] for colour in (*COLOURS, NORMAL_COLOUR))]))]
+
+
 def shoot(page: Page, name: str) -> None:
     """Keep what is seen, in 256 colours."""
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(SETTLED_MS)
     path = HERE / f"{name}.png"
     page.screenshot(path=path)
-    Image.open(path).convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )
+    seen = Image.open(path).convert("RGB")
+    fixed = palette()
+    others = seen.quantize(256 - len(fixed) // 3, dither=Image.Dither.NONE).getpalette() or []
+    colours = Image.new("P", (1, 1))
+    colours.putpalette(fixed + others)
+    seen.quantize(palette=colours, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
@@ -94,7 +106,7 @@ def draw(url: str) -> None:
         expect(page.locator("td.answer strong").first).to_be_visible()
         shoot(page, "page-list")
         page.get_by_role("link", name="12-right-posterior.wav").click()
-        page.locator(".viewer-lanes button.event").nth(3).click()
+        page.locator(".viewer-lanes button.event", has_text="W").nth(3).click()
         page.mouse.move(1, 1)
         shoot(page, "page-recording")
         page.goto(f"{url}#/patient/12")

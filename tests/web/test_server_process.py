@@ -21,6 +21,7 @@ from web_client import web_client
 
 from isolated import STRACE, network_use, strace_works
 from laennec.cli import main
+from laennec.files import is_running
 from laennec.simulate import write_demo
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
@@ -39,11 +40,13 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, before: tuple[str, ...] = ()) -> Iterator[tuple[Any, str]]:
+def serving(
+    folder: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str
+) -> Iterator[tuple[Any, str]]:
     """A server in a process of its own, and its address."""
     process = subprocess.Popen(
         [*before, *command(str(folder), "--port", "0", *arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -148,8 +151,10 @@ def test_after_a_kill_nothing_that_was_answered_is_lost(demo: Path, tmp_path: Pa
             thread.start()
         ask(address, f"recordings/{b['id']}/analyze", b"")
         until(lambda: answered >= 5)
+        workers = children(process.pid)
         process.kill()
         process.wait()
+        until(lambda: not [worker for worker in workers if is_running(worker)])
         for thread in threads:
             thread.join(PATIENCE_S)
     with serving(tmp_path) as (_, address):
@@ -162,6 +167,12 @@ def test_after_a_kill_nothing_that_was_answered_is_lost(demo: Path, tmp_path: Pa
         assert not list(tmp_path.rglob("*.part")), "half of an upload is not kept"
 
 
+def children(process: int) -> list[int]:
+    """The processes that a process has started, where the system tells."""
+    place = Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in place.read_text().split()] if place.exists() else []
+
+
 def slow() -> Iterator[bytes]:
     """A body that does not come to its end."""
     while True:
@@ -169,18 +180,20 @@ def slow() -> Iterator[bytes]:
         time.sleep(0.01)
 
 
-def test_it_asks_no_other_computer(demo: Path, tmp_path: Path) -> None:
+def test_it_asks_no_other_computer_and_leaves_nothing_at_home(demo: Path, tmp_path: Path) -> None:
     """Under strace: of an upload, its analysis, its picture and its sound, nothing goes elsewhere."""
     if not strace_works():
         pytest.skip("strace cannot watch a process here")
-    trace, folder = tmp_path / "trace", tmp_path / "ward"
+    trace, folder, home = tmp_path / "trace", tmp_path / "ward", tmp_path / "home"
     folder.mkdir()
-    with serving(folder, before=(*STRACE, "-o", str(trace))) as (process, address):
+    home.mkdir()
+    with serving(folder, before=(*STRACE, "-o", str(trace)), HOME=str(home)) as (process, address):
         row = ask(address, "recordings?name=a.wav", (demo / "wheezes.wav").read_bytes())
         until(lambda: rows(address)[0]["state"] == "done")
         ask(address, f"recordings/{row['id']}/spectrogram")
         ask(address, "models")
-        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGTERM)
+        for child in children(process.pid):  # of strace
+            os.kill(child, signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     assert network_use(trace) == []
+    assert list(home.iterdir()) == []

@@ -1,5 +1,6 @@
 """Recordings of the page's server: the folder, uploads, analyses, what is known of patients."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -165,8 +166,17 @@ def test_programs_send_and_get_the_analysis_and_nothing_is_kept(
 def test_new_changed_moved_and_gone_files_are_noticed(demo: Path, tmp_path: Path) -> None:
     shutil.copy(demo / "wheezes.wav", tmp_path / "a.wav")
     shutil.copy(demo / "fine_crackles.wav", tmp_path / "b.wav")
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.wav"  # no UTF-8, as old disks have it
+    with contextlib.suppress(OSError):  # macOS takes none
+        shutil.copy(os.fsencode(demo / "wheezes.wav"), odd)
     with web_client(tmp_path) as client:
         first = settled(client)
+        if os.path.exists(odd):
+            row = first.pop("caf\\xe9.wav")
+            assert row["state"] == "done"
+            assert client.get(f"{API}/recordings/{row['id']}/sound/0.wav").status_code == 200
+            os.unlink(odd)
+            client.post(f"{API}/rescan")
         made = first["a.wav"]["id"]
         os.rename(tmp_path / "a.wav", tmp_path / "renamed.wav")
         shutil.copy(demo / "wheezes.wav", tmp_path / "b.wav")

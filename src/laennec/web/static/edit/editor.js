@@ -31,14 +31,15 @@ export async function attachEditor(viewer, { app, recording, name, element }) {
       h("span", {}, text("edit.no_reader")), button(text("edit.begin"), () => chooseReader(app).catch(toastError), { class: "primary" }))));
     return null;
   }
+  const { readers } = await app.api.get("readers");
+  // A name may have been chosen in another folder.
+  if (readers.every(({ name: known }) => known !== app.reader)) await app.api.post("readers", { name: app.reader });
   const store = new Store(app, recording, app.reader);
   try {
     await store.load();
   } catch (error) {
     store.close();
-    if (error.status !== 404 || !/reader/.test(error.message)) throw error;
-    await app.api.post("readers", { name: app.reader }); // known in another folder, and chosen there
-    return attachEditor(viewer, { app, recording, name, element });
+    throw error;
   }
   const editor = new Editor(viewer, store, { app, name, element });
   return () => editor.close();
@@ -109,9 +110,12 @@ class Editor {
     const { events, rejected, offered } = this.#store.state;
     const all = [...events, ...(this.#shows_offered ? offered : [])].map((event) => this.#asShown(event));
     if (preview && preview.id === null) all.push(this.#asShown(this.#drawn(preview)));
+    const chosen = this.#viewer.selected;
     for (const layer of ["events", "phases"]) {
       this.#viewer.setEvents(all.filter((event) => event.layer === layer), { layer });
     }
+    // One that changes its layer is in neither for a moment.
+    if (chosen !== this.#viewer.selected && this.#viewer.event(chosen)) this.#viewer.select(chosen);
     this.#outlines.show(all, rejected);
     this.#update();
   }
@@ -219,7 +223,8 @@ class Editor {
   #decide(kind) {
     const event = this.#event;
     if (!event || (kind === "delete" && event.status === "offered")) return;
-    this.#store.do({ kind, events: [event.id] });
+    const isDecided = kind === "accept" && !["suggested", "offered"].includes(event.status);
+    if (!isDecided) this.#store.do({ kind, events: [event.id] });
     this.#advance(event);
   }
 

@@ -1,0 +1,184 @@
+/** Which recordings to review next, and how well two readers agree. */
+
+import { toastError } from "../dialogs.js";
+import { button, choice, field, h, replace } from "../dom.js";
+import { orderChoice, reviewOrder } from "../edit/panel.js";
+import { chooseReader } from "../shell.js";
+import { number, text } from "../text.js";
+
+const SHOWN = 30; // recordings that are listed
+const AROUND_S = 0.3; // that is heard before and after a disagreement
+const SCORES = ["kappa", "same_time", "f1", "agnostic_f1"];
+
+/** Show the order of review and the agreement of readers. */
+export default async function review(main, params, app) {
+  const view = new ReviewView(main, app);
+  await view.start();
+  return () => view.close();
+}
+
+class ReviewView {
+  #app;
+  #end = new AbortController();
+  #sound = new Audio();
+  #until = Infinity;
+  #recordings = new Map(); // by id
+  #readers = [];
+  #pair = ["", ""];
+  #layer = "events";
+
+  constructor(main, app) {
+    this.#app = app;
+    this.order = h("section", {});
+    this.agreement = h("section", {});
+    replace(main, h("div", { class: "review-view" }, h("h1", {}, text("review.title")), this.order, this.agreement));
+    this.#sound.preload = "none";
+    const { signal } = this.#end;
+    this.#sound.addEventListener("timeupdate", () => this.#sound.currentTime >= this.#until && this.#sound.pause(), { signal });
+  }
+
+  get #signal() {
+    return this.#end.signal;
+  }
+
+  async start() {
+    const { activity } = this.#app;
+    const again = () => this.#load().catch(toastError);
+    activity.addEventListener("reload", again, { signal: this.#signal });
+    await this.#load();
+  }
+
+  async #load() {
+    const { api } = this.#app;
+    const signal = this.#signal;
+    const [{ recordings }, { readers }] = await Promise.all([api.get("recordings", { signal }), api.get("readers", { signal })]);
+    this.#recordings = new Map(recordings.map((row) => [row.id, row]));
+    this.#readers = readers;
+    const names = readers.map(({ name }) => name);
+    if (!this.#pair.every((name) => names.includes(name))) {
+      const own = names.includes(this.#app.reader) ? this.#app.reader : names[0];
+      this.#pair = [own, names.find((name) => name !== own)];
+    }
+    await Promise.all([this.#showOrder(), this.#showAgreement()]);
+  }
+
+  async #showOrder() {
+    const { api, reader } = this.#app;
+    const known = this.#readers.some(({ name }) => name === reader);
+    const query = new URLSearchParams({ order: reviewOrder(), ...(known && { reader }) });
+    const { recordings } = await api.get(`review?${query}`, { signal: this.#signal });
+    const total = this.#recordings.size;
+    replace(this.order,
+      h("h2", {}, text("review.next")),
+      h("p", { class: "row" }, field(text("edit.order"), orderChoice(() => this.#showOrder().catch(toastError))),
+        recordings.length > 0 && h("a", { class: "button primary", href: `#/recording/${recordings[0]}` }, text("review.begin"))),
+      h("p", { class: "quiet" }, text(`review.order_${reviewOrder()}`)),
+      reader ? h("p", {}, text("review.progress", { reader, done: total - recordings.length, total }))
+        : h("p", { class: "row" }, text("edit.no_reader"), button(text("edit.begin"), () => chooseReader(this.#app).catch(toastError))),
+      h("ol", {}, recordings.slice(0, SHOWN).map((id) => h("li", {}, h("a", { href: `#/recording/${id}` }, this.#name(id))))),
+      recordings.length > SHOWN && h("p", { class: "quiet" }, text("review.more", { count: recordings.length - SHOWN })));
+  }
+
+  #name(id) {
+    return this.#recordings.get(id)?.name ?? String(id);
+  }
+
+  async #showAgreement() {
+    const heading = h("h2", {}, text("review.agreement"));
+    if (this.#readers.length < 2) {
+      replace(this.agreement, heading, h("p", { class: "quiet" }, text("review.one_reader")));
+      return;
+    }
+    const reader = (k) => choice(this.#readers.map(({ name }) => [name, name]), this.#pair[k], (name) => {
+      this.#pair = this.#pair.map((kept, other) => (other === k ? name : kept === name ? this.#pair[k] : kept));
+      this.#showAgreement().catch(toastError);
+    });
+    const layer = choice([["events", text("viewer.layer_events")], ["phases", text("viewer.layer_phases")]], this.#layer, (name) => {
+      this.#layer = name;
+      this.#showAgreement().catch(toastError);
+    });
+    const query = new URLSearchParams([...this.#pair.map((name) => ["readers", name]), ["layer", this.#layer]]);
+    const found = await this.#app.api.get(`agreement?${query}`, { signal: this.#signal });
+    replace(this.agreement, heading,
+      h("p", { class: "row" }, field(text("review.first"), reader(0)), field(text("review.second"), reader(1)), field(text("review.layer"), layer)),
+      found.recordings === 0 ? h("p", { class: "quiet" }, text("review.none_common")) : this.#scores(found));
+  }
+
+  #scores(found) {
+    const [first, second] = this.#pair;
+    return [
+      h("p", {}, text("review.common", { recordings: found.recordings, patients: found.patients })),
+      h("dl", { class: "scores" }, SCORES.map((name) => h("div", {},
+        h("dt", {}, text(`review.score_${name}`)), h("dd", {}, score(found[name]))))),
+      h("p", { class: "quiet small" }, text("review.how"), " ", found.no_interval && text("review.no_interval", { why: found.no_interval })),
+      found.missing && h("p", { class: "notice warn" }, found.missing),
+      classes(this.#app, found.classes, first, second),
+      this.#disagreements(found, first, second),
+    ];
+  }
+
+  #disagreements(found, first, second) {
+    if (found.disagreements.length === 0) return h("p", {}, text("review.no_disagreement"));
+    const cell = (event) => (event ? [`${this.#app.label(event.label).text} `, h("span", { class: "quiet number" }, `${number(event.start_s, 2)}–${number(event.end_s, 2)}`)] : "–");
+    const body = h("tbody", {}, found.disagreements.map((each) => h("tr", {},
+      h("td", {}, button("▶", (event) => this.#play(each, event.target.closest("tr")), { "aria-label": text("review.play", {
+        name: this.#name(each.recording), start: number(each.start_s, 2), end: number(each.end_s, 2) }) })),
+      h("th", { scope: "row" }, h("a", { href: `#/recording/${each.recording}?t=${each.start_s}&channel=${each.channel}` }, this.#name(each.recording))),
+      h("td", { class: "number" }, number(each.start_s, 2)),
+      h("td", {}, text(`review.kind_${each.kind}`, { first, second })),
+      h("td", {}, cell(each.first)),
+      h("td", {}, cell(each.second)))));
+    body.addEventListener("click", (event) => {
+      if (!event.target.closest("button, a")) event.target.closest("tr")?.querySelector("button").click();
+    }, { signal: this.#signal });
+    return [
+      h("h3", {}, text("review.disagreements", { count: found.disagreements.length + found.more })),
+      h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("review.list") }, h("table", { class: "disagreements" },
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "hidden" }, text("review.sound"))),
+          [text("review.recording"), text("review.start"), text("review.what"), first, second].map((words) => h("th", { scope: "col" }, words)))), body)),
+      found.more > 0 && h("p", { class: "quiet" }, text("review.more", { count: found.more })),
+    ];
+  }
+
+  #play({ recording, channel, start_s, end_s }, row) {
+    for (const other of row.parentElement.children) other.setAttribute("aria-current", String(other === row));
+    const path = this.#app.api.address(`recordings/${recording}/sound/${channel}.wav`);
+    this.#until = end_s + AROUND_S;
+    const begin = () => {
+      this.#sound.currentTime = Math.max(0, start_s - AROUND_S);
+      this.#sound.play().catch((error) => error.name !== "AbortError" && toastError(error));
+    };
+    if (this.#sound.getAttribute("src") === path) begin();
+    else {
+      this.#sound.src = path;
+      this.#sound.addEventListener("loadedmetadata", begin, { once: true, signal: this.#signal });
+      this.#sound.load();
+    }
+  }
+
+  close() {
+    this.#end.abort();
+    this.#sound.pause();
+    this.#sound.removeAttribute("src");
+    this.#sound.load();
+  }
+}
+
+function score({ value, interval }) {
+  if (value === null) return text("review.undefined");
+  const bounds = interval && text("review.interval", { low: number(interval[0], 2), high: number(interval[1], 2) });
+  return [number(value, 2), " ", bounds && h("span", { class: "quiet small" }, bounds)];
+}
+
+function classes(app, found, first, second) {
+  const rows = Object.entries(found);
+  if (rows.length === 0) return null;
+  const heads = [text("review.label"), first, second, text("review.both"), text("review.score_f1")];
+  return h("div", { class: "wide" }, h("table", {},
+    h("caption", { class: "hidden" }, text("review.by_label")),
+    h("thead", {}, h("tr", {}, heads.map((words, k) => h("th", { scope: "col", class: k > 0 && "number" }, words)))),
+    h("tbody", {}, rows.map(([label, counts]) => h("tr", {},
+      h("th", { scope: "row" }, h("span", { class: "swatch", style: { "--colour": app.label(label).colour } }), " ", app.label(label).text),
+      [counts.reference, counts.estimated, counts.correct].map((count) => h("td", { class: "number" }, number(count))),
+      h("td", { class: "number" }, score({ value: counts.f1, interval: counts.intervals.f1 })))))));
+}
