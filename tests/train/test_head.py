@@ -252,11 +252,25 @@ def test_the_command_writes_a_model_or_nothing(
         main(["adapt", "--data", str(ward), "--out", str(out), "--anyway"])
     assert ended.value.code == 0
     assert "adapted" in load_model(out).card.data
-    assert json.loads(out.with_suffix(".json").read_text())["patients"] == 10
+    assert json.loads(out.with_name("own.onnx.json").read_text())["patients"] == 10
     assert "After: each patient answered by what the others taught" in capsys.readouterr().out
     for arguments in (["--out", str(tmp_path / "own.txt")], ["--out", str(out), "--model", "default"]):
         with pytest.raises(SystemExit) as ended:
             main(["adapt", "--data", str(ward), *arguments])
         assert ended.value.code in (1, 2)
         assert "laennec: " in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.json", "own.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.onnx", "own.onnx.json"]
+
+
+def test_what_does_not_help_is_not_offered(
+    made: Adapted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    useless = replace(made, verdict=NO_HELP)
+    assert useless.is_offered(anyway=True)
+    monkeypatch.setattr("laennec.cli.adapt.adapt", lambda *_: useless)
+    with pytest.raises(SystemExit) as ended:
+        main(["adapt", "--data", str(tmp_path), "--out", str(tmp_path / "own.onnx")])
+    assert ended.value.code == 1
+    told = capsys.readouterr()
+    assert "It does not help" in told.out
+    assert "--anyway writes it all the same" in told.err

@@ -134,7 +134,7 @@ class Adapt:
     data
         Folder of labelled recordings of ten patients or more, as `laennec train` takes them.
     out
-        Model file to write; its figures go beside it, as JSON.
+        Model file to write; its figures go beside it, as .onnx.json.
     dataset
         Name of the data set; by default what the folder looks like.
     model

@@ -17,6 +17,7 @@ from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.experiments import (
+    adapting_tables,
     clip_tables,
     paper_tables,
     recording_tables,
@@ -33,6 +34,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **paper_tables.TABLES,
     **reliability_tables.TABLES,
     **rehearsal_trials.TABLES,
+    **adapting_tables.TABLES,
 }
 
 

@@ -39,8 +39,10 @@ from laennec.train.head_report import (
     changed_head,
     cooled,
     event_figures,
+    is_righter,
     told,
     verdict,
+    worse,
 )
 from laennec.train.local_report import TITLES as OF_RECORDINGS
 from laennec.version import DISCLAIMER, __version__
@@ -71,7 +73,7 @@ def adapt(
     data, dataset
         Folder of a data set, and its name; by default what the folder looks like.
     out
-        The file to write; its figures go beside it, as ``.json``.
+        The file to write; its figures go beside it, as ``.onnx.json``.
     model
         A model for whole recordings; by default the one that ships.
     anyway
@@ -82,8 +84,8 @@ def adapt(
     UsageError
         If there is no such data set, or `out` is no name of a model file.
     LaennecError
-        If there are too few patients, the model has another head or is for clips, it does not help, or the
-        file cannot be written. Nothing is written then.
+        If there are too few patients, the model has another head or is for clips, or the file cannot be
+        written. Nothing is written then, nor where it does not help (`Adapted.is_offered`).
     """
     if out.suffix != ".onnx":
         raise UsageError(f"--out {out}: name a model file, such as ward.onnx")
@@ -94,9 +96,8 @@ def adapt(
     detector = detector_of(model)
     sources = labelled_events(dataset, data, detector.card)
     made = learn(sources, detector, out.stem, datasets.dataset(dataset).NAME)
-    if made.verdict == NO_HELP and not anyway:
-        raise LaennecError(f"{made.report()}\nNothing was written; --anyway writes it all the same.")
-    write(made, out)
+    if made.is_offered(anyway):
+        write(made, out)
     return made
 
 
@@ -105,7 +106,12 @@ def write(made: "Adapted", out: Path) -> None:
     with written_whole(out) as temporary:
         temporary.write_bytes(made.content)
         load_model(temporary)  # what cannot be read again is not written
-    write_json(out.with_suffix(".json"), made.json())
+    write_json(report_of(out), made.json())
+
+
+def report_of(out: Path) -> Path:
+    """Where the figures of a model file go: beside it, under a name that no calibration has."""
+    return out.with_name(f"{out.name}.json")
 
 
 def detector_of(model: str | None) -> Detector:
@@ -210,13 +216,28 @@ class Adapted:
             **self.counts,
             "penalty": self.penalty if np.isfinite(self.penalty) else None,
             "verdict": self.verdict,
-            "sentence": SENTENCES[self.verdict],
+            "sentence": " ".join(self.sentences()),
+            "worse": worse(self.events),
+            "righter": is_righter(self.events),
             "events_before_after": told(self.events),
             "found_before_after": told(self.found),
             "recordings_before_after": told(self.recordings),
             "not_learnt": KEPT,
-            "answers": list(self.answers),
+            "answers": [{**own, "path": Path(own["path"]).name} for own in self.answers],
         }
+
+    def is_offered(self, anyway: bool = False) -> bool:
+        """Whether it is written: where it helps or may help, or where that does not matter."""
+        return anyway or self.verdict != NO_HELP
+
+    def sentences(self) -> list[str]:
+        """What the figures mean, for better and for worse."""
+        told = [SENTENCES[self.verdict]]
+        if not is_righter(self.events):
+            told.append("The likeliest class was not right more often, beyond chance.")
+        if fallen := worse(self.events):
+            told.append(f"Worse, beyond chance: {', '.join(TITLES[name] for name in fallen)}.")
+        return told
 
     def report(self) -> str:
         """What is to be known of it, for the terminal."""
@@ -241,7 +262,7 @@ class Adapted:
                 *lines,
                 "",
                 "After: each patient answered by what the others taught; 95 % intervals over patients.",
-                SENTENCES[self.verdict],
+                *self.sentences(),
                 f"Not learnt: {KEPT}.",
                 DISCLAIMER,
             ]

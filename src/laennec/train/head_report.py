@@ -143,6 +143,23 @@ def verdict(figures: Pairs, penalty: float) -> str:
     return HELPS if change.low is not None and change.low > 0 else UNCLEAR
 
 
+def worse(figures: Pairs) -> list[str]:
+    """The figures of `TITLES` that became worse beyond chance."""
+    found = []
+    for name, each in figures.items():
+        change, sign = each["change"], -1 if name == "ece" else 1
+        bounds = [sign * bound for bound in change.interval or ()]
+        if bounds and max(bounds) < 0:
+            found.append(name)
+    return found
+
+
+def is_righter(figures: Pairs) -> bool:
+    """Whether the likeliest class is right more often, beyond chance."""
+    low = figures["accuracy"]["change"].low
+    return low is not None and low > 0
+
+
 # --- found events and recordings ----------------------------------------------------------------------------
 
 

@@ -99,7 +99,7 @@ def check(readings: Sequence[Reading], sha256: str) -> dict[str, Any]:
         side: {own["patient"] for own in usable if own["sick"] == (side == "sick")}
         for side in ("sick", "well")
     }
-    events = sum(sum(event.label in SPRSOUND_EVENTS for event in own.labelled) for own in of_model)
+    events = sum(sum(event.label in SPRSOUND_EVENTS for event in own.labelled) for own in reviewed)
     enough = events >= ENOUGH_EVENTS or len(patients) >= FEWEST_PATIENTS
     return {
         "reviewed": len(reviewed),
@@ -113,7 +113,7 @@ def check(readings: Sequence[Reading], sha256: str) -> dict[str, Any]:
             "all": figures(of_model, adventitious=False),
             "adventitious": figures(of_model, adventitious=True),
         }
-        if enough
+        if enough and of_model
         else None,
         **_missing(len(patients), {side: len(names) for side, names in sides.items()}),
     }

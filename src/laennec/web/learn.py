@@ -17,7 +17,7 @@ from laennec.web.corrections import Corrections, Reading, now_utc
 from laennec.web.database import Database
 from laennec.web.folder import Folder
 from laennec.web.learning import DEVICE, LEARN, Apprentice, Assignment, LearningLostError
-from laennec.web.models import CALIBRATION, Models
+from laennec.web.models import CALIBRATION, Models, without_answers
 
 MODELS = "models"  # folder of what was learnt, below the folder of recordings
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
@@ -250,7 +250,11 @@ class Learning:
                     job.state, job.message = FAILED, message["error"]
                 else:
                     keep(message)
-                    job.result = {key: message[key] for key in ("sha256", "content", "left_out")}
+                    job.result = {
+                        "sha256": message["sha256"],
+                        "content": without_answers(message["content"]),
+                        "left_out": message["left_out"],
+                    }
                     job.state, job.progress, job.message = DONE, 1.0, ""
                 self._tell(job)
         except (LearningLostError, LaennecError) as error:
@@ -264,7 +268,15 @@ class Learning:
         self._activity.send("job", {key: told[key] for key in told if key != "result"})
 
     def _keep_model(self, message: Mapping[str, Any]) -> None:
-        content = message["content"]
+        numbers = {
+            str(self._folder.path_of(each["path"])): each["id"]
+            for each in self._database.rows("SELECT id, path FROM recording")
+        }
+        content = dict(message["content"])
+        content["answers"] = [
+            {"id": numbers.get(own["path"]), **{key: own[key] for key in own if key != "path"}}
+            for own in content["answers"]
+        ]
         row = (
             message["sha256"],
             content["model"]["name"],
@@ -314,15 +326,8 @@ class Learning:
         if row is None:
             raise NoJobError("there is no such model in this folder; GET /api/v1/models lists them")
         content = json.loads(row["content"])
-        known = {
-            str(self._folder.path_of(each["path"])): each
-            for each in self._database.rows("SELECT id, name, path FROM recording")
-        }
-        recordings = []
-        for own in content.get("answers", ()):
-            here = known.get(own["path"])
-            told = {key: own[key] for key in ("labelled", "before", "after")}
-            recordings.append({"id": here and here["id"], "name": here["name"] if here else "", **told})
+        names = {each["id"]: each["name"] for each in self._database.rows("SELECT id, name FROM recording")}
+        recordings = [{"name": names.get(own["id"], ""), **own} for own in content.get("answers", ())]
         totals: dict[str, Counter[str]] = {"labelled": Counter(), "before": Counter(), "after": Counter()}
         right: Counter[str] = Counter()
         for own in recordings:

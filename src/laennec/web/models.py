@@ -91,7 +91,7 @@ class Models:
                     "kind": kind,
                     "made": row and row["made"],
                     "in_use": model.sha256 == used,
-                    "content": json.loads(row["content"]) if row else {},
+                    "content": without_answers(json.loads(row["content"])) if row else {},
                 }
             )
         return listed
@@ -123,6 +123,11 @@ class Models:
     def _setting(self, key: str) -> str | None:
         row = self._database.row("SELECT value FROM setting WHERE key = ?", (key,))
         return None if row is None else str(row["value"])
+
+
+def without_answers(content: dict[str, Any]) -> dict[str, Any]:
+    """What is known of an own model, but for its answers to each recording, which are many."""
+    return {key: value for key, value in content.items() if key != "answers"}
 
 
 @cache

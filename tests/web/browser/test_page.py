@@ -180,6 +180,7 @@ def test_thousands_of_recordings(page: Page, served: Serve, tmp_path: Path) -> N
     page.goto(f"{page.url}#/elsewhere")
     expect(page.get_by_text("There is no such page.")).to_be_visible()
     page.get_by_role("link", name="All recordings").click()
+    expect(shown.first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Control+End")
     expect(page.locator("tr[data-id='4999'] td:focus")).to_be_visible()

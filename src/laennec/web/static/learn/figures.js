@@ -30,7 +30,7 @@ export function deviceFigures(scores) {
 
 function pairs(caption, part, rows) {
   const cell = (score, kind) => h("td", {}, scored(score, kind));
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
+  return h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": caption },
     h("table", { class: "figures" }, h("caption", {}, caption),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, text("learn.figure")), h("th", { scope: "col" }, text("learn.before")), h("th", { scope: "col" }, text("learn.after")))),
       h("tbody", {}, rows.map(([name, each]) => h("tr", {},

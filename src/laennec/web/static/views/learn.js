@@ -170,7 +170,7 @@ class Learn {
   // --- models ---
 
   #showModels(models) {
-    replace(this.models.body, h("ul", { class: "models" }, models.map((model) => this.#model(model))));
+    replace(this.models.body, h("ul", { class: "model-list" }, models.map((model) => this.#model(model))));
   }
 
   #model(model) {
@@ -217,9 +217,9 @@ class Learn {
     });
     return [
       h("p", {}, text("learn.beside.right", { before: beside.right.before ?? 0, after: beside.right.after ?? 0, events: beside.events })),
-      h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("learn.beside.classes") }, counts),
+      h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": text("learn.beside.classes") }, counts),
       rows.length ? h("details", {}, h("summary", {}, text("learn.beside.changed", { count: rows.length })),
-        h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("learn.beside.recordings") }, h("table", {}, h("caption", {}, text("learn.beside.recordings")),
+        h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": text("learn.beside.recordings") }, h("table", {}, h("caption", {}, text("learn.beside.recordings")),
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, text("list.column.name")), heads.slice(1).map((head) => h("th", { scope: "col" }, head.textContent)))),
           h("tbody", {}, rows)))) : null,
     ];
@@ -267,7 +267,7 @@ function found(figures) {
   const row = (part) => h("tr", {}, h("th", { scope: "row" }, text(`learn.device.${part}`)),
     ["precision", "recall", "class_right"].map((name) => h("td", {}, scored(figures[part][name]))));
   const heads = ["precision", "recall", "class_right"].map((name) => h("th", { scope: "col" }, text(`learn.device.${name}`)));
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("learn.device.figures") }, h("table", { class: "figures" }, h("caption", {}, text("learn.device.figures")),
+  return h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": text("learn.device.figures") }, h("table", { class: "figures" }, h("caption", {}, text("learn.device.figures")),
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, text("learn.device.which")), heads)),
     h("tbody", {}, row("all"), row("adventitious"))));
 }
@@ -277,7 +277,9 @@ function lack(what, told) {
 }
 
 function verdict(content) {
-  return h("p", { class: `notice ${content.verdict === "helps" ? "" : "warn"}` }, text(`learn.verdict.${content.verdict}`));
+  const worse = content.worse.map((name) => text(`learn.of_events.${name}`)).join(", ");
+  const words = [text(`learn.verdict.${content.verdict}`), content.righter ? null : text("learn.not_righter"), worse ? text("learn.worse", { figures: worse }) : null];
+  return h("p", { class: `notice ${content.verdict === "helps" && !worse ? "" : "warn"}` }, words.filter(Boolean).join(" "));
 }
 
 function verdictFlag(name) {
