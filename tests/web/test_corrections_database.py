@@ -4,7 +4,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -208,29 +207,3 @@ def test_a_folder_that_may_not_be_written_is_said(tmp_path: Path) -> None:
         parent.chmod(parent.stat().st_mode | 0o055)
     command = [sys.executable, "-c", UNWRITABLE, str(folder)]
     assert "name a folder of your own" in subprocess.run(command, capture_output=True, text=True).stdout
-
-
-STORM = """
-import sys
-from pathlib import Path
-from laennec.web.database import Database
-database = Database(Path(sys.argv[1]))
-for k in range(10**6):
-    with database.transaction() as do:
-        do("INSERT INTO reader (name, added) VALUES (?, '')", (str(k),))
-    print(k, flush=True)
-"""
-
-
-def test_a_killed_program_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(STORM), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    answered = [int(process.stdout.readline()) for _ in range(100)]
-    process.kill()
-    answered += [int(line) for line in process.stdout.read().splitlines() if line]
-    process.wait()
-    process.stdout.close()
-    kept = {int(name) for name in readers(Database(tmp_path))}
-    assert set(answered) <= kept

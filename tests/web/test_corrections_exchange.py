@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -33,9 +34,10 @@ MARKS = [
 ]
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
-    with web_client(tmp_path) as client:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One server for the tests of single recordings."""
+    with web_client(tmp_path_factory.mktemp("ward")) as client:
         for name in ("Anna", "Ben"):
             client.post(f"{API}/readers", json={"name": name})
         yield client
@@ -43,7 +45,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 
 @pytest.fixture
 def recording(client: TestClient) -> int:
-    return add_recording(database(client), "anna/1.wav", "anna", channels=2)
+    return add_recording(database(client), f"{uuid4()}/1.wav", "anna", channels=2)
 
 
 def marks(found: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -150,13 +152,25 @@ def test_wrong_formats_and_names_are_refused(client: TestClient, recording: int)
 # --- the whole folder ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def folder(client: TestClient, tmp_path: Path) -> list[int]:
-    """Three recordings: reviewed, corrected in part, not looked at."""
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("folder")
+
+
+@pytest.fixture(scope="module")
+def corrected(ward: Path) -> Iterator[TestClient]:
+    """A server of three recordings: reviewed, corrected in part, not looked at."""
+    with web_client(ward) as client:
+        client.post(f"{API}/readers", json={"name": "Anna"})
+        correct(client, ward)
+        yield client
+
+
+def correct(client: TestClient, ward: Path) -> None:
     numbers = []
     for path in ("anna/1.wav", "ben/2.wav", "cleo/3.wav"):
-        (tmp_path / path).parent.mkdir()
-        soundfile.write(tmp_path / path, np.random.default_rng(0).normal(0, 0.1, 80_000), 8000)
+        (ward / path).parent.mkdir()
+        soundfile.write(ward / path, np.random.default_rng(0).normal(0, 0.1, 80_000), 8000)
         number = add_recording(database(client), path, path.partition("/")[0], age_years=7.0, sex="female",
                                position="left-posterior")  # fmt: skip
         add_analysis(database(client), number)
@@ -173,7 +187,6 @@ def folder(client: TestClient, tmp_path: Path) -> list[int]:
     )
     second = state(client, numbers[1])["events"]
     edit(client, numbers[1], {"kind": "accept", "events": [second[0]["id"]]})
-    return numbers
 
 
 def unpack(client: TestClient, into: Path, **query: Any) -> zipfile.ZipFile:
@@ -191,10 +204,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_export_is_a_data_set(
-    client: TestClient, folder: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corrected: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    names = set(unpack(client, out, sounds=True).namelist())
+    names = set(unpack(corrected, out, sounds=True).namelist())
     assert {"anna/1.wav", "cleo/3.wav", "labels/anna/1.txt", "labels/ben/2.txt", "clips.csv"} <= names
     assert "labels/cleo/3.txt" not in names  # nobody has said anything of it
     assert print_info(datasets.dataset(datasets.guess(out)), out) == 0
@@ -210,10 +223,8 @@ def test_the_export_is_a_data_set(
     assert "1 of 3 recordings" in (out / "README.txt").read_text()
 
 
-def test_every_event_has_its_model_in_the_table(
-    client: TestClient, folder: list[int], tmp_path: Path
-) -> None:
-    names = unpack(client, tmp_path / "out", format="sprsound").namelist()
+def test_every_event_has_its_model_in_the_table(corrected: TestClient, tmp_path: Path) -> None:
+    names = unpack(corrected, tmp_path / "out", format="sprsound").namelist()
     assert "labels/anna/1.json" in names
     assert not [name for name in names if name.endswith(".wav")]
     table = rows(tmp_path / "out/events.csv")
@@ -229,9 +240,7 @@ def test_every_event_has_its_model_in_the_table(
     assert "no place for that" in (tmp_path / "out/README.txt").read_text()
 
 
-def test_unpacked_beside_the_recordings_it_makes_them_a_data_set(
-    client: TestClient, folder: list[int], tmp_path: Path
-) -> None:
-    unpack(client, tmp_path)
-    assert datasets.guess(tmp_path) == "folder"
-    assert len(datasets.load("folder", tmp_path)) == 2
+def test_unpacked_beside_the_recordings_it_makes_them_a_data_set(corrected: TestClient, ward: Path) -> None:
+    unpack(corrected, ward)
+    assert datasets.guess(ward) == "folder"
+    assert len(datasets.load("folder", ward)) == 2

@@ -2,10 +2,12 @@
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +18,10 @@ from laennec import Analysis, Event, RecordAnswer, Recording
 from laennec.analyze.analysis import Relevance, RespiratoryRate
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
-from laennec.output.html import asset, data_block, page, png, text
+from laennec.output.html import asset, page, png, script_json, text
 from laennec.output.page import SHOWN_CHANNELS, render_report, write_report
-from laennec.output.page_channel import relevance_png
 from laennec.output.page_events import ROWS
+from laennec.output.page_viewer import MOST_TILES, joined
 from laennec.output.presentation import analysis_colours, readable_on
 from laennec.version import DISCLAIMER
 
@@ -275,7 +277,7 @@ def test_copies_and_further_channels_have_no_picture() -> None:
 
 def test_a_page_of_64_channels_is_small() -> None:
     many = recording(15.0, channels=64)
-    assert len(render_report(analysis(many), many)) < 6e6
+    assert len(render_report(analysis(many), many)) < 8e6
 
 
 def test_anybody_can_use_it() -> None:
@@ -319,19 +321,48 @@ def test_a_phone_shows_every_column() -> None:
     assert not re.search(r"nth-child[^{]*\{[^}]*display: none", css)
 
 
-def test_relevance_lies_at_its_times_and_frequencies() -> None:
+def data_of(html: str) -> dict[str, Any]:
+    """Return what the page's script shows."""
+    found = re.search(r"^\$report\.start\((.*)\);$", html, re.MULTILINE)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_viewer_has_events_evidence_tiles_and_sound() -> None:
     relevance = Relevance(1.0, 2.0, (200.0, 400.0, 800.0), ((0.0, 1.0), (0.5, 0.0)))
-    read = rendered(recording(), event(1, 2, relevance=relevance), event(2, 3))
-    (told,) = read.all("img", "relevance")
-    assert "left:25.0000%;width:25.0000%" in told["style"]
-    assert "hidden" in told
-    assert len(read.all("input", "evidence")) == 1
-    assert not rendered(recording(), event(1, 2)).all("input", "evidence")
-    clear = pixels(relevance_png(relevance, 2_000.0))[..., 3]
-    rows_hz = np.geomspace(2_000, 20, 2 * len(clear) + 1)[1::2]  # the first row is on top
-    assert (clear[(rows_hz < 200) | (rows_hz > 800)] == 0).all()
-    assert (clear[(rows_hz > 200) & (rows_hz < 400)] == (0, 200)).all()
-    assert (clear[(rows_hz > 400) & (rows_hz < 800)] == (100, 0)).all()
+    of = recording(channels=2)
+    found = analysis(of, event(1, 2, relevance=relevance), event(2, 3, "Normal", channel=1, uncertain=True))
+    told = data_of(render_report(found, of))
+    assert [(each["id"], each["channel"], each["label"]) for each in told["events"]] == [
+        ("1", 0, "Wheeze"),
+        ("2", 1, "Normal"),
+    ]
+    assert told["events"][0]["relevance"]["values"] == [[0.0, 1.0], [0.5, 0.0]]
+    assert told["events"][1]["uncertain"]
+    assert not told["labels"]["Normal"]["adventitious"]
+    assert told["text"]["viewer.play"] == "Play"
+    for channel, sound_id in zip(told["channels"], ("sound-0", "sound-1"), strict=True):
+        assert channel["sound"] == sound_id
+        assert channel["duration_s"] == 4.0
+        assert [len(level) for level in channel["tiles"]] == [1]
+        tile = pixels(base64.b64decode(channel["tiles"][0][0]))
+        assert tile.shape[:2] == (512, 256)
+        assert tile[:, :240].std() > 5
+        wave = np.frombuffer(base64.b64decode(channel["wave"]), np.int8)
+        assert np.abs(wave.astype(int)).max() == 90  # -3 dBFS of 127
+    long = data_of(render_report(analysis(recording(602, 4_000)), recording(602, 4_000)))["channels"][0]
+    assert long["sound"] == ""
+    assert MOST_TILES / 2 <= len(long["tiles"][0]) <= MOST_TILES
+    assert len(long["tiles"][-1]) == 1
+
+
+def test_the_modules_are_joined_into_one_script() -> None:
+    script = joined("report")
+    assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
+    assert (
+        script.index("const $time = ") < script.index("const $viewer = ") < script.index("const $report = ")
+    )
+    assert not re.search(r"https?:|fetch\(", script)
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -347,8 +378,8 @@ def test_png(shape: tuple[int, ...]) -> None:
         png(told.astype(float))
 
 
-def test_data_block_cannot_be_left() -> None:
-    assert "</script>" not in data_block("x", "</script><!--").removesuffix("</script>")
+def test_data_cannot_leave_its_script() -> None:
+    assert "</script>" not in script_json("</script><!--")
     assert text('<a b="c">') == "&lt;a b=&quot;c&quot;&gt;"
 
 

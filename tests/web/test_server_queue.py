@@ -1,11 +1,11 @@
 """The queue of analyses and its worker: order, cancelling, and what is left when the worker dies."""
 
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +124,13 @@ def test_what_happens_is_told_in_order(client: TestClient, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells limits of others")
-def test_the_worker_has_limits_and_a_limit_of_time(client: TestClient, tmp_path: Path) -> None:
-    number = server_of(client).queue.worker.process_id
-    limits = Path(f"/proc/{number}/limits").read_text().splitlines()
+def test_the_worker_has_limits_and_a_limit_of_time(client: TestClient) -> None:
+    worker = server_of(client).queue.worker
+    limits = Path(f"/proc/{worker.process_id}/limits").read_text().splitlines()
     space = next(line.split()[3] for line in limits if line.startswith("Max address space"))
     cores = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
     assert (int(space), int(cores)) == (5 * 2**30, 0)
-    folder = server_of(client).settings.folder
-    shutil.copy(folder / "wheezes.wav", tmp_path)
-    with web_client(tmp_path, silence_s=0.02) as impatient:  # less than a worker's start takes
-        until(lambda: states(impatient) == ["failed"])
-        assert "took too long" in rows(impatient)[0]["error"]
+    worker.limits = replace(worker.limits, silence_s=0.1)
+    stopped(client)
+    until(lambda: rows(client)[0]["state"] == "failed")
+    assert "took too long" in rows(client)[0]["error"]

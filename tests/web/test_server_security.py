@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("fastapi")
 import soundfile
 from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from web_client import ADDRESS, web_client
 
 import laennec.web
@@ -241,6 +242,12 @@ def test_the_page_names_no_other_host() -> None:
     for path in texts:
         named = re.findall(r"(?:https?|wss?):(//[^\s\"'`)]+)", path.read_text(encoding="utf-8"))
         assert set(named) <= {"//127.0.0.1", "//www.w3.org/2000/svg"}, path.name
+
+
+def test_no_web_socket_is_served(client: TestClient) -> None:
+    for path in (f"{API}/activity", "/"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+            pass
 
 
 def test_json_is_json(client: TestClient) -> None:

@@ -28,8 +28,10 @@ def test_page_and_report_have_one_palette() -> None:
 
 
 def words(language: str) -> dict[str, str]:
-    text = STATIC.joinpath(f"texts.{language}.json").read_text(encoding="utf-8")
-    pairs = json.loads(text, object_pairs_hook=list)
+    texts = [
+        folder.joinpath(f"texts.{language}.json").read_text(encoding="utf-8") for folder in (STATIC, VIEWER)
+    ]
+    pairs = [pair for text in texts for pair in json.loads(text, object_pairs_hook=list)]
     keys = [key for key, _ in pairs]
     assert len(keys) == len(set(keys)), f"texts.{language}.json names a key twice"
     return dict(pairs)

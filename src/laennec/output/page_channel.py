@@ -1,10 +1,11 @@
-"""One channel of a page: player, labels, waveform and spectrogram on one time axis, legend.
+"""One channel of a page: sound, labels, waveform and spectrogram on one time axis, legend.
+
+This is the picture as paper and a browser without scripts have it; on the screen a viewer takes its place.
 
 Times are horizontal positions in per cent of what is shown, the same for labels, waveform, spectrogram and
 cursor, so the page needs no measuring and fits any width.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,28 +13,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze.analysis import Analysis, Relevance
+from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
 from laennec.audio.samples import mixed
 from laennec.output.html import data_uri, fill, png, text, wav
 from laennec.output.page_events import PageEvent, label_classes, legend
 from laennec.output.presentation import Strip, short_label, strips
-from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ, Floats, grey, log_spectrogram
+from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ, grey, log_spectrogram
 
 Samples = npt.NDArray[np.float32]
 
-PIECE_S = 60.0  # of a long recording, the spectrogram is made of such pieces
-PIECE_COLUMNS, MARGIN_COLUMNS = 1000, 100  # of a piece; the margins on both sides are cut off
-WAVE_COLUMNS, WAVE_COLUMNS_A_S = 1200, 10.0
-RELEVANCE_ROWS = 110  # half of the spectrogram's
-RELEVANCE_COLOUR = (214, 20, 90)  # no label has it, and it stands out on grey
+WAVE_COLUMNS = 1200
 RATE = 16_000  # Hz, of the sound: has all that a stethoscope passes
 LONG_S, LONG_RATE = 120.0, 8_000  # from this length on; 10 minutes are then 13 MB of page
 TICKS = 8  # of the time axis, at most
-PLAY = """<button class="play" type="button">Play</button>
-<button class="slow" type="button" aria-pressed="false">Half speed</button>
-<button class="stop" type="button" disabled>Stop loop</button><span class="clock"></span>"""
-EVIDENCE = '<label><input class="evidence" type="checkbox" checked> evidence of the chosen event</label>'
 
 
 class Sounds(NamedTuple):
@@ -60,38 +53,26 @@ def channel_section(
     samples = recording.samples[channel, : math.ceil(shown_s * recording.sample_rate)]
     mine = [each for each in events if each.event.channel == channel and each.event.start_s < shown_s]
     title = f"Channel {channel}" if recording.channels > 1 else "Sound"
-    sound = sounds.ids.get(channel, "")
     rows = strips([each.event for each in mine]) if mine else []
-    level_db, top_hz = spectrogram(samples, recording.sample_rate)
-    mapped = [(each, each.event.relevance) for each in mine if each.event.relevance and each.in_table]
+    level_db, top_hz = log_spectrogram(samples, recording.sample_rate)
     classes = label_classes(analysis)
     return fill(
         "report_channel.html",
-        sound=sound,
-        duration_s=f"{shown_s:.4f}",
+        channel=str(channel),
         title=title,
         answer=f'<div class="answer">{answer}</div>' if answer else "",
-        play=PLAY if sound else "",
-        evidence=EVIDENCE if mapped else "",
-        hint=_hint(bool(sound), bool(mine)),
         names="".join(f'<div class="name" style="--lanes:{row.lane_count}">{row.name}</div>' for row in rows),
         hertz=_frequency_ticks(recording.sample_rate),
         strips="\n".join(_strip(row, mine, shown_s, classes) for row in rows),
-        waveform=waveform_svg(samples, shown_s),
-        spectrogram=data_uri(png(grey(level_db)), "image/png"),
+        waveform=waveform_svg(samples),
+        spectrogram=data_uri(png(grey(level_db), noisy=True), "image/png"),
         subject=f"{title.lower()}, {FMIN_HZ:g} to {top_hz:g} Hz, 0 to {shown_s:.1f} s",
-        maps="".join(_map(each.number, relevance, top_hz, shown_s) for each, relevance in mapped),
         shades="".join(_shade(each, analysis.normal, shown_s) for each in mine),
         times=_time_ticks(shown_s),
         legend=legend(mine, classes),
         caption=_caption(samples, mine, recording.duration_s),
         sound_note=text(sounds.note),
     )
-
-
-def _hint(sound: bool, events: bool) -> str:
-    keys = "Space plays, the arrow keys move, Escape stops the loop. " if sound else ""
-    return keys + (f"Choose an event to {'loop it' if sound else 'find it in the table'}." if events else "")
 
 
 def _caption(samples: Samples, events: Sequence[PageEvent], duration_s: float) -> str:
@@ -166,15 +147,6 @@ def _shade(each: PageEvent, normal: str, shown_s: float) -> str:
     return f'<i class="{each.css}{quiet}" data-event="{each.number}" style="{position}"></i>'
 
 
-def _map(number: int, relevance: Relevance, top_hz: float, shown_s: float) -> str:
-    return (
-        f'<img class="relevance" data-event="{number}" hidden '
-        f'style="{_position(relevance.start_s, relevance.end_s, shown_s)}" '
-        f'src="{data_uri(relevance_png(relevance, top_hz), "image/png")}" '
-        f'alt="Where the evidence for event {number} lies">'
-    )
-
-
 # --- sound and pictures -------------------------------------------------------------------------------------
 
 
@@ -199,25 +171,9 @@ def sounds_of(recording: Recording, channels: Sequence[int]) -> Sounds:
     return Sounds(elements, ids, note)
 
 
-def spectrogram(samples: Samples, sample_rate: int) -> tuple[Floats, float]:
-    """`log_spectrogram` with more columns where a recording is long, since one can zoom into it."""
-    pieces = math.ceil(samples.size / sample_rate / PIECE_S)
-    if pieces == 1:
-        return log_spectrogram(samples, sample_rate)
-    edges = np.linspace(0, samples.size, pieces + 1).astype(int)
-    margin = round(samples.size / pieces * MARGIN_COLUMNS / PIECE_COLUMNS)
-    padded = np.pad(samples, margin)  # a piece includes some of its neighbours, else the seams would show
-    parts = [
-        log_spectrogram(padded[start : end + 2 * margin], sample_rate)
-        for start, end in itertools.pairwise(edges)
-    ]
-    inner = slice(MARGIN_COLUMNS, MARGIN_COLUMNS + PIECE_COLUMNS)
-    return np.concatenate([level_db[:, inner] for level_db, _ in parts], axis=1), parts[0][1]
-
-
-def waveform_svg(samples: Samples, shown_s: float) -> str:
+def waveform_svg(samples: Samples) -> str:
     """Return the range of each of some columns as an SVG area, of the loudest sample's height."""
-    columns = min(samples.size, max(WAVE_COLUMNS, int(shown_s * WAVE_COLUMNS_A_S)))
+    columns = min(samples.size, WAVE_COLUMNS)
     starts = np.linspace(0, samples.size, columns, endpoint=False).astype(int)
     scale = 48 / max(1e-4, float(np.abs(samples).max()))
     high = 50 - scale * np.maximum.reduceat(samples, starts)
@@ -229,16 +185,3 @@ def waveform_svg(samples: Samples, shown_s: float) -> str:
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="Waveform">'
         f'<path vector-effect="non-scaling-stroke" d="M{path}Z"/></svg>'
     )
-
-
-def relevance_png(relevance: Relevance, top_hz: float) -> bytes:
-    """Return a relevance map on the spectrogram's logarithmic axis; what is outside its bands is clear."""
-    values = np.asarray(relevance.values, dtype=np.float64)
-    edges = np.linspace(math.log(FMIN_HZ), math.log(top_hz), RELEVANCE_ROWS + 1)
-    rows_hz = np.exp((edges[:-1] + edges[1:]) / 2)[::-1]
-    band = np.searchsorted(relevance.edges_hz, rows_hz, side="right") - 1
-    inside = (band >= 0) & (band < len(values))
-    pixels = np.zeros((RELEVANCE_ROWS, values.shape[1], 4), np.uint8)
-    pixels[..., :3] = RELEVANCE_COLOUR
-    pixels[inside, :, 3] = np.round(200 * np.clip(values[band[inside]], 0, 1))
-    return png(pixels)

@@ -75,38 +75,56 @@ class Pyramid:
         """
         if not 0 <= index < self.tiles(level):
             raise LaennecError(f"no tile {index} on level {level}: it has {self.tiles(level)}")
-        hop = COLUMN_S * (1 << level) * self.rate
-        level_db = self._columns_db(samples, index * COLUMNS * hop, hop, COLUMNS, self._frames(level))
-        grey = (level_db - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
-        pixels: npt.NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
-        return pixels
-
-    def columns_db(self, samples: Samples, start: float, level: int, columns: int) -> npt.NDArray[np.float32]:
-        """Return columns of a level from sample `start` on, ``(columns, ROWS)`` in dB, low ones first."""
-        return self._columns_db(
-            samples, start, COLUMN_S * (1 << level) * self.rate, columns, self._frames(level)
-        )
+        start = index * COLUMNS * self._hop(level)
+        return _pixels(self.columns_db(samples, start, level, COLUMNS), reference_db)
 
     def tile_png(self, samples: Samples, level: int, index: int, reference_db: float) -> bytes:
         """Return a tile as a PNG file."""
-        return png(self.tile(samples, level, index, reference_db))
+        return png(self.tile(samples, level, index, reference_db), noisy=True)
+
+    def columns_db(self, samples: Samples, start: float, level: int, columns: int) -> npt.NDArray[np.float32]:
+        """Return columns of a level from sample `start` on, ``(columns, ROWS)`` in dB, low ones first."""
+        return _level_db(self._powers(samples, start, self._hop(level), columns, self._frames(level)))
+
+    def pictures(self, samples: Samples, finest: int) -> list[list[npt.NDArray[np.uint8]]]:
+        """Return all tiles, as of :meth:`tile`, of each level from one on, for what is looked at as a whole.
+
+        The columns of the finest level are averaged for those above, and give the reference.
+        """
+        count = COLUMNS * self.tiles(finest)
+        power = self._powers(samples, 0, self._hop(finest), count, self._frames(finest))
+        reference_db = self._reference_db(power[: math.ceil(self.length / self._hop(finest))])
+        levels = []
+        for level in range(finest, self.levels):
+            if level > finest:
+                power = power.reshape(-1, 2, ROWS).mean(axis=1)
+                power = np.pad(power, ((0, -len(power) % COLUMNS), (0, 0)))
+            columns = power.reshape(self.tiles(level), COLUMNS, ROWS)
+            levels.append([_pixels(_level_db(tile), reference_db) for tile in columns])
+        return levels
 
     def reference_db(self, samples: Samples) -> float:
         """Return nearly the loudest level of the whole sound, from frames spread over it."""
         frames = max(1, min(REFERENCE_FRAMES, math.ceil(self.length / (COLUMN_S * self.rate))))
-        lung = [round(hz / self.top_hz * ROWS) for hz in (FMIN_HZ, FMAX_HZ)]
-        level_db = self._columns_db(samples, 0, self.length / frames, frames, 1)
-        return top_level_db(level_db[:, slice(*lung)])
+        return self._reference_db(self._powers(samples, 0, self.length / frames, frames, 1))
+
+    def _reference_db(self, power: npt.NDArray[np.float32]) -> float:
+        lung = slice(*(round(hz / self.top_hz * ROWS) for hz in (FMIN_HZ, FMAX_HZ)))
+        return top_level_db(_level_db(power[:, lung]))
+
+    def _hop(self, level: int) -> float:
+        """Samples between the columns of a level."""
+        return COLUMN_S * (1 << level) * self.rate
 
     def _frames(self, level: int) -> int:
         """How many frames a column of a level is the mean of."""
         most = max(FEWEST_FRAMES, min(MOST_FRAMES, round(1000 * COVERED_S / self.window_ms)))
         return min(most, max(1, round(1000 * COLUMN_S * (1 << level) / (self.window_ms / 4))))
 
-    def _columns_db(
+    def _powers(
         self, samples: Samples, start: float, hop: float, columns: int, frames: int
     ) -> npt.NDArray[np.float32]:
-        """Return the level of columns at the rows' frequencies, ``(columns, ROWS)``."""
+        """Return the power of columns at the rows' frequencies, ``(columns, ROWS)``."""
         length = max(16, round(self.window_ms * self.rate / 1000))
         finest = 2 ** math.ceil(math.log2(ROWS * self.rate / self.top_hz))  # no finer than the rows
         n_fft = max(2 ** math.ceil(math.log2(length)), min(finest, 2 ** math.ceil(math.log2(length) + 1)))
@@ -116,5 +134,15 @@ class Pyramid:
         if (rows != below).any():
             share = (rows - below).astype(np.float32)
             power = power[:, below] * (1 - share) + power[:, below + 1] * share
-        level_db: npt.NDArray[np.float32] = 10 * np.log10(power[:, :ROWS] + np.float32(1e-14))
-        return level_db
+        return power[:, :ROWS]
+
+
+def _level_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    level_db: npt.NDArray[np.float32] = 10 * np.log10(power + np.float32(1e-14))
+    return level_db
+
+
+def _pixels(level_db: npt.NDArray[np.float32], reference_db: float) -> npt.NDArray[np.uint8]:
+    grey = (level_db - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
+    pixels: npt.NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
+    return pixels

@@ -1,7 +1,5 @@
 /** Elements made by hand: no template, no markup from data, so nothing of a file name can become code. */
 
-const SVG = "http://www.w3.org/2000/svg";
-
 /**
  * An HTML element.
  *
@@ -16,12 +14,8 @@ export function h(tag, attributes, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** An SVG element; like `h`. */
-export function s(tag, attributes, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function fill(element, attributes, children) {
+/** Give an element attributes and children, as `h` does. */
+export function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) set(element, name, value);
   element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return element;

@@ -67,7 +67,7 @@ export function createSettings(look, { text, windows_ms, changed, signal }) {
   const hertz = () => h("input", { type: "number", min: "0", max: "4000", step: "10", inputmode: "numeric" });
   const slider = (min, max) => h("input", { type: "range", min, max, step: "5" });
   const band = (low, high) => `${low} – ${high} Hz`;
-  panel.append(
+  panel.append(...[
     field("scale", select([["log", text("viewer.log")], ["linear", text("viewer.linear")]]),
       ({ log }) => (log ? "log" : "linear"), (value) => ({ log: value === "log" })),
     field("band", select([...BANDS_HZ.map((b) => [b.join(), band(...b)]), ["", text("viewer.other_band")]]),
@@ -75,14 +75,14 @@ export function createSettings(look, { text, windows_ms, changed, signal }) {
       (value) => (value ? { low_hz: Number(value.split(",")[0]), high_hz: Number(value.split(",")[1]) } : {})),
     field("low", hertz(), ({ low_hz }) => low_hz, (value) => ({ low_hz: Number(value) })),
     field("high", hertz(), ({ high_hz }) => high_hz, (value) => ({ high_hz: Number(value) })),
-    field("window", select(windows_ms.map((ms) => [ms, `${ms} ms`])), ({ window_ms }) => window_ms, (value) => ({ window_ms: Number(value) })),
+    windows_ms.length > 1 && field("window", select(windows_ms.map((ms) => [ms, `${ms} ms`])), ({ window_ms }) => window_ms, (value) => ({ window_ms: Number(value) })),
     field("colours", select(MAPS.map((name) => [name, text(`viewer.colours_${name}`)])), ({ colours }) => colours, (colours) => ({ colours })),
     field("range", slider(20, 100), ({ shown_db }) => shown_db, (value) => ({ shown_db: Number(value) })),
     field("brightness", slider(-30, 30), ({ brightness_db }) => -brightness_db, (value) => ({ brightness_db: -Number(value) })),
     field("evidence", h("input", { type: "checkbox" }), ({ evidence }) => evidence, (evidence) => ({ evidence })),
     h("button", { type: "button", onclick: () => set(DEFAULTS) }, text("viewer.defaults")),
     h("p", {}, text("viewer.window_help")),
-  );
+  ].filter(Boolean));
   fill();
   button.addEventListener("click", () => {
     panel.hidden = !panel.hidden;

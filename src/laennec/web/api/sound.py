@@ -11,21 +11,17 @@ from laennec.web.api.answers import errors
 from laennec.web.sounds import MOST_COLUMNS, Sound
 from laennec.web.state import Server, server_of
 
-router = APIRouter(tags=["sound"], prefix="/recordings/{recording}", responses=errors(400, 404))
+router = APIRouter(tags=["sound"], prefix="/recordings/{recording}", responses=errors(400, 404, 503, 507))
 Responses = dict[int | str, dict[str, Any]]
-FAULTS = errors(400, 404, 503, 507)
 PNG: Responses = {
     200: {"content": {"image/png": {}}},
     304: {"description": "It is the one that you have"},
-    **FAULTS,
 }
-BYTES: Responses = {200: {"content": {"application/octet-stream": {}}}, **FAULTS}
+BYTES: Responses = {200: {"content": {"application/octet-stream": {}}}}
 WAV: Responses = {
     200: {"content": {"audio/wav": {}}},
     206: {"description": "The range that was asked for"},
-    400: {"description": "The range cannot be understood"},
     416: {"description": "The range lies beyond the end"},
-    **FAULTS,
 }
 
 
@@ -42,7 +38,7 @@ Channel = Annotated[int, Query(ge=0)]
 Window = Annotated[int, Query(description=f"One of {WINDOWS_MS}")]
 
 
-@router.get("/spectrogram", responses=FAULTS)
+@router.get("/spectrogram")
 def spectrogram(sound: Decoded, channel: Channel = 0, window_ms: Window = WINDOW_MS) -> dict[str, Any]:
     """How the tiles of a channel lie in time, frequency and level."""
     _check(sound, channel)

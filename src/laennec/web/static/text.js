@@ -1,6 +1,7 @@
 /** The words of the page, in one language at a time: texts.en.json and texts.de.json. */
 
 export const LANGUAGES = { en: "English", de: "Deutsch" };
+const FILES = ["", "viewer/"]; // the viewer has its own words, since reports need them too
 const KEPT = "laennec.language";
 
 let words = {};
@@ -18,7 +19,8 @@ export function preferredLanguage() {
 
 /** Load the words of a language; English stands in for a key that it lacks. */
 export async function useLanguage(language) {
-  const load = async (code) => (await fetch(`texts.${code}.json`)).json();
+  const read = async (path) => (await fetch(path)).json();
+  const load = async (code) => Object.assign({}, ...(await Promise.all(FILES.map((folder) => read(`${folder}texts.${code}.json`)))));
   const wanted = language === "en" ? {} : load(language);
   [english, words] = await Promise.all([Object.keys(english).length ? english : load("en"), wanted]);
   current = language;

@@ -1,0 +1,137 @@
+"""The viewer in a page: its modules as one script, and what it shows as data.
+
+The modules are those of the server's page (``output/viewer``). A page that is opened from disk can load none,
+so they are joined into one script, which the page's policy names by its hash.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from laennec.analyze.analysis import Analysis
+from laennec.audio.recording import Recording
+from laennec.output.formats import to_json
+from laennec.output.html import PEAK, asset, png, script_json
+from laennec.output.page_events import PageEvent
+from laennec.output.presentation import analysis_colours, short_label
+from laennec.output.spectrogram import SHOWN_S
+from laennec.output.tiles import COLUMN_S, RANGE_DB, Pyramid
+
+Samples = npt.NDArray[np.float32]
+
+LEAST_LEVEL = 2  # columns of 16 ms; finer ones would make a page of 15 s larger than its sound
+MOST_TILES = 24  # of all channels together, on the finest level that is in the page
+GREY_STEP = 4  # of 255, 1.6 dB: two thirds of the bytes
+WAVE_COLUMNS = 16_384
+WINDOW_MS = 32
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+_COMMENT = re.compile(r"^[ ]*(?:/\*\*.*?\*/[ ]*|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_INDENT = re.compile(r"^[ ]+", re.MULTILINE)
+
+
+def viewer_script(
+    analysis: Analysis,
+    recording: Recording,
+    channels: Sequence[int],
+    events: Sequence[PageEvent],
+    sounds: Mapping[int, str],
+) -> str:
+    """Return the script that shows these channels and events; `sounds` has the element that plays each."""
+    level = _finest_level(recording, len(channels))
+    data = {
+        "text": json.loads(asset("viewer/texts.en.json")),
+        "labels": _labels(analysis),
+        "channels": [_channel(recording, channel, level, sounds.get(channel, "")) for channel in channels],
+        "events": _events(analysis, events, channels),
+    }
+    return f"{joined('report')}\n$report.start({script_json(data)});"
+
+
+@cache
+def joined(name: str) -> str:
+    """Return a module of ``output/viewer`` and all that it imports as one script of objects ``$name``."""
+    parts: dict[str, str] = {}
+
+    def add(module: str) -> None:
+        text = asset(f"viewer/{module}.js")
+        for _, needed in _IMPORT.findall(text):
+            if needed not in parts:
+                add(needed)
+        exported = ", ".join(found for _, found in _EXPORT.findall(text))
+        body = _IMPORT.sub(lambda found: f"const {{{found[1].replace(' as ', ': ')}}} = ${found[2]};\n", text)
+        body = _INDENT.sub("", _COMMENT.sub("", _EXPORT.sub(r"\1", body)))
+        parts[module] = f"const ${module} = (() => {{\n{body}return {{{exported}}};\n}})();"
+
+    add(name)
+    return '"use strict";\n' + "\n".join(parts.values())
+
+
+def _finest_level(recording: Recording, channels: int) -> int:
+    shown = _shown_length(recording)
+    pyramid = Pyramid(shown, recording.sample_rate, WINDOW_MS)
+    fitting = (k for k in range(LEAST_LEVEL, pyramid.levels) if channels * pyramid.tiles(k) <= MOST_TILES)
+    return next(fitting, pyramid.levels - 1)
+
+
+def _shown_length(recording: Recording) -> int:
+    return min(recording.length, math.ceil(SHOWN_S * recording.sample_rate))
+
+
+def _channel(recording: Recording, channel: int, finest: int, sound: str) -> dict[str, Any]:
+    samples = recording.samples[channel, : _shown_length(recording)]
+    pyramid = Pyramid(samples.size, recording.sample_rate, WINDOW_MS)
+    tiles = [[_tile(pixels) for pixels in level] for level in pyramid.pictures(samples, finest)]
+    return {
+        "channel": channel,
+        "duration_s": samples.size / recording.sample_rate,
+        "top_hz": pyramid.top_hz,
+        "column_s": COLUMN_S * 2**finest,
+        "range_db": RANGE_DB,
+        "window_ms": WINDOW_MS,
+        "tiles": tiles,
+        "wave": _wave(samples),
+        "sound": sound,
+    }
+
+
+def _tile(grey: npt.NDArray[np.uint8]) -> str:
+    return base64.b64encode(png(grey // GREY_STEP * GREY_STEP + GREY_STEP // 2, noisy=True)).decode()
+
+
+def _wave(samples: Samples) -> str:
+    """Return least and greatest sample of each column as pairs of int8, scaled as the sound is."""
+    starts = np.linspace(0, samples.size, min(samples.size, WAVE_COLUMNS), endpoint=False).astype(int)
+    scale = 127 * PEAK / max(1e-4, float(np.abs(samples).max()))
+    pairs = [np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)]
+    return base64.b64encode(np.rint(np.stack(pairs, axis=1) * scale).astype(np.int8).tobytes()).decode()
+
+
+def _labels(analysis: Analysis) -> dict[str, dict[str, Any]]:
+    return {
+        label: {
+            "colour": colour,
+            "text": label,
+            "short": short_label(label),
+            "adventitious": label != analysis.normal,
+        }
+        for label, colour in analysis_colours(analysis).items()
+    }
+
+
+def _events(analysis: Analysis, events: Sequence[PageEvent], channels: Sequence[int]) -> list[dict[str, Any]]:
+    numbers = {id(each.event): each.number for each in events}
+    plain = to_json(analysis)["events"]
+    wanted = ("channel", "start_s", "end_s", "label", "probability", "uncertain", "relevance")
+    return [
+        {"id": str(numbers[id(event)]), **{name: told[name] for name in wanted}}
+        for event, told in zip(analysis.events, plain, strict=True)
+        if id(event) in numbers and event.channel in channels and event.start_s < SHOWN_S
+    ]
