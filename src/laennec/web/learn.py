@@ -63,14 +63,19 @@ def learnable(reading: Reading) -> list[Any]:
 
 
 def needs(readings: Sequence[Reading]) -> dict[str, Any]:
-    """What there is of what learning a model needs; `why` says what is missing, None where nothing is."""
+    """What there is of what learning a model needs; `why` says what is missing, None where nothing is.
+
+    Recordings without a patient (`unnamed`) and events whose label is no class of the model (`unknown`) are
+    left out.
+    """
     patients: set[str] = set()
     sides: dict[bool, set[str]] = {True: set(), False: set()}
     classes: dict[str, set[str]] = defaultdict(set)
     counts: Counter[str] = Counter()
-    unnamed = recordings = 0
+    unnamed = recordings = unknown = 0
     for reading in readings:
         patient, events = reading.recording["patient"], learnable(reading)
+        unknown += sum(each.layer == "events" for each in reading.labelled) - len(events)
         if events and not patient:
             unnamed += 1
         if not events or not patient:
@@ -91,6 +96,7 @@ def needs(readings: Sequence[Reading]) -> dict[str, Any]:
             if counts[label]
         },
         "unnamed": unnamed,
+        "unknown": unknown,
         "needed": FEWEST_PATIENTS,
         **_missing(len(patients), sides, unnamed),
     }
@@ -289,9 +295,8 @@ class Learning:
 
     def _keep_calibration(self, message: Mapping[str, Any]) -> None:
         kept = {"path": f"{MODELS}/{message['path']}", "made": now_utc(), **message["content"]}
-        with self._database.transaction() as do:
-            for key, value in ((DEVICE, json.dumps(kept)), (CALIBRATION, kept["path"])):
-                do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+        with self._database.transaction() as do:  # whether it is used, its figures decide, which people read
+            do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (DEVICE, json.dumps(kept)))
 
     # --- calibration ---
 
