@@ -118,6 +118,16 @@ def test_the_token_in_the_address_becomes_a_cookie_and_leaves_it(afar: TestClien
     assert afar.get(f"{API}/health").status_code == 200
 
 
+def test_a_browser_without_the_token_is_asked_for_it(afar: TestClient) -> None:
+    afar.cookies.clear()
+    for address in ("/", "/?token=wrong"):
+        asked = afar.get(address, headers={"Accept": "text/html,*/*;q=0.8"})
+        assert asked.status_code == 401
+        assert '<input id="token" name="token" type="password"' in asked.text
+    assert afar.get("/style.css").headers["content-type"].startswith("text/css")
+    assert afar.get("/style.css/../app.js").status_code == 401
+
+
 def test_tokens_are_compared_in_constant_time(afar: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((a, b)) or a == b)

@@ -295,9 +295,8 @@ class Learning:
 
     def _keep_calibration(self, message: Mapping[str, Any]) -> None:
         kept = {"path": f"{MODELS}/{message['path']}", "made": now_utc(), **message["content"]}
-        with self._database.transaction() as do:
-            for key, value in ((DEVICE, json.dumps(kept)), (CALIBRATION, kept["path"])):
-                do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+        with self._database.transaction() as do:  # whether it is used, its figures decide, which people read
+            do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (DEVICE, json.dumps(kept)))
 
     # --- calibration ---
 
