@@ -165,7 +165,7 @@ class Live {
     let peak = 0;
     for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
     this.#peakDb = Math.max(this.#peakDb, 20 * Math.log10(Math.max(peak, 1e-6)));
-    if (this.#phase !== "recording") return;
+    if (this.#phase !== "recording" || !this.#session || !this.#input) return; // samples on their way come late
     this.#came += samples.length;
     this.#session.add(samples);
     const seconds = this.#came / this.#input.rate;
