@@ -111,7 +111,7 @@ def test_an_event_is_told_soon_after_its_end_and_once(detector: Detector, sound:
 
 def test_what_has_waited_is_processed_at_once(detector: Detector, sound: np.ndarray) -> None:
     samples = sound[None] / np.float32(2**15)
-    chunks = list(FrameStream(detector, 0.5, 4.0).feed(samples[:, : 9 * RATE]))
+    chunks = list(FrameStream(detector, 0.45, 4.0).feed(samples[:, : 9 * RATE]))
     assert (
         len(chunks) == 1
     )  # and not 18, each with its neighbours: a slow computer would fall behind for good

@@ -4,7 +4,7 @@
         --out docs/results/streams.json
 
 One recording of each of up to `--count` patients of each data set is fed to `laennec.Stream` in parts of
-0.25 s, as the page sends them, and analysed as a whole by `laennec.analyze`, both by the model that ships.
+0.5 s, as the page sends them, and analysed as a whole by `laennec.analyze`, both by the model that ships.
 SPRSound's recordings are among those that the model learnt from, which does not bear on their agreement.
 """
 
@@ -27,7 +27,7 @@ from laennec.model.load import load_model
 from laennec.progress import track
 from laennec.score.markdown import Load, table
 
-PART_S = 0.25
+PART_S = 0.5
 LONGEST_S = 30.0  # of a recording
 NAMES = {"sprsound": "SPRSound", "icbhi": "ICBHI, a subset", "kauh": "KAUH"}
 

@@ -128,7 +128,7 @@ class FrameStream:
 
     A chunk is processed when the sound that its outputs depend on has come. With `again_s`, it is processed
     at once, as if nothing followed, and that much before it once more, with the sound that came since: these
-    frames stand in place of the earlier ones; several chunks that came at once are processed as one.
+    frames stand in place of the earlier ones; all that came, a chunk or more, is processed as one.
     `levels` may be changed between blocks.
     """
 
@@ -159,8 +159,8 @@ class FrameStream:
         for start in range(0, block.shape[1], self._part):  # a long one would be copied again and again
             part = block[:, start : start + self._part]
             self._held = part if self._held is None else np.concatenate([self._held, part], axis=1)
-            while (steps := self._ready()) > 0:
-                end = self._done + steps * self._step
+            while (length := self._ready()) > 0:
+                end = self._done + length
                 yield self._chunk(self._held[:, : end + self._ahead - self._first], end)
                 self._done = end
                 needed = (end - self._again - self._reach) // self._frame * self._frame
@@ -168,10 +168,12 @@ class FrameStream:
                 self._held, self._first = self._held[:, kept - self._first :].copy(), kept
 
     def _ready(self) -> int:
-        """How many chunks can be processed as one."""
+        """How many samples can be processed: a chunk, with `again_s` all whole frames; 0 before a chunk."""
         assert self._held is not None
         came = self._first + self._held.shape[1] - self._done - self._ahead - self._spare
-        return came // self._step if self._again else int(came >= self._step)
+        if came < self._step:
+            return 0
+        return came // self._frame * self._frame if self._again else self._step
 
     def finish(self) -> Iterator[tuple[Frames, ...]]:
         """The last chunk, which is marked; none without a sample."""

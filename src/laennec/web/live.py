@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from laennec.analyze.inputs import model_for
-from laennec.analyze.stream import Stream
+from laennec.analyze.stream import CHUNK_S, Stream
 from laennec.audio.capture import Capture, levels_db
 from laennec.audio.samples import Array
 from laennec.errors import LaennecError
@@ -136,7 +136,7 @@ class Session:
         return {
             "duration_s": self.stream.duration_s,
             "settled_s": self.stream.settled_s,
-            "delay_s": self.stream.delay_s + part_s + time.monotonic() - begun,
+            "delay_s": self.stream.delay_s + max(0.0, part_s - CHUNK_S) + time.monotonic() - begun,
             "mean_db": mean_db,
             "peak_db": peak_db,
             "quality": [asdict(finding) for finding in self.stream.quality],
