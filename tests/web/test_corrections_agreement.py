@@ -18,7 +18,7 @@ from web_client import web_client
 
 from laennec.web.agreement import Pair, cohen, disagreements, shared_seconds
 from laennec.web.edits import Marked
-from laennec.web.review import Candidate, most_informative
+from laennec.web.review import ORDERS, Candidate, most_informative
 
 
 @pytest.fixture
@@ -176,6 +176,12 @@ def test_patients_take_turns() -> None:
     ]
     assert numbers(most_informative(left, [])) == [1, 3, 2]
     assert numbers(most_informative(left, [candidate(9, patient="b")] * 9)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_folder_without_events_has_every_order(client: TestClient, order: str) -> None:
+    number = add_recording(database(client), "a.wav")
+    assert client.get(f"{API}/review", params={"order": order}).json()["recordings"] == [number]
 
 
 def test_orders_over_the_api(client: TestClient) -> None:

@@ -26,6 +26,7 @@ from laennec.model.detector import Detector
 from laennec.output.tiles import COLUMN_S, ROWS, Pyramid
 from laennec.web.library import Library
 from laennec.web.models import ModelInUse
+from laennec.web.uploads import NoRoomError
 from laennec.web.worker import shown_event
 
 MOST = 4  # recordings that are made at a time
@@ -115,10 +116,16 @@ class Session:
                 raise OutOfStepError(f"part {self._parts} is expected next, and not part {number}")
             if self.capture.duration_s >= self._longest_s:
                 raise LaennecError(f"the recording has {self._longest_s:g} s, the most that is taken; end it")
-            block = self.capture.add(np.frombuffer(content, "<f4")[None])
+            block = self._kept(np.frombuffer(content, "<f4")[None])
             self._parts += 1
             self._answer = self._new(block if is_heard else block[:, :0])
             return self._answer
+
+    def _kept(self, block: Array) -> Array:
+        try:
+            return self.capture.add(block)
+        except LaennecError as error:
+            raise NoRoomError(str(error)) from error
 
     def _new(self, block: Array) -> dict[str, Any]:
         begun = time.monotonic()

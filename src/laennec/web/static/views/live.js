@@ -94,7 +94,7 @@ class Live {
       field(text("live.input"), this.choice), field(text("live.patient"), this.patient), field(text("live.position"), this.position),
       field(text("live.length"), this.length),
       h("label", { class: "option" }, this.counted, text("live.countdown", { seconds: COUNTDOWN_S })));
-    replace(main, h("link", { rel: "stylesheet", href: "live.css" }), h("div", { class: "live" },
+    replace(main, h("div", { class: "live" },
       h("h1", {}, text("app.live")), this.said, this.allow, this.form, this.work));
   }
 
