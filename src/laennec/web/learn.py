@@ -1,6 +1,7 @@
 """Learning from a reader's corrections: what there is to learn from, the job, and what it made."""
 
 import json
+import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -230,7 +231,17 @@ class Learning:
             self._thread.join()
 
     def _place(self) -> str:
-        return str(make_folder(self._folder.path / MODELS))
+        """Where a job writes: what is stopped stays there, and is no model."""
+        return str(make_folder(self._folder.hidden / MODELS))
+
+    def _moved(self, name: str) -> str:
+        """Bring what was made, with its figures, to where it stays; return its path below the folder."""
+        to = make_folder(self._folder.path / MODELS)
+        for each in (f"{name}.json", name):
+            made = self._folder.hidden / MODELS / each
+            if made.is_file():
+                os.replace(made, to / each)
+        return f"{MODELS}/{name}"
 
     def _begin(self, assignment: Assignment, keep: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
         with self._lock:
@@ -286,7 +297,7 @@ class Learning:
         row = (
             message["sha256"],
             content["model"]["name"],
-            f"{MODELS}/{message['path']}",
+            self._moved(message["path"]),
             now_utc(),
             json.dumps({"version": content["laennec"], **content}),
         )
@@ -294,7 +305,7 @@ class Learning:
             do("INSERT OR REPLACE INTO model (sha256, name, path, made, content) VALUES (?, ?, ?, ?, ?)", row)
 
     def _keep_calibration(self, message: Mapping[str, Any]) -> None:
-        kept = {"path": f"{MODELS}/{message['path']}", "made": now_utc(), **message["content"]}
+        kept = {"path": self._moved(message["path"]), "made": now_utc(), **message["content"]}
         with self._database.transaction() as do:  # whether it is used, its figures decide, which people read
             do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (DEVICE, json.dumps(kept)))
 
