@@ -9,7 +9,9 @@ import struct
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,6 +90,26 @@ def test_what_is_no_sample_does_not_turn_over(tmp_path: Path) -> None:
     assert np.abs(read - [1, 1, -1, 0, 1, 0.5]).max() < 1e-6
     with pytest.raises(LaennecError, match="up to 8"):
         Capture(tmp_path / "b.flac", RATE, 9)
+
+
+@pytest.mark.skipif(os.name != "posix", reason=REASON)
+def test_a_full_disk_is_said_and_what_came_is_kept(tmp_path: Path, sound: np.ndarray) -> None:
+    import resource
+
+    capture = Capture(tmp_path / "a.flac", RATE)
+    samples = (sound / np.float32(2**15))[None]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))
+    try:
+        with pytest.raises(LaennecError, match="is the disk full"):
+            deque((capture.add(part) for part in np.split(np.tile(samples, 10), 240, axis=1)), maxlen=0)
+        with suppress(LaennecError):
+            capture.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    kept = Recording.open(tmp_path / "a.flac")
+    assert kept.length >= 2 * RATE
+    np.testing.assert_array_equal(kept.samples[0], samples[0, : kept.length])
 
 
 def test_levels_are_in_decibels_of_full_scale() -> None:

@@ -15,7 +15,7 @@ from laennec.analyze import Event
 from laennec.analyze.events import find_events
 from laennec.audio.samples import resample
 from laennec.model.card import EventRule
-from laennec.model.detector import CHUNK_S, Detector
+from laennec.model.detector import CHUNK_S, Detector, FrameStream
 from laennec.simulate import demo_recordings
 from laennec.simulate.other import other_sound
 
@@ -107,6 +107,20 @@ def test_an_event_is_told_soon_after_its_end_and_once(detector: Detector, sound:
     assert analysis.record.label == laennec.analyze(sound, sample_rate=RATE, model=detector).record.label
     with pytest.raises(LaennecError, match="has ended"):
         stream.feed(sound[:100])
+
+
+def test_what_has_waited_is_processed_at_once(detector: Detector, sound: np.ndarray) -> None:
+    samples = sound[None] / np.float32(2**15)
+    chunks = list(FrameStream(detector, 0.45, 4.0).feed(samples[:, : 9 * RATE]))
+    assert (
+        len(chunks) == 1
+    )  # and not 18, each with its neighbours: a slow computer would fall behind for good
+    assert chunks[0][0].end == 9 * 20
+    late, soon = Stream(RATE, detector), Stream(RATE, detector)
+    late.feed(sound)
+    fed(soon, sound, itertools.cycle([2_000]))
+    one, other = late.finish(), soon.finish()
+    assert abs(len(one.events) - len(other.events)) <= 2
 
 
 def test_a_stream_holds_no_more_of_a_long_sound(detector: Detector, sound: np.ndarray) -> None:

@@ -245,8 +245,13 @@ def test_too_few_patients_are_refused(listened: list[Listened]) -> None:
 
 
 def test_the_command_writes_a_model_or_nothing(
-    ward: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ward: Path,
+    listened: list[Listened],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr("laennec.train.adapt.heard", lambda *_: listened)  # it was heard above already
     out = tmp_path / "own.onnx"
     with pytest.raises(SystemExit) as ended:
         main(["adapt", "--data", str(ward), "--out", str(out), "--anyway"])

@@ -18,7 +18,7 @@ from web_client import web_client
 
 from laennec.web.agreement import Pair, cohen, disagreements, shared_seconds
 from laennec.web.edits import Marked
-from laennec.web.review import Candidate, most_informative
+from laennec.web.review import ORDERS, Candidate, most_informative
 
 
 @pytest.fixture
@@ -89,11 +89,13 @@ def test_seconds_are_frames_counted_very_finely(
 
 def test_disagreements_are_told_apart() -> None:
     pytest.importorskip("mir_eval")
-    first = marked((0, 1, "Normal"), (2, 3, "Wheeze"), (4, 5, "Stridor"), (6, 7, "Rhonchi"))
-    second = marked((0.1, 1.1, "Normal"), (2, 3, "Rhonchi"), (4.5, 5.9, "Stridor"), (8, 9, "Wheeze"))
+    first = marked((0, 1, "Normal"), (2, 3, "Wheeze"), (4, 5, "Stridor"), (6, 7, "Rhonchi"), (9, 10, "x"))
+    second = marked(
+        (0.1, 1.1, "Normal"), (2, 3, "Rhonchi"), (4.5, 5.9, "Stridor"), (8, 9, "Wheeze"), (9.3, 10, "y")
+    )
     found = disagreements(pair(first, second))
     assert [(each["kind"], each["start_s"], each["end_s"]) for each in found] == [
-        ("label", 2, 3), ("borders", 4, 5.9), ("first", 6, 7), ("second", 8, 9),
+        ("label", 2, 3), ("borders", 4, 5.9), ("first", 6, 7), ("second", 8, 9), ("label", 9, 10),
     ]  # fmt: skip
     assert (found[0]["first"]["label"], found[0]["second"]["label"]) == ("Wheeze", "Rhonchi")
     assert found[3]["first"] is None
@@ -174,6 +176,12 @@ def test_patients_take_turns() -> None:
     ]
     assert numbers(most_informative(left, [])) == [1, 3, 2]
     assert numbers(most_informative(left, [candidate(9, patient="b")] * 9)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_folder_without_events_has_every_order(client: TestClient, order: str) -> None:
+    number = add_recording(database(client), "a.wav")
+    assert client.get(f"{API}/review", params={"order": order}).json()["recordings"] == [number]
 
 
 def test_orders_over_the_api(client: TestClient) -> None:

@@ -55,7 +55,7 @@ def test_a_recording_is_told_as_it_comes_kept_and_analysed(tmp_path: Path, sound
         assert len(told) >= 3
         assert {event["label"] for event in told} >= {"Wheeze"}
         assert all(event["end_s"] >= each["duration_s"] - 2.0 for each in news for event in each["events"])
-        assert all(each["delay_s"] >= 1.8 for each in news)  # with what this computer takes for it
+        assert all(each["delay_s"] >= 1.7 for each in news)  # with what this computer takes for it
         assert news[-1]["duration_s"] == news[-1]["settled_s"] == sound.size / RATE
         assert news[-1]["peak_db"] == pytest.approx(
             20 * np.log10(np.abs(sound[-RATE // 2 :]).max()), abs=0.01
@@ -117,14 +117,15 @@ def test_two_at_once_do_not_mix_and_more_than_some_are_refused(tmp_path: Path, s
 def test_what_a_lost_page_has_sent_is_kept(
     tmp_path: Path, sound: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "IDLE_S", 0.2)
+    monkeypatch.setattr(live, "IDLE_S", 20.0)  # which is looked after every 2 s
     came = threading.Event()
     with web_client(tmp_path) as client:
         library = client.app.state.server.library  # type: ignore[attr-defined]
         before = library.add_file
         monkeypatch.setattr(library, "add_file", lambda *all: (before(*all), came.set())[0])
         send_all(client, begin(client, patient="9"), sound[:RATE])
-        assert came.wait(20)
+        monkeypatch.setattr(live, "IDLE_S", 0.2)
+        assert came.wait(60)
         (row,) = client.get("/api/v1/recordings").json()["recordings"]
         assert row["patient"] == "9"
 

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("fastapi")
 import soundfile
 from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from web_client import ADDRESS, web_client
 
 import laennec.web
@@ -115,6 +116,16 @@ def test_the_token_in_the_address_becomes_a_cookie_and_leaves_it(afar: TestClien
     assert TOKEN not in cookie
     assert afar.get("/").status_code == 200
     assert afar.get(f"{API}/health").status_code == 200
+
+
+def test_a_browser_without_the_token_is_asked_for_it(afar: TestClient) -> None:
+    afar.cookies.clear()
+    for address in ("/", "/?token=wrong"):
+        asked = afar.get(address, headers={"Accept": "text/html,*/*;q=0.8"})
+        assert asked.status_code == 401
+        assert '<input id="token" name="token" type="password"' in asked.text
+    assert afar.get("/style.css").headers["content-type"].startswith("text/css")
+    assert afar.get("/style.css/../app.js").status_code == 401
 
 
 def test_tokens_are_compared_in_constant_time(afar: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +252,12 @@ def test_the_page_names_no_other_host() -> None:
     for path in texts:
         named = re.findall(r"(?:https?|wss?):(//[^\s\"'`)]+)", path.read_text(encoding="utf-8"))
         assert set(named) <= {"//127.0.0.1", "//www.w3.org/2000/svg"}, path.name
+
+
+def test_no_web_socket_is_served(client: TestClient) -> None:
+    for path in (f"{API}/activity", "/"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(path):
+            pass
 
 
 def test_json_is_json(client: TestClient) -> None:

@@ -42,7 +42,7 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, Frames, FrameStream
 from laennec.patient import Patient
 
-CHUNK_S = 0.5  # processed at a time; half of it costs twice the work and gains a quarter of a second
+CHUNK_S = 0.45  # processed at a time, or more: of parts of half a second a resampler holds some back
 DELAY_S = 1.2  # after which an event's end is certain enough: with a chunk and what it takes below 2 s
 AGAIN_S = 4.0  # before the newest chunk, processed again with the sound that came since
 JUDGED_S = 6.0  # of the latest sound, by which it is told whether it sounds like a lung
@@ -71,7 +71,7 @@ class Stream:
     delay_s : float or None
         How long after its end an event is settled. None: when nothing that follows can change it.
     chunk_s : float
-        Seconds processed at a time.
+        Seconds processed at a time, or more where more came.
     maps : bool
         Whether each event keeps its relevance.
     name : str
@@ -126,7 +126,8 @@ class Stream:
             handed, range(channels), card, maps=maps, any_sound=any_sound, delay_s=delay_s
         )
         self._analysis: Analysis | None = None
-        self.delay_s = chunk_s + (card.reach_frames * card.frame_s if delay_s is None else delay_s)
+        settled_s = card.reach_frames * card.frame_s if delay_s is None else delay_s
+        self.delay_s = settled_s + chunk_s + 2 * card.frame_s  # of rounding, and of what a resampler holds
 
     @property
     def duration_s(self) -> float:

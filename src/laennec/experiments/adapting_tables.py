@@ -7,6 +7,8 @@ import numpy as np
 
 from laennec.score.markdown import Load, table
 from laennec.score.text import number, with_interval
+from laennec.train.head_report import FOUND
+from laennec.train.local_report import TITLES as OF_RECORDINGS
 
 OF_CURVE = ("given", "accuracy", "macro_f1", "sensitivity", "specificity", "adventitious")
 TITLES = {"icbhi": "ICBHI", "sprsound": "SPRSound", "kauh": "KAUH"}
@@ -36,11 +38,14 @@ def whole(load: Load) -> str:
     rows = [
         [
             TITLES.get(name, name),
-            f"{what}: {figure.replace('_', ' ')}",
+            f"{what}: {titles[figure]}",
             *(with_interval(each[when]["value"], each[when]["interval"]) for when in ("before", "after")),
         ]
         for name, own in told["sets"].items()
-        for what, part in (("found events", "found_before_after"), ("recordings", "recordings_before_after"))
+        for what, part, titles in (
+            ("found events", "found_before_after", FOUND),
+            ("recordings", "recordings_before_after", OF_RECORDINGS),
+        )
         for figure, each in own[part].items()
     ]
     return table(["data set", "figure", "before", "after"], rows)

@@ -24,6 +24,7 @@ from laennec.experiments import (
     rehearsal_trials,
     reliability_tables,
     run,
+    streams,
 )
 from laennec.files import write_text
 
@@ -34,6 +35,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **paper_tables.TABLES,
     **reliability_tables.TABLES,
     **rehearsal_trials.TABLES,
+    **streams.TABLES,
     **adapting_tables.TABLES,
 }
 

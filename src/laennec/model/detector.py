@@ -128,7 +128,8 @@ class FrameStream:
 
     A chunk is processed when the sound that its outputs depend on has come. With `again_s`, it is processed
     at once, as if nothing followed, and that much before it once more, with the sound that came since: these
-    frames stand in place of the earlier ones. `levels` may be changed between blocks.
+    frames stand in place of the earlier ones; all that came, a chunk or more, is processed as one.
+    `levels` may be changed between blocks.
     """
 
     def __init__(
@@ -145,23 +146,34 @@ class FrameStream:
         self._reach = (card.reach_frames + 1) * self._frame
         self._ahead, self._again = self._reach, 0  # samples that are awaited; that are processed again
         self._spare = 1  # sample for the last chunk
+        self._part = self._step  # samples of a block that are taken at a time
         if again_s is not None:
-            self._ahead, self._again, self._spare = 0, round(again_s / card.frame_s) * self._frame, 0
+            self._ahead = self._spare = 0
+            self._again = round(again_s / card.frame_s) * self._frame
+            self._part = max(self._step, round(CHUNK_S / card.frame_s) * self._frame)
         self._held: Array | None = None  # from sample `first` on
         self._first = self._done = 0
 
     def feed(self, block: Array) -> Iterator[tuple[Frames, ...]]:
         """The chunks that another block ``(channels, samples)`` completes; to be taken before the next."""
-        for start in range(0, block.shape[1], self._step):  # a long one would be copied again and again
-            part = block[:, start : start + self._step]
+        for start in range(0, block.shape[1], self._part):  # a long one would be copied again and again
+            part = block[:, start : start + self._part]
             self._held = part if self._held is None else np.concatenate([self._held, part], axis=1)
-            while self._first + self._held.shape[1] - self._done >= self._step + self._ahead + self._spare:
-                end = self._done + self._step
+            while (length := self._ready()) > 0:
+                end = self._done + length
                 yield self._chunk(self._held[:, : end + self._ahead - self._first], end)
                 self._done = end
                 needed = (end - self._again - self._reach) // self._frame * self._frame
                 kept = max(self._first, needed)
                 self._held, self._first = self._held[:, kept - self._first :].copy(), kept
+
+    def _ready(self) -> int:
+        """How many samples can be processed: a chunk, with `again_s` all whole frames; 0 before a chunk."""
+        assert self._held is not None
+        came = self._first + self._held.shape[1] - self._done - self._ahead - self._spare
+        if came < self._step:
+            return 0
+        return came // self._frame * self._frame if self._again else self._step
 
     def finish(self) -> Iterator[tuple[Frames, ...]]:
         """The last chunk, which is marked; none without a sample."""

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -194,13 +193,10 @@ class Answered:
         )
 
     def found(self, labels: Sequence[str], draws: int = DRAWS) -> dict[str, dict[str, Score]]:
-        """`FOUND` in recordings whose events are all labelled, where their boundaries can be matched.
-
-        Those of respiratory cycles cannot, nor can any without mir_eval.
-        """
+        """`FOUND` in recordings whose events are all labelled; cycles' boundaries cannot be matched."""
         rows = [row for row, own in enumerate(self.listened) if own.labelled.complete]
         given = {label for own in self.listened for ear in own.ears for _, label in ear.events}
-        if not rows or not given <= set(labels) or find_spec("mir_eval") is None:
+        if not rows or not given <= set(labels):
             return {}
         pairs = [(row, ear.number) for row in rows for ear in self.listened[row].ears]
         truth = [

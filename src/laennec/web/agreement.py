@@ -216,11 +216,12 @@ def disagreements(pair: Pair) -> list[dict[str, Any]]:
     """Return where two readers differ in a channel, by start.
 
     Of the events without a partner of the same label, those that match in time differ in ``label``; those of
-    the same label that overlap differ in ``borders``; the others are of the ``first`` or ``second`` alone.
+    the same label that overlap differ in ``borders``; others that cover the same sound differ in ``label``
+    too; the rest are of the ``first`` or ``second`` alone.
     """
     told = []
     left, right = list(pair.first), list(pair.second)
-    for kind, partners_of in (("", _same), ("label", _same_time), ("borders", _overlapping)):
+    for kind, partners_of in STEPS:
         partners = partners_of(left, right)
         told += [_told(pair, kind, left[r], right[e]) for r, e in partners if kind]
         taken = [{r for r, _ in partners}, {e for _, e in partners}]
@@ -255,6 +256,23 @@ def _overlapping(left: Sequence[Marked], right: Sequence[Marked]) -> list[tuple[
         if r not in partners and e not in partners.values():
             partners[r] = e
     return list(partners.items())
+
+
+def _of_one_sound(left: Sequence[Marked], right: Sequence[Marked]) -> list[tuple[int, int]]:
+    """Return pairs of events of any labels that share more than half of the time they cover together."""
+    pairs: dict[int, int] = {}
+    for r, one in enumerate(left):
+        for e, other in enumerate(right):
+            shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+            covered_s = max(one.end_s, other.end_s) - min(one.start_s, other.start_s)
+            if shared_s > 0.5 * covered_s and e not in pairs.values():
+                pairs[r] = e
+                break
+    return list(pairs.items())
+
+
+# What is told of each step's pairs; those of the first agree.
+STEPS = (("", _same), ("label", _same_time), ("borders", _overlapping), ("label", _of_one_sound))
 
 
 def _told(pair: Pair, kind: str, one: Marked | None, other: Marked | None) -> dict[str, Any]:

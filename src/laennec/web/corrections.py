@@ -18,6 +18,7 @@ from laennec.web.replay import State, replay, stacks
 
 LONGEST_NAME = 60
 MOST_READERS = 200
+REMEMBERED = 64  # recordings whose suggestions are kept in memory
 MOST_EVENTS = 100_000  # of a reader in a recording
 
 SUGGESTIONS = """
@@ -79,6 +80,9 @@ class Corrections:
 
     def __init__(self, database: Database, activity: Activity) -> None:
         self.database, self.activity = database, activity
+        self._said: dict[int, tuple[int | None, list[Suggestion]]] = {}
+        self._reviewed: dict[int, list[str]] | None = None  # None: has to be found out
+        self._edits_made = 0
 
     # --- readers ---
 
@@ -113,6 +117,14 @@ class Corrections:
 
     def reviewed(self) -> dict[int, list[str]]:
         """Return the readers who are done with each recording."""
+        known, edits = self._reviewed, self._edits_made
+        if known is None:
+            known = self._find_reviewed()
+            if edits == self._edits_made:  # else something newer is already written
+                self._reviewed = known
+        return known
+
+    def _find_reviewed(self) -> dict[int, list[str]]:
         edits: dict[tuple[int, str], list[Edit]] = defaultdict(list)
         for row in self.database.rows(REVIEWS):
             content = json.loads(row["content"]) if row["content"] else {}
@@ -147,7 +159,7 @@ class Corrections:
             "ORDER BY id",
             (recording,),
         )
-        suggestions = [_suggestion(each) for each in self.database.rows(SUGGESTIONS, (recording,))]
+        suggestions = self._suggestions(recording)
         numbers = {edit.id for edit in new}
         edits = [edit for edit in self._edits(recording, reader) if edit.id not in numbers]
         bounds = Bounds(row["duration_s"], row["channels"])
@@ -158,6 +170,18 @@ class Corrections:
             {each.number: each for each in suggestions},
             {each["id"]: (each["model_name"], each["model_sha256"]) for each in models},
         )
+
+    def _suggestions(self, recording: int) -> list[Suggestion]:
+        """Return what models have said, which is only ever added to, so the last ones are remembered."""
+        row = self.database.row("SELECT max(id) AS last FROM suggestion WHERE recording = ?", (recording,))
+        last = row["last"] if row else None
+        known = self._said.get(recording)
+        if known is None or known[0] != last:
+            known = last, [_suggestion(each) for each in self.database.rows(SUGGESTIONS, (recording,))]
+            if len(self._said) >= REMEMBERED:
+                self._said.clear()
+            self._said[recording] = known
+        return known[1]
 
     def _recording(self, recording: int) -> dict[str, Any]:
         row = self.database.row("SELECT * FROM recording WHERE id = ?", (recording,))
@@ -173,10 +197,10 @@ class Corrections:
         """Return what holds in JSON's types, with the revision that further edits are based on."""
         return self._state(recording, self.reader(reader))
 
-    def _state(self, recording: int, reader: int) -> dict[str, Any]:
+    def _state(self, recording: int, reader: int, reading: Reading | None = None) -> dict[str, Any]:
         with self.database.snapshot():
             revision = self._revision(recording, reader)
-            reading = self._reading(recording, reader)
+            reading = self._reading(recording, reader) if reading is None else reading
             suggested = self.database.row(
                 "SELECT json_extract(content, '$.record.label') AS label FROM analysis WHERE id = ?",
                 (reading.state.analysis,),
@@ -231,12 +255,14 @@ class Corrections:
                 state = self._state(recording, number)
                 raise ConflictError("another window was faster; here is what holds now", state)
             try:
-                self._append(recording, number, edits, analysis, request)
+                reading = self._append(recording, number, edits, analysis, request)
             except EditError as error:
                 if error.status == ConflictError.status:
                     raise ConflictError(str(error), self._state(recording, number)) from error
                 raise
-            state = self._state(recording, number)
+            state = self._state(recording, number, reading)
+        self._edits_made += 1
+        self._reviewed = None
         self.activity.send("edits", {"id": recording, "reader": reader, "revision": state["revision"]})
         return state
 
@@ -251,7 +277,7 @@ class Corrections:
         edits: Edits,
         analysis: int | None,
         request: str | None,
-    ) -> None:
+    ) -> Reading:
         edits = edits(self._reading(recording, reader)) if callable(edits) else edits
         known = [row["id"] for row in self.database.rows(ANALYSES, (recording,))]
         base = analysis if analysis in known else known[-1] if known else None
@@ -270,6 +296,7 @@ class Corrections:
             reading = self._reading(recording, reader, new)
             if len(reading.state.events) > MOST_EVENTS:
                 raise EditError(f"a recording has at most {MOST_EVENTS} events")
+        return reading
 
 
 def checked_name(name: str) -> str:

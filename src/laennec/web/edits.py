@@ -194,10 +194,11 @@ class Work:
 
     def accepted(self, names: Any) -> list[Marked]:
         """Return events as decided about; also suggestions that were rejected or are offered."""
-        alive, events = self.alive(), []
+        events = []
         for name in names if isinstance(names, list) else [names]:
             known = self.suggestions.get(name) if isinstance(name, str) else None
-            back = known is not None and name not in self.events and known.number not in alive
+            gone = known is not None and known.id not in self.events
+            back = gone and known is not None and known.number not in self.alive()
             event = _as_event(known) if back and known is not None else self.event(name)
             # A suggestion is accepted as it is, whatever its times.
             events.append(replace(event, status="accepted") if event.status == "suggested" else event)

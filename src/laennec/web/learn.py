@@ -1,6 +1,7 @@
 """Learning from a reader's corrections: what there is to learn from, the job, and what it made."""
 
 import json
+import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -63,14 +64,19 @@ def learnable(reading: Reading) -> list[Any]:
 
 
 def needs(readings: Sequence[Reading]) -> dict[str, Any]:
-    """What there is of what learning a model needs; `why` says what is missing, None where nothing is."""
+    """What there is of what learning a model needs; `why` says what is missing, None where nothing is.
+
+    Recordings without a patient (`unnamed`) and events whose label is no class of the model (`unknown`) are
+    left out.
+    """
     patients: set[str] = set()
     sides: dict[bool, set[str]] = {True: set(), False: set()}
     classes: dict[str, set[str]] = defaultdict(set)
     counts: Counter[str] = Counter()
-    unnamed = recordings = 0
+    unnamed = recordings = unknown = 0
     for reading in readings:
         patient, events = reading.recording["patient"], learnable(reading)
+        unknown += sum(each.layer == "events" for each in reading.labelled) - len(events)
         if events and not patient:
             unnamed += 1
         if not events or not patient:
@@ -91,6 +97,7 @@ def needs(readings: Sequence[Reading]) -> dict[str, Any]:
             if counts[label]
         },
         "unnamed": unnamed,
+        "unknown": unknown,
         "needed": FEWEST_PATIENTS,
         **_missing(len(patients), sides, unnamed),
     }
@@ -224,7 +231,17 @@ class Learning:
             self._thread.join()
 
     def _place(self) -> str:
-        return str(make_folder(self._folder.path / MODELS))
+        """Where a job writes: what is stopped stays there, and is no model."""
+        return str(make_folder(self._folder.hidden / MODELS))
+
+    def _moved(self, name: str) -> str:
+        """Bring what was made, with its figures, to where it stays; return its path below the folder."""
+        to = make_folder(self._folder.path / MODELS)
+        for each in (f"{name}.json", name):
+            made = self._folder.hidden / MODELS / each
+            if made.is_file():
+                os.replace(made, to / each)
+        return f"{MODELS}/{name}"
 
     def _begin(self, assignment: Assignment, keep: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
         with self._lock:
@@ -280,7 +297,7 @@ class Learning:
         row = (
             message["sha256"],
             content["model"]["name"],
-            f"{MODELS}/{message['path']}",
+            self._moved(message["path"]),
             now_utc(),
             json.dumps({"version": content["laennec"], **content}),
         )
@@ -288,10 +305,9 @@ class Learning:
             do("INSERT OR REPLACE INTO model (sha256, name, path, made, content) VALUES (?, ?, ?, ?, ?)", row)
 
     def _keep_calibration(self, message: Mapping[str, Any]) -> None:
-        kept = {"path": f"{MODELS}/{message['path']}", "made": now_utc(), **message["content"]}
-        with self._database.transaction() as do:
-            for key, value in ((DEVICE, json.dumps(kept)), (CALIBRATION, kept["path"])):
-                do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+        kept = {"path": self._moved(message["path"]), "made": now_utc(), **message["content"]}
+        with self._database.transaction() as do:  # whether it is used, its figures decide, which people read
+            do("INSERT OR REPLACE INTO setting VALUES (?, ?)", (DEVICE, json.dumps(kept)))
 
     # --- calibration ---
 

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from laennec.analyze.inputs import model_for
-from laennec.analyze.stream import Stream
+from laennec.analyze.stream import CHUNK_S, Stream
 from laennec.audio.capture import Capture, levels_db
 from laennec.audio.samples import Array
 from laennec.errors import LaennecError
@@ -26,6 +26,7 @@ from laennec.model.detector import Detector
 from laennec.output.tiles import COLUMN_S, ROWS, Pyramid
 from laennec.web.library import Library
 from laennec.web.models import ModelInUse
+from laennec.web.uploads import NoRoomError
 from laennec.web.worker import shown_event
 
 MOST = 4  # recordings that are made at a time
@@ -115,10 +116,16 @@ class Session:
                 raise OutOfStepError(f"part {self._parts} is expected next, and not part {number}")
             if self.capture.duration_s >= self._longest_s:
                 raise LaennecError(f"the recording has {self._longest_s:g} s, the most that is taken; end it")
-            block = self.capture.add(np.frombuffer(content, "<f4")[None])
+            block = self._kept(np.frombuffer(content, "<f4")[None])
             self._parts += 1
             self._answer = self._new(block if is_heard else block[:, :0])
             return self._answer
+
+    def _kept(self, block: Array) -> Array:
+        try:
+            return self.capture.add(block)
+        except LaennecError as error:
+            raise NoRoomError(str(error)) from error
 
     def _new(self, block: Array) -> dict[str, Any]:
         begun = time.monotonic()
@@ -129,7 +136,7 @@ class Session:
         return {
             "duration_s": self.stream.duration_s,
             "settled_s": self.stream.settled_s,
-            "delay_s": self.stream.delay_s + part_s + time.monotonic() - begun,
+            "delay_s": self.stream.delay_s + max(0.0, part_s - CHUNK_S) + time.monotonic() - begun,
             "mean_db": mean_db,
             "peak_db": peak_db,
             "quality": [asdict(finding) for finding in self.stream.quality],

@@ -106,15 +106,20 @@ def candidates(corrections: Corrections) -> list[Candidate]:
         events.setdefault(row["analysis"], []).append(told)
         least[row["analysis"]] = min(probability, least.get(row["analysis"], 1.0))
     labels = sorted({label for rows in events.values() for row in rows for label in row})
+
+    def table(analysis: int | None) -> Floats:  # with as many columns where there is no event
+        rows = [] if analysis is None else events.get(analysis, [])
+        return np.array([[each.get(label, 0.0) for label in labels] for each in rows]).reshape(
+            len(rows), len(labels)
+        )
+
     return [
         Candidate(
             row["id"],
             row["path"],
             row["patient"] or "",
             least.get(row["analysis"]) if row["least_certain"] is None else row["least_certain"],
-            np.array(
-                [[each.get(label, 0.0) for label in labels] for each in events.get(row["analysis"], [])]
-            ).reshape(-1, len(labels)),
+            table(row["analysis"]),
         )
         for row in corrections.database.rows(RECORDINGS)
     ]

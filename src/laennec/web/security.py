@@ -12,18 +12,20 @@ import sys
 import traceback
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from laennec.web.settings import LOOPBACK, Settings
 
 COOKIE = "laennec"
+PLAIN = "/style.css"  # needs no token
 SHORTEST_TOKEN = 16  # characters; a shorter one can be found by trying
 BODY_BYTES = 2**22  # of a request that carries no recording
 LABEL_BYTES = 2**25  # of a label file
@@ -55,8 +57,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no web socket is served
+            await send({"type": "websocket.close"})
             return
         begun = False
 
@@ -159,6 +164,10 @@ def _without_token(scope: Scope, headers: Headers, token: str) -> Response | Non
         cookie = None
     if cookie is not None and _same(cookie.value, cookie_of(token)):
         return None
+    if scope["path"] == PLAIN:  # for the page that asks for the token
+        return None
+    if "text/html" in headers.get("accept", ""):
+        return HTMLResponse(files("laennec.web").joinpath("static", "token.html").read_text("utf-8"), 401)
     sentence = "the token is missing or wrong; open the page with ?token=TOKEN, or send it as a bearer token"
     return JSONResponse({"error": sentence}, 401, {"WWW-Authenticate": "Bearer"})
 

@@ -24,6 +24,12 @@ class NothingSentError(LaennecError):
     status = 400
 
 
+class NoSoundError(LaennecError):
+    """What was sent is plainly no recording."""
+
+    status = 415
+
+
 class NoRoomError(LaennecError):
     """The disk is full, or cannot be written."""
 

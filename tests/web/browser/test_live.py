@@ -1,4 +1,7 @@
-"""Recording in the page, from a file in place of a microphone."""
+"""Recording in the page, from a file in place of a microphone.
+
+With LAENNEC_SHOTS, a folder, pictures of it are left there; docs/images has one of them.
+"""
 
 import os
 import re
@@ -87,13 +90,13 @@ def test_a_microphone_is_recorded_told_saved_and_analysed(
     expect(page.locator(".live .clock")).to_have_text(re.compile(r"\d s"))
     assert page.evaluate(SHADES) > 20
     assert axe(page) == []
-    if shown := os.environ.get("LIVE_SHOTS"):
-        page.screenshot(path=f"{shown}/recording.png")
+    if shown := os.environ.get("LAENNEC_SHOTS"):
+        page.screenshot(path=f"{shown}/page-live.png")
         page.set_viewport_size({"width": 390, "height": 800})
-        page.screenshot(path=f"{shown}/phone.png", full_page=True)
+        page.screenshot(path=f"{shown}/page-live-phone.png", full_page=True)
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size({"width": 1280, "height": 800})
-        page.screenshot(path=f"{shown}/dark.png")
+        page.screenshot(path=f"{shown}/page-live-dark.png")
     page.get_by_role("button", name="Stop").click()
     page.wait_for_url(re.compile(r"#/recording/\d+"), timeout=60_000)
     told = analysed(page, page.url.rpartition("/")[2])

@@ -31,7 +31,9 @@ CREATE = """async ({id, flat, events}) => {
   window.viewer?.dispose();
   const source = await serverSource(id);
   const main = document.querySelector("main");
-  window.viewer = createViewer(main, source, { text: words.text, flat });
+  const bands = { edges_hz: [100, 400, 800], values: [[1, 0], [0, 1]] };
+  const relevance = ({ start_s, end_s }) => ({ start_s, end_s, ...bands });
+  window.viewer = createViewer(main, source, { text: words.text, flat, relevance });
   const step = source.duration_s / events;
   window.viewer.setEvents(Array.from({ length: events }, (_, k) => ({ id: `e${k}`, channel: 0,
     start_s: k * step, end_s: (k + 0.6) * step, label: k % 2 ? "Wheeze" : "Normal", probability: 0.8 })));
@@ -204,6 +206,7 @@ def test_keys_sound_and_settings(
     expect(keys).to_have_count(0)
     page.keyboard.press(".")
     expect(page.locator(".event[aria-pressed=true]")).to_have_attribute("data-id", "e0")
+    expect(page.locator(".viewer-evidence")).to_be_visible()
     page.locator(".event[aria-pressed=true]").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator(".event:focus")).to_have_attribute("data-id", "e1")

@@ -6,7 +6,7 @@ const COLOURS = { grey: [214, 20, 90], magma: [70, 235, 255], viridis: [255, 80,
 const OPAQUE = 200; // of 255, at the strongest
 const ROWS = 128;
 
-/** A layer on `box`; `draw` shows an event's {start_s, end_s, edges_hz, values: bands × columns}, or nothing. */
+/** A layer on `box`; `draw` shows {start_s, end_s, edges_hz, values: bands × columns}, or nothing. */
 export function createEvidence(box) {
   const canvas = h("canvas", { class: "viewer-evidence", hidden: true, "aria-hidden": "true" });
   const picture = document.createElement("canvas");
@@ -15,11 +15,10 @@ export function createEvidence(box) {
 
   return {
     canvas,
-    draw(axis, look, event, scale) {
-      const relevance = look.evidence ? event?.relevance : null;
-      canvas.hidden = !relevance || relevance.end_s < axis.start_s || relevance.start_s > axis.end_s;
+    draw(axis, look, relevance, scale) {
+      canvas.hidden = !look.evidence || !relevance || relevance.end_s < axis.start_s || relevance.start_s > axis.end_s;
       if (canvas.hidden) return;
-      const name = [event.id, look.low_hz, look.high_hz, look.log, look.colours].join();
+      const name = [relevance.start_s, relevance.end_s, look.low_hz, look.high_hz, look.log, look.colours].join();
       if (name !== drawn) paint(picture, relevance, look);
       drawn = name;
       const context = canvas.getContext("2d");

@@ -28,6 +28,7 @@ let made = 0;
  *   tile(channel, level, index, windowMs, signal) → Promise<ImageBitmap>,
  *   waveform(channel, start_s, end_s, columns, signal) → Promise<Int8Array>, soundUrl(channel)}
  * @param {object} options {text(key, values), label(name) → {colour, text, short, adventitious},
+ *   relevance(event) → where its evidence lies, for events that do not say,
  *   flat: without WebGL (true) or with it anyhow (false), compact: without overview, sound: false for none}
  * @returns {Viewer}
  */
@@ -177,7 +178,7 @@ export class Viewer extends EventTarget {
     if (this.spectrogram.canvas.width !== Math.round(this.picture.clientWidth * this.#scale)) this.#fitAgain();
     if (player.playing) this.#follow();
     this.spectrogram.draw(time, { ...this.look, dark: this.#colours.dark }, this.#scale);
-    this.evidence.draw(time, this.look, this.#selected && this.lanesView.get(this.#selected), this.#scale);
+    this.#drawEvidence();
     this.waveform.draw(time, { ink: this.#colours.ink, spans: this.#spansShown() }, this.#scale);
     this.lanesView.update(time, this.#scale);
     this.overview?.draw(this.#colours, this.#spans, this.#scale, player.t);
@@ -187,6 +188,12 @@ export class Viewer extends EventTarget {
     this.#drawSpan();
     this.#drawTicks();
     this.tools.update();
+  }
+
+  #drawEvidence() {
+    const event = this.#selected && this.lanesView.get(this.#selected);
+    const relevance = event && (event.relevance ?? this.options.relevance?.(event));
+    this.evidence.draw(this.time, this.look, relevance, this.#scale);
   }
 
   #fitAgain() { // the canvas was replaced: the context was lost

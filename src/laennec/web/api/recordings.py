@@ -8,13 +8,14 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Resp
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from laennec.audio.folder import may_be_sound
 from laennec.errors import LaennecError
 from laennec.web.activity import message
 from laennec.web.api.answers import ANALYSIS_EXAMPLE, errors, sound_body
 from laennec.web.folder import clean_name
 from laennec.web.rows import Row
 from laennec.web.state import Server, server_of
-from laennec.web.uploads import Received, received
+from laennec.web.uploads import NoSoundError, Received, received
 
 router = APIRouter(tags=["recordings"])
 Here = Annotated[Server, Depends(server_of)]
@@ -86,7 +87,10 @@ def recordings(server: Here) -> Response:
     response_model=Uploaded,
     status_code=201,
     summary="Add a recording",
-    responses={200: {"model": Uploaded, "description": "The folder had it already"}, **errors(400, 413, 507)},
+    responses={
+        200: {"model": Uploaded, "description": "The folder had it already"},
+        **errors(400, 413, 415, 507),
+    },
     openapi_extra=sound_body(),
 )
 async def upload(request: Request, server: Here, name: Name = "recording") -> Response:
@@ -101,6 +105,8 @@ async def upload(request: Request, server: Here, name: Name = "recording") -> Re
 
 
 def _add(server: Server, file: Received, name: str) -> tuple[dict[str, Any], bool]:
+    if not may_be_sound(file.path):
+        raise NoSoundError("not a recording: text, a picture, a document or an archive; it was not kept")
     number, is_new = server.library.add_file(file.path, name, file.sha256, file.size)
     return server.library.row(number), is_new
 

@@ -49,6 +49,8 @@ class Table {
     addEventListener("scroll", this.#frame.ask, { passive: true, signal });
     addEventListener("resize", this.#frame.ask, { signal });
     signal.addEventListener("abort", this.#frame.cancel, { once: true });
+    addEventListener("beforeprint", () => this.#draw(true), { signal }); // paper has all rows
+    addEventListener("afterprint", this.#frame.ask, { signal });
   }
 
   /** Have these rows, in this order. */
@@ -103,14 +105,12 @@ class Table {
     }
   }
 
-  #draw() {
+  #draw(isWhole = false) {
     if (!this.element.isConnected) return;
-    const top = -this.body.getBoundingClientRect().top;
-    const first = Math.max(0, Math.min(this.#rows.length, Math.floor(top / this.#height) - AHEAD));
-    const last = Math.max(first, Math.min(this.#rows.length, Math.ceil((top + innerHeight) / this.#height) + AHEAD));
+    const [first, last] = isWhole ? [0, this.#rows.length] : this.#seen();
     const hadFocus = this.body.contains(document.activeElement);
     const seen = new Map();
-    for (let place = first; place < last; place++) seen.set(this.#rows[place].id, this.#made1(this.#rows[place], place));
+    for (let place = first; place < last; place++) seen.set(this.#rows[place].id, this.#element(this.#rows[place], place));
     for (const [id, { element }] of this.#made) if (!seen.has(id)) element.remove();
     this.#made = seen;
     let next = this.before.nextSibling;
@@ -127,7 +127,15 @@ class Table {
     this.#measure();
   }
 
-  #made1(row, place) {
+  /** The first of the rows on the screen, and the one after the last, with some around. */
+  #seen() {
+    const top = -this.body.getBoundingClientRect().top;
+    const within = (place) => Math.max(0, Math.min(this.#rows.length, place));
+    const first = within(Math.floor(top / this.#height) - AHEAD);
+    return [first, Math.max(first, within(Math.ceil((top + innerHeight) / this.#height) + AHEAD))];
+  }
+
+  #element(row, place) {
     const made = this.#made.get(row.id);
     if (made && (made.row === row || made.element.querySelector(".editing"))) {
       made.element.setAttribute("aria-rowindex", String(place + 2));

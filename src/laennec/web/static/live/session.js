@@ -1,6 +1,6 @@
 /** A recording that is being made: its sound goes to the server in parts, in order, none lost or sent twice. */
 
-const PART_S = 0.25; // half of what is processed at a time, since a resampler holds a little back
+const PART_S = 0.5;
 const LONGEST_PART_S = 15; // what has waited for a server that was busy goes in one
 const RETRY_MS = 1000;
 const RETRIES = 20;

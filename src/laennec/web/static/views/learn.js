@@ -134,6 +134,7 @@ class Learn {
     const job = this.#jobs.get("learn");
     const parts = [towards(text("learn.train.patients"), told.patients, told.needed)];
     if (told.unnamed) parts.push(h("p", { class: "small" }, text("learn.unnamed", { count: told.unnamed })));
+    if (told.unknown) parts.push(h("p", { class: "small" }, text("learn.unknown", { count: told.unknown })));
     if (told.events) parts.push(this.#classes(told.classes));
     if (job?.state === "running") parts.push(this.#progress(place, job));
     else {

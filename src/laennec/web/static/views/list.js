@@ -153,7 +153,8 @@ class List {
       replace(this.working);
       return;
     }
-    const share = (rows.length - waiting.length + waiting.reduce((sum, row) => sum + row.progress, 0)) / rows.length;
+    const done = rows.filter((row) => row.state === "done").length;
+    const share = (done + waiting.reduce((sum, row) => sum + row.progress, 0)) / (done + waiting.length);
     if (!this.working.firstChild) {
       replace(this.working, h("progress", { max: "1", "aria-label": text("list.analysing") }), h("span"),
         button(text("list.stop_all"), () => this.#act("cancel", this.#pending()), { class: "plain small" }));
@@ -169,6 +170,7 @@ class List {
 
   #showUploads() {
     replace(this.sending, uploads.items.length ? uploadsList() : []);
+    this.empty.hidden = this.#rows.size === 0 && uploads.busy; // it teaches what is just being done
   }
 
   #showChoice() {

@@ -94,7 +94,7 @@ class Live {
       field(text("live.input"), this.choice), field(text("live.patient"), this.patient), field(text("live.position"), this.position),
       field(text("live.length"), this.length),
       h("label", { class: "option" }, this.counted, text("live.countdown", { seconds: COUNTDOWN_S })));
-    replace(main, h("link", { rel: "stylesheet", href: "live.css" }), h("div", { class: "live" },
+    replace(main, h("div", { class: "live" },
       h("h1", {}, text("app.live")), this.said, this.allow, this.form, this.work));
   }
 
@@ -165,7 +165,7 @@ class Live {
     let peak = 0;
     for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
     this.#peakDb = Math.max(this.#peakDb, 20 * Math.log10(Math.max(peak, 1e-6)));
-    if (this.#phase !== "recording") return;
+    if (this.#phase !== "recording" || !this.#session || !this.#input) return; // samples on their way come late
     this.#came += samples.length;
     this.#session.add(samples);
     const seconds = this.#came / this.#input.rate;

@@ -80,7 +80,8 @@ class RecordingView {
     try {
       const source = await serverSource(this.#id, { signal: this.#signal });
       if (this.#signal.aborted) return;
-      this.#viewer = createViewer(this.place, source, { text, label: (name) => this.#app.label(name) });
+      this.#viewer = createViewer(this.place, source, {
+        text, label: (name) => this.#app.label(name), relevance: (event) => this.#relevance(event) });
       this.#table = createEventTable(this.#app, this.#viewer);
       replace(this.events, this.#table.element);
       this.#goTo(this.#query);
@@ -91,6 +92,13 @@ class RecordingView {
     } finally {
       this.#opening = false;
     }
+  }
+
+  /** Where the model's evidence for an event lies: a corrected one has that of what the model said there. */
+  #relevance({ channel, start_s, suggestion }) {
+    const from_s = suggestion?.start_s ?? start_s;
+    const same = (each) => each.channel === channel && Math.abs(each.start_s - from_s) < 1e-3;
+    return this.#row.analysis?.events.find(same)?.relevance;
   }
 
   /** Bring the time of the address, `?t=…&channel=…`, into sight. */
