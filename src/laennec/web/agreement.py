@@ -260,7 +260,7 @@ def _overlapping(left: Sequence[Marked], right: Sequence[Marked]) -> list[tuple[
 
 def _of_one_sound(left: Sequence[Marked], right: Sequence[Marked]) -> list[tuple[int, int]]:
     """Return pairs of events of any labels that share more than half of the time they cover together."""
-    pairs = {}
+    pairs: dict[int, int] = {}
     for r, one in enumerate(left):
         for e, other in enumerate(right):
             shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
