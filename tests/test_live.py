@@ -281,8 +281,8 @@ class FakeStream:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the module imported anew."""
-    sys.modules.pop("laennec.cli.microphone", None)
-    monkeypatch.delattr("laennec.cli.microphone", raising=False)
+    sys.modules.pop("laennec.audio.microphone", None)
+    monkeypatch.delattr("laennec.audio.microphone", raising=False)
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def test_an_input_that_cannot_be_is_said(
 def test_an_input_that_is_pulled_out_keeps_what_came(
     tmp_path: Path, microphone: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from laennec.cli import microphone as module
+    from laennec.audio import microphone as module
 
     monkeypatch.setattr(module, "QUIET_S", 0.2)
     assert run(["--out", str(tmp_path)], monkeypatch) == 1

@@ -42,8 +42,9 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, Frames, FrameStream
 from laennec.patient import Patient
 
-CHUNK_S = 0.45  # processed at a time, or more: of parts of half a second a resampler holds some back
-DELAY_S = 1.2  # after which an event's end is certain enough: with a chunk and what it takes below 2 s
+CHUNK_S = 0.25  # processed at a time, or all that came
+DELAY_S = 1.1  # after which an event's end is certain enough: with parts of half a second it is told in 2 s
+HELD_S = 0.2  # at most, by a resampler, and by rounding to frames
 AGAIN_S = 4.0  # before the newest chunk, processed again with the sound that came since
 JUDGED_S = 6.0  # of the latest sound, by which it is told whether it sounds like a lung
 SHORTEST_JUDGED_S = 2.0  # less says little
@@ -127,7 +128,7 @@ class Stream:
         )
         self._analysis: Analysis | None = None
         settled_s = card.reach_frames * card.frame_s if delay_s is None else delay_s
-        self.delay_s = settled_s + chunk_s + 2 * card.frame_s  # of rounding, and of what a resampler holds
+        self.delay_s = settled_s + chunk_s + HELD_S
 
     @property
     def duration_s(self) -> float:

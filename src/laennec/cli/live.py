@@ -3,12 +3,11 @@
 import queue
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -16,13 +15,14 @@ from laennec.analyze.stream import Stream
 from laennec.audio.capture import Capture, PipedSound
 from laennec.audio.samples import Array
 from laennec.audio.source import STANDARD_INPUT
+from laennec.cli import load
 from laennec.cli.arguments import Live
-from laennec.cli.meter import Meter
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder
+from laennec.output.meter import Meter
 from laennec.output.recordings import Job, analyze_one
 
-WAIT_S = 0.1  # between two looks at the clock
+MICROPHONE = "laennec.audio.microphone"  # which needs the extra "live"
 
 
 class Input(Protocol):
@@ -67,21 +67,15 @@ def run(command: Live) -> int:
 
 def list_devices() -> int:
     """Print number and name of every audio input."""
-    for number, name in microphones().inputs():
+    for number, name in load(f"{MICROPHONE}:inputs")():
         print(f"{number:3} {name}")
     return 0
-
-
-def microphones() -> Any:
-    from laennec.cli import microphone  # here, since only this needs the extra "live"
-
-    return microphone
 
 
 def opened(command: Live) -> Input:
     """The input that a command names."""
     if command.source != STANDARD_INPUT:
-        microphone: Input = microphones().Microphone(command.device, command.rate)
+        microphone: Input = load(f"{MICROPHONE}:Microphone")(command.device, command.rate)
         return microphone
     if command.device is not None:
         raise UsageError("--device names an input, and - is standard input; leave out one of them")
@@ -120,12 +114,11 @@ def record(sound: Input, capture: Capture, stream: Stream, duration_s: float | N
     threading.Thread(target=write, daemon=True).start()
     with suppress(KeyboardInterrupt), Meter(duration_s) as meter:  # which ends a recording as it should
         while True:
-            begun = time.monotonic()
             blocks = waiting(came)
             sounds = [block for block in blocks if isinstance(block, np.ndarray)]
             if sounds:
                 block = np.concatenate(sounds, axis=1)
-                meter.show(block, capture.duration_s, stream.feed(block), stream.quality, begun)
+                meter.show(block, capture.duration_s, stream.feed(block), stream.quality)
             if isinstance(blocks[-1], Exception):
                 raise blocks[-1]
             if blocks[-1] is None:

@@ -1,6 +1,5 @@
 """What is seen of a recording while it goes on: level, quality, and the events found so far."""
 
-import time
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -46,19 +45,13 @@ class Meter:
             self._live.stop()
 
     def show(
-        self,
-        block: Array,
-        recorded_s: float,
-        events: Sequence[Event],
-        quality: Sequence[Finding],
-        came: float,
+        self, block: Array, recorded_s: float, events: Sequence[Event], quality: Sequence[Finding]
     ) -> None:
-        """Show what `block`, which `came` at that time of the clock, has brought."""
+        """Show what a block of sound has brought."""
         self._events.extend(events)
         self._found += len(events)
         if self._console.is_terminal:
-            behind_s = time.monotonic() - came
-            self._live.update(self._picture(block, recorded_s, quality, behind_s))
+            self._live.update(self._picture(block, recorded_s, quality))
             return
         for event in events:
             print(in_words(event), flush=True)
@@ -67,7 +60,7 @@ class Meter:
             print(f"quality: {message}", flush=True)
         self._said = now
 
-    def _picture(self, block: Array, recorded_s: float, quality: Sequence[Finding], behind_s: float) -> Group:
+    def _picture(self, block: Array, recorded_s: float, quality: Sequence[Finding]) -> Group:
         mean_db, peak_db = levels_db(block)
         full, empty = ("█", "░") if is_unicode() else ("#", ".")
         filled = round(WIDTH * min(1.0, max(0.0, 1 - peak_db / LOWEST_DB)))
