@@ -72,7 +72,7 @@ async def _written(request: Request, path: Path) -> Received:
                 held.clear()
         await run_in_threadpool(_write, file, digest, bytes(held))
         if not size:
-            raise NothingSentError("nothing was sent; the body of the request is the recording itself")
+            raise NothingSentError("empty, nothing was sent; the recording itself is the body of the request")
         await run_in_threadpool(_to_disk, file)
     return Received(path, digest.hexdigest(), size)
 

@@ -130,6 +130,7 @@ def test_patient_on_the_chest_and_two_recordings_compared(
     rows = page.locator(".facts tbody tr")
     expect(rows.nth(0)).to_contain_text(re.compile(r"DAS.*7 \(28 a minute\)"))
     expect(rows.nth(1)).to_contain_text("CAS")
+    expect(rows.nth(1)).to_contain_text("breaths a minute")
     zoom = page.locator(".compared").nth(0).get_by_role("button", name="Zoom in")
     zoom.click()
     ticks = [page.locator(".compared").nth(k).locator(".viewer-axis span:visible") for k in (0, 1)]
@@ -140,6 +141,13 @@ def test_patient_on_the_chest_and_two_recordings_compared(
     expect(page.locator(".compared").nth(1).get_by_role("button", name="Pause")).to_be_visible()
     expect(page.locator(".compared").nth(0).get_by_role("button", name="Pause")).to_have_count(0)
     assert axe(page) == []
+    page.goto(page.url.split("#")[0] + "#/recording/1")
+    expect(page.locator(".viewer-lanes .event").first).to_be_visible()
+    page.emulate_media(media="print")
+    plot, picture = (page.locator(f".viewer-{part}").bounding_box() for part in ("plot", "canvases"))
+    assert plot
+    assert picture
+    assert picture["width"] > 0.8 * plot["width"], "on paper the picture is as wide as on the screen"
 
 
 def test_thousands_of_recordings(page: Page, served: Serve, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ export class Viewer extends EventTarget {
     const lanes = h("div", { class: "viewer-lanes-box" }, this.lanesView.canvas, this.lanes, this.cursor);
     this.element = h("div", { class: "viewer" }, this.tools.element, this.settings.panel,
       h("div", { class: "viewer-plot" },
-        this.overview && h("div", { class: "viewer-gutter" }), this.overview?.element,
+        this.overview && h("div", { class: "viewer-gutter viewer-strip-gutter" }), this.overview?.element,
         this.names, lanes,
         h("div", { class: "viewer-gutter" }, h("span", { class: "viewer-wave-name", "aria-hidden": "true" }, text("viewer.waveform")), this.hertz),
         this.area),

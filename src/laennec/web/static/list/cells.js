@@ -66,9 +66,9 @@ function action(kind) {
 
 function events(app, row) {
   if (!Object.keys(row.counts).length) return "";
-  return [h("span", { "aria-hidden": "true" }, eventCounts(app, row.counts)),
+  return h("span", { class: "found" }, h("span", { class: "cut", "aria-hidden": "true" }, eventCounts(app, row.counts)),
     h("span", { class: "hidden" }, countsSentence(app, row.counts)),
-    row.uncertain_events > 0 && h("span", { class: "unsure", title: text("list.uncertain_events", { count: row.uncertain_events }) }, `${row.uncertain_events} ?`)];
+    row.uncertain_events > 0 && h("span", { class: "unsure", title: text("list.uncertain_events", { count: row.uncertain_events }) }, `${row.uncertain_events} ?`));
 }
 
 function reviewed(app, row) {

@@ -189,6 +189,6 @@ function count(row, label) {
 }
 
 function rate(row) {
-  const found = row.analysis?.rate;
+  const found = row.analysis?.record?.rate;
   return found?.quality === "good" ? text("compare.breaths", { rate: number(found.per_min, 0) }) : "–";
 }
