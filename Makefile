@@ -18,7 +18,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-base test-lowest fuzz faults audit lint docs docs-serve figures format clean
+.PHONY: help demo test test-page test-base test-lowest fuzz faults audit lint docs docs-serve figures format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,7 +32,11 @@ demo: $(BASE)  ## simulate two recordings, analyse them, compare drawn and found
 # A process a core, of one thread each wherever it runs: the networks of the tests are too small for more, and the
 # number of threads decides the last bits of a trained weight.
 test: $(DEV)  ## run the test suite; ARGS goes to pytest, e.g. make test ARGS="-k metrics"
-	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not browser' $(ARGS)
+
+# By themselves, since they take as long as half of the others, and Chromium, where that is installed.
+test-page: $(DEV)  ## run the tests that open the page in Chromium; ARGS goes to pytest
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m browser $(ARGS)
 
 test-base: .venv-base/.installed  ## run the tests that need no training layer, in an environment without PyTorch and pandas
 	OMP_NUM_THREADS=1 .venv-base/bin/python $(PYTEST) $(ARGS)
