@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 from web_client import web_client
 
