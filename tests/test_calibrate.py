@@ -20,7 +20,7 @@ from laennec.labels import is_adventitious
 from laennec.model.calibration import Curve, calibration_file, read_calibration
 from laennec.model.card import RecordingCard
 from laennec.model.detector import Detector
-from laennec.model.load import load_model, with_calibration
+from laennec.model.load import load_detector, load_model, with_calibration
 from laennec.model.probability import calibrated, softmax, with_evidence
 from laennec.output.formats import to_json
 from laennec.output.presentation import facts
@@ -457,13 +457,13 @@ def made_up(monkeypatch: pytest.MonkeyPatch, detector: Detector) -> None:
     calibrate = pytest.importorskip("laennec.train.calibrate")
 
     def load(name: str) -> Any:
-        return detector if name == "recording" else load_model(name)
+        return detector if name == "recording" else load_detector(name)
 
     def hear(table: Any, detector: Detector) -> list[Heard]:
         return [heard(own.patient, own.sick, 1.0 if own.sick else -2.0) for own in table]
 
     monkeypatch.setattr(calibrate, "hear", hear)
-    monkeypatch.setattr(calibrate, "load_model", load)
+    monkeypatch.setattr(calibrate, "load_detector", load)
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -569,7 +569,7 @@ def test_real_hearing_of_noise_and_silence(
     detector: Detector,
 ) -> None:
     calibrate = pytest.importorskip("laennec.train.calibrate")
-    monkeypatch.setattr(calibrate, "load_model", lambda _: detector)
+    monkeypatch.setattr(calibrate, "load_detector", lambda _: detector)
     root = practice(tmp_path / "ward", TWELVE)
     write_wav(root / "0.wav", np.zeros(4000), 8000)
     code, _, err = run(capsys, "--data", root, "--out", tmp_path / "ward.json")

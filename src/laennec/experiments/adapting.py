@@ -17,7 +17,8 @@ from laennec import datasets
 from laennec.errors import UsageError
 from laennec.experiments import run
 from laennec.files import read_json, write_json
-from laennec.train.adapt import check_enough, detector_of, labelled_events, learnt
+from laennec.model.load import load_detector
+from laennec.train.adapt import check_enough, labelled_events, learnt
 from laennec.train.card import command
 from laennec.train.head import AdaptableModel
 from laennec.train.head_fit import Items, fit_change
@@ -31,7 +32,7 @@ LEFT = 8  # patients to measure on, at least
 
 def measured(model: str, dataset: str, data: Path, sizes: Sequence[int], draws: int) -> dict[str, Any]:
     """Figures of a data set, and its learning curve."""
-    own = AdaptableModel(detector_of(model))
+    own = AdaptableModel(load_detector(model))
     listened = list(heard(labelled_events(dataset, data, own.card), own.listener()))
     check_enough(listened)
     made = learnt(listened, own, "measured", datasets.dataset(dataset).NAME)

@@ -131,3 +131,13 @@ def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
         shipped = ", ".join(shipped_models()) or "none"
         raise LaennecError(f"{name}: no such model file, nor a model that ships (those are: {shipped})")
     return path
+
+
+def load_detector(path_or_name: str | os.PathLike[str]) -> Detector:
+    """Load a model for whole recordings, as `load_model` does; LaennecError if it is one for clips."""
+    model = load_model(path_or_name)
+    if not isinstance(model, Detector):
+        raise LaennecError(
+            f"{model.source}: {model.card.name} is a model for clips; name one for whole recordings"
+        )
+    return model

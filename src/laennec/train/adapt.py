@@ -19,7 +19,7 @@ from laennec.files import make_folder, write_json, written_whole
 from laennec.labels import KNOWN_LABELS, NORMAL, spelling
 from laennec.model.card import RECORDING, RecordingCard
 from laennec.model.detector import Detector
-from laennec.model.load import load_model
+from laennec.model.load import load_detector, load_model
 from laennec.model.probability import hit_probability, softmax
 from laennec.progress import Watch, track
 from laennec.score.bootstrap import DRAWS
@@ -93,7 +93,7 @@ def adapt(
         raise LaennecError(f"{out}: is a folder; --out names the file to write, such as ward.onnx")
     dataset = dataset or datasets.guess(data)
     make_folder(out.absolute().parent, outside=(data,))
-    detector = detector_of(model)
+    detector = load_detector(model or RECORDING)
     sources = labelled_events(dataset, data, detector.card)
     made = learn(sources, detector, out.stem, datasets.dataset(dataset).NAME)
     if made.is_offered(anyway):
@@ -112,16 +112,6 @@ def write(made: "Adapted", out: Path) -> None:
 def report_of(out: Path) -> Path:
     """Where the figures of a model file go: beside it, under a name that no calibration has."""
     return out.with_name(f"{out.name}.json")
-
-
-def detector_of(model: str | None) -> Detector:
-    """The model to adapt; LaennecError if it is one for clips."""
-    detector = load_model(model or RECORDING)
-    if not isinstance(detector, Detector):
-        raise LaennecError(
-            f"{detector.source}: {detector.card.name} is a model for clips; name one for whole recordings"
-        )
-    return detector
 
 
 def labelled_events(dataset: str, data: Path, card: RecordingCard) -> list[Labelled]:

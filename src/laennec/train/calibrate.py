@@ -23,7 +23,7 @@ from laennec.labels import KNOWN_LABELS, NORMAL, POOR_QUALITY, is_adventitious, 
 from laennec.model.calibration import read_calibration
 from laennec.model.card import RECORDING, RecordingCard
 from laennec.model.detector import Detector
-from laennec.model.load import load_model
+from laennec.model.load import load_detector
 from laennec.model.probability import sick_labels
 from laennec.patient import Patient
 from laennec.progress import Watch, track
@@ -67,11 +67,7 @@ def calibrate(
         raise UsageError(f"--prevalence {prevalence:g}: expected a share from 0.01 to 0.99, such as 0.3")
     dataset = dataset or datasets.guess(data)
     _check_place(out, data)
-    detector = load_model(model or RECORDING)
-    if not isinstance(detector, Detector):
-        raise LaennecError(
-            f"{detector.source}: {detector.card.name} is a model for clips; name one for whole recordings"
-        )
+    detector = load_detector(model or RECORDING)
     _check_records(detector.card, detector.source)
     heard = list(hear(told(labelled(dataset, data)), detector))
     check_enough(heard)

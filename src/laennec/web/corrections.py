@@ -6,13 +6,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from laennec.errors import LaennecError, shown
 from laennec.files import printable
 from laennec.web.activity import Activity
-from laennec.web.database import Database
+from laennec.web.database import Database, now_utc
 from laennec.web.edits import Bounds, Edit, EditError, Marked, Suggestion
 from laennec.web.replay import State, replay, stacks
 
@@ -355,8 +354,3 @@ def _suggestion(row: sqlite3.Row) -> Suggestion:
     told["uncertain"] = bool(told["uncertain"])
     told["probabilities"] = json.loads(told["probabilities"] or "{}")
     return Suggestion(number, **told)
-
-
-def now_utc() -> str:
-    """The time, as the workspace has it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

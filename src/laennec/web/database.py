@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,8 @@ def _explanation(error: sqlite3.DatabaseError) -> tuple[type[WorkspaceError], st
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return WorkspaceError, f"cannot be opened for writing ({error}); name a folder of your own"
     return None
+
+
+def now_utc() -> str:
+    """The time, as the workspace has it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

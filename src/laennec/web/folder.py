@@ -4,7 +4,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Row
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from laennec.audio.folder import AUDIO_SUFFIXES, files_below, found_among
 from laennec.errors import LaennecError
 from laennec.files import printable, sha256_of
-from laennec.web.database import Database, Execute
+from laennec.web.database import Database, Execute, now_utc
 from laennec.web.described import FIELDS, described
 
 UPLOADS = "uploads"  # folder of recordings that were sent, below the folder
@@ -128,7 +127,7 @@ class Folder:
         name = printable(name)[:LONGEST_NAME]
         known = described(Path(name).stem)
         names = ("path", "name", "sha256", "size", "modified_ns", "added", *FIELDS)
-        added = datetime.now(UTC).isoformat(timespec="milliseconds")
+        added = now_utc()
         values: tuple[Any, ...] = (stored, name, sha256, size, modified_ns, added)
         marks = ",".join("?" * len(names))
         number = do(

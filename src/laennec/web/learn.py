@@ -14,8 +14,8 @@ from laennec.files import make_folder, printable
 from laennec.labels import NORMAL, SPRSOUND_EVENTS
 from laennec.train.adapt import FEWEST_OF_A_KIND, FEWEST_PATIENTS
 from laennec.web.activity import Activity
-from laennec.web.corrections import Corrections, Reading, now_utc
-from laennec.web.database import Database
+from laennec.web.corrections import Corrections, Reading
+from laennec.web.database import Database, now_utc
 from laennec.web.folder import Folder
 from laennec.web.learning import DEVICE, LEARN, Apprentice, Assignment, LearningLostError
 from laennec.web.models import CALIBRATION, Models, without_answers

@@ -19,7 +19,8 @@ from laennec.annotations import Boundary
 from laennec.errors import LaennecError
 from laennec.files import printable, sha256_of, write_json
 from laennec.model.detector import Detector
-from laennec.train.adapt import Adapted, detector_of, learn, write
+from laennec.model.load import load_detector
+from laennec.train.adapt import Adapted, learn, write
 from laennec.train.calibrate import Told, check_enough, hear
 from laennec.train.head_heard import Labelled
 from laennec.train.local_report import TITLES, Local
@@ -138,7 +139,7 @@ def perform(assignment: Assignment, send: Callable[[Message], None]) -> Message:
             yield item
         send({"kind": "progress", "share": last, "what": what})
 
-    detector = detector_of(assignment.model)
+    detector = load_detector(assignment.model)
     if assignment.kind == DEVICE:
         return _calibrated(assignment, detector, watch)
     made = learn(

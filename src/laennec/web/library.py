@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from laennec.errors import LaennecError
 from laennec.web.activity import Activity
 from laennec.web.corrections import Corrections
-from laennec.web.database import Database
+from laennec.web.database import Database, now_utc
 from laennec.web.described import checked
 from laennec.web.folder import Folder
 from laennec.web.jobs import AnalysisQueue, Task
@@ -299,8 +298,3 @@ def _is_current(row: sqlite3.Row, model: ModelInUse) -> bool:
     """Whether the latest analysis is of the file as it is, by the model in use."""
     used = (row["model_sha256"], row["calibration_sha256"])
     return bool(row["is_of_file"]) and used == (model.sha256, model.calibration_sha256)
-
-
-def now_utc() -> str:
-    """The time, as the workspace has it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
