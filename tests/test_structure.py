@@ -26,6 +26,7 @@ FLOORS = (
         "terminal",
         "extensions",
         "threads",
+        "processes",
     ),
     ("audio", "annotations"),
     ("model",),

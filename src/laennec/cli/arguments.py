@@ -57,6 +57,9 @@ class Analyze:
         Print JSON, an array with one element per recording, instead of a table.
     again
         Analyse recordings anew whose results are there and up to date.
+    jobs
+        Processes that share several recordings out, each with one thread; otherwise one for each core that
+        this computer or container has. Results are the same.
     any_sound
         Analyse what does not sound like a lung all the same; such an answer is uncertain.
     calibration
@@ -76,6 +79,7 @@ class Analyze:
     format: Annotated[str | None, arg(metavar="FORMAT,…")] = None
     json: bool = False
     again: bool = False
+    jobs: Annotated[int | None, arg(metavar="N")] = None
     any_sound: bool = False
     calibration: Annotated[Path | None, arg(metavar="FILE")] = None
 
