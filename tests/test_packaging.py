@@ -64,11 +64,11 @@ def test_the_base_install_is_small():
 
 
 def test_extras_hold_what_their_names_say():
-    assert set(EXTRAS) == {"train", "web", "media", "live", "test", "fuzz", "audit", "dev"}
+    assert set(EXTRAS) == {"train", "web", "media", "live", "scale", "ray", "test", "fuzz", "audit", "dev"}
     assert "torch" not in names(EXTRAS["web"])
     assert {"torch", "lightning", "pandas"} <= names(EXTRAS["train"])
     assert not {"torch", "pandas", "scipy", "matplotlib"} & names(EXTRAS["test"])
-    assert any(requirement == "laennec[train,web,media,test]" for requirement in EXTRAS["dev"])
+    assert any(requirement == "laennec[train,web,media,scale,test]" for requirement in EXTRAS["dev"])
 
 
 def test_torchvision_is_installed_by_nothing():

@@ -32,7 +32,7 @@ FLOORS = (
     ("model",),
     ("analyze",),
     ("output",),
-    ("score",),
+    ("score", "bulk"),
     ("simulate", "datasets"),
     ("features", "models"),
     ("train",),

@@ -129,9 +129,10 @@ class Ready(Generic[Result]):
 
 
 @dataclass(frozen=True)
-class Lost:
-    """Stands for the result of a task whose process died twice; `why` goes on after a name."""
+class Lost(Generic[Task]):
+    """Stands for the result of a `task` whose process died twice; `why` says how."""
 
+    task: Task
     why: str
 
 
@@ -193,7 +194,7 @@ class Workers(Generic[Task, Result]):
             worker.pipe.close()
         self._workers.clear()
 
-    def results(self, tasks: Iterable[Task | Ready[Result]]) -> Iterator[Result | Lost]:
+    def results(self, tasks: Iterable[Task | Ready[Result]]) -> Iterator[Result | Lost[Task]]:
         """Yield the result of each task in order, or `Lost`; tasks are taken as processes become free.
 
         LaennecError if `work` raises, or processes end before they begin.
@@ -271,6 +272,7 @@ class Workers(Generic[Task, Result]):
                 continue
             slot = worker.given.popleft()
             slot.result, slot.is_done, worker.is_alone = value, True, False
+            slot.task = None  # it may be large
         self._give_out()
 
     def _bury(self, worker: _Worker) -> None:
@@ -289,7 +291,7 @@ class Workers(Generic[Task, Result]):
             if slot.deaths == 1:
                 self._suspects.append(slot)
             else:
-                slot.result, slot.is_done = Lost(f"its process {why}, twice"), True
+                slot.result, slot.is_done = Lost(slot.task, f"its process {why}, twice"), True
         self._again.extendleft(reversed(worker.given))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -246,17 +245,12 @@ def _outcomes(tasks: Iterable[Task | Ready[Outcome]], job: Job, jobs: int) -> Ge
     if jobs <= 1:
         yield from (task.result if isinstance(task, Ready) else _outcome(task, job) for task in tasks)
         return
-    keys: deque[str] = deque()
-
-    def noted() -> Iterator[Task | Ready[Outcome]]:
-        for task in tasks:
-            keys.append("" if isinstance(task, Ready) else task.key)
-            yield task
-
+    workers: Workers[Task, Outcome]
     with Workers(partial(_work, job), jobs) as workers:
-        for outcome in workers.results(noted()):
-            key = keys.popleft()
-            yield Outcome(Summary(key, error=outcome.why)) if isinstance(outcome, Lost) else outcome
+        for outcome in workers.results(tasks):
+            if isinstance(outcome, Lost):
+                outcome = Outcome(Summary(outcome.task.key, error=outcome.why))
+            yield outcome
 
 
 def _work(job: Job, tasks: Iterator[Task]) -> Iterator[Outcome]:
