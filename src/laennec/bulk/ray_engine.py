@@ -1,5 +1,6 @@
 """Ray: actors on the machines of a cluster score shards; what Ray starts again does a shard again."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,9 +49,9 @@ def cluster(
 
     `jobs` is the largest number of actors; all cores of the cluster otherwise.
     """
-    ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="warning")
+    ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    actors = min(jobs or int(ray.cluster_resources().get("CPU", 1)), len(shards))
+    actors = min(jobs or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call], len(shards))
     table = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     scored = table.map_batches(
         ScoreShard,
