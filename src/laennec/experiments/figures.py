@@ -20,6 +20,7 @@ from laennec.experiments import (
     adapting_tables,
     clip_tables,
     paper_tables,
+    rates,
     recording_tables,
     rehearsal_trials,
     reliability_tables,
@@ -36,6 +37,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **reliability_tables.TABLES,
     **rehearsal_trials.TABLES,
     **streams.TABLES,
+    **rates.TABLES,
     **adapting_tables.TABLES,
 }
 
