@@ -25,6 +25,7 @@ from laennec.experiments import (
     rehearsal_trials,
     reliability_tables,
     run,
+    speed_tables,
     streams,
 )
 from laennec.files import write_text
@@ -39,6 +40,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **streams.TABLES,
     **adapting_tables.TABLES,
     **leaderboard.TABLES,
+    **speed_tables.TABLES,
 }
 
 
