@@ -19,12 +19,14 @@ from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
     clip_tables,
+    leaderboard,
     paper_tables,
     rates,
     recording_tables,
     rehearsal_trials,
     reliability_tables,
     run,
+    speed_tables,
     streams,
 )
 from laennec.files import write_text
@@ -39,6 +41,8 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **streams.TABLES,
     **rates.TABLES,
     **adapting_tables.TABLES,
+    **leaderboard.TABLES,
+    **speed_tables.TABLES,
 }
 
 
