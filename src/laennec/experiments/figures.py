@@ -19,11 +19,13 @@ from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
     clip_tables,
+    leaderboard,
     paper_tables,
     recording_tables,
     rehearsal_trials,
     reliability_tables,
     run,
+    speed_tables,
     streams,
 )
 from laennec.files import write_text
@@ -37,6 +39,8 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **rehearsal_trials.TABLES,
     **streams.TABLES,
     **adapting_tables.TABLES,
+    **leaderboard.TABLES,
+    **speed_tables.TABLES,
 }
 
 
