@@ -35,8 +35,8 @@ FLOORS = (
     ("score", "bulk"),
     ("simulate", "datasets"),
     ("features", "models"),
-    ("train",),
-    ("experiments", "reproduce", "web"),
+    ("train", "referee"),
+    ("experiments", "reproduce", "targets", "web"),
     ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`
 )

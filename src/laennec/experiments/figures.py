@@ -19,11 +19,14 @@ from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
     clip_tables,
+    leaderboard,
     paper_tables,
+    rates,
     recording_tables,
     rehearsal_trials,
     reliability_tables,
     run,
+    speed_tables,
     streams,
 )
 from laennec.files import write_text
@@ -36,7 +39,10 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **reliability_tables.TABLES,
     **rehearsal_trials.TABLES,
     **streams.TABLES,
+    **rates.TABLES,
     **adapting_tables.TABLES,
+    **leaderboard.TABLES,
+    **speed_tables.TABLES,
 }
 
 
