@@ -51,7 +51,8 @@ def cluster(
     """
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    actors = min(jobs or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call], len(shards))
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    actors = min(jobs or int(there.get("CPU", 1)), len(shards))
     table = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     scored = table.map_batches(
         ScoreShard,

@@ -79,10 +79,7 @@ EXTRAS = {
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-<<<<<<< HEAD
 OF_STORES = ("score",)  # commands whose arguments may be addresses of object stores
-SEVERAL = ("--set", "--seeds", "--only", "--models", "--rows", "--subjects")  # options of several values
-=======
 SEVERAL = (
     "--set",
     "--seeds",
@@ -94,7 +91,6 @@ SEVERAL = (
     "--claimed",
     "--classes",
 )  # options of several values
->>>>>>> main
 
 
 def load(place: str) -> Any:
