@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 from bulk.conftest import archive, sound
 from laennec.bulk import manifest, places
+from laennec.bulk.jobs import Score
 from laennec.bulk.score import part_name
 from laennec.cli import analyze as analyze_command
 from laennec.cli import score as score_command
-from laennec.cli.arguments import Analyze, Score
+from laennec.cli.arguments import Analyze
 from laennec.errors import LaennecError, UsageError
 
 

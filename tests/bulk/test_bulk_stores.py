@@ -24,10 +24,10 @@ from moto.server import ThreadedMotoServer
 from bulk.conftest import archive, sound
 from laennec.bulk import addresses, places
 from laennec.bulk import score as scoring
+from laennec.bulk.jobs import Score
 from laennec.bulk.source import listed, source_of
 from laennec.cli import main
 from laennec.cli import score as score_command
-from laennec.cli.arguments import Score
 from laennec.errors import LaennecError
 
 

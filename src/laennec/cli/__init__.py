@@ -30,7 +30,7 @@ from laennec.version import __version__
 # The arguments of each command, and the function that takes them and returns the exit code.
 COMMANDS = {
     "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
-    "score": ("laennec.cli.arguments:Score", "laennec.cli.score:run"),
+    "score": ("laennec.bulk.jobs:Score", "laennec.cli.score:run"),
     "serve": ("laennec.cli.arguments:Serve", "laennec.cli.serve:run"),
     "live": ("laennec.cli.arguments:Live", "laennec.cli.live:run"),
     "calibrate": ("laennec.cli.arguments:Calibrate", "laennec.cli.calibrate:run"),

@@ -8,12 +8,12 @@ from laennec.analyze.inputs import model_for
 from laennec.audio.samples import counted
 from laennec.bulk import engines
 from laennec.bulk.addresses import scheme_of
+from laennec.bulk.jobs import Score
 from laennec.bulk.manifest import LARGEST_SHARD, Manifest, Run, read_run, settled
 from laennec.bulk.merge import merge, missing
 from laennec.bulk.places import Place, place_of
 from laennec.bulk.score import Options
 from laennec.bulk.source import Source, listed, source_of
-from laennec.cli.arguments import Score
 from laennec.errors import LaennecError, UsageError
 from laennec.model.detector import Detector
 from laennec.processes import jobs_of
