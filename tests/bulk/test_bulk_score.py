@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bulk.conftest import archive, sound
+from isolated import run_isolated
 from laennec.bulk import manifest, places
 from laennec.bulk.jobs import Score
 from laennec.bulk.score import part_name
@@ -90,6 +91,15 @@ def test_each_row_says_what_it_is_of_and_failures_say_why(
     printed = capsys.readouterr().out
     assert "7 recordings, each with one row, 1 of them failed" in printed
     assert "1 of them have the content of another" in printed
+
+
+def test_nothing_leaves_the_computer_and_nothing_is_left_at_home(
+    ward: Path, tmp_path: Path, model: str
+) -> None:
+    words = ["score", str(ward), "--out", str(tmp_path / "out"), "--model", model, "--jobs", "2"]
+    left, sent = run_isolated([words], tmp_path / "home", tmp_path / "trace")
+    assert (left, sent) == (set(), [])
+    assert len(rows(tmp_path / "out")) == 7
 
 
 # --- tables of paths ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from laennec.bulk.engines import OnRows, is_remote
 from laennec.bulk.manifest import Manifest, Run
 from laennec.bulk.places import Place, place_of
 from laennec.bulk.score import Options, score_shards, workers_for
+from laennec.errors import LaennecError
 
 RESTARTS = 100  # of an actor, and tries of a shard; Ray Data has none unless it is told
 IN_FLIGHT = 2  # shards an actor is given at a time
@@ -63,6 +64,13 @@ def cluster(
         max_restarts=RESTARTS,
         max_task_retries=RESTARTS,
     )
-    for row in scored.iter_rows():
-        on_rows(int(row["rows"]))
-        yield int(row["shard"])
+    try:
+        for row in scored.iter_rows():
+            on_rows(int(row["rows"]))
+            yield int(row["shard"])
+    except ray.exceptions.RayError as error:
+        first: BaseException = error  # Ray wraps what an actor raises, and says at length where
+        while isinstance(first, ray.exceptions.RayError) and first.__cause__ is not None:
+            first = first.__cause__
+        lines = str(first).splitlines() or [type(first).__name__]
+        raise LaennecError(lines[-1 if isinstance(first, ray.exceptions.RayError) else 0]) from error

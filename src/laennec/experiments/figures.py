@@ -26,6 +26,7 @@ from laennec.experiments import (
     rehearsal_trials,
     reliability_tables,
     run,
+    scale_tables,
     speed_tables,
     streams,
 )
@@ -41,6 +42,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **streams.TABLES,
     **rates.TABLES,
     **adapting_tables.TABLES,
+    **scale_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
 }
