@@ -19,10 +19,10 @@ from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.output import recordings
 from laennec.output.ledger import LEDGER
-from laennec.processes import FORKS_SAFELY
+from laennec.processes import forks_safely
 from tiny_model import RATE, tiny_model
 
-pytestmark = pytest.mark.skipif(not FORKS_SAFELY, reason="a patched process must be forked, as on Linux")
+pytestmark = pytest.mark.skipif(not forks_safely(), reason="a patched process must be forked, as on Linux")
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from laennec.errors import LaennecError, UsageError
-from laennec.processes import FORKS_SAFELY, Lost, Ready, Workers, jobs_of
+from laennec.processes import Lost, Ready, Workers, forks_safely, jobs_of
 
-pytestmark = pytest.mark.skipif(not FORKS_SAFELY, reason="the tests fork, as on Linux")
+pytestmark = pytest.mark.skipif(not forks_safely(), reason="the tests fork, as on Linux")
 
 
 def squares(tasks: Iterator[float]) -> Iterator[tuple[float, int]]:

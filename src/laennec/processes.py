@@ -31,10 +31,14 @@ Work = Callable[[Iterator[Task]], Iterator[Result]]
 
 STOPPING_S = 20.0  # within which a process ends once it was asked to; a checkpoint takes far less
 HELD_BACK = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-FORKS_SAFELY = sys.platform not in ("win32", "darwin")  # as on Linux; a fork has what its parent has loaded
 MOST_JOBS = 1024
 MOST_WAITING = 16  # results of each worker that wait until those before them are there
 MOST_FALSE_STARTS = 3  # processes that end before they are ready, one after the other
+
+
+def forks_safely() -> bool:
+    """Whether processes may be forked here, with all that their parent has loaded, as on Linux."""
+    return sys.platform not in ("win32", "darwin")
 
 
 def jobs_of(jobs: int | None) -> int:
@@ -175,11 +179,9 @@ class Workers(Generic[Task, Result]):
         pickled.
     """
 
-    def __init__(
-        self, work: Work[Task, Result], count: int, ahead: int = 2, fork: bool = FORKS_SAFELY
-    ) -> None:
+    def __init__(self, work: Work[Task, Result], count: int, ahead: int = 2, fork: bool = True) -> None:
         self._work, self._count, self._ahead = work, count, ahead
-        self._context: Any = get_context("fork" if fork and FORKS_SAFELY else "spawn")
+        self._context: Any = get_context("fork" if fork and forks_safely() else "spawn")
         self._workers: list[_Worker] = []
         self._again: deque[_Slot] = deque()  # given to a process that died before it came to them
         self._suspects: deque[_Slot] = deque()  # at hand when a process died

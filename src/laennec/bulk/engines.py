@@ -2,18 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from laennec.bulk.addresses import scheme_of
-from laennec.bulk.manifest import Manifest, Run
+from laennec.bulk.manifest import Manifest
 from laennec.bulk.places import Place
-from laennec.bulk.score import Options, score_shards, workers_for
+from laennec.bulk.score import Options, is_remote, score_shards, workers_for
 from laennec.errors import UsageError
 
 OnRows = Callable[[int], None]
-
-
-def is_remote(run: Run) -> bool:
-    """Whether recordings come from an object store, whose answers are waited for."""
-    return scheme_of(run.base) is not None
 
 
 def local(
@@ -22,6 +16,20 @@ def local(
     """Score shards by processes of this computer, one after the other without a pause between two."""
     with workers_for(options, jobs, is_remote(manifest.run)) as workers:
         yield from score_shards(workers, manifest, place, shards, on_rows)
+
+
+def cluster(
+    options: Options,
+    manifest: Manifest,
+    place: Place,
+    shards: Sequence[int],
+    actors: int | None,
+    on_rows: OnRows,
+) -> Iterator[int]:
+    """Score shards by actors of a Ray cluster, at most so many; as many as it has cores otherwise."""
+    from laennec.bulk import ray_engine  # a large package, which nobody else needs
+
+    return ray_engine.cluster(options, manifest, place, shards, actors, on_rows)
 
 
 def share_of(shards: Sequence[int], share: str | None) -> list[int]:

@@ -2,17 +2,16 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: nothing is sent to its makers
 
 import ray
 
-from laennec.bulk.engines import OnRows, is_remote
 from laennec.bulk.manifest import Manifest, Run
 from laennec.bulk.places import Place, place_of
-from laennec.bulk.score import Options, score_shards, workers_for
+from laennec.bulk.score import Options, is_remote, score_shards, workers_for
 from laennec.errors import LaennecError
 
 RESTARTS = 100  # of an actor, and tries of a shard; Ray Data has none unless it is told
@@ -44,7 +43,7 @@ def cluster(
     place: Place,
     shards: Sequence[int],
     jobs: int | None,
-    on_rows: OnRows,
+    on_rows: Callable[[int], None],
 ) -> Iterator[int]:
     """Score shards by actors of the cluster that ``RAY_ADDRESS`` names, or of one started here.
 

@@ -86,6 +86,11 @@ def done_shards(place: Place) -> set[int]:
     return {int(name[6:13]) for name in names if name.startswith("shard-") and name[6:13].isdigit()}
 
 
+def is_remote(run: Run) -> bool:
+    """Whether recordings come from an object store, whose answers are waited for."""
+    return scheme_of(run.base) is not None
+
+
 def workers_for(options: Options, count: int, remote: bool) -> Workers[Task, Row]:
     """Return processes that score; they are started anew, since what speaks to stores must not be forked."""
     readers = READERS if remote else 1

@@ -74,9 +74,7 @@ def _engine(
 ) -> Iterator[int]:
     if command.engine == "local":
         return engines.local(options, manifest, place, shards, jobs, lambda count: None)
-    from laennec.bulk.ray_engine import cluster  # the package is large, and nobody else needs it
-
-    return cluster(options, manifest, place, shards, command.jobs, lambda count: None)
+    return engines.cluster(options, manifest, place, shards, command.jobs, lambda count: None)
 
 
 def _check(command: Score) -> None:

@@ -26,7 +26,7 @@ from laennec.output.ledger import Ledger, content_facts, shown_name
 from laennec.output.spectrogram import SHOWN_S
 from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
-from laennec.processes import FORKS_SAFELY, Lost, Ready, Workers
+from laennec.processes import Lost, Ready, Workers, forks_safely
 from laennec.progress import progress_bar
 from laennec.terminal import is_unicode, terminal
 from laennec.version import __version__
@@ -185,7 +185,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -
         with _json_array(job.as_json, job.out is not None) as show, progress_bar("analysing") as advance:
             advance(0, len(names))
             tasks = (_task(path, name, job, ledger, again) for path, name in names.items())
-            jobs = min(jobs, len(names)) if FORKS_SAFELY or len(names) >= WORTH_STARTING else 1
+            jobs = min(jobs, len(names)) if forks_safely() or len(names) >= WORTH_STARTING else 1
             with closing(_outcomes(tasks, job, jobs)) as outcomes:
                 for path, outcome in zip(names, outcomes, strict=True):
                     done += outcome.is_earlier

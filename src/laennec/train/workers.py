@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from laennec.errors import LaennecError, UsageError
-from laennec.processes import FORKS_SAFELY, begin, jobs_of, start, stop, why_ended
+from laennec.processes import begin, forks_safely, jobs_of, start, stop, why_ended
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def check_jobs(jobs: int, threads: int = 0) -> None:
     jobs_of(jobs)
     if jobs > 1 and threads > 1:
         raise UsageError(f"each process of --jobs {jobs} has one thread; leave --threads {threads} out")
-    if jobs > 1 and not FORKS_SAFELY:
+    if jobs > 1 and not forks_safely():
         raise UsageError("--jobs needs processes that are forked safely, as on Linux; leave it out")
 
 
