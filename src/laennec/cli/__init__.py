@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate": ("laennec.train.jobs:EvaluateJob", "laennec.cli.evaluate:run"),
     "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
     "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
+    "convert": ("laennec.cli.arguments:Convert", "laennec.cli.convert:run"),
     "referee": ("laennec.cli.arguments:Referee", "laennec.cli.referee:run"),
     "challenge": ("laennec.cli.arguments:Challenge", "laennec.cli.challenge:run"),
 }

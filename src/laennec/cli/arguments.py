@@ -273,6 +273,41 @@ class Datasets:
 
 
 @dataclass(frozen=True)
+class Convert:
+    """Write label files in another format; what it cannot hold is named.
+
+    Read are Audacity, Raven, Praat TextGrid, ELAN, RTTM, Label Studio JSON, BirdNET's table, CSV, SPRSound
+    JSON, ICBHI and HF_Lung text, and FHIR bundles of Laennec; which one a file is, its content tells. A
+    recording of the same name beside a label file gives duration and sample rate where a format has them.
+
+    Exit code 1: a file could not be read; the others are done all the same.
+
+    Example:  laennec convert rec.json --to textgrid --out praat
+
+    Example:  laennec convert labels/ --to label-studio --out tasks --terms
+
+    Attributes
+    ----------
+    files
+        Label files, and folders of them with all that lies below.
+    to
+        audacity, raven, textgrid, elan, rttm, label-studio, birdnet, csv, sprsound, icbhi or hf-lung.
+    out
+        Folder for the new files; they keep their names and folders.
+    terms
+        Replace words of other vocabularies (crepitations, I, Wheezing) by the known terms.
+    """
+
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE|FOLDER [FILE|FOLDER ...]", help_behavior_hint="(required)"),
+    ]
+    to: Annotated[str, arg(metavar="FORMAT")]
+    out: Annotated[Path, arg(metavar="FOLDER")]
+    terms: bool = False
+
+
+@dataclass(frozen=True)
 class Referee:
     """Check a published figure: its split, its definition, and rules that reach it without listening.
 
