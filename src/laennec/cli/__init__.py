@@ -44,6 +44,7 @@ COMMANDS = {
     "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
     "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
     "convert": ("laennec.cli.arguments:Convert", "laennec.cli.convert:run"),
+    "deidentify": ("laennec.cli.arguments:Deidentify", "laennec.cli.deidentify:run"),
     "referee": ("laennec.cli.arguments:Referee", "laennec.cli.referee:run"),
     "challenge": ("laennec.cli.arguments:Challenge", "laennec.cli.challenge:run"),
 }

@@ -308,6 +308,36 @@ class Convert:
 
 
 @dataclass(frozen=True)
+class Deidentify:
+    """Copy recordings and their labels without names, tags and times, and list what was taken off.
+
+    Samples are copied bit for bit; of a WAV or FLAC file nothing but sound is kept. Label files of the same
+    name become CSV with times and labels alone. What is spoken stays in the sound: listen before you share.
+
+    Example:  laennec deidentify ward/ --out shared --map secret.csv
+
+    Attributes
+    ----------
+    files
+        WAV and FLAC files, and folders of them.
+    out
+        Empty folder for recording-0001.wav and so on, in an order drawn anew each time.
+    keep_names
+        Keep the names of files, where they mean nothing.
+    map
+        CSV of old and new names and of all that was taken off. It tells who is who: keep it apart.
+    """
+
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE|FOLDER [FILE|FOLDER ...]", help_behavior_hint="(required)"),
+    ]
+    out: Annotated[Path, arg(metavar="FOLDER")]
+    keep_names: bool = False
+    map: Annotated[Path | None, arg(metavar="FILE")] = None
+
+
+@dataclass(frozen=True)
 class Referee:
     """Check a published figure: its split, its definition, and rules that reach it without listening.
 
