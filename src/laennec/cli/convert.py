@@ -4,7 +4,7 @@ import sys
 
 from laennec.annotations.convert import convert_all
 from laennec.annotations.formats import FORMATS
-from laennec.cli.arguments import Convert
+from laennec.cli.tool_arguments import Convert
 from laennec.errors import UsageError
 from laennec.files import printable
 

@@ -3,7 +3,7 @@
 import sys
 
 from laennec.annotations import table
-from laennec.cli.arguments import Deidentify
+from laennec.cli.tool_arguments import Deidentify
 from laennec.clinic.deidentify import Deidentified, deidentify
 from laennec.errors import UsageError
 from laennec.files import printable, write_text
