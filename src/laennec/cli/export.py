@@ -10,7 +10,10 @@ TARGETS = {
     "onnx": "laennec.train.export:export_run",
     "web": "laennec.targets.web:write",
 }
-OPTIONS = {"temperature": ("onnx",), "runtime": ("web",)}  # targets that an option is for, where it is not for all
+OPTIONS = {
+    "temperature": ("onnx",),
+    "runtime": ("web",),
+}  # targets that an option is for, where it is not for all
 
 
 def run(command: ExportJob) -> int:

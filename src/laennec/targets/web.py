@@ -37,7 +37,7 @@ PUBLIC = {  # of the module: what each of ours lends it
     "resample": ("resample",),
 }
 WORDS = ("label.", "answer.")  # of the words of the server's page
-# What a page may do: its own scripts and WebAssembly, pictures and sounds that it makes, nothing from elsewhere.
+# What a page may do: its own scripts and WebAssembly, sounds that it makes; nothing from elsewhere.
 POLICY = (
     "default-src 'none'; script-src {script} 'wasm-unsafe-eval'; style-src {style}; img-src data:; "
     "media-src blob:; connect-src {connect}; base-uri 'none'; form-action 'none'"
@@ -140,17 +140,15 @@ def _script_at(place: str) -> str:
 
 
 def _page_script(name: str, shown: str) -> str:
+    files = ", ".join(f"beside({script_json(f'{name}.{suffix}')})" for suffix in ("onnx", "json"))
     start = (
         "const beside = (name) => new URL(name, import.meta.url);\n"
-        f"const model = () => load(beside({script_json(f'{name}.onnx')}), beside({script_json(f'{name}.json')}));\n"
-        f"$page.start({{ load: model, readSound, ...{shown} }});\n"
+        f"$page.start({{ load: () => load({files}), readSound, ...{shown} }});\n"
     )
     return f'import {{ load, readSound }} from "./{MODULE}";\n{joined(_browser("page"))}\n{start}'
 
 
-def _page_alone(
-    model: bytes, card: str, runtime: Mapping[str, bytes], shown: str, style: str
-) -> str:
+def _page_alone(model: bytes, card: str, runtime: Mapping[str, bytes], shown: str, style: str) -> str:
     """Return the page as one file, which works from disk, where a browser loads neither modules nor data."""
     modules = joined(*(_browser(name) for name in (*PUBLIC, "page", "embedded")))
     start = (

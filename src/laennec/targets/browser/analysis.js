@@ -21,7 +21,7 @@ export function toJson({ name, length, survey, card, sha256, laennec, kind, qual
     patient: { age_years: null, sex: null, position: null },
     model: {
       name: card.name, version: card.version, sha256, labels: card.labels, normal: card.normal,
-      data: Object.entries(card.data ?? {}).filter(([, value]) => value).map((pair) => pair.join(": ")).join("; "),
+      data: Object.entries(card.data ?? {}).filter(([, value]) => value).map(([key, value]) => `${key}: ${worded(value)}`).join("; "),
       limits: card.limits ?? "", calibration: null,
     },
     segmentation: {
@@ -35,6 +35,10 @@ export function toJson({ name, length, survey, card, sha256, laennec, kind, qual
     refused_parts: found.refused_parts,
     notes: [...refusals(found.refused_parts, survey.channels.length), ...notes],
   });
+}
+
+function worded(value) {
+  return typeof value === "object" ? JSON.stringify(value) : value;
 }
 
 /** A copy whose decimals are rounded by the name of their field. */

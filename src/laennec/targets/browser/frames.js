@@ -2,7 +2,7 @@
 
 import { rint } from "./numbers.js";
 
-const CHUNK_S = 54; // at a time; where chunks meet changes nothing
+const CHUNK_S = 54; // at a time
 export const OUTPUTS = ["presence", "evidence", "context", "record", "kind"];
 
 /**
@@ -10,12 +10,13 @@ export const OUTPUTS = ["presence", "evidence", "context", "record", "kind"];
  * @param {object} card
  * @param {Float32Array} samples at the card's rate
  * @param {number} level of the channel; 0: the samples are taken as they are
- * @param {{progress?: (share: number) => void}} [options]
+ * @param {{progress?: (share: number) => void, chunk_s?: number}} [options] `chunk_s`: seconds at a time; where chunks
+ *   meet changes nothing
  * @returns {Promise<object>} {count, end_s, presence, …: {data, rows}, extent, level_db}, data[row * count + frame]
  */
-export async function framesOf(run, card, samples, level, { progress } = {}) {
+export async function framesOf(run, card, samples, level, { progress, chunk_s = CHUNK_S } = {}) {
   const frame = card.frame_samples;
-  const step = Math.max(1, rint(CHUNK_S / card.frame_s)) * frame;
+  const step = Math.max(1, rint(chunk_s / card.frame_s)) * frame;
   const reach = (card.reach_frames + 1) * frame;
   const parts = [];
   let done = 0;

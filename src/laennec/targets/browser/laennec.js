@@ -82,7 +82,8 @@ export class Model {
    * @param {Float32Array|Float32Array[]} samples of one channel, or one array a channel; full scale 1
    * @param {number} rate samples a second, 4,000 to 192,000
    * @param {object} [options] {name, coding: of the samples before they were floats, such as PCM_16, by which silence
-   *   is told (see readSound), repairs, findings, notes: of whoever read the file, progress: (share) => void}
+   *   is told (see readSound), repairs, findings, notes: of whoever read the file, progress: (share) => void,
+   *   chunk_s: seconds that a model for recordings is given at a time, 54; fewer take less memory and more time}
    * @returns {Promise<object>} the JSON of an analysis, format 1
    * @throws {Error} with a sentence
    */
@@ -92,7 +93,7 @@ export class Model {
     return wanted;
   }
 
-  async #analyze(samples, rate, { name = "recording", coding = "FLOAT", repairs = [], findings = [], notes = [], progress }) {
+  async #analyze(samples, rate, { name = "recording", coding = "FLOAT", repairs = [], findings = [], notes = [], progress, chunk_s }) {
     const given = Array.isArray(samples) ? samples : [samples];
     const survey = surveyed(given, rate, coding, name);
     const { card } = this;
@@ -103,7 +104,7 @@ export class Model {
     for (const [k, number] of chosen.entries()) {
       const sound = resample(survey.channels[number], rate, card.sample_rate);
       const share = (part) => progress?.((k + part) / chosen.length);
-      channels.push(await this.#channel(sound, number, survey, share));
+      channels.push(await this.#channel(sound, number, survey, { progress: share, chunk_s }));
     }
     const of_recordings = card.task === "recording";
     const answers = of_recordings ? channels.map((channel) => answerOf(card, channel, quality)) : [];
@@ -126,14 +127,14 @@ export class Model {
     });
   }
 
-  async #channel(sound, number, survey, progress) {
+  async #channel(sound, number, survey, options) {
     const { card } = this;
     if (card.task !== "recording") {
       const run = (clip) => this.#probabilities(clip);
-      return { number, events: await eventsOfWindows(run, card, sound, number, survey.silent_range, { progress }) };
+      return { number, events: await eventsOfWindows(run, card, sound, number, survey.silent_range, options) };
     }
     const run = (samples) => this.#outputs(samples);
-    const frames = await framesOf(run, card, sound, survey.levels[number], { progress });
+    const frames = await framesOf(run, card, sound, survey.levels[number], options);
     const segments = segmentsOf(frames, card, survey.silent_range);
     return { number, segments, events: withoutRefused(eventsOf(frames, card, number), segments) };
   }

@@ -1,8 +1,8 @@
 /**
  * Another sample rate: a sinc under a Kaiser window, as many phases as the two rates need.
  *
- * Width, window and cut-off are those of libsoxr's "HQ", which Laennec uses in Python: up to three quarters of the
- * lower rate's band both agree to 3e-7 of the signal (tests measure it), above that they differ in the filter's slope.
+ * Width, window and cut-off are those of libsoxr's "HQ", which Laennec uses in Python. Rates of 1 to 2 agree to 3e-7;
+ * of others, soxr's stages differ a little in the filter's slope, near the end of the band.
  */
 
 const BETA = 13.04; // of the window: 127 dB
