@@ -43,7 +43,9 @@ START = """async (data) => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runtime", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)

@@ -43,7 +43,9 @@ def test_a_file_is_answered_shown_and_saved(ready: Page, crackles: Path, tmp_pat
     assert ready.locator("body").inner_text().count(DISCLAIMER) == 1
     opened(ready, crackles)
     there = to_json(analyze(crackles))
-    expect(ready.locator(".verdict")).to_contain_text(words("en")[f"label.{there['record']['label'].lower()}"])
+    expect(ready.locator(".verdict")).to_contain_text(
+        words("en")[f"label.{there['record']['label'].lower()}"]
+    )
     rows = ready.locator("tr[data-event]")
     expect(rows).to_have_count(len(there["events"]))
     expect(ready.locator(".viewer-lanes .event")).to_have_count(len(there["events"]))
