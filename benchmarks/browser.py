@@ -26,7 +26,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from laennec import analyze, load_model
 from laennec.simulate import write_demo
-from laennec.targets.runtime import VERSION, read_runtime
+from laennec.targets.runtime import ARCHIVE, VERSION, read_runtime
 from laennec.targets.web import contents
 from laennec.threads import cores
 from laennec.train.hardware import machine
@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows, browser = measured(Path(folder), asked.runtime, asked.rounds)
     result = {
-        "command": f"python benchmarks/browser.py --runtime onnxruntime-web-{VERSION}.tgz --rounds {asked.rounds}",
+        "command": f"python benchmarks/browser.py --runtime {ARCHIVE} --rounds {asked.rounds}",
         "date": datetime.date.today().isoformat(),
         "machine": {"processor": machine()["processor"], "cores": cores()},
         "versions": {

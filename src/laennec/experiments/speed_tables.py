@@ -97,8 +97,9 @@ def browser(load: Load) -> str:
         rows.append([f"{length} s", *rates, f"{own['ratio']:.1f}", len(own["processor_s"]["browser"])])
     about, versions = found["machine"], found["versions"]
     where = (
-        f"{about['processor']}, Chromium {versions['chromium']}, onnxruntime-web {versions['onnxruntime-web']}, "
-        f"onnxruntime {versions['onnxruntime']}, {found['date']}: `{found['command']}`"
+        f"{about['processor']}, Chromium {versions['chromium']}, "
+        f"onnxruntime-web {versions['onnxruntime-web']}, onnxruntime {versions['onnxruntime']}, "
+        f"{found['date']}: `{found['command']}`"
     )
     titles = ["sound", "Chromium", "Python", "processor time, times Python's", "rounds"]
     return f"{where}\n\n{table(titles, rows)}"
