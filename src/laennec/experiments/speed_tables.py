@@ -89,7 +89,7 @@ def card(load: Load) -> str:
 def browser(load: Load) -> str:
     """Analyses in a browser beside Python's."""
     found = load("browser")
-    rows = []
+    rows: list[list[str | float | None]] = []
     for own in found["rows"]:
         seconds = {side: median(times) for side, times in own["processor_s"].items()}
         length = own["seconds_of_sound"]

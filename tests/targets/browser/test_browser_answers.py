@@ -74,7 +74,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "clipped.wav": (np.clip(30 * crackles[: 4 * rate], -0.5, 0.5), rate, "PCM_16"),
         "slow.wav": (soxr.resample(crackles[: 4 * rate], rate, 4_000), 4_000, "PCM_24"),
         "odd-rate.flac": (soxr.resample(wheezes[: 4 * rate], rate, 11_025), 11_025, "PCM_16"),
-        "quiet.wav": (wheezes[: 4 * rate] * 0.008, rate, "PCM_16"),
+        "quiet.wav": (wheezes[: 4 * rate] * (2e-3 / np.abs(wheezes).max()), rate, "PCM_16"),
         "noise.wav": (noise, rate, "PCM_16"),
         "silence.wav": (np.zeros(2 * rate), rate, "PCM_16"),
         "short.wav": (wheezes[: rate // 20], rate, "PCM_16"),
