@@ -5,6 +5,7 @@ import { argmax, calibrated, logOdds, rint, sigmoid } from "./numbers.js";
 
 const PAUSE = -1, GO_ON = -2, FIRST = 10; // states of a path that are no family; what marks an event's first frame
 const LONGEST_EVENT_S = 10;
+const MAPS_S = 600; // of a longer recording no relevance is kept
 const SUREST = 7; // log-odds, beyond which they say no more
 /** Which sounds a label names. */
 export const EVENT_FAMILY = {
@@ -115,7 +116,7 @@ function classified(frames, first, end, card, channel) {
     annotated: null,
     presence,
     uncertain: isUncertain(probabilities[best], presence, end_s - start_s, card),
-    relevance: relevance(inside.evidence, best, first, end, card),
+    relevance: frames.end_s <= MAPS_S ? relevance(inside.evidence, best, first, end, card) : null,
   };
 }
 

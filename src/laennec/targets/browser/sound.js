@@ -69,7 +69,8 @@ function readFormat(view, at, size) {
 function samplesOf(view, start, promised, { tag, channels: count, rate, bits }) {
   const reader = readerOf(tag, bits);
   if (!reader || !count) throw new Error(`a WAV file of a coding that is not read here (format ${tag}, ${bits} bits)`);
-  const held = Math.min(promised, view.byteLength - start);
+  const unknown = promised === 0 || promised >= 0xffffff00; // of a program that did not know the length when it began
+  const held = unknown ? view.byteLength - start : Math.min(promised, view.byteLength - start);
   const width = bits / 8;
   const length = Math.floor(held / (width * count));
   const channels = Array.from({ length: count }, () => new Float32Array(length));
@@ -77,8 +78,7 @@ function samplesOf(view, start, promised, { tag, channels: count, rate, bits }) 
     for (let channel = 0; channel < count; channel += 1, at += width) channels[channel][k] = reader.read(view, at);
   }
   const findings = [];
-  // 0xffffffff and 0 are of programs that did not know the length when they began.
-  if (held < promised && promised < 0xffffff00) {
+  if (!unknown && held < promised) {
     const message = `truncated: the header promises ${promised.toLocaleString("en")} bytes of audio, the file holds ${held.toLocaleString("en")}`;
     findings.push({ kind: "truncated", message, share: 1 - held / promised, channel: null });
   }
