@@ -64,11 +64,23 @@ def test_the_base_install_is_small():
 
 
 def test_extras_hold_what_their_names_say():
-    assert set(EXTRAS) == {"train", "web", "media", "live", "scale", "ray", "test", "fuzz", "audit", "dev"}
+    assert set(EXTRAS) == {
+        "train",
+        "web",
+        "media",
+        "clinic",
+        "live",
+        "scale",
+        "ray",
+        "test",
+        "fuzz",
+        "audit",
+        "dev",
+    }
     assert "torch" not in names(EXTRAS["web"])
     assert {"torch", "lightning", "pandas"} <= names(EXTRAS["train"])
     assert not {"torch", "pandas", "scipy", "matplotlib"} & names(EXTRAS["test"])
-    assert any(requirement == "laennec[train,web,media,scale,test]" for requirement in EXTRAS["dev"])
+    assert any(requirement == "laennec[train,web,media,clinic,scale,test]" for requirement in EXTRAS["dev"])
 
 
 def test_torchvision_is_installed_by_nothing():
@@ -116,7 +128,7 @@ def test_pins_lie_in_the_ranges():
 def test_every_import_is_declared():
     extras = [
         requirement
-        for extra in ("train", "web", "media", "live", "scale", "ray")
+        for extra in ("train", "web", "media", "clinic", "live", "scale", "ray")
         for requirement in EXTRAS[extra]
     ]
     allowed = importable([*BASE, *extras]) | {"laennec", *sys.stdlib_module_names}
