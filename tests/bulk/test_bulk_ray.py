@@ -12,13 +12,12 @@ import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("fsspec")
+# Ray would take the address that leads out of this computer; so it keeps to 127.0.0.1. Both are read at its import.
+os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 pytest.importorskip("ray", reason="Ray is not installed: pip install laennec[ray]")
 
 import ray
 from ray.cluster_utils import Cluster
-
-# Ray would take the address that leads out of this computer; so it keeps to 127.0.0.1.
-os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 from laennec.bulk import ray_engine  # before ray: it turns its reports off
 from laennec.bulk.jobs import Score
