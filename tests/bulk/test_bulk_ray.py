@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("fsspec")
-# Ray would take the address that leads out of this computer; so it keeps to 127.0.0.1. Both are read at its import.
+# Read when Ray is imported. Its own address would be the one that leads out of this computer.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 pytest.importorskip("ray", reason="Ray is not installed: pip install laennec[ray]")
 
