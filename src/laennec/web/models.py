@@ -10,7 +10,7 @@ from laennec.errors import LaennecError
 from laennec.files import sha256_of
 from laennec.model.calibration import read_calibration
 from laennec.model.card import RECORDING
-from laennec.model.load import SHIPPED, load_model, model_path, shipped_models
+from laennec.model.load import SHIPPED, load_model, model_path, named, shipped_models
 from laennec.web.database import Database
 from laennec.web.settings import Settings
 
@@ -41,11 +41,12 @@ class Models:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._folder = database, settings.folder
         self._given: ModelInUse | None = None
-        if settings.model is not None and settings.model not in SHIPPED:
-            loaded = load_model(settings.model)  # one that cannot be used is said now
-            path = os.path.abspath(model_path(settings.model))
+        chosen = named(settings.model or RECORDING)
+        if chosen not in SHIPPED:
+            loaded = load_model(chosen)  # one that cannot be used is said now
+            path = os.path.abspath(model_path(chosen))
             self._given = ModelInUse(path, loaded.card.name, loaded.card.version, loaded.sha256)
-        self._first = self._given or _shipped(settings.model or RECORDING)
+        self._first = self._given or _shipped(str(chosen))
 
     @property
     def first(self) -> ModelInUse:
