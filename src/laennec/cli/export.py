@@ -9,13 +9,15 @@ from laennec.train.jobs import ExportJob
 TARGETS = {
     "onnx": "laennec.train.export:export_run",
     "int8": "laennec.train.int8:export_small",
+    "web": "laennec.targets.web:write",
 }
-OPTIONS = {  # targets that an option is for, where it is not for all
+OPTIONS = {
     "temperature": ("onnx",),
     "data": ("int8",),
     "dataset": ("int8",),
     "also": ("int8",),
-}
+    "runtime": ("web",),
+}  # targets that an option is for, where it is not for all
 
 
 def run(command: ExportJob) -> int:

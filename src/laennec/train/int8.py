@@ -107,9 +107,9 @@ class _Sounds(CalibrationDataReader):  # type: ignore[misc]
 
 def export_small(job: ExportJob) -> Path:
     """Write the model file in eight bits that a job of `laennec export` asks for, and return its path."""
-    if not job.model or job.data is None or job.out is None:
-        raise UsageError("name a model, --data, which ranges are learnt from, and --out")
-    return export_int8(job.model, job.data, job.dataset, job.also, job.out)
+    if job.data is None or job.out is None:
+        raise UsageError("--target int8 needs --data, which ranges are learnt from, and --out")
+    return export_int8(job.model or RECORDING, job.data, job.dataset, job.also, job.out)
 
 
 def export_int8(
