@@ -1,8 +1,8 @@
 """The shipped model: small, honest about itself, and as good as its card says."""
 
 import json
-from dataclasses import replace
 import shutil
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
