@@ -42,7 +42,8 @@ class Analyze:
         is standard input. They are found otherwise.
     model
         An .onnx model file, a run folder, or one that comes with Laennec: "recording", which is taken
-        otherwise, or "default", which hears nothing but each event.
+        otherwise; "recording-int8", the same in eight bits and half the time; "auto", whichever of the two
+        is quicker on this computer; or "default", which hears nothing but each event.
     age
         Age in years, if known.
     sex

@@ -19,6 +19,7 @@ from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
     clip_tables,
+    graph_tables,
     leaderboard,
     paper_tables,
     rates,
@@ -43,6 +44,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **rates.TABLES,
     **adapting_tables.TABLES,
     **scale_tables.TABLES,
+    **graph_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
 }
