@@ -64,18 +64,18 @@ def kills(load: Load) -> str:
 
 def cores(load: Load) -> str:
     """Return how much faster two processes are than one."""
-    found = load("cores")
-    header = ["", "one process / two processes"]
-    loads = [each["load"] for each in found["rounds"]]
-    return table(
-        header,
+    header = ["recordings of 15 s", "one process", "two processes", "ratio", "processor time of both"]
+    cells = [
         [
-            ["wall time, best round", f"{found['best_ratio']:.2f}"],
-            ["wall time, median", f"{found['median_ratio']:.2f}"],
-            ["processor time on idle cores, median", f"{found['median_ratio_by_processor_time']:.2f}"],
-            ["load of the machine, two cores", f"{min(loads):.0f} to {max(loads):.0f}"],
-        ],
-    )
+            f"{run['recordings']}",
+            *(f"{seconds:.1f} s" for seconds in each["wall_s"]),
+            f"{each['ratio']:.2f}",
+            " and ".join(f"{seconds:.1f} s" for seconds in each["processor_s"]),
+        ]
+        for run in load("cores")["runs"]
+        for each in run["rounds"]
+    ]
+    return table(header, cells)
 
 
 TABLES: dict[str, Callable[[Load], str]] = {"score": score, "score-kills": kills, "cores": cores}
