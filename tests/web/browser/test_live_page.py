@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Browser, BrowserType, Page, expect
-from watching import Watch
 
 from laennec import Recording, analyze
+from watching import Watch
 
 RATE = 48_000  # what Chromium's file in place of a microphone is played at
 SHADES = """() => {

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
+
 from watching import Watch
 
 Serve = Callable[..., str]
