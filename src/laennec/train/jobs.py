@@ -115,7 +115,9 @@ class CrossValidationJob:
     protocol
         k-fold: every patient is measured on once. chronological: the patients who were first recorded last,
         by the last number in their recordings' names: from 1800 and from 2700 on in SPRSound, the last 30 %
-        elsewhere. leave-one-out: each data set, those of --data and --also, by a model trained on the others.
+        elsewhere. earlier: parts of the patients whom chronological's first fold trains on, to choose by
+        before that fold is measured. leave-one-out: each data set, those of --data and --also, by a model
+        trained on the others.
     folds
         As many parts of k-fold, dealt by patient, that keep rare classes apart as well as they can.
     seeds
@@ -149,7 +151,7 @@ class CrossValidationJob:
     out: Path
     dataset: str | None = None
     also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="DATASET=FOLDER")] = ()
-    protocol: Literal["k-fold", "chronological", "leave-one-out"] = "k-fold"
+    protocol: Literal["k-fold", "chronological", "earlier", "leave-one-out"] = "k-fold"
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     only: tuple[int, ...] = ()

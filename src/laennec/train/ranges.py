@@ -149,6 +149,11 @@ RECORDING_SETTINGS: Mapping[str, Range] = {
         "three numbers from 0 to 1",
     ),
 }
+WINDOW_SETTINGS: Mapping[str, Range] = {
+    "teacher": TEXT,
+    "teacher_weight": SHARE,
+    "temperature": between(0.1, 100),
+}
 # Arguments of the front ends and networks of the package; those of others may have any meaning.
 FRONT_END: Mapping[str, Range] = {
     "sample_rate": whole(1000, 192_000),
