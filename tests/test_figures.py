@@ -29,7 +29,10 @@ def test_every_table_stands_in_a_page() -> None:
     assert shown == set(TABLES)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/detection.md", "docs/experiments.md", "docs/results.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/detection.md", "docs/experiments.md", "docs/performance.md", "docs/results.md"],
+)
 def test_no_table_of_scores_is_written_by_hand(page: str) -> None:
     by_hand = MARKED.sub("", (ROOT / page).read_text(encoding="utf-8"))
     assert [line for line in by_hand.splitlines() if re.match(r"\|.*\d?\.\d\d", line)] == []

@@ -35,7 +35,7 @@ FLOORS = (
     ("simulate", "datasets"),
     ("features", "models"),
     ("train",),
-    ("experiments", "reproduce", "web"),
+    ("experiments", "reproduce", "targets", "web"),
     ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`
 )

@@ -1,9 +1,21 @@
-"""``laennec export``: one model file of a finished run."""
+"""``laennec export``: a model in the form that another program runs."""
 
-from laennec.train.export import export
+from laennec.cli import load
+from laennec.errors import UsageError
 from laennec.train.jobs import ExportJob
+
+# What writes each target: a function that takes the job and returns the path of what it wrote. Its module is
+# imported when the target is chosen.
+TARGETS = {
+    "onnx": "laennec.train.export:export_run",
+    "microcontroller": "laennec.targets.microcontroller:export_microcontroller",
+}
+OPTIONS = {"temperature": ("onnx",)}  # targets that an option is for, where it is not for all
 
 
 def run(command: ExportJob) -> int:
-    print(export(command.run, command.out, temperature=command.temperature))
+    for option, targets in OPTIONS.items():
+        if getattr(command, option) is not None and command.target not in targets:
+            raise UsageError(f"--{option} is for --target {' or '.join(targets)}, not {command.target}")
+    print(load(TARGETS[command.target])(command))
     return 0

@@ -24,6 +24,7 @@ from laennec.experiments import (
     rehearsal_trials,
     reliability_tables,
     run,
+    speed_tables,
     streams,
 )
 from laennec.files import write_text
@@ -37,6 +38,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **rehearsal_trials.TABLES,
     **streams.TABLES,
     **adapting_tables.TABLES,
+    **speed_tables.TABLES,
 }
 
 

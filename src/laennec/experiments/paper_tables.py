@@ -140,26 +140,6 @@ def nguyen_control(load: Load) -> str:
     return table(["system", "F (95 % over subjects)", "AUC"], cells)
 
 
-def card(load: Load) -> str:
-    """What trainings of both papers took on a graphics card."""
-    result = load("card")
-    cells = []
-    for row in result["rows"]:
-        longest = row["longest_fold_of_a_run_s"]
-        minutes = number(longest / 60, 1) if longest else ""
-        numbers = (
-            row["trainings"],
-            row["batch_size"],
-            number(row["steps_an_epoch"], 0),
-            number(row["epochs"], 0),
-        )
-        cells.append([row["what"], *numbers, number(row["ms_a_step"], 1), number(row["seconds"], 0), minutes])
-    header = ["what", "trainings", "batch", "steps an epoch", "epochs", "ms a step", "s a training"]
-    about = result["machine"]
-    where = f"{', '.join(about['gpus'])}, PyTorch {about['torch']}, {result['precision']}; medians:"
-    return f"{where}\n\n{table([*header, 'min a run of seven folds'], cells)}"
-
-
 def spelled(row: str) -> str:
     """Return a row's name with the six options of `laennec transfer` in one word."""
     name, *options = row.split("+")
@@ -199,7 +179,6 @@ TABLES: dict[str, Callable[[Load], str]] = {
     "nguyen2022-subset": nguyen_subset,
     "nguyen2022-differences": nguyen_differences,
     "nguyen2022-control": nguyen_control,
-    "training-card": card,
     "nguyen2022-adults": partial(nguyen, ADULTS, _printed, True),
     "nguyen2022-ratios": partial(nguyen, ADULTS, _ratios, False),
     "nguyen2022-layers": partial(nguyen, ADULTS, _layers, False),

@@ -1,6 +1,5 @@
-"""Tables of the model for whole recordings: cross-validation, baselines, strangers, refusals, speed."""
+"""Tables of the model for whole recordings: cross-validation, baselines, strangers, refusals."""
 
-from statistics import median
 from typing import Any
 
 from laennec.score.markdown import EVENT_TITLES, Load, numbers, table
@@ -255,64 +254,6 @@ def phases(load: Load) -> str:
     return table(["shifts", *titles], rows)
 
 
-def speed(load: Load) -> str:
-    """Time and memory of an analysis."""
-    return table(["", ""], [[own["what"], _cost(own)] for own in load("speed")["recordings"]["rows"]])
-
-
-def _cost(own: dict[str, Any]) -> str:
-    if "times_real_time" in own:
-        return f"{own['times_real_time']} times real time"
-    memory = f"{', '.join(map(str, own['memory_mib']))} MiB"
-    if "wall_s" in own:
-        return f"{memory}; {own['of']} takes {own['wall_s']} s"
-    return f"{own['cpu_s']:.2f} s of processor time, {memory}"
-
-
-def ratios(load: Load) -> str:
-    """Speed against alternatives."""
-    rows = []
-    for own in load("speed")["ratios"]:
-        ratio = f"{' to '.join(map(str, own['ratio']))} times faster" if "ratio" in own else _cost(own)
-        if "beside_other_work" in own:
-            ratio += f"; {' to '.join(map(str, own['beside_other_work']))} beside other work"
-        what, against = own["what"], own.get("against", "–")
-        if "seconds" in own:
-            what, against = f"{what}, {own['seconds']} s", f"{against}, {own['against_seconds']} s"
-        rows.append([what, against, ratio, f"`{own['command']}`"])
-    return table(["what", "against", "ratio", "command"], rows)
-
-
-def training(load: Load) -> str:
-    """Training steps against a plain loop, and several trainings at a time."""
-    found = load("training-speed")
-    about = found["machine"]
-    rows = []
-    for own in found["rows"]:
-        rounds = own["rounds"]
-        cells = []
-        for side in ("plain 32-true", "laennec 32-true", "plain bf16-mixed", "laennec bf16-mixed"):
-            times = [each["wall_ms"] for each in rounds.get(side, [])]
-            cells.append(number(median(times), 1) if times else "–")
-        pairs = list(zip(rounds["plain 32-true"], rounds["laennec 32-true"], strict=True))
-        clocks = ("wall_ms", "cpu_ms")
-        cells += [f"{median(plain[key] / ours[key] for plain, ours in pairs):.2f}" for key in clocks]
-        rows.append([own["recipe"], own["threads"], *cells, len(pairs)])
-    titles = ["plain loop, ms a step", "Laennec", "plain, bfloat16", "Laennec, bfloat16"]
-    titles = ["recipe", "threads", *titles, "ratio, float32", "of processor time", "rounds"]
-    text = (
-        f"{about['processor']}, {about['cores']} cores, PyTorch {about['torch']}: `{found['command']}`\n\n"
-        + table(titles, rows)
-    )
-    if "jobs" not in found:
-        return text
-    seconds = {way: median(own) for way, own in found["jobs"]["seconds"].items()}
-    two = seconds["--jobs 2"]
-    several = [[way, f"{own:.0f}", f"{two / own:.2f}"] for way, own in seconds.items()]
-    what = f"{found['jobs']['what']}: `{found['jobs']['command']}`"
-    return f"{text}\n\n{what}\n\n{table(['folds', 's', '`--jobs 2` takes of it'], several)}"
-
-
 TABLES = {
     "recordings-readme": readme,
     "recordings-folds": folds,
@@ -325,7 +266,4 @@ TABLES = {
     "strangers": strangers,
     "invariances": invariances,
     "phases": phases,
-    "speed-recordings": speed,
-    "speed-ratios": ratios,
-    "speed-training": training,
 }

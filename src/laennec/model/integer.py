@@ -227,7 +227,8 @@ def as_steps(logarithms: Array) -> npt.NDArray[np.int16]:
 
 def image_factor(deviation: float) -> int:
     """What a difference of logarithms is multiplied by, in steps of ``2 ** -SHIFT``, to give the image."""
-    return int(round(2**SHIFT * 127 / (MOST_DEVIATIONS * deviation * LOG_STEPS)))
+    steps: int = round(2**SHIFT * 127 / (MOST_DEVIATIONS * deviation * LOG_STEPS))
+    return steps
 
 
 def _mean(total: Array, count: int) -> Array:
@@ -344,7 +345,7 @@ def _check(model: IntegerModel) -> None:
     """ValueError where arrays have other shapes than those before them ask for, or values out of range."""
     sizes = model.map_sizes()
     expected: list[tuple[Layer, tuple[int, ...]]] = [(model.stem, (sizes[1][2], 3, 3, model.channels))]
-    for (depthwise, pointwise), before, after in zip(model.blocks, sizes[1:], sizes[2:], strict=True):
+    for (depthwise, pointwise), (before, after) in zip(model.blocks, pairwise(sizes[1:]), strict=True):
         expected += [(depthwise, (before[2], 3, 3)), (pointwise, (after[2], before[2]))]
     for layer, shape in expected:
         outputs = shape[:1]

@@ -16,7 +16,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.features.base import FrontEnd
 from laennec.features.window import WindowLogMel
 from laennec.files import has_content, read_json, write_text, written_whole
@@ -28,6 +28,7 @@ from laennec.models.recording_task import reach_frames, row_edges_hz
 from laennec.train.card import render_card, render_recording_card, render_window_card
 from laennec.train.export_lstm import TRANSLATIONS, with_one_operator
 from laennec.train.integer import integer_model
+from laennec.train.jobs import ExportJob
 from laennec.train.recipe import Recipe, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.weights import read_entries, read_run
@@ -68,6 +69,13 @@ def deployed(run: str | os.PathLike[str]) -> DeployedModel:
     """The PyTorch model of a run: the reference that its exported file is held to."""
     recipe, front_end, network, temperature = read_run(run)
     return DeployedModel(front_end.fitting(recipe.padding), front_end, network, temperature).eval()
+
+
+def export_run(job: ExportJob) -> Path:
+    """Write the model file that a job of `laennec export` asks for, and return its path."""
+    if not job.model:
+        raise UsageError("name the run folder of `laennec train` to export")
+    return export(job.model, job.out, temperature=job.temperature)
 
 
 def export(

@@ -305,20 +305,30 @@ class EvaluateJob:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """Write a finished run as one .onnx file: waveform in, calibrated probabilities out.
+    """Write a model in the form that another program runs.
+
+    onnx: a finished run as one .onnx file, waveform in, calibrated probabilities out.
+    microcontroller: a model for windows of 2 s as C files that need no other library.
 
     Example:  laennec export runs/first --out lungs.onnx
 
+    Example:  laennec export --target microcontroller --out wheezes-and-crackles
+
     Attributes
     ----------
-    run
-        Run folder of `laennec train`.
+    model
+        onnx: run folder of `laennec train`. microcontroller: run folder or .npz file of a model for windows;
+        the one that ships otherwise.
+    target
+        What it is for.
     out
-        The file to write; model.onnx in the run folder otherwise.
+        onnx: the file to write; model.onnx in the run folder otherwise. microcontroller: the folder to write
+        into; laennec-microcontroller otherwise.
     temperature
-        Calibration in place of the run's own, for a model trained on everything.
+        onnx: calibration in place of the run's own, for a model trained on everything.
     """
 
-    run: Positional[Path]
+    model: Annotated[Positional[str], arg(metavar="MODEL", help_behavior_hint="")] = ""
+    target: Literal["onnx", "microcontroller"] = "onnx"
     out: Path | None = None
     temperature: float | None = None
