@@ -20,6 +20,7 @@ from laennec.experiments import (
     adapting_tables,
     clip_tables,
     leaderboard,
+    microcontroller_tables,
     paper_tables,
     recording_tables,
     rehearsal_trials,
@@ -39,6 +40,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **rehearsal_trials.TABLES,
     **streams.TABLES,
     **adapting_tables.TABLES,
+    **microcontroller_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
 }

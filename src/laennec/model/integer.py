@@ -10,6 +10,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -41,6 +42,7 @@ FORMAT = 1
 RUN_INTEGERS = "model.npz"  # in a run folder
 LARGEST_FILE = 2**20  # bytes
 METADATA = "metadata"
+DAMAGED = (ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError)
 # What a metadata entry must be, for the program that is written from it.
 WHOLE = ("sample_rate", "clip_samples", "n_fft", "hop_length", "bands", "frames", "channels")
 
@@ -78,7 +80,7 @@ def quantised_scale(scale: Array) -> tuple[Int32, Int32]:
 
     Scales beyond what shifts of 31 to 62 reach are brought to the nearest that they do.
     """
-    fraction, exponent = np.frexp(np.clip(scale, 2.0**-31, 0.999 * 0.5))
+    fraction, exponent = np.frexp(np.clip(scale, 2.0**-31, 1 - 2.0**-31))
     multiplier = np.rint(fraction * 2.0**31).astype(np.int64)
     over = multiplier == 2**31
     multiplier[over] //= 2
@@ -310,7 +312,7 @@ def load_integer_model(path: str | os.PathLike[str]) -> IntegerModel:
         model = _assembled(metadata, held)
     except OSError as error:
         raise LaennecError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         raise LaennecError(f"{path}: damaged, or no model in integers ({error})") from error
     return model
 

@@ -221,10 +221,10 @@ def write_windows(path: Path, windows: Windows) -> None:
 
 def read_windows_table(path: Path) -> Windows:
     """Read what `write_windows` wrote, compressed or not; LaennecError if it is something else."""
-    header, *rows = read_table(path)
-    models = [name.rpartition(" ")[0] for name in header[len(COLUMNS) :: len(WINDOW_LABELS)]]
+    header, *rows = read_table(path) or [[]]
     if tuple(header[: len(COLUMNS)]) != COLUMNS or not rows:
         raise LaennecError(f"{path}: no table of windows; expected the columns {', '.join(COLUMNS)}")
+    models = [name.rpartition(" ")[0] for name in header[len(COLUMNS) :: len(WINDOW_LABELS)]]
     try:
         number = np.array(
             [[float(cell) if cell else np.nan for cell in row[3:]] for row in rows], np.float64

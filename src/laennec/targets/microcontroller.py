@@ -30,7 +30,7 @@ from laennec.train.jobs import ExportJob
 
 SHIPPED = "microcontroller"  # the name of the model that ships
 STEP_S = 1.0  # from one window of the example to the next
-CYCLES = (4, 8)  # of a Cortex-M4 for a product of 8 bits in plain C, an estimate
+CYCLES = (8, 12)  # of a Cortex-M4 for a product of 8 bits in plain C: 8 instructions or so, an estimate
 LINE = 100  # characters
 PROGRAM = "microcontroller_c"  # folder of the files that are the same for every model
 TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t", "float32": "float"}
@@ -92,16 +92,16 @@ def buffers_of(model: IntegerModel) -> tuple[int, int]:
     return max(sizes[::2]), max(sizes[1::2])
 
 
-def header(model: IntegerModel) -> str:
-    """``laennec_model.h``: sizes, and what there is of arrays."""
+def sizes_of(model: IntegerModel) -> dict[str, int]:
+    """Numbers of the program, by their names without ``LAENNEC_``."""
     first, second = buffers_of(model)
     layers, rate, hop = layers_of(model), model.sample_rate, model.hop_length
-    numbers = {
-        "SAMPLE_RATE": model.sample_rate,
+    return {
+        "SAMPLE_RATE": rate,
         "WINDOW": model.clip_samples,
         "STEP": min(round(STEP_S * rate / hop), model.clip_samples // hop) * hop,
         "FFT": model.n_fft,
-        "HOP": model.hop_length,
+        "HOP": hop,
         "FRAMES": model.frames,
         "BANDS": model.bands,
         "CHANNELS": model.channels,
@@ -114,6 +114,10 @@ def header(model: IntegerModel) -> str:
         "FIRST_BYTES": first,
         "SECOND_BYTES": second,
     }
+
+
+def header(model: IntegerModel) -> str:
+    """``laennec_model.h``: sizes, and what there is of arrays."""
     thresholds = zip(model.labels, model.metadata["thresholds"], strict=True)
     lines = [
         f"/* Sizes of the model {_plain(model.metadata['name'])}, written by Laennec "
@@ -123,7 +127,7 @@ def header(model: IntegerModel) -> str:
         "",
         "#include <stdint.h>",
         "",
-        *(f"#define LAENNEC_{name} {value}" for name, value in numbers.items()),
+        *(f"#define LAENNEC_{name} {value}" for name, value in sizes_of(model).items()),
         f"#define LAENNEC_FLOOR {_single(FLOOR)}",
         f"#define LAENNEC_LOG_FLOOR {_single(np.log(FLOOR))}",
         "",
@@ -133,22 +137,12 @@ def header(model: IntegerModel) -> str:
             for label, value in thresholds
         ),
         "",
-        LAYER_TYPE,
-        "extern const laennec_layer laennec_layers[LAENNEC_LAYERS];",
-        "extern const float laennec_window[LAENNEC_FFT];",
-        "extern const float laennec_cosine[LAENNEC_FFT / 2], laennec_sine[LAENNEC_FFT / 2];",
-        "extern const int16_t laennec_mel_first[LAENNEC_BANDS], laennec_mel_count[LAENNEC_BANDS];",
-        "extern const float laennec_mel_weight[];",
-        "extern const int8_t laennec_head[];",
-        "extern const int32_t laennec_head_bias[LAENNEC_LABELS];",
-        "extern const float laennec_scale[LAENNEC_LABELS], laennec_offset[LAENNEC_LABELS];",
-        "",
-        "#endif",
+        DECLARATIONS,
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-LAYER_TYPE = """typedef struct {
+DECLARATIONS = """typedef struct {
     const int8_t *weight;
     const int32_t *bias;
     const int32_t *multiplier;
@@ -157,6 +151,17 @@ LAYER_TYPE = """typedef struct {
     int16_t out_bands, out_frames, outputs;    /* of those that it writes */
     int16_t band_stride, frame_stride;
 } laennec_layer;
+
+extern const laennec_layer laennec_layers[LAENNEC_LAYERS];
+extern const float laennec_window[LAENNEC_FFT];
+extern const float laennec_cosine[LAENNEC_FFT / 2], laennec_sine[LAENNEC_FFT / 2];
+extern const int16_t laennec_mel_first[LAENNEC_BANDS], laennec_mel_count[LAENNEC_BANDS];
+extern const float laennec_mel_weight[];
+extern const int8_t laennec_head[];
+extern const int32_t laennec_head_bias[LAENNEC_LABELS];
+extern const float laennec_scale[LAENNEC_LABELS], laennec_offset[LAENNEC_LABELS];
+
+#endif
 """
 
 
@@ -167,26 +172,26 @@ def arrays(model: IntegerModel) -> str:
     slopes, offsets = (np.array(model.metadata[name], float) for name in ("slopes", "offsets"))
     parts = [
         '#include "laennec_model.h"\n',
-        _array("laennec_window", tables.window),
-        _array("laennec_cosine", np.cos(angle).astype(np.float32)),
-        _array("laennec_sine", np.sin(angle).astype(np.float32)),
-        _array("laennec_mel_first", tables.first),
-        _array("laennec_mel_count", tables.count),
-        _array("laennec_mel_weight", tables.weight),
+        c_array("laennec_window", tables.window),
+        c_array("laennec_cosine", np.cos(angle).astype(np.float32)),
+        c_array("laennec_sine", np.sin(angle).astype(np.float32)),
+        c_array("laennec_mel_first", tables.first),
+        c_array("laennec_mel_count", tables.count),
+        c_array("laennec_mel_weight", tables.weight),
     ]
     for number, layer in enumerate(layers_of(model)):
         parts += [
-            _array(f"weight_{number}", layer.weight, "static "),
-            _array(f"bias_{number}", layer.bias, "static "),
-            _array(f"multiplier_{number}", layer.multiplier, "static "),
-            _array(f"shift_{number}", layer.shift.astype(np.uint8), "static "),
+            c_array(f"weight_{number}", layer.weight, "static "),
+            c_array(f"bias_{number}", layer.bias, "static "),
+            c_array(f"multiplier_{number}", layer.multiplier, "static "),
+            c_array(f"shift_{number}", layer.shift.astype(np.uint8), "static "),
         ]
     parts += [
         "const laennec_layer laennec_layers[LAENNEC_LAYERS] = {\n" + "".join(_entries(model)) + "};\n",
-        _array("laennec_head", model.head),
-        _array("laennec_head_bias", model.head_bias),
-        _array("laennec_scale", (model.head_scale * slopes).astype(np.float32)),
-        _array("laennec_offset", offsets.astype(np.float32)),
+        c_array("laennec_head", model.head),
+        c_array("laennec_head_bias", model.head_bias),
+        c_array("laennec_scale", (model.head_scale * slopes).astype(np.float32)),
+        c_array("laennec_offset", offsets.astype(np.float32)),
     ]
     return "\n".join(parts)
 
@@ -203,7 +208,7 @@ def _entries(model: IntegerModel) -> Iterator[str]:
         yield f"    {{{pointers}, {', '.join(map(str, shape))}}},\n"
 
 
-def _array(name: str, values: Any, before: str = "") -> str:
+def c_array(name: str, values: Any, before: str = "") -> str:
     """A constant array in C."""
     flat = np.ascontiguousarray(values).ravel()
     kind = TYPES[str(values.dtype)]
@@ -234,50 +239,62 @@ def _plain(text: Any) -> str:
 
 def page(model: IntegerModel) -> str:
     """``README.md`` of the program."""
-    first, second = buffers_of(model)
-    products = model.multiplications()
-    spectra = model.frames
-    rate, window_s = model.sample_rate, model.clip_samples / model.sample_rate
-    maps = first + second
-    ring = 2 * model.frames * model.bands
+    products, rate = model.multiplications(), model.sample_rate
     low, high = (products * cycles / 1e6 for cycles in CYCLES)
-    names = " and ".join(f"{label}s" for label in model.labels)
-    lines = [
-        f"# Laennec on a microcontroller: {names}",
-        "",
-        "Research software, not a medical device.",
-        "",
-        f"The model `{model.metadata['name']}` tells whether {names} are heard in {window_s:g} s of lung "
-        "sound (wheezes include rhonchi and stridors). C99, no allocation, no dependency but `math.h`.",
-        "",
-        "```sh",
-        "make && ./laennec recording.wav    # start of each window in seconds, P(wheeze), P(crackle)",
-        "make size",
-        "```",
-        "",
-        "```c",
-        '#include "laennec.h"',
-        "",
-        "laennec_reset();",
-        f"laennec_push(samples, count);                  /* int16_t at {rate} Hz, as they come */",
-        "if (laennec_classify_latest(probability) == 0) /* of the last window; -1: not enough sound yet */",
-        "    if (probability[LAENNEC_WHEEZE] >= LAENNEC_WHEEZE_THRESHOLD) …",
-        "laennec_classify(window, probability);         /* of one window by itself */",
-        "```",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| input | 16-bit samples at {rate} Hz; an anti-aliasing filter below {rate // 2} Hz before |",
-        f"| weights | {model.weight_bytes()} bytes |",
-        f"| maps, frames | {maps} and {ring} bytes of static memory |",
-        f"| products of 8 bits | {products} a window |",
-        f"| transforms | {spectra} of {model.n_fft} points a window, {rate / model.hop_length:g} a second |",
-        f"| estimate for a Cortex-M4 in plain C | {low:.0f} to {high:.0f} million cycles a window for the "
-        f"network, at {CYCLES[0]} to {CYCLES[1]} cycles a product; not measured on a device |",
-        "",
-        "`laennec_network.c` computes in integers alone: every machine gives the same sums. The front end is "
-        "in single precision.",
-        "",
-        str(model.metadata.get("limits", "")),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+    return PAGE.format(
+        name=model.metadata["name"],
+        names=" and ".join(f"{label}s" for label in model.labels),
+        window_s=model.clip_samples / rate,
+        rate=rate,
+        half=rate // 2,
+        weights=model.weight_bytes(),
+        maps=sum(buffers_of(model)),
+        ring=2 * model.frames * model.bands,
+        products=products,
+        spectra=model.frames,
+        n_fft=model.n_fft,
+        a_second=rate / model.hop_length,
+        low=low,
+        high=high,
+        cycles=CYCLES,
+        limits=model.metadata.get("limits", ""),
+    )
+
+
+PAGE = """# Laennec on a microcontroller: {names}
+
+Research software, not a medical device.
+
+The model `{name}` tells whether {names} are heard in {window_s:g} s of lung sound (wheezes include rhonchi
+and stridors). C99, no allocation, no dependency but `math.h`.
+
+```sh
+make && ./laennec recording.wav    # start of each window in seconds, P(wheeze), P(crackle)
+make size
+```
+
+```c
+#include "laennec.h"
+
+laennec_reset();
+laennec_push(samples, count);                  /* int16_t at {rate} Hz, as they come */
+if (laennec_classify_latest(probability) == 0) /* of the last window; -1: not enough sound yet */
+    if (probability[LAENNEC_WHEEZE] >= LAENNEC_WHEEZE_THRESHOLD) …
+laennec_classify(window, probability);         /* of one window by itself */
+```
+
+| | |
+|---|---|
+| input | 16-bit samples at {rate} Hz, after an anti-aliasing filter below {half} Hz |
+| weights | {weights} bytes |
+| maps and frames | {maps} and {ring} bytes of static memory |
+| products of 8 bits | {products} a window |
+| Fourier transforms | {spectra} of {n_fft} points a window, {a_second:g} a second |
+| estimate for a Cortex-M4 in plain C | {low:.0f} to {high:.0f} million cycles a window for the network, at \
+{cycles[0]} to {cycles[1]} cycles a product; not measured on a device |
+
+`laennec_network.c` computes in integers alone: every machine gives the same sums. The front end is in single
+precision.
+
+{limits}
+"""

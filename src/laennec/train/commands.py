@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import read_json, write_json, write_text
-from laennec.model.card import OF_RECORDINGS, RECORDING, WINDOW
+from laennec.model.card import OF_RECORDINGS, RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.predictions import Predictions, read_runs, run_files, stacked, write_predictions
@@ -200,28 +201,34 @@ def _crossvalidate(
         progress=terminal(),
     )
     of_seed = dict(zip(job.seeds, folders, strict=True))
+    provenance = _provenance(gathered, job, recipe, hardware)
+    if whole and gathered.front_end.task == RECORDING:
+        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
+        return 0
+    if whole:
+        figures = report_windows(out, of_seed, provenance)
+        model = partial(final_windows, gathered, recipe, out, of_seed, figures, hardware)
+    else:
+        scores = report_clips(gathered, recipe, of_seed, provenance, job)
+        model = partial(final_model, gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)
+    if job.final:
+        print(f"model: {model()}")
+    return 0
+
+
+def _provenance(
+    data: CrossValidationData, job: CrossValidationJob, recipe: Recipe, hardware: Hardware
+) -> dict[str, Any]:
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
-        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in _run(gathered, job))}"
-    provenance = {
+        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in _run(data, job))}"
+    return {
         "model": recipe.name,
         "split": dealt,
         "command": command(),
         "seeds": list(job.seeds),
         "arithmetic": hardware.arithmetic,
     }
-    if gathered.front_end.task == WINDOW:
-        figures = report_windows(out, of_seed, provenance)
-        if job.final:
-            print(f"model: {final_windows(gathered, recipe, out, of_seed, figures, hardware)}")
-        return 0
-    if whole:
-        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
-        return 0
-    scores = report_clips(gathered, recipe, of_seed, provenance, job)
-    if job.final:
-        print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
-    return 0
 
 
 def takes_recordings(recipe: Recipe) -> bool:

@@ -150,6 +150,7 @@ RECORDING_SETTINGS: Mapping[str, Range] = {
     ),
 }
 WINDOW_SETTINGS: Mapping[str, Range] = {
+    "sick_share": between(0, 0.9),
     "teacher": TEXT,
     "teacher_weight": SHARE,
     "temperature": between(0.1, 100),

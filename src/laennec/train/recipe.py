@@ -64,6 +64,9 @@ class RecordingSettings:
 class WindowSettings:
     """What is particular to models for windows of a few seconds."""
 
+    sick_share: float = 0.5
+    """Least share of recordings with adventitious sounds among those of a kind that windows are drawn from;
+    they are drawn more often where there are fewer."""
     teacher: str = ""
     """Model for whole recordings whose probabilities are learnt besides: a model file, a run folder, or the
     name of one that ships. Empty: annotations alone teach."""

@@ -27,12 +27,12 @@ LIMITS = (
     "It tells whether wheezes (with rhonchi and stridors) and crackles are heard in 2 s of sound of a lung; "
     "it does not refuse what is no lung. Windows of ICBHI and KAUH are labelled by cycle and by recording, "
     "in which the sound need not last. Other devices, ages and diseases were not measured. No finding is no "
-    "proof of health. Research software, not a medical device."
+    "proof of health."
 )
 
 
-def windows_of_seeds(folders: Mapping[int, Sequence[Path]]) -> Windows:
-    """The measured windows of all folds, with the scores of every seed.
+def windows_of_seeds(folders: Mapping[int, Sequence[Path]], name: str = MODEL) -> Windows:
+    """The measured windows of all folds, with the scores of every seed, as ``NAME seed N``.
 
     A later fold may measure on patients again; the first that does counts.
     """
@@ -45,7 +45,7 @@ def windows_of_seeds(folders: Mapping[int, Sequence[Path]]) -> Windows:
             parts.append(part.chosen([name not in known for name in part.recordings]))
             known.update(part.recordings)
         run = joined_windows(parts)
-        runs.append(replace(run, scores={f"{MODEL} seed {seed}": run.scores[MODEL]}))
+        runs.append(replace(run, scores={f"{name} seed {seed}": run.scores[MODEL]}))
     first = runs[0]
     for other in runs[1:]:
         if (other.recordings, list(other.start_s)) != (first.recordings, list(first.start_s)):

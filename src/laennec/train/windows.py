@@ -136,7 +136,20 @@ class WindowExamples(RecordingExamples):
         crops = WindowCrops(
             self.examples, front_end.frames, front_end.frame_s, recipe.records, taught=self.taught
         )
+        rows = self._with_sick(rows, recipe.window.sick_share)
         return DataLoader(crops, batch_sampler=Balanced(crops, rows, recipe, rank), collate_fn=as_is)
+
+    def _with_sick(self, rows: list[int], share: float) -> list[int]:
+        """The rows, those with adventitious sounds as often as it takes for their share in each data set."""
+        drawn = list(rows)
+        for name in {self.examples[row].dataset for row in rows}:
+            own = [row for row in rows if self.examples[row].dataset == name]
+            sick = [row for row in own if np.nansum(FAMILIES_OF[self.examples[row].stretch_records]) > 0]
+            if sick:
+                well = len(own) - len(sick)
+                more = round(share / (1 - share) * well) - len(sick)
+                drawn += [sick[k % len(sick)] for k in range(max(0, more))]
+        return drawn
 
     def _tells(self, own: Example) -> bool:
         return own.placed or len(own.stretches) > 0 or own.name in self.taught
