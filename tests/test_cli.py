@@ -278,13 +278,12 @@ def test_the_challenge_says_which_folder_it_wants(
         assert f"for task {task}, --wav names the folder of the {what}\n" in capsys.readouterr().err
 
 
-@pytest.mark.needs("torch")
 def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = in_process("export", "nowhere", "--debug")
+    done = in_process("analyze", "nowhere.wav", "--debug")
     assert "Traceback" in done.stderr
     assert done.returncode == 1
-    quiet = in_process("export", "nowhere")
+    quiet = in_process("analyze", "nowhere.wav")
     assert "Traceback" not in quiet.stderr
     assert quiet.returncode == 1
 

@@ -373,9 +373,17 @@ def pixels(data: bytes) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 3), (3, 5, 4)])
 def test_png(shape: tuple[int, ...]) -> None:
     told = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    assert (pixels(png(told)) == told).all()
+    for noisy in (False, True):
+        assert (pixels(png(told, noisy=noisy)) == told).all()
     with pytest.raises(ValueError, match="uint8"):
         png(told.astype(float))
+
+
+def test_png_with_a_palette() -> None:
+    rng = np.random.default_rng(0)
+    places, palette = (rng.integers(0, 256, shape).astype(np.uint8) for shape in ((4, 9), (256, 3)))
+    for noisy in (False, True):
+        assert (pixels(png(places, palette, noisy=noisy))[..., :3] == palette[places]).all()
 
 
 def test_data_cannot_leave_its_script() -> None:

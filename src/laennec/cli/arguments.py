@@ -388,7 +388,7 @@ class Serve:
 class Live:
     """Record from a microphone or a stethoscope, with its events as they are found.
 
-    Shows level, quality and events, each up to 2 s after its end, until Ctrl+C ends it. The sound is in a
+    Shows level, quality and events, each within 2 s of its end, until Ctrl+C ends it. The sound is in a
     FLAC file from its first second on; at the end it is analysed as a whole, as by laennec analyze. Needs the
     extra "live", or sound from another program on standard input.
 

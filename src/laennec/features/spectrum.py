@@ -53,6 +53,11 @@ def linear_filters(bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fma
     return triangular_filters(np.linspace(fmin_hz, fmax_hz, bands + 2), n_fft, sample_rate)
 
 
+def used_bins(filters: np.ndarray) -> int:
+    """How many of the first bins filters ``(bands, bins)`` take; those above need not be computed."""
+    return int(np.flatnonzero(filters.any(0)).max()) + 1
+
+
 def dct_matrix(size: int) -> np.ndarray:
     """Orthonormal DCT of type II, ``(size, size)``: cepstra are ``dct_matrix(n) @ log_bands``."""
     n, k = np.arange(size), np.arange(size)[:, None]
@@ -99,8 +104,8 @@ class PowerSpectrum(nn.Module):
             real, imaginary = F.conv1d(inside, self.basis, stride=self.hop_length).chunk(2, dim=1)
             return (real.square() + imaginary.square()).transpose(1, 2)
         frames = padded.unfold(-1, self.n_fft, self.hop_length) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames)).square_()
-        return (spectrum[..., 0] + spectrum[..., 1])[..., : self.bins]
+        spectrum = torch.view_as_real(torch.fft.rfft(frames)[..., : self.bins]).square_()
+        return spectrum[..., 0] + spectrum[..., 1]
 
 
 def unit_rms(waveform: Tensor) -> Tensor:

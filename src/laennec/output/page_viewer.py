@@ -17,18 +17,17 @@ import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
-from laennec.output.formats import to_json
+from laennec.output.formats import channel_first
 from laennec.output.html import PEAK, asset, png, script_json
 from laennec.output.page_events import PageEvent
 from laennec.output.presentation import analysis_colours, short_label
-from laennec.output.spectrogram import SHOWN_S
+from laennec.output.spectrogram import COARSE, SHOWN_S
 from laennec.output.tiles import COLUMN_S, RANGE_DB, Pyramid
 
 Samples = npt.NDArray[np.float32]
 
 LEAST_LEVEL = 2  # columns of 16 ms; finer ones would make a page of 15 s larger than its sound
 MOST_TILES = 24  # of all channels together, on the finest level that is in the page
-GREY_STEP = 4  # of 255, 1.6 dB: two thirds of the bytes
 WAVE_COLUMNS = 16_384
 WINDOW_MS = 32
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
@@ -103,7 +102,7 @@ def _channel(recording: Recording, channel: int, finest: int, sound: str) -> dic
 
 
 def _tile(grey: npt.NDArray[np.uint8]) -> str:
-    return base64.b64encode(png(grey // GREY_STEP * GREY_STEP + GREY_STEP // 2, noisy=True)).decode()
+    return base64.b64encode(png(COARSE[grey], noisy=True)).decode()
 
 
 def _wave(samples: Samples) -> str:
@@ -128,10 +127,14 @@ def _labels(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
 def _events(analysis: Analysis, events: Sequence[PageEvent], channels: Sequence[int]) -> list[dict[str, Any]]:
     numbers = {id(each.event): each.number for each in events}
-    plain = to_json(analysis)["events"]
     wanted = ("channel", "start_s", "end_s", "label", "probability", "uncertain", "relevance")
+    shown = [
+        event
+        for event in analysis.events
+        if id(event) in numbers and event.channel in channels and event.start_s < SHOWN_S
+    ]
+    plain = map(channel_first, shown)
     return [
         {"id": str(numbers[id(event)]), **{name: told[name] for name in wanted}}
-        for event, told in zip(analysis.events, plain, strict=True)
-        if id(event) in numbers and event.channel in channels and event.start_s < SHOWN_S
+        for event, told in zip(shown, plain, strict=True)
     ]
