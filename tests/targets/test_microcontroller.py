@@ -71,7 +71,7 @@ def model(request: pytest.FixtureRequest) -> IntegerModel:
     }  # fmt: skip
     return IntegerModel(
         metadata,
-        FrontEndTables.of(mel(bands, n_fft)),
+        FrontEndTables.of(mel(bands, n_fft), n_fft),
         random_layer(rng, (channels[0], 3, 3, request.param), 9),
         blocks,
         rng.integers(-127, 128, (2, 2 * channels[-1])).astype(np.int8),
@@ -238,7 +238,7 @@ def test_what_is_no_model_is_named(model: IntegerModel, tmp_path: Path) -> None:
 
 def test_a_mel_band_between_two_bins_is_named() -> None:
     with pytest.raises(LaennecError, match="choose fewer bands"):
-        FrontEndTables.of(np.concatenate([mel(4, 64), np.zeros((1, 33))]))
+        FrontEndTables.of(np.concatenate([mel(4, 64), np.zeros((1, 33))]), 64)
 
 
 @pytest.mark.parametrize("scale", [1e-9, 3e-5, 0.0123, 0.25, 0.4999, 0.9999, 2.0**-20])

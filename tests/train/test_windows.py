@@ -148,24 +148,23 @@ def test_a_teacher_that_may_have_heard_whom_is_measured_is_refused(
     clips, nothing = material.clips, np.zeros(len(material.clips), bool)
     test = nothing.copy()
     test[:3] = True
-    refuse_teacher(recipe, clips, [Fold("all", ~nothing, nothing)])
-    refuse_teacher(
-        replace(recipe, window=load_recipe("microcontroller").window), clips, [Fold("1", ~test, test)]
-    )
+    refuse_teacher(recipe, clips, Fold("all", ~nothing, nothing))
+    alone = replace(recipe, window=load_recipe("microcontroller").window)
+    refuse_teacher(alone, clips, Fold("1", ~test, test))
     with pytest.raises(LaennecError, match="which patients it was trained on is not told"):
-        refuse_teacher(recipe, clips, [Fold("1", ~test, test)])
+        refuse_teacher(recipe, clips, Fold("1", ~test, test))
     model = tmp_path / "model.onnx"
     model.write_bytes(b"onnx")
     given = with_settings(recipe, [f"window.teacher={model}"])
     subjects = set(clips["subject"][test])  # with all their recordings, as a fold has them
     fold = Fold("1", ~clips["subject"].isin(subjects).to_numpy(), clips["subject"].isin(subjects).to_numpy())
     clips.assign(side=np.where(fold.test, "test", "train")).to_csv(tmp_path / "clips.csv")
-    refuse_teacher(given, clips, [fold])
+    refuse_teacher(given, clips, fold)
     # A teacher of one data set alone has bare subjects.
     bare = clips.assign(subject=clips["subject"].str.removeprefix("sprsound-"))
     bare.assign(side="train").to_csv(tmp_path / "clips.csv")
     with pytest.raises(LaennecError, match=f"trained on {len(subjects)} of the patients"):
-        refuse_teacher(given, clips, [fold])
+        refuse_teacher(given, clips, fold)
 
 
 def test_earlier_folds_leave_the_later_patients_out(material: CrossValidationData) -> None:

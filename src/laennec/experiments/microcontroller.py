@@ -27,6 +27,7 @@ from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.experiments import run
 from laennec.experiments.microcontroller_device import device
+from laennec.experiments.predictions import MANIFEST, present_commit, read_manifest
 from laennec.files import read_json, sha256_of, write_json, written_whole
 from laennec.model.integer import IntegerModel, load_integer_model
 from laennec.progress import track
@@ -185,11 +186,19 @@ def main() -> None:
     figures, windows = measured(options)
     write_json(options.out, figures)
     if options.windows:
-        with tempfile.TemporaryDirectory() as place:
-            plain = Path(place) / "windows.csv"
-            write_windows(plain, windows)
-            with written_whole(options.windows) as temporary:
-                temporary.write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
+        keep_windows(windows, options.windows)
+
+
+def keep_windows(windows: Windows, path: Path) -> None:
+    """Write the table of all windows, compressed, and enter it in the manifest beside it."""
+    with tempfile.TemporaryDirectory() as place:
+        plain = Path(place) / "windows.csv"
+        write_windows(plain, windows)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
+    about = {"command": COMMAND, "recipe": "microcontroller", "commit": present_commit()}
+    entry = {**about, "seed": [0, 1, 2], "n": len(windows), "sha256": sha256_of(path)}
+    write_json(path.parent / MANIFEST, dict(sorted({**read_manifest(path.parent), path.name: entry}.items())))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class WindowLogMel(RecordingLogMel):
         super().__init__(sample_rate, n_fft, hop_length, bands, fmin_hz, fmax_hz, by_band=by_band)
         if clip_samples < n_fft:
             raise ValueError(f"clip_samples is {clip_samples}; a frame alone has {n_fft}")
-        self.power = PowerSpectrum(n_fft, hop_length, centre=False)
+        self.power = PowerSpectrum(n_fft, hop_length, centre=False, bins=self.power.bins)
         self.clip_samples, self.frames = clip_samples, 1 + (clip_samples - n_fft) // hop_length
 
     def normalised(self, images: Tensor) -> Tensor:

@@ -101,12 +101,11 @@ class FrontEndTables:
     """All filters' values, one filter after another."""
 
     @classmethod
-    def of(cls, filters: Array) -> "FrontEndTables":
-        """Tables of mel filters ``(bands, n_fft // 2 + 1)``."""
+    def of(cls, filters: Array, n_fft: int) -> "FrontEndTables":
+        """Tables of mel filters ``(bands, bins)`` over the first bins of a spectrum of `n_fft` samples."""
         bins = [np.flatnonzero(row) for row in filters]
         if not all(len(own) for own in bins):
             raise LaennecError("a mel band lies between two bins of the spectrum; choose fewer bands")
-        n_fft = 2 * (filters.shape[1] - 1)
         return cls(
             (np.hanning(n_fft + 1)[:-1] / FULL_SCALE).astype(np.float32),
             np.array([own[0] for own in bins], np.int16),

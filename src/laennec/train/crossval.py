@@ -62,7 +62,12 @@ class CrossValidationData:
     """The same of the auxiliary data set of clips, whose patients have folds of their own."""
 
     def parts(self, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Any]:
-        """Training, validation and test clips of a fold, normalised by the training clips alone."""
+        """Training, validation and test clips of a fold, normalised by the training clips alone.
+
+        LaennecError if a teacher (`WindowSettings`) may have been trained on patients that the fold measures.
+        """
+        if self.front_end.task == WINDOW:
+            refuse_teacher(recipe, self.clips, fold)
         training = self.examples.subset(fold.train)
         copies = self.examples.additions(fold.train, recipe, self.front_end)
         if copies is not None:
@@ -135,8 +140,6 @@ def gather(
     table = recordings_of(clips, records) if whole else in_taxonomy(clips, recipe)
     if whole:
         folds = protocol(table)
-        if front_end.task == WINDOW:
-            refuse_teacher(recipe, table, folds)
         read = read_windows if front_end.task == WINDOW else read_recordings
         return CrossValidationData(table, folds, front_end, read(clips, table, recipe, front_end))
     folds = protocol(table if auxiliary is None else joined([table, auxiliary]))

@@ -72,7 +72,9 @@ def integer_model(
         **entries,
     }
     filters = front_end.mel.T.double().numpy()
-    model = IntegerModel(metadata, FrontEndTables.of(filters), stem, blocks, *_head(network, metadata))
+    model = IntegerModel(
+        metadata, FrontEndTables.of(filters, front_end.power.n_fft), stem, blocks, *_head(network, metadata)
+    )
     _check_sums(model)
     return model
 

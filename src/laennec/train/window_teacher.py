@@ -1,6 +1,5 @@
 """What a larger model hears in whole recordings, for a small one for windows to learn."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +33,7 @@ class Taught:
 
 
 def taught_recordings(recordings: pd.DataFrame, recipe: Recipe) -> dict[str, Taught]:
-    """What the recipe's teacher, hears in each recording of a lung, by its name."""
+    """What the recipe's teacher, a model for whole recordings, hears in each recording of a lung, by name."""
     teacher = load_detector(recipe.window.teacher)
     labels, frame_s = teacher.card.labels, teacher.card.frame_s
     lungs = recordings[~recordings["label"].isin(SOUND_KINDS[1:])]
@@ -48,8 +47,8 @@ def taught_recordings(recordings: pd.DataFrame, recipe: Recipe) -> dict[str, Tau
     return taught
 
 
-def refuse_teacher(recipe: Recipe, recordings: pd.DataFrame, folds: Sequence[Fold]) -> None:
-    """Refuse a teacher that may have been trained on patients that are measured on.
+def refuse_teacher(recipe: Recipe, recordings: pd.DataFrame, fold: Fold) -> None:
+    """Refuse a teacher that may have been trained on patients that a fold measures on.
 
     A fold's folder has the sets of its recordings beside the model (``clips.csv``). Any other model may teach
     where nothing is measured.
@@ -57,13 +56,11 @@ def refuse_teacher(recipe: Recipe, recordings: pd.DataFrame, folds: Sequence[Fol
     Raises
     ------
     LaennecError
-        With how many recordings of such patients there are.
+        With how many such patients there are.
     """
-    tested = np.zeros(len(recordings), bool)
-    for fold in folds:
-        tested |= fold.test & ~fold.train
-        if fold.validation is not None:
-            tested |= fold.validation & ~fold.train
+    tested = fold.test & ~fold.train
+    if fold.validation is not None:
+        tested = tested | (fold.validation & ~fold.train)
     if not recipe.window.teacher or not tested.any():
         return
     beside = Path(model_path(recipe.window.teacher)).parent / "clips.csv"
