@@ -43,8 +43,10 @@ COMMANDS = {
     "evaluate": ("laennec.train.jobs:EvaluateJob", "laennec.cli.evaluate:run"),
     "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
     "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
-    "referee": ("laennec.cli.arguments:Referee", "laennec.cli.referee:run"),
-    "challenge": ("laennec.cli.arguments:Challenge", "laennec.cli.challenge:run"),
+    "convert": ("laennec.cli.tool_arguments:Convert", "laennec.cli.convert:run"),
+    "deidentify": ("laennec.cli.tool_arguments:Deidentify", "laennec.cli.deidentify:run"),
+    "referee": ("laennec.cli.tool_arguments:Referee", "laennec.cli.referee:run"),
+    "challenge": ("laennec.cli.tool_arguments:Challenge", "laennec.cli.challenge:run"),
 }
 
 DESCRIPTION = """Laennec finds respiratory events in recordings, and trains and measures the models for it.
