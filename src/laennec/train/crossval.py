@@ -62,10 +62,7 @@ class CrossValidationData:
     """The same of the auxiliary data set of clips, whose patients have folds of their own."""
 
     def parts(self, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Any]:
-        """Training, validation and test clips of a fold, normalised by the training clips alone.
-
-        LaennecError if a teacher (`WindowSettings`) may have been trained on patients that the fold measures.
-        """
+        """Training, validation and test clips of a fold, normalised by the training clips alone."""
         if self.front_end.task == WINDOW:
             refuse_teacher(recipe, self.clips, fold)
         training = self.examples.subset(fold.train)
@@ -134,14 +131,12 @@ def gather(
     """
     front_end, network = build_parts(recipe)  # before the recordings are read, which takes longer
     check_network(recipe, front_end, network)
-    whole = front_end.task in OF_RECORDINGS
-    if whole:
+    if front_end.task in OF_RECORDINGS:
         check_families(recipe, f"recipe {recipe.name}")
-    table = recordings_of(clips, records) if whole else in_taxonomy(clips, recipe)
-    if whole:
-        folds = protocol(table)
+        table = recordings_of(clips, records)
         read = read_windows if front_end.task == WINDOW else read_recordings
-        return CrossValidationData(table, folds, front_end, read(clips, table, recipe, front_end))
+        return CrossValidationData(table, protocol(table), front_end, read(clips, table, recipe, front_end))
+    table = in_taxonomy(clips, recipe)
     folds = protocol(table if auxiliary is None else joined([table, auxiliary]))
     count, second = len(table), None
     if auxiliary is not None:

@@ -312,13 +312,12 @@ class ExportJob:
 
     Example:  laennec export runs/first --out lungs.onnx
 
-    Example:  laennec export --target microcontroller --out wheezes-and-crackles
+    Example:  laennec export runs/small --target microcontroller --out wheezes-and-crackles
 
     Attributes
     ----------
     model
-        onnx: run folder of `laennec train`. microcontroller: run folder or .npz file of a model for windows;
-        the one that ships otherwise.
+        onnx: run folder of `laennec train`. microcontroller: run folder or .npz file of a model for windows.
     target
         What it is for.
     out
