@@ -44,6 +44,7 @@ COMMANDS = {
     "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
     "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
     "convert": ("laennec.cli.tool_arguments:Convert", "laennec.cli.convert:run"),
+    "dicom": ("laennec.cli.tool_arguments:Dicom", "laennec.cli.dicom:run"),
     "deidentify": ("laennec.cli.tool_arguments:Deidentify", "laennec.cli.deidentify:run"),
     "referee": ("laennec.cli.tool_arguments:Referee", "laennec.cli.referee:run"),
     "challenge": ("laennec.cli.tool_arguments:Challenge", "laennec.cli.challenge:run"),
@@ -73,6 +74,7 @@ EXTRAS = {
     "fastapi": "web",
     "uvicorn": "web",
     "sounddevice": "live",
+    "pydicom": "clinic",
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)

@@ -8,9 +8,13 @@ from laennec.train.jobs import ExportJob
 # imported when the target is chosen.
 TARGETS = {
     "onnx": "laennec.train.export:export_run",
+    "web": "laennec.targets.web:write",
     "microcontroller": "laennec.targets.microcontroller:export_microcontroller",
 }
-OPTIONS = {"temperature": ("onnx",)}  # targets that an option is for, where it is not for all
+OPTIONS = {
+    "temperature": ("onnx",),
+    "runtime": ("web",),
+}  # targets that an option is for, where it is not for all
 
 
 def run(command: ExportJob) -> int:

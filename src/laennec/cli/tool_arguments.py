@@ -76,6 +76,33 @@ class Deidentify:
 
 
 @dataclass(frozen=True)
+class Dicom:
+    """Write recordings as DICOM General Audio Waveforms, with their labels as a table beside them.
+
+    The patient is left empty; the time is that of the file. Samples are written in 16 bits. The commands that
+    read recordings read such files, too. Needs the extra "clinic".
+
+    Example:  laennec dicom ward/ --out dicom
+
+    Attributes
+    ----------
+    files
+        Recordings of one or two channels, and folders of them.
+    out
+        Folder for the files.
+    position
+        Where on the chest they were recorded, as the label of the channels.
+    """
+
+    files: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="FILE|FOLDER [FILE|FOLDER ...]", help_behavior_hint="(required)"),
+    ]
+    out: Annotated[Path, arg(metavar="FOLDER")]
+    position: Annotated[str | None, arg(metavar="PLACE")] = None
+
+
+@dataclass(frozen=True)
 class Referee:
     """Check a published figure: its split, its definition, and rules that reach it without listening.
 

@@ -308,26 +308,32 @@ class ExportJob:
     """Write a model in the form that another program runs.
 
     onnx: a finished run as one .onnx file, waveform in, calibrated probabilities out.
+    web: a folder that runs a model in a browser, on the computer in front of it.
     microcontroller: a model for windows of 2 s as C files that need no other library.
 
     Example:  laennec export runs/first --out lungs.onnx
+
+    Example:  laennec export --target web recording --runtime onnxruntime-web-1.30.0.tgz --out site
 
     Example:  laennec export runs/small --target microcontroller --out wheezes-and-crackles
 
     Attributes
     ----------
     model
-        onnx: run folder of `laennec train`. microcontroller: run folder or .npz file of a model for windows.
+        onnx: run folder of `laennec train`. web: that, a model file or the name of a model that ships;
+        recording by default. microcontroller: run folder or .npz file of a model for windows.
     target
         What it is for.
     out
-        onnx: the file to write; model.onnx in the run folder otherwise. microcontroller: the folder to write
-        into; laennec-microcontroller otherwise.
+        onnx: the file to write; model.onnx in the run folder otherwise. web, microcontroller: the folder.
     temperature
         onnx: calibration in place of the run's own, for a model trained on everything.
+    runtime
+        web: the npm package onnxruntime-web, as `npm pack` fetches it, or its folder.
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL", help_behavior_hint="")] = ""
-    target: Literal["onnx", "microcontroller"] = "onnx"
+    target: Literal["onnx", "web", "microcontroller"] = "onnx"
     out: Path | None = None
     temperature: float | None = None
+    runtime: Path | None = None
