@@ -20,7 +20,6 @@ from laennec.experiments import (
     adapting_tables,
     clip_tables,
     leaderboard,
-    microcontroller_tables,
     paper_tables,
     rates,
     recording_tables,
@@ -42,7 +41,6 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **streams.TABLES,
     **rates.TABLES,
     **adapting_tables.TABLES,
-    **microcontroller_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
 }
