@@ -125,6 +125,7 @@ class EventLogMel(FrontEnd):
         weight = inside / inside.sum(1, keepdim=True).clamp_min(1.0)
         channels = []
         for power, gain in zip(self.powers, self.gains, strict=True):
+            assert isinstance(power, PowerSpectrum)
             image = self._bands(power, gain, waveform, inside).transpose(1, 2)
             level = (image.mean(1) * weight).sum(1)
             relative = ((image - level[:, None, None]) / DEVIATION).clamp(-4.0, 4.0)

@@ -22,8 +22,10 @@ from laennec.score.ranking import average_precision
 class Task(Protocol):
     """The contract of tasks."""
 
-    front_end: Any
-    augmentation: Augmentation
+    @property
+    def front_end(self) -> Any:
+        """What varies batches, and makes images of them."""
+        ...
 
     def prepared(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """A batch of training, varied and laid out for the network; nothing is computed by its weights."""

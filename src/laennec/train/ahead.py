@@ -83,7 +83,7 @@ class PreparedAhead:
 
 
 def begin_thread(threads: int) -> None:
-    """Give a new thread the settings of the training (`laennec.train.hardware.tuned_cpu`), which each has anew."""
+    """Give a new thread the settings of the training (`tuned_cpu`), of which each thread has its own."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
 

@@ -36,7 +36,7 @@ from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_recordings
-from laennec.train.saved import is_done
+from laennec.train.saved import held, is_done
 from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_decision, save_model
 from laennec.train.workers import Work, run_all
@@ -396,7 +396,7 @@ def fold_work(
             progress,
         )
         name = f"{of}seed {seed}, fold {number} of {len(data.folds)}"
-        yield Work(name, run, is_done(folder, "fold.json"))
+        yield Work(name, partial(held, folder, run), is_done(folder, "fold.json"))
 
 
 # --- predictions of several folds ---------------------------------------------------------------------------

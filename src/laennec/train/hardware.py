@@ -24,6 +24,7 @@ from laennec.audio.samples import counted
 from laennec.errors import UsageError
 from laennec.files import read_json, write_json
 from laennec.threads import cores
+from laennec.train.processes import is_first
 from laennec.train.recipe import Recipe
 from laennec.train.workers import check_jobs
 from laennec.version import __version__
@@ -58,6 +59,8 @@ class Hardware:
     """Trainings at a time, in processes of their own (`laennec.train.workers`)."""
     ahead: bool = False
     """Whether the next batch is prepared beside a step (`laennec.train.ahead`), by timing (`settled`)."""
+    launched: bool = False
+    """Whether torchrun or ``srun``, and not Lightning, started all processes (`laennec.train.processes`)."""
 
     def __post_init__(self) -> None:
         for name, value, least in (("threads", self.threads, 0), ("nodes", self.nodes, 1)):
@@ -82,7 +85,7 @@ class Hardware:
     @property
     def processes(self) -> int:
         """Processes that share the cores of this machine out."""
-        return max(1, self.devices) if self.accelerator == "cpu" else 1
+        return 1 if self.on_gpu else max(1, self.devices)
 
 
 # --- choosing by timing -------------------------------------------------------------------------------------
@@ -159,7 +162,7 @@ class Trial:
 def choose_threads(
     trial: Trial, most: int, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[int, bool, dict[str, float]]:
-    """One thread or `most` for a training step, whether the next batch is prepared beside it, and the seconds.
+    """One thread or `most` for a training step, whether the next batch is prepared beside it, and seconds.
 
     Threads wait for each other after every layer: a small network, or any on a busy machine, is faster with
     one, and another core may prepare the next batch meanwhile. Here the time until the step is done counts.
@@ -202,9 +205,10 @@ def settled(hardware: Hardware, recipe: Recipe, folder: Path, trial_step: Callab
     before = read_json(path, f"delete it, and {folder} with it to begin anew") if path.exists() else {}
     kept: dict[str, Any] = {"threads": {}, **before}
     said = []
-    if recipe.precision != "auto" or hardware.on_gpu or hardware.nodes > 1:
-        # Machines of several nodes must agree, and cannot ask each other yet.
-        several = hardware.nodes > 1 and not hardware.on_gpu and recipe.precision == "auto"
+    apart = hardware.nodes > 1 or hardware.launched
+    if recipe.precision != "auto" or hardware.on_gpu or apart:
+        # Processes must agree, and cannot ask each other yet; those that Lightning starts read the file.
+        several = apart and not hardware.on_gpu and recipe.precision == "auto"
         precision = FULL if several else usable_precision(recipe.precision, hardware)
         said.append(f"precision {precision}")
     elif "precision" in before:
@@ -215,7 +219,7 @@ def settled(hardware: Hardware, recipe: Recipe, folder: Path, trial_step: Callab
         kept |= {"precision": precision, "precision_seconds": seconds}
         said.append(f"precision {precision}, the faster here ({_times(seconds)})")
     threads, ahead, why = _threads(hardware, recipe, kept, trial_step)
-    if kept != before and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if kept != before and is_first():
         write_json(path, kept)
         print("; ".join([*said, why]), file=sys.stderr, flush=True)
     return replace(hardware, precision=precision, threads=threads, ahead=ahead)

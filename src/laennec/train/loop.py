@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -28,6 +29,7 @@ from laennec.train.build import build_parts
 from laennec.train.epochs import StopEarly
 from laennec.train.graphs import RecordedPasses
 from laennec.train.hardware import HALF, Hardware, Trial, tuned_cpu, usable_precision
+from laennec.train.processes import gathered, share_buffers, started_by
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
 from laennec.train.weights import DIVERGED, Start, freeze_before, take_over
@@ -51,7 +53,7 @@ class Examples(Protocol):
     def training_loader(
         self, recipe: Recipe, front_end: FrontEnd, world: int = 1, rank: int = 0
     ) -> DataLoader[Batch]:
-        """Batches in an order that depends on seed and epoch alone."""
+        """Batches in an order that depends on seed and epoch alone, shared out over `world` processes."""
         ...
 
     def loader(self) -> DataLoader[Batch]:
@@ -73,7 +75,7 @@ class Module(L.LightningModule):
         self.network = network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
         self.task, self.recipe, self.batches_per_epoch = task, recipe, batches_per_epoch
         self.history: list[dict[str, float]] = []
-        self._validated: list[tuple[Any, Batch]] = []
+        self._validated: list[tuple[int, Any, Batch]] = []
         self.epoch_started = 0.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -108,11 +110,18 @@ class Module(L.LightningModule):
         else:
             torch.manual_seed(seed)
 
+    def on_validation_epoch_start(self) -> None:
+        share_buffers(self.network)
+
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self._validated.append((self.task.predictions(self.network, batch), batch))
+        # Of several processes each predicts its share, and all get the scores of the whole.
+        if batch_index % self.trainer.world_size == self.global_rank:
+            self._validated.append((batch_index, self.task.predictions(self.network, batch), batch))
 
     def on_validation_epoch_end(self) -> None:
-        predictions, batches = zip(*self._validated, strict=True)
+        own = [(index, _on_cpu(found), _on_cpu(batch)) for index, found, batch in self._validated]
+        whole = sorted(gathered(own), key=lambda each: each[0]) if self.trainer.world_size > 1 else own
+        _, predictions, batches = zip(*whole, strict=True)
         self._validated.clear()
         scores = {**self.task.scores(predictions, batches), "last": float(self.current_epoch)}
         for name, value in scores.items():
@@ -235,7 +244,9 @@ def _trainer(
         logger=loggers or False,
         callbacks=callbacks,
         enable_checkpointing=checkpoints,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), *_cluster()],
+        # Batch norm's statistics are those of the whole batch; PyTorch has that for graphics cards alone.
+        sync_batchnorm=hardware.on_gpu and hardware.devices * hardware.nodes != 1,
         enable_progress_bar=progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -243,6 +254,11 @@ def _trainer(
         log_every_n_steps=1_000_000,
         deterministic="warn",
     )
+
+
+def _cluster() -> list[Any]:
+    """SLURM without Lightning's own checkpoints and jobs in its queue: the same command resumes."""
+    return [SLURMEnvironment(auto_requeue=False)] if started_by() == "srun" else []
 
 
 def _checkpoints(folder: Path, recipe: Recipe) -> list[Callback]:
