@@ -105,7 +105,9 @@ def test_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--format needs --out"):
         parse_formats("csv", None)
     for told in ("xml", "json,xml", "", ","):
-        with pytest.raises(UsageError, match="expected some of json,csv,audacity,sprsound,icbhi,html,png"):
+        with pytest.raises(
+            UsageError, match="expected some of json,csv,audacity,sprsound,icbhi,fhir,fhir-r5,"
+        ):
             parse_formats(told or ",", tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(LaennecError, match="Matplotlib"):

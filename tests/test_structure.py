@@ -34,7 +34,7 @@ FLOORS = (
     ("score",),
     ("simulate", "datasets"),
     ("features", "models"),
-    ("train",),
+    ("train", "referee"),
     ("experiments", "reproduce", "targets", "web"),
     ("cli",),
     ("laennec", "__main__"),  # the public names, and `python -m laennec`

@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from laennec.annotations import audacity, icbhi, raven, sprsound, table
+from laennec.annotations import audacity, fhir, icbhi, raven, sprsound, table
 from laennec.annotations.events import Boundary, LabelFile, Problem, make_boundary, rounded_span
 from laennec.annotations.text import decoded, read_text
 from laennec.errors import LaennecError
@@ -31,7 +31,8 @@ SUFFIXES = (".json", ".csv", ".txt")
 def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> LabelFile:
     """Read a label file of any format; what is wrong with it is in its problems.
 
-    - an object in JSON: SPRSound's annotation, times in milliseconds;
+    - an object in JSON with a ``resourceType``: a FHIR bundle that Laennec wrote;
+    - another object in JSON: SPRSound's annotation, times in milliseconds;
     - a first line with ``start_s``: a table, perhaps with ``label``, ``channel`` and, for several recordings,
       ``path`` or ``recording``;
     - a first line with ``Begin Time (s)``: Raven's selection table;
@@ -58,6 +59,8 @@ def read_content(content: bytes, name: str, recording: str | None = None) -> Lab
 def _read(text: str, suffix: str, recording: str | None) -> LabelFile:
     if suffix == ".json" and not text.strip():
         return LabelFile(problems=(Problem("", "empty; expected SPRSound's annotation"),))
+    if fhir.looks_like(text):
+        return fhir.read(text)
     if suffix == ".json" or text.lstrip().startswith(("{", "[")):
         return sprsound.read(text)
     if table.looks_like(text):

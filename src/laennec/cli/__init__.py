@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate": ("laennec.train.jobs:EvaluateJob", "laennec.cli.evaluate:run"),
     "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
     "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
+    "referee": ("laennec.cli.arguments:Referee", "laennec.cli.referee:run"),
     "challenge": ("laennec.cli.arguments:Challenge", "laennec.cli.challenge:run"),
 }
 
@@ -73,7 +74,17 @@ EXTRAS = {
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-SEVERAL = ("--set", "--seeds", "--only", "--models", "--rows", "--subjects")  # options of several values
+SEVERAL = (
+    "--set",
+    "--seeds",
+    "--only",
+    "--models",
+    "--rows",
+    "--subjects",
+    "--split",
+    "--claimed",
+    "--classes",
+)  # options of several values
 
 
 def load(place: str) -> Any:

@@ -20,7 +20,7 @@ class Analyze:
     resumes after an interruption. --out writes results into the same folders below FOLDER:
 
     json, csv (everything); html (a page to see and hear), png (a picture; needs the extra "web"); audacity,
-    sprsound, icbhi (label files that other programs open).
+    sprsound, icbhi (label files that other programs open); fhir, fhir-r5 (reports for clinical systems).
 
     Exit code 1: a recording failed; the others are done all the same.
 
@@ -52,7 +52,7 @@ class Analyze:
     out
         Folder for the results.
     format
-        Some of json,csv,audacity,sprsound,icbhi,html,png; json,html otherwise.
+        Some of json,csv,audacity,sprsound,icbhi,fhir,fhir-r5,html,png; json,html otherwise.
     json
         Print JSON, an array with one element per recording, instead of a table.
     again
@@ -270,6 +270,58 @@ class Datasets:
         | Annotated[Audit, subcommand("audit")]
         | Annotated[Download, subcommand("download")]
     ) = List()
+
+
+@dataclass(frozen=True)
+class Referee:
+    """Check a published figure: its split, its definition, and rules that reach it without listening.
+
+    The split is a table of names and sets (as ICBHI's official list), train.txt and test.txt, JSON or .npz.
+    Predictions are a table with a name, a label, and a class or probabilities per row, .npz, or a confusion
+    matrix. Names are those of the data set's recordings, whatever follows them.
+
+    Found are patients, recordings and content that training and test share, differences from the official
+    split, the definition that gives a claimed figure, an epoch that was chosen on the test set, and rules
+    (most frequent class, position, device, duration) that come as far.
+
+    Example:  laennec referee --dataset icbhi --split train_test.txt --predictions answers.csv --claimed 66.5
+
+    Example:  laennec referee --dataset sprsound --predictions a.csv --against b.csv --data ~/data/SPRSound
+
+    Attributes
+    ----------
+    dataset
+        icbhi or sprsound.
+    split
+        One file or folder of lists, or one list for each set.
+    predictions
+        What the system answered.
+    claimed
+        Published figures: 66.5, or with what they are, such as score=66.5 sensitivity=60.1.
+    against
+        Answers of another system for the same clips, for a paired comparison.
+    epochs
+        Table with a column test, and perhaps validation: the score after each epoch.
+    data
+        A copy of the data set: adds content, annotations and durations. Needs the extra "train".
+    classes
+        Names of the classes in the order of their numbers, where classes are numbers.
+    out
+        JSON file for the whole report.
+    strict
+        Exit code 1 if a fault is found.
+    """
+
+    dataset: Annotated[str, arg(metavar="NAME")]
+    split: Annotated[tuple[Path, ...], arg(metavar="FILE [FILE ...]")] = ()
+    predictions: Annotated[Path | None, arg(metavar="FILE")] = None
+    claimed: Annotated[tuple[str, ...], arg(metavar="FIGURE [FIGURE ...]")] = ()
+    against: Annotated[Path | None, arg(metavar="FILE")] = None
+    epochs: Annotated[Path | None, arg(metavar="FILE")] = None
+    data: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    classes: Annotated[tuple[str, ...], arg(metavar="CLASS [CLASS ...]")] = ()
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ CYCLES = {"normal": 3642, "crackle": 1864, "wheeze": 886, "both": 506}
 SPLIT_RECORDINGS = {"train": 539, "test": 381}
 
 LOCATIONS = {code: POSITION_SPELLINGS[code.lower()] for code in ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")}
+DEVICES = ("AKGC417L", "LittC2SE", "Litt3200", "Meditron")
 FILE_NAME = re.compile(
     r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
 )

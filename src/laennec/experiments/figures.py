@@ -19,6 +19,7 @@ from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
     clip_tables,
+    leaderboard,
     paper_tables,
     recording_tables,
     rehearsal_trials,
@@ -38,6 +39,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **rehearsal_trials.TABLES,
     **streams.TABLES,
     **adapting_tables.TABLES,
+    **leaderboard.TABLES,
     **speed_tables.TABLES,
 }
 

@@ -14,7 +14,7 @@ from laennec.audio.segment import CENTRE, place
 from laennec.features.augment import Augmentation, draw_tilt, uniform
 from laennec.features.base import Batch, ClipFeatures, FrontEnd, masked
 from laennec.features.reading import placed_clips
-from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above, mel_filters
+from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above, mel_filters, used_bins
 from laennec.simulate.other import ward_noise
 
 DEVIATION = 3.0  # of log power around an event's level, over SPRSound's events
@@ -63,7 +63,7 @@ class EventLogMel(FrontEnd):
         self.frames = 1 + self.clip_samples // hop_length
         self.channels = len(windows) + 1
         matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
-        used = int(np.flatnonzero(matrix.any(0)).max()) + 1  # bins above the highest band are not computed
+        used = used_bins(matrix)
         self.powers = nn.ModuleList(
             PowerSpectrum(n_fft, hop_length, window_length=length, bins=used) for length in windows
         )

@@ -11,6 +11,7 @@ from laennec.features.spectrum import (
     mel_filters,
     standardised,
     unit_rms,
+    used_bins,
 )
 
 
@@ -38,9 +39,10 @@ class LogMel(FrontEnd):
         super().__init__()
         self.sample_rate, self.clip_samples, self.bands = sample_rate, clip_samples, bands
         self.frames = 1 + clip_samples // hop_length
-        self.power = PowerSpectrum(n_fft, hop_length)
         matrix = mel_filters(bands, n_fft, sample_rate, fmin_hz, fmax_hz)
-        self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
+        used = used_bins(matrix)
+        self.power = PowerSpectrum(n_fft, hop_length, bins=used)
+        self.register_buffer("mel", torch.tensor(matrix.T[:used], dtype=torch.float32), persistent=False)
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
         """Natural logarithm of the mel bands' power."""

@@ -17,7 +17,14 @@ from laennec.features.augment import (
     vary_images,
 )
 from laennec.features.base import Batch, FrontEnd
-from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above, mel_edges_hz, triangular_filters
+from laennec.features.spectrum import (
+    BAND_FLOOR,
+    PowerSpectrum,
+    log_above,
+    mel_edges_hz,
+    triangular_filters,
+    used_bins,
+)
 
 DEVIATION = 5.0  # of log power around its level, over SPRSound's recordings
 BAND_DEVIATION = 2.5  # of log power around the level of its own band
@@ -64,10 +71,11 @@ class RecordingLogMel(FrontEnd):
         self.sample_rate, self.hop_length, self.bands = sample_rate, hop_length, bands
         self.by_band, self.channels = by_band, 1 + by_band
         self.level_frames = round(level_reach_s * sample_rate / hop_length)
-        self.power = PowerSpectrum(n_fft, hop_length)
         self.edges_hz = mel_edges_hz(bands, fmin_hz, fmax_hz)
         matrix = triangular_filters(self.edges_hz, n_fft, sample_rate)
-        self.register_buffer("mel", torch.tensor(matrix.T, dtype=torch.float32), persistent=False)
+        used = used_bins(matrix)
+        self.power = PowerSpectrum(n_fft, hop_length, bins=used)
+        self.register_buffer("mel", torch.tensor(matrix.T[:used], dtype=torch.float32), persistent=False)
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
         """Natural logarithm of the mel bands' power, ``(batch, 1, bands, frames)``."""

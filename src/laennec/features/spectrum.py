@@ -53,6 +53,11 @@ def linear_filters(bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fma
     return triangular_filters(np.linspace(fmin_hz, fmax_hz, bands + 2), n_fft, sample_rate)
 
 
+def used_bins(filters: np.ndarray) -> int:
+    """How many of the first bins filters ``(bands, bins)`` take; those above need not be computed."""
+    return int(np.flatnonzero(filters.any(0)).max()) + 1
+
+
 def dct_matrix(size: int) -> np.ndarray:
     """Orthonormal DCT of type II, ``(size, size)``: cepstra are ``dct_matrix(n) @ log_bands``."""
     n, k = np.arange(size), np.arange(size)[:, None]
@@ -102,8 +107,8 @@ class PowerSpectrum(nn.Module):
 
     def of_frames(self, frames: Tensor) -> Tensor:
         """Power spectra of frames, ``(…, n_fft) -> (…, bins)``, as training computes them."""
-        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window)).square_()
-        return (spectrum[..., 0] + spectrum[..., 1])[..., : self.bins]
+        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window)[..., : self.bins]).square_()
+        return spectrum[..., 0] + spectrum[..., 1]
 
     def some(self, waveform: Tensor, chosen: Tensor) -> Tensor:
         """Power spectra of the frames where `chosen` ``(batch, frames)`` is True, ``(chosen, bins)``."""

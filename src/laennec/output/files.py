@@ -16,19 +16,28 @@ from laennec.audio.recording import Recording
 from laennec.audio.source import STANDARD_INPUT
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
+from laennec.output.fhir import R4, R5, to_fhir
 from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
 from laennec.output.page import write_report
 from laennec.output.picture import draw
 
 # Label files lie in a folder of their own, under the recording's name: that is where their programs look for
 # them, and two formats share a suffix. SPRSound's folders of annotations end in "json".
-FOLDERS = {"audacity": "audacity", "sprsound": "sprsound_json", "icbhi": "icbhi"}
+FOLDERS = {
+    "audacity": "audacity",
+    "sprsound": "sprsound_json",
+    "icbhi": "icbhi",
+    "fhir": "fhir",
+    "fhir-r5": "fhir_r5",
+}
 SUFFIXES = {
     "json": ".json",
     "csv": ".csv",
     "audacity": ".txt",
     "sprsound": ".json",
     "icbhi": ".txt",
+    "fhir": ".json",
+    "fhir-r5": ".json",
     "html": ".html",
     "png": ".png",
 }
@@ -36,7 +45,8 @@ FORMATS = tuple(SUFFIXES)
 DEFAULT_FORMATS = "json,html"
 WITH_SOUND = frozenset({"html", "png"})  # they need the recording itself
 CHANNEL_PART = re.compile(r"\.ch\d+$", re.IGNORECASE)
-PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*FOLDERS, "png"), CHANNEL_PART)}
+PER_CHANNEL = ("audacity", "sprsound", "icbhi")  # a file for each channel
+PART = {"csv": re.compile(r"\.record$", re.IGNORECASE), **dict.fromkeys((*PER_CHANNEL, "png"), CHANNEL_PART)}
 RECORD_PART = ".record"  # of the second CSV's name
 ANY_PART = re.compile(r"\.(ch\d+|record)$", re.IGNORECASE)
 MOST_CHANNELS = ".ch63"
@@ -212,6 +222,10 @@ def write_outputs(
                     write_text(part, to_icbhi(analysis, channel))
                 case "sprsound":
                     write_json(part, to_sprsound(analysis, channel))
+                case "fhir":
+                    write_json(part, to_fhir(analysis, R4))
+                case "fhir-r5":
+                    write_json(part, to_fhir(analysis, R5))
     return written
 
 

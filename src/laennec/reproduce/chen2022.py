@@ -22,6 +22,7 @@ from laennec.datasets.table import read_csv
 from laennec.errors import UsageError
 from laennec.files import has_content, read_json, write_json, write_text
 from laennec.reproduce.jobs import ChenJob
+from laennec.score.baselines import BaselineScores, baseline_scores
 from laennec.score.bootstrap import DRAWS, Patients, over_patients
 from laennec.score.confusion import (
     challenge_scores,
@@ -32,7 +33,7 @@ from laennec.score.confusion import (
     total_score,
 )
 from laennec.score.markdown import table
-from laennec.score.predictions import Predictions, read_predictions, write_predictions
+from laennec.score.predictions import Predictions, read_predictions, stacked, write_predictions
 from laennec.score.text import interval, listed, number
 from laennec.train.card import command
 from laennec.train.crossval import CrossValidationData
@@ -42,6 +43,7 @@ from laennec.train.loop import predict
 from laennec.train.recipe import Recipe, check_seeds, load_recipe
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
+from laennec.train.unheard import unheard
 from laennec.train.weights import RETRAIN, read_run
 from laennec.train.workers import Work, run_all
 
@@ -218,7 +220,8 @@ def _row(
     scores, first = [_scores(one) for one in predicted], predicted[0]
     machine = facts[0]["machine"]
     hardware = [*machine.get("gpus", []), machine["processor"], f"{machine['threads']} threads"]
-    trained = read_csv(folders[0] / "clips.csv", dtype=str).query("side == 'train'")
+    clips = read_csv(folders[0] / "clips.csv", dtype=str)
+    trained = clips.query("side == 'train'")
     # The last epoch is not chosen by looking at these clips, as the best epoch is.
     last = [run["last_epoch"]["val_ts"] for run in facts] if side == "validation" else []
     return {
@@ -241,7 +244,17 @@ def _row(
         "precision": facts[0].get("precision"),
         "clips": len(first.labels),
         "patients": len(set(first.subjects)),
+        "baselines": _baselines(clips, predicted),
     }
+
+
+def _baselines(clips: pd.DataFrame, predicted: Sequence[Predictions]) -> list[BaselineScores]:
+    """Scores of rules that do not listen, on the clips that the run's table describes; none on others."""
+    first = predicted[0]
+    if not set(first.clip_ids) <= set(clips["clip_id"]):
+        return []
+    times = {name: pd.to_numeric(clips[name]) for name in ("start_s", "end_s")}
+    return baseline_scores(stacked(predicted), unheard(clips.assign(**times), first.clip_ids))
 
 
 def _scores(predictions: Predictions) -> dict[str, float]:
@@ -329,4 +342,17 @@ def _render_table(side: str, split: str, rows: list[dict[str, Any]]) -> list[str
         cells.append(
             [name, row["reading"], *ours, between, last, listed(row["seeds"]), row["epochs"], minutes]
         )
-    return [title, "", table([*header, "seeds", "epochs", "min a run"], cells), ""]
+    rules = rows[0].get("baselines") or []
+    return [
+        title,
+        "",
+        table([*header, "seeds", "epochs", "min a run"], cells),
+        "",
+        *([_render_baselines(rules), ""] if rules else []),
+    ]
+
+
+def _render_baselines(rules: Sequence[BaselineScores]) -> str:
+    """What rules reach on the same events that know nothing of their sound."""
+    known = [f"{rule['name']} {number(rule['scores']['average_score'], 4)}" for rule in rules]
+    return f"AS without listening, by the {'; '.join(known)}."

@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, cast
 
+from numpy.typing import ArrayLike
+
 from laennec.errors import LaennecError
 from laennec.files import sha256_of, write_json, write_text
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.score.baselines import BaselineScores, baseline_scores
 from laennec.score.bootstrap import DRAWS
 from laennec.score.confusion import ignored_classes, normal_class
 from laennec.score.events import EventScores, event_scores
@@ -33,6 +36,8 @@ class Metrics(ClipScores):
     task_12: NotRequired[TaskScores]
     task_21: NotRequired[TaskScores]
     task_22: NotRequired[TaskScores]
+    baselines: NotRequired[list[BaselineScores]]
+    """Of rules that do not listen; absent where nothing is known of the clips that they could use."""
     provenance: dict[str, Any]
 
 
@@ -47,6 +52,7 @@ def score(
     provenance: Mapping[str, Any] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    known: Mapping[str, ArrayLike] | None = None,
 ) -> Metrics:
     """Compute what metrics.json holds: the scores of `evaluate`, the challenge's tasks, and ``provenance``.
 
@@ -56,6 +62,8 @@ def score(
     provenance : what was scored: model, data, split, command, seeds; unknown ones become None. The version
         is this program's unless given.
     draws, seed : of the bootstrap over patients
+    known : what rules that do not listen may use of each clip, as
+        :func:`laennec.score.baselines.baselines` takes it; their scores stand beside the model's
 
     Raises
     ------
@@ -74,7 +82,8 @@ def score(
         seed=seed,
     )
     tasks = task_scores(predictions, scores["bootstrap"]["draws"], seed)
-    return cast(Metrics, {**scores, **tasks, "provenance": _provenance(provenance)})
+    rules = {} if known is None else {"baselines": baseline_scores(predictions, known, draws, seed)}
+    return cast(Metrics, {**scores, **tasks, **rules, "provenance": _provenance(provenance)})
 
 
 def score_predictions(
@@ -83,6 +92,7 @@ def score_predictions(
     provenance: Mapping[str, Any] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    known: Mapping[str, ArrayLike] | None = None,
 ) -> Metrics:
     """Score predictions.csv and write metrics.json, tables.txt and confusion.png to the folder `out`.
 
@@ -91,7 +101,7 @@ def score_predictions(
     """
     predictions = read_predictions(predictions_csv)
     about = {**(provenance or {}), "predictions_sha256": sha256_of(predictions_csv)}
-    scores = score(predictions, about, draws, seed)
+    scores = score(predictions, about, draws, seed, known)
     write_json(Path(out) / "metrics.json", scores)
     write_text(Path(out) / "tables.txt", render_tables(scores))
     draw(scores, Path(out) / "confusion.png")

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laennec.audio.samples import counted
+from laennec.score.baselines import SCORES as BASELINE_SCORES
+from laennec.score.baselines import BaselineScores
 from laennec.score.bootstrap import BootstrapSettings
 from laennec.score.events import SCORE_NAMES as EVENT_SCORE_NAMES
 from laennec.score.events import EventScores
@@ -146,10 +148,13 @@ def render_tables(scores: ClipScores) -> str:
     rows = zip(confusion["classes"], confusion["counts"], strict=True)
     matrix = [[name, *map(str, row)] for name, row in rows]
     class_header = ["class", "clips", "patients", "predicted", *CLASS_SCORES.values(), f"recall {level}"]
+    entries: Mapping[str, Any] = scores
+    rules = baselines_table(entries["baselines"]) if "baselines" in entries else ""
     return "\n".join(
         [
             *_overall(scores, size_of(scores), SCORE_NAMES),
             *([columns(task_header, tasks), ""] if tasks else []),
+            *([rules, ""] if rules else []),
             columns(class_header, [row[:-1] for row in class_rows(scores, PLAIN)]),
             "",
             "Confusion matrix: a row is the annotated class, a column the predicted one.",
@@ -158,6 +163,20 @@ def render_tables(scores: ClipScores) -> str:
             "",
         ]
     )
+
+
+def baselines_table(rows: Sequence[BaselineScores]) -> str:
+    """Return the scores of rules that do not listen, and what the system adds to each."""
+    cells = [
+        [
+            row["name"],
+            *(number(row["scores"][name], *PLAIN) for name in BASELINE_SCORES),
+            number(row["difference"], *PLAIN, sign="+"),
+            interval(row["difference_interval"], *PLAIN, sign="+"),
+        ]
+        for row in rows
+    ]
+    return columns(["without listening, it knows", "Se", "Sp", "AS", "model less it", "95 % interval"], cells)
 
 
 def render_detection(scores: EventScores) -> str:

@@ -47,6 +47,7 @@ from laennec.train.tables import (
     training_clips,
     with_auxiliary,
 )
+from laennec.train.unheard import unheard
 
 
 def train(job: TrainJob) -> int:
@@ -92,6 +93,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Mapping[str, Path], hardware: Ha
                 "seeds": [recipe.seed],
                 "arithmetic": hardware.arithmetic,
             },
+            known=unheard(validation, list(validation["clip_id"])),
         )
         entries["metrics"] = summary(scores, validation["clip_id"])
         print(render_tables(scores))

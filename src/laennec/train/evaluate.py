@@ -28,6 +28,7 @@ from laennec.train.export import export
 from laennec.train.protocols import make_split
 from laennec.train.recipe import recipe_from_dict
 from laennec.train.tables import record_rows, recordings_of
+from laennec.train.unheard import unheard
 
 
 def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out: Path) -> int:
@@ -64,6 +65,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
             "command": command(),
             "seeds": [lung_model.card.recipe.get("seed")],
         },
+        known=unheard(clips, predicted.clip_ids),
     )
     page = evaluation_page(out, clips, predicted, found)
     print(render_tables(found))

@@ -21,6 +21,7 @@ from laennec.score.predictions import write_predictions
 from laennec.score.text import render_detection, render_tables
 from laennec.train.data import predictions
 from laennec.train.ranges import POOR
+from laennec.train.unheard import unheard
 
 
 def evaluate_recordings(
@@ -83,7 +84,8 @@ def evaluate_recordings(
         of_known = [analysis for analysis, chosen in zip(analyses, known, strict=True) if chosen]
         predicted = predictions(clips, classes, record_probabilities(of_known, classes))
         write_predictions(out / "predictions.csv", predicted)
-        scores = score_predictions(out / "predictions.csv", out, provenance)
+        known_of_clips = unheard(clips, predicted.clip_ids)
+        scores = score_predictions(out / "predictions.csv", out, provenance, known=known_of_clips)
         print(render_tables(scores))
         print(f"page: {evaluation_page(out, clips, predicted, scores, detected, detection)}")
     return 0

@@ -16,6 +16,7 @@ from laennec.score.predictions import Predictions
 from laennec.score.summary import ClipScores, bootstrap_difference, evaluate
 from laennec.score.tasks import merged
 from laennec.score.text import bracketed, number, with_interval
+from laennec.train.unheard import unheard
 
 
 def pair(predictions: Predictions, sound: str) -> Predictions:
@@ -62,7 +63,8 @@ def measure(predictions: Predictions, clips: pd.DataFrame, provenance: Mapping[s
     clips
         The clips table, for the groups of patients; any order.
     """
-    figures: dict[str, Any] = {**score(predictions, provenance)}
+    known = unheard(clips, predictions.clip_ids)
+    figures: dict[str, Any] = {**score(predictions, provenance, known=known)}
     if set(predictions.classes) <= set(TO_ICBHI):
         for sound in ("crackle", "wheeze"):
             chosen = pair(predictions, sound)

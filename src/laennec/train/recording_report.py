@@ -22,9 +22,10 @@ from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.events import event_scores
 from laennec.score.events_table import Detection
 from laennec.score.markdown import EVENT_TITLES
+from laennec.score.predictions import read_predictions
 from laennec.score.ranking import frame_average_precision
 from laennec.score.tasks import task_scores
-from laennec.score.text import interval, number, of_patients
+from laennec.score.text import baselines_table, interval, number, of_patients
 from laennec.train.card import command, strangers_of
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
@@ -36,6 +37,8 @@ from laennec.train.recording_decision import Floats, Labelled, RecordingDecision
 from laennec.train.recording_predictions import RecordingOutput, load_outputs, write_tables
 from laennec.train.rehearsal import K_FOLD, Rehearsal, outputs_of_run, splits_of
 from laennec.train.rehearsal_tables import tables
+from laennec.train.tables import recording_names
+from laennec.train.unheard import unheard
 
 DRAWS = 1000
 LIMITS = (
@@ -76,15 +79,20 @@ def report_recordings(
     beside = {seed: [own for run in runs for own in run.get(seed, ())] for seed in outputs}
     figures, decision = measure(outputs, recipe, out, beside)
     size = f"{figures['recordings']} recordings of {of_patients(figures['patients'])}"
+    named, beside_records = data.clips.assign(clip_id=recording_names(data.clips)), ""
     for seed in folders:
         folder = out / f"seed{seed}"
         given = {**provenance, "data": f"{recipe.dataset}, {size}", "seeds": [seed]}
         if (folder / "events.csv").exists():
             score_events(folder / "events.csv", folder, given, recipe.labels)
         if (folder / "predictions.csv").exists():
-            score_predictions(folder / "predictions.csv", folder, given)
+            records = read_predictions(folder / "predictions.csv").clip_ids
+            scores = score_predictions(
+                folder / "predictions.csv", folder, given, known=unheard(named, records)
+            )
+            beside_records = baselines_table(scores["baselines"])
     write_json(out / files[0], {**figures, "splits": splits, "command": command(), "seeds": list(folders)})
-    text = render(figures)
+    text = "\n".join([render(figures), *([beside_records, ""] if beside_records else [])])
     write_text(out / files[1], text)
     print(text)
     if job.final:

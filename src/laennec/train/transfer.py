@@ -51,6 +51,7 @@ from laennec.train.recipe import (
 from laennec.train.run import fit, prepare
 from laennec.train.saved import at_work, is_done
 from laennec.train.tables import training_clips
+from laennec.train.unheard import unheard
 from laennec.train.weights import Start, save_model, source_weights
 from laennec.train.workers import Work, run_all
 
@@ -274,6 +275,7 @@ def report(
             "seeds": [recipe.seed],
             "arithmetic": hardware.arithmetic,
         },
+        known=unheard(cohort.clips, runs[0].clip_ids),
     )
     print(render_tables(scores))
     patients = sorted(set(runs[0].subjects))
