@@ -33,9 +33,9 @@ from laennec.output.formats import (
     write_json,
 )
 from laennec.output.page import render_report
-from laennec.output.picture import _subtitle, draw
-from laennec.output.presentation import assign_lanes, label_colours, notes, refusals, short_label
-from laennec.output.spectrogram import log_spectrogram
+from laennec.output.picture import LEFT, WIDTH, Layout, _subtitle, draw
+from laennec.output.presentation import assign_lanes, label_colours, notes, refusals, short_label, tick_step
+from laennec.output.spectrogram import COARSE, log_spectrogram, spectrogram_of, top_level_db
 from laennec.output.text import print_summary, print_table
 from laennec.simulate import demo_recordings
 from laennec.version import DISCLAIMER
@@ -472,6 +472,30 @@ def test_pictures(tmp_path: Path, recording: Recording, suffix: str) -> None:
 
 
 @pytest.mark.needs("matplotlib")
+def test_a_pixel_of_a_picture_is_a_cell_of_the_spectrogram(tmp_path: Path, recording: Recording) -> None:
+    from matplotlib.image import imread
+
+    shown = analysis([event(5, 6, "Wheeze"), replace(event(8, 9, "Stridor"), uncertain=True)])
+    draw(shown, recording, tmp_path / "a.png")
+    pixels = np.rint(255 * imread(tmp_path / "a.png")[..., :3]).astype(int)
+    layout = Layout.of(shown, recording, 0)
+    assert pixels.shape == (layout.height, WIDTH, 3)
+    own = pixels[layout.spectrogram + 2 : layout.bottom - 2, LEFT + 2 : round(layout.x(4.9))]
+    cells = COARSE[spectrogram_of(recording, 0).grey].astype(int)[2:-2, 2 : own.shape[1] + 2]
+    assert np.abs(own - cells[..., None]).max() == 0
+    colours = {label: colour[1:] for label, colour in label_colours(shown.labels, shown.normal).items()}
+    wheeze = np.array(list(bytes.fromhex(colours["Wheeze"])))
+    assert (pixels[layout.labels + 6, round(layout.x(5.05))] == wheeze).all()
+    assert pixels[layout.bottom - 50, round(layout.x(5))] == pytest.approx(wheeze, abs=16)  # an edge
+    stripes = pixels[layout.labels + 6, round(layout.x(8.05)) : round(layout.x(8.95))]
+    assert len(np.unique(stripes, axis=0)) > 1
+    wave = pixels[layout.wave + 4, round(layout.x(5.5))]
+    assert list(wave) == pytest.approx(
+        [255 - 0.28 * (255 - int(colours["Wheeze"][k : k + 2], 16)) for k in (0, 2, 4)], abs=1
+    )
+
+
+@pytest.mark.needs("matplotlib")
 def test_a_picture_shows_labels_as_words_and_the_disclaimer_once(
     tmp_path: Path, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,7 +556,8 @@ def test_pictures_that_cannot_be_drawn(
         draw(analysis(), recording, tmp_path / "a.bmp")
     with pytest.raises(LaennecError, match="no channel 3"):
         draw(analysis(), recording, tmp_path / "a.png", channel=3)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "laennec.output.canvas", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     with pytest.raises(LaennecError, match="drawing needs Matplotlib"):
         draw(analysis(), recording, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
@@ -548,6 +573,28 @@ def test_events_that_overlap_get_lanes_of_their_own() -> None:
     events = [event(0, 2, "Normal"), event(1, 3, "Wheeze"), event(2, 4, "Normal"), event(2.5, 5, "Normal")]
     assert assign_lanes(events) == ([0, 1, 0, 2], 3)
     assert assign_lanes([]) == ([], 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 300, 5_000, 100_000])
+def test_what_is_black_is_a_percentile(size: int) -> None:
+    rng = np.random.default_rng(size)
+    noise = rng.normal(-60, 10, size).astype(np.float32)
+    click = noise.copy()
+    click[: max(1, size // 1000)] = 0
+    for levels in (noise, np.round(noise), click, np.full(size, -120, np.float32)):
+        assert top_level_db(levels) == pytest.approx(np.percentile(levels, 99.7), abs=1e-3)
+
+
+def test_page_and_picture_share_a_spectrogram(recording: Recording) -> None:
+    assert spectrogram_of(recording, 0) is spectrogram_of(recording, 0, recording.length)
+    assert spectrogram_of(recording, 0, 8_000) is not spectrogram_of(recording, 0)
+
+
+@pytest.mark.parametrize(
+    ("length", "most", "step"), [(15, 8, 2), (8, 8, 1), (8.1, 8, 2), (600, 8, 100), (1e-5, 8, 1e-3)]
+)
+def test_steps_of_an_axis(length: float, most: int, step: float) -> None:
+    assert tick_step(length, most) == pytest.approx(step)
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(8_000, 15), (4_000, 600), (44_100, 2)])

@@ -21,8 +21,9 @@ from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.html import asset, page, png, script_json, text
 from laennec.output.page import SHOWN_CHANNELS, render_report, write_report
 from laennec.output.page_events import ROWS
-from laennec.output.page_viewer import MOST_TILES, joined
+from laennec.output.page_viewer import MOST_TILES
 from laennec.output.presentation import analysis_colours, readable_on
+from laennec.output.scripts import joined
 from laennec.version import DISCLAIMER
 
 VOID = {"meta", "link", "img", "br", "input", "path"}
@@ -357,7 +358,7 @@ def test_the_viewer_has_events_evidence_tiles_and_sound() -> None:
 
 
 def test_the_modules_are_joined_into_one_script() -> None:
-    script = joined("report")
+    script = joined("output/viewer/report.js")
     assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
     assert (
         script.index("const $time = ") < script.index("const $viewer = ") < script.index("const $report = ")
@@ -373,9 +374,17 @@ def pixels(data: bytes) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 3), (3, 5, 4)])
 def test_png(shape: tuple[int, ...]) -> None:
     told = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    assert (pixels(png(told)) == told).all()
+    for noisy in (False, True):
+        assert (pixels(png(told, noisy=noisy)) == told).all()
     with pytest.raises(ValueError, match="uint8"):
         png(told.astype(float))
+
+
+def test_png_with_a_palette() -> None:
+    rng = np.random.default_rng(0)
+    places, palette = (rng.integers(0, 256, shape).astype(np.uint8) for shape in ((4, 9), (256, 3)))
+    for noisy in (False, True):
+        assert (pixels(png(places, palette, noisy=noisy))[..., :3] == palette[places]).all()
 
 
 def test_data_cannot_leave_its_script() -> None:

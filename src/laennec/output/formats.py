@@ -57,15 +57,16 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "window_s": analysis.window_s,
             "hop_s": analysis.hop_s,
         },
-        "record": None if analysis.record is None else _channel_first(analysis.record),
-        "channel_records": [_channel_first(record) for record in analysis.channel_records],
-        "events": [_channel_first(event) for event in analysis.events],
+        "record": None if analysis.record is None else channel_first(analysis.record),
+        "channel_records": [channel_first(record) for record in analysis.channel_records],
+        "events": [channel_first(event) for event in analysis.events],
         "refused_parts": [_plain(part) for part in analysis.refused_parts],
         "notes": [*refusals(analysis.refused_parts, analysis.channels), *analysis.notes],
     }
 
 
-def _channel_first(value: Event | RecordingPrediction) -> dict[str, Any]:
+def channel_first(value: Event | RecordingPrediction) -> dict[str, Any]:
+    """Return an event or a prediction as JSON's types."""
     return {"channel": value.channel, **_plain(value)}
 
 

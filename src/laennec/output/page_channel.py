@@ -18,8 +18,8 @@ from laennec.audio.recording import Recording
 from laennec.audio.samples import mixed
 from laennec.output.html import data_uri, fill, png, text, wav
 from laennec.output.page_events import PageEvent, label_classes, legend
-from laennec.output.presentation import Strip, short_label, strips
-from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ, grey, log_spectrogram
+from laennec.output.presentation import Strip, short_label, strips, tick_step
+from laennec.output.spectrogram import COARSE, FMIN_HZ, SHOWN_S, TICKS_HZ, spectrogram_of
 
 Samples = npt.NDArray[np.float32]
 
@@ -54,7 +54,7 @@ def channel_section(
     mine = [each for each in events if each.event.channel == channel and each.event.start_s < shown_s]
     title = f"Channel {channel}" if recording.channels > 1 else "Sound"
     rows = strips([each.event for each in mine]) if mine else []
-    level_db, top_hz = log_spectrogram(samples, recording.sample_rate)
+    spectrogram = spectrogram_of(recording, channel, samples.size)
     classes = label_classes(analysis)
     return fill(
         "report_channel.html",
@@ -65,8 +65,8 @@ def channel_section(
         hertz=_frequency_ticks(recording.sample_rate),
         strips="\n".join(_strip(row, mine, shown_s, classes) for row in rows),
         waveform=waveform_svg(samples),
-        spectrogram=data_uri(png(grey(level_db), noisy=True), "image/png"),
-        subject=f"{title.lower()}, {FMIN_HZ:g} to {top_hz:g} Hz, 0 to {shown_s:.1f} s",
+        spectrogram=data_uri(png(COARSE[spectrogram.grey], noisy=True), "image/png"),
+        subject=f"{title.lower()}, {FMIN_HZ:g} to {spectrogram.fmax_hz:g} Hz, 0 to {shown_s:.1f} s",
         shades="".join(_shade(each, analysis.normal, shown_s) for each in mine),
         times=_time_ticks(shown_s),
         legend=legend(mine, classes),
@@ -98,8 +98,7 @@ def _frequency_ticks(sample_rate: int) -> str:
 
 
 def _time_ticks(shown_s: float) -> str:
-    steps = (step * 10.0**power for power in range(-3, 4) for step in (1, 2, 5))
-    step_s = next(step_s for step_s in steps if shown_s / step_s <= TICKS)
+    step_s = tick_step(shown_s, TICKS)
     return "".join(
         f'<span style="left:{100 * k * step_s / shown_s:.4f}%">{k * step_s:g}{"" if k else " s"}</span>'
         for k in range(int(0.92 * shown_s / step_s) + 1)  # one near the end would be cut off
@@ -179,8 +178,8 @@ def waveform_svg(samples: Samples) -> str:
     high = 50 - scale * np.maximum.reduceat(samples, starts)
     low = 50 - scale * np.minimum.reduceat(samples, starts)
     x = 1000 * (starts + 0.5) / samples.size
-    outline = zip(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]), strict=True)
-    path = "L".join(f"{a:.2f} {b:.1f}" for a, b in outline)
+    outline = np.stack([np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]])], axis=1)
+    path = ("%.2f %.1fL" * len(outline) % tuple(outline.ravel().tolist())).removesuffix("L")
     return (
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="Waveform">'
         f'<path vector-effect="non-scaling-stroke" d="M{path}Z"/></svg>'

@@ -1,5 +1,6 @@
-"""What console, picture and page show alike: phrases, colours and lanes of labels."""
+"""What console, picture and page show alike: phrases, colours and lanes of labels, steps of an axis."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -89,6 +90,15 @@ def assign_lanes(events: Sequence[Event]) -> tuple[list[int], int]:
         ends_s[lane : lane + 1] = [event.end_s]
         lanes.append(lane)
     return lanes, max(1, len(ends_s))
+
+
+def tick_step(length: float, most: int, least: float = 1e-3) -> float:
+    """Return the finest step of 1, 2 or 5 times a power of ten that an axis has at most so many of.
+
+    It is `least` where it would be finer.
+    """
+    power = 10.0 ** math.floor(math.log10(max(length / most, least)) + 1e-9)
+    return next((step * power for step in (1, 2, 5) if length <= most * step * power), 10 * power)
 
 
 # --- phrases ------------------------------------------------------------------------------------------------

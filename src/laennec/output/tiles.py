@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from laennec.errors import LaennecError
 from laennec.output.html import png
-from laennec.output.spectrogram import FMAX_HZ, FMIN_HZ, column_powers, top_level_db
+from laennec.output.spectrogram import FMAX_HZ, FMIN_HZ, column_powers, to_db, top_level_db
 
 COLUMNS, ROWS = 256, 512
 COLUMN_S = 0.004  # of level 0: half a frame of the shortest window, within which a crackle lasts
@@ -23,6 +23,7 @@ TOP_HZ = 4000.0
 RANGE_DB = 100.0  # from the reference, white, down to black
 WINDOWS_MS = (8, 16, 32, 64, 128)  # short ones show crackles, long ones the harmonics of a wheeze
 WINDOW_MS = 32
+FLOOR = 1e-14  # of a power: silence has no level
 COVERED_S = 0.128  # of a wide column, by the frames that stand for it
 MOST_FRAMES, FEWEST_FRAMES = 8, 2  # of a wide column
 REFERENCE_FRAMES = 1024  # spread over a recording, to find its reference
@@ -84,7 +85,7 @@ class Pyramid:
 
     def columns_db(self, samples: Samples, start: float, level: int, columns: int) -> npt.NDArray[np.float32]:
         """Return columns of a level from sample `start` on, ``(columns, ROWS)`` in dB, low ones first."""
-        return _level_db(self._powers(samples, start, self._hop(level), columns, self._frames(level)))
+        return to_db(self._powers(samples, start, self._hop(level), columns, self._frames(level)), FLOOR)
 
     def pictures(self, samples: Samples, finest: int) -> list[list[npt.NDArray[np.uint8]]]:
         """Return all tiles, as of :meth:`tile`, of each level from one on, for what is looked at as a whole.
@@ -97,10 +98,11 @@ class Pyramid:
         levels = []
         for level in range(finest, self.levels):
             if level > finest:
-                power = power.reshape(-1, 2, ROWS).mean(axis=1)
+                power = power[::2] + power[1::2]
+                power *= np.float32(0.5)
                 power = np.pad(power, ((0, -len(power) % COLUMNS), (0, 0)))
             columns = power.reshape(self.tiles(level), COLUMNS, ROWS)
-            levels.append([_pixels(_level_db(tile), reference_db) for tile in columns])
+            levels.append([_pixels(to_db(tile, FLOOR), reference_db) for tile in columns])
         return levels
 
     def reference_db(self, samples: Samples) -> float:
@@ -110,7 +112,7 @@ class Pyramid:
 
     def _reference_db(self, power: npt.NDArray[np.float32]) -> float:
         lung = slice(*(round(hz / self.top_hz * ROWS) for hz in (FMIN_HZ, FMAX_HZ)))
-        return top_level_db(_level_db(power[:, lung]))
+        return top_level_db(to_db(power[:, lung], FLOOR))
 
     def _hop(self, level: int) -> float:
         """Samples between the columns of a level."""
@@ -132,17 +134,16 @@ class Pyramid:
         below = rows.astype(int)
         power = column_powers(samples, start, hop, columns, frames, length, n_fft, int(below[-1]) + 2)
         if (rows != below).any():
-            share = (rows - below).astype(np.float32)
-            power = power[:, below] * (1 - share) + power[:, below + 1] * share
+            change = np.take(power, below + 1, axis=1)
+            power = np.take(power, below, axis=1)  # an index would leave columns beside each other
+            change -= power
+            change *= (rows - below).astype(np.float32)
+            power += change
         return power[:, :ROWS]
-
-
-def _level_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    level_db: npt.NDArray[np.float32] = 10 * np.log10(power + np.float32(1e-14))
-    return level_db
 
 
 def _pixels(level_db: npt.NDArray[np.float32], reference_db: float) -> npt.NDArray[np.uint8]:
     grey = (level_db - (reference_db - RANGE_DB)) * (255 / RANGE_DB)
-    pixels: npt.NDArray[np.uint8] = np.rint(np.clip(grey, 0, 255)).astype(np.uint8).T[::-1]
-    return pixels
+    np.clip(grey, 0, 255, out=grey)
+    pixels: npt.NDArray[np.uint8] = np.rint(grey, out=grey).astype(np.uint8)
+    return pixels.T[::-1]

@@ -19,7 +19,7 @@ from laennec.audio.segment import cut
 from laennec.errors import LaennecError
 from laennec.files import write_text
 from laennec.output.html import asset, data_uri, facts, page, png, text, wav
-from laennec.output.spectrogram import RANGE_DB, log_spectrogram
+from laennec.output.spectrogram import grey, log_spectrogram
 from laennec.score.evaluation import DetectionMetrics, Metrics, score_detections
 from laennec.score.events_table import Detection
 from laennec.score.page_curves import curves, trust
@@ -196,9 +196,7 @@ def _sound(clip: "pd.Series[Any]") -> str:
         )
     level_db, _ = log_spectrogram(samples, rate)
     columns = np.linspace(0, level_db.shape[1] - 1, min(COLUMNS, level_db.shape[1])).astype(int)
-    level_db = level_db[::-2, columns]
-    dark = np.clip((level_db - np.percentile(level_db, 99.7) + RANGE_DB) / RANGE_DB, 0, 1)
-    picture = data_uri(png((255 * (1 - dark)).astype(np.uint8)), "image/png")
+    picture = data_uri(png(grey(level_db[1::2, columns])[0]), "image/png")
     sound = data_uri(wav(samples, rate, min(rate, RATE)), "audio/wav")
     words = f"Spectrogram of {samples.size / rate:.1f} s"
     return (
