@@ -407,9 +407,10 @@ def terminal() -> bool:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Hide Lightning's advice, which speaks of its own interface, and PyTorch's on recorded passes."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
@@ -420,7 +421,8 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def step_times(
