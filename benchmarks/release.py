@@ -1,12 +1,13 @@
 """Training of an earlier release against the present one: steps, and the whole command.
 
-Steps are of the recipe `default` on SPRSound's own events, by the release's own data, module and trainer, with
-one thread, in a process each, in turns; they are told in processor time, which other work on the machine
-disturbs least, and a ratio is the median over turns. The command is `laennec crossvalidate default` on one of
-five folds, or on all; it is told in seconds as well, which compare something on idle cores alone.
+Steps are of the recipe `default` on SPRSound's own events, by each side's own data, module and trainer, with
+one thread, in a process each, in turns. They are in processor time, which other work on the machine disturbs
+least; a ratio is the median over turns. The command is `laennec crossvalidate default` on one of five folds,
+or on all, in seconds as well, which compare something on idle cores alone.
 
 Run:  git worktree add --detach ../release 5e53852
-      python benchmarks/release.py --release ../release/src --data ~/data/SPRSound --out docs/results/training-speed.json
+      python benchmarks/release.py --release ../release/src --data ~/data/SPRSound \\
+          --out docs/results/training-release.json
 """
 
 import argparse
@@ -151,12 +152,13 @@ def write(options: argparse.Namespace, steps_ms: Any, commands: Any) -> None:
     from laennec.train.hardware import machine
 
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
-    about = {**machine(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
+    about = {**machine(), "cores": os.cpu_count()}
     about.pop("threads")
     known["release"] = {
         "command": f"python benchmarks/release.py --rounds {options.rounds} --epochs {options.epochs}",
         "release": "0.1.0",
         "machine": about,
+        "date": time.strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[2], 1),
         "steps_processor_ms": steps_ms,
         "commands": {

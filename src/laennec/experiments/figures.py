@@ -28,6 +28,7 @@ from laennec.experiments import (
     run,
     speed_tables,
     streams,
+    training_tables,
 )
 from laennec.files import write_text
 
@@ -43,6 +44,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **adapting_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
+    **training_tables.TABLES,
 }
 
 
