@@ -161,12 +161,10 @@ def write(options: argparse.Namespace, steps_ms: Any, commands: Any) -> None:
         "date": time.strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[2], 1),
         "steps_processor_ms": steps_ms,
-        "commands": {
-            "what": f"{len(options.folds)} of five folds of default, {options.epochs} epochs",
-            "cores": options.cores,
-            **commands,
-        },
     }
+    if commands:
+        what = f"{len(options.folds)} of five folds of default, {options.epochs} epochs"
+        known["release"]["commands"] = {"what": what, "cores": options.cores, **commands}
     write_json(options.out, known)
 
 

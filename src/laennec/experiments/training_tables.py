@@ -46,14 +46,15 @@ def release(load: Load) -> str:
     for precision, sides in found["steps_processor_ms"].items():
         before, now = sides["release"], sides["present"]
         ratio = median(a / b for a, b in zip(before, now, strict=True))
-        what = f"a step, {NAMES[precision]}, ms"
+        what = f"a step, {NAMES[precision]}, ms of processor time"
         rows.append([what, number(median(before), 0), number(median(now), 0), f"{ratio:.2f}", len(now)])
-    commands = found["commands"]
-    before, now = ([own["processor_s"] for own in commands[side]] for side in ("release", "present"))
-    ratio = median(a / b for a, b in zip(before, now, strict=True))
-    what = f"the command, {commands['what']}, s"
-    rows.append([what, number(median(before), 0), number(median(now), 0), f"{ratio:.2f}", len(now)])
-    header = ["processor time of", f"release {found['release']}", "now", "ratio", "rounds"]
+    commands = found.get("commands", {})
+    for what, clock in (("processor_s", "processor time"), ("s", "by the clock")) if commands else ():
+        before, now = ([own[what] for own in commands[side]] for side in ("release", "present"))
+        ratio = median(a / b for a, b in zip(before, now, strict=True))
+        named = f"the command, {commands['what']}, {commands['cores']} cores, s {clock}"
+        rows.append([named, number(median(before), 0), number(median(now), 0), f"{ratio:.2f}", len(now)])
+    header = ["", f"release {found['release']}", "now", "ratio", "rounds"]
     return f"{_where(found)}\n\n{table(header, rows)}"
 
 

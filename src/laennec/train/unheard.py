@@ -25,8 +25,8 @@ def unheard(clips: pd.DataFrame, clip_ids: Sequence[str]) -> dict[str, np.ndarra
     """
     rows = clips.drop_duplicates("clip_id").set_index("clip_id").loc[list(clip_ids)]
     known = {
-        "position": rows["location"].fillna("").to_numpy(str),
-        "device": rows["device"].fillna("").to_numpy(str),
+        "position": rows["location"].astype(object).fillna("").to_numpy(str),
+        "device": rows["device"].astype(object).fillna("").to_numpy(str),
         "duration": (rows["end_s"] - rows["start_s"]).to_numpy(float),
     }
     return {name: values for name, values in known.items() if len(np.unique(values)) > 1}
