@@ -24,9 +24,14 @@ def unheard(clips: pd.DataFrame, clip_ids: Sequence[str]) -> dict[str, np.ndarra
         is the same for all clips is left out.
     """
     rows = clips.drop_duplicates("clip_id").set_index("clip_id").loc[list(clip_ids)]
+
+    def texts(name: str) -> np.ndarray:
+        column = rows[name] if name in rows else pd.Series("", rows.index)
+        return column.astype(object).fillna("").to_numpy(str)
+
     known = {
-        "position": rows["location"].astype(object).fillna("").to_numpy(str),
-        "device": rows["device"].astype(object).fillna("").to_numpy(str),
+        "position": texts("location"),
+        "device": texts("device"),
         "duration": (rows["end_s"] - rows["start_s"]).to_numpy(float),
     }
     return {name: values for name, values in known.items() if len(np.unique(values)) > 1}
