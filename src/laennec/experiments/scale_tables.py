@@ -1,8 +1,18 @@
-"""Tables of scoring by the million: kills, and what a second process brings."""
+"""Tables of scoring by the million: listing and merging, kills, and what a second process brings."""
 
 from collections.abc import Callable
 
 from laennec.score.markdown import Load, table
+
+
+def million(load: Load) -> str:
+    """Return processor time and memory of listing and merging."""
+    named = {"list": "listing a table of paths", "merge": "merging the parts"}
+    cells = [
+        [named[each["step"]], f"{each['rows']:,}", f"{each['processor_s']:.1f} s", f"{each['peak_mib']} MiB"]
+        for each in load("million")["rows"]
+    ]
+    return table(["step", "rows", "processor time", "largest memory of the process"], cells)
 
 
 def kills(load: Load) -> str:
@@ -41,4 +51,4 @@ def cores(load: Load) -> str:
     return table(header, cells)
 
 
-TABLES: dict[str, Callable[[Load], str]] = {"score-kills": kills, "cores": cores}
+TABLES: dict[str, Callable[[Load], str]] = {"million": million, "score-kills": kills, "cores": cores}
