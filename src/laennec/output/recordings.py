@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, called, planne
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger, shown_name
 from laennec.output.spectrogram import SHOWN_S
-from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
 from laennec.progress import progress_bar
-from laennec.terminal import is_unicode, terminal
+from laennec.terminal import is_unicode
 from laennec.version import __version__
 
 Show = Callable[[Mapping[str, Any]], None]
@@ -129,7 +128,7 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
             if job.as_json:
                 print(_json_text([to_json(analysis)]))
             else:
-                print_table(analysis, terminal())
+                _print_table(analysis)
     finally:
         if ledger is not None:
             ledger.close()
@@ -165,7 +164,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
             others = ledger.close(lost)
     rows += lost
     if not job.as_json:
-        print_summary(rows, terminal())
+        _print_table(rows)
     if recordings.passed_over:
         job.say(f"{counted_endings(recordings.passed_over)}; name a file to have it analysed")
     if recordings.linked:
@@ -183,6 +182,17 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     if failed[len(lost) :]:
         warn(f"{len(failed) - len(lost)} of {len(names)} recordings failed")
     return 1 if failed else code
+
+
+def _print_table(shown: Analysis | Sequence[Summary]) -> None:
+    """Print a recording, or a row of each of several."""
+    from laennec.console import terminal  # Rich is a tenth of a start, and JSON does without
+    from laennec.output.text import print_summary, print_table
+
+    if isinstance(shown, Analysis):
+        print_table(shown, terminal())
+    else:
+        print_summary(shown, terminal())
 
 
 def _where(job: Job, ledger: Ledger | None, any_result: bool = True) -> int:
