@@ -12,6 +12,7 @@ BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
 FUZZ := .venv/.installed-fuzz
 AUDIT := .venv/.installed-audit
+RUNTIME := .venv/.fetched-runtime
 PINS := ci/constraints.txt
 PYTEST = -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(PINS)
@@ -35,7 +36,7 @@ test: $(DEV)  ## run the test suite; ARGS goes to pytest, e.g. make test ARGS="-
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not browser' $(ARGS)
 
 # By themselves, since they take as long as half of the others, and Chromium, where that is installed.
-test-page: $(DEV)  ## run the tests that open the page in Chromium; ARGS goes to pytest
+test-page: $(DEV) $(RUNTIME)  ## run the tests that open the page in Chromium; ARGS goes to pytest
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m browser $(ARGS)
 
 test-base: .venv-base/.installed  ## run the tests that need no training layer, in an environment without PyTorch and pandas
@@ -92,6 +93,12 @@ $(DEV): pyproject.toml $(PINS) | $(BIN)/python
 	@echo "Installing Laennec into .venv with PyTorch and the development tools (some minutes the first time)"
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $(BASE) $@
+
+# ONNX Runtime for browsers, which an exported page is tested with: npm's package, whose hashes the export checks.
+$(RUNTIME): src/laennec/targets/runtime.py $(DEV)
+	@cd .venv && $$(bin/python -c 'from laennec.targets.runtime import FETCH; print(FETCH)') --silent > /dev/null \
+	  || echo "onnxruntime-web cannot be fetched here: the tests of exported pages are skipped"
+	@touch $@
 
 $(FUZZ): $(DEV)
 	@$(PIP_INSTALL) --editable '.[fuzz]' || echo "Atheris cannot be installed here"

@@ -321,7 +321,7 @@ def test_event_files(tmp_path: Path, name: str) -> None:
         ("a.txt", b"0 1 wheeze\n", "line 1: expected start, end and label with tabs"),
         ("a.txt", b"1\t2\tx\n\nfoo\tbar\tx\n", "line 3: start is 'foo', no number"),
         ("a.txt", b"1\t2\t\xff\n", r"a\.txt: not UTF-8 text"),
-        ("a.wav", b"", r"events are read from \.json, \.csv, \.txt files"),
+        ("a.wav", b"", r"events are read from \.json, \.csv, \.txt, \.TextGrid, \.eaf, \.rttm files"),
     ],
 )
 def test_event_files_that_are_wrong(tmp_path: Path, name: str, content: bytes, message: str) -> None:

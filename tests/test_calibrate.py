@@ -442,7 +442,7 @@ def practice(root: Path, rows: Sequence[tuple[str, str, str]]) -> Path:
     for number, (patient, label, times) in enumerate(rows):
         name = f"{number}.wav"
         if not (root / name).exists():
-            write_wav(root / name, np.random.default_rng(number).normal(0, 0.1, 800), 8000)
+            write_wav(root / name, np.random.default_rng(number).normal(0, 0.1, 5_600), 8000)
         lines.append(f"{name},{label},{patient},{times or ','}")
     (root / "clips.csv").write_text("\n".join(lines) + "\n")
     return root

@@ -75,7 +75,7 @@ def test_the_help_of_all_has_the_first_line_of_each(
 
 def test_every_file_is_a_command() -> None:
     files = {path.stem for path in Path(laennec.cli.__file__).parent.glob("*.py")}
-    assert files - {"__init__", "arguments", "names", "usage"} == {
+    assert files - {"__init__", "arguments", "names", "tool_arguments", "usage"} == {
         name for name, (_, work) in COMMANDS.items() if work == f"laennec.cli.{name}:run"
     }
 
@@ -278,13 +278,12 @@ def test_the_challenge_says_which_folder_it_wants(
         assert f"for task {task}, --wav names the folder of the {what}\n" in capsys.readouterr().err
 
 
-@pytest.mark.needs("torch")
 def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = in_process("export", "nowhere", "--debug")
+    done = in_process("analyze", "nowhere.wav", "--debug")
     assert "Traceback" in done.stderr
     assert done.returncode == 1
-    quiet = in_process("export", "nowhere")
+    quiet = in_process("analyze", "nowhere.wav")
     assert "Traceback" not in quiet.stderr
     assert quiet.returncode == 1
 

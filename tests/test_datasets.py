@@ -25,6 +25,7 @@ from laennec import datasets
 from laennec.annotations import read_events, read_labels
 from laennec.datasets import fetch, folder, hf_lung, hls_cmds, icbhi, kauh, multichannel, not_lung, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
+from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError
 from laennec.labels import (
     POSITIONS,
@@ -35,6 +36,7 @@ from laennec.labels import (
     as_record,
     to_icbhi,
 )
+from laennec.patient import CHEST_PLACES
 from laennec.simulate import simulate_dataset
 
 RATE_HZ = 8000
@@ -518,18 +520,58 @@ def test_ages_nobody_has_are_errors_with_their_line(own, age):
 
 
 def test_positions_in_any_spelling_and_others_as_they_are(own):
-    places = ["left posterior", "Left Posterior", "p1", "RIGHT_lateral", "trachea"]
-    rows = "".join(f"noname.wav,{k / 4},{k / 4 + 0.25},Normal,{place}\n" for k, place in enumerate(places))
-    (own / "clips.csv").write_text("path,start_s,end_s,label,location\n" + rows)
+    places = [
+        "left posterior",
+        "Left Posterior",
+        "p1",
+        "RIGHT_lateral",
+        "Tc",
+        "right-anterior",
+        "knee",
+        "knee",
+    ]
+    rows = "".join(f"noname.wav,{k / 8},{k / 8 + 0.1},Normal,{place}\n" for k, place in enumerate(places))
+    (own / "clips.csv").write_text(
+        "path,start_s,end_s,label,location\n" + rows + "noname.wav,1,1.1,Normal,hip\n"
+    )
     clips = folder.load(own)
-    assert clips["location"].tolist() == ["left-posterior"] * 3 + ["right-lateral", "trachea"]
+    known = ["left-posterior"] * 3 + ["right-lateral", "trachea", "right-anterior"]
+    assert clips["location"].tolist() == [*known, "knee", "knee", "hip"]
     (said,) = clips.attrs["defects"]
-    assert "line 6: location is 'trachea'" in said
+    assert (
+        "3 rows with a location that is no known place on the chest, kept as it is: 'knee' (2), 'hip' (1)"
+        in said
+    )
     assert [defect.kind for defect in folder.check(own)] == ["unknown position"]
     (own / "clips.csv").unlink()
     (own / "noname.txt").write_text("0\t1\tNormal\n")
     (own / "subjects.csv").write_text("recording,subject,location\nnoname,a,P4\n")
     assert folder.load(own)["location"].tolist() == ["right-lateral"]
+
+
+def test_every_place_of_ours_is_read_back(own):
+    """The page writes these into what it exports."""
+    rows = "".join(
+        f"noname.wav,{k / 50},{k / 50 + 0.01},Normal,{place}\n" for k, place in enumerate(CHEST_PLACES)
+    )
+    (own / "clips.csv").write_text("path,start_s,end_s,label,location\n" + rows)
+    clips = folder.load(own)
+    assert clips.attrs["defects"] == []
+    coarse = ["-".join(place.split("-")[:2]) for place in CHEST_PLACES]
+    expected = [
+        short if short in POSITIONS else place for place, short in zip(CHEST_PLACES, coarse, strict=True)
+    ]
+    assert clips["location"].tolist() == expected
+
+
+def test_kauh_beside_icbhi_keeps_its_patients(own):
+    """Three filters are one person, who is not the patient of that number elsewhere."""
+    for stem in ("103_2b2_Ar_mc_LittC2SE", *(f"{kind}P103_Asthma,E W,P L L,70,M" for kind in "BDE")):
+        write_sound(own / f"{stem}.wav")
+        (own / f"{stem}.txt").write_text("0\t0.5\tNormal\n")
+    subjects = folder.load(own).set_index("recording")["subject"]
+    assert subjects["103_2b2_Ar_mc_LittC2SE"] == "103"
+    assert set(subjects[subjects.index.str.contains("P103_")]) == {"P103"}
 
 
 def test_a_channel_that_the_file_does_not_have(own):

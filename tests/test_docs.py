@@ -39,7 +39,11 @@ def test_pages_link_to_files_that_exist() -> None:
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_pages_name_modules_and_files_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    names = {name for name in re.findall(r"(?<!/)\blaennec(?:\.\w+)+", text) if not name.endswith(".md")}
+    names = {
+        name
+        for name in re.findall(r"(?<!/)\blaennec(?:\.\w+)+", text)
+        if not name.endswith((".md", ".js", ".html"))
+    }
     assert sorted(name for name in names if not is_there(name.split("."))) == []
     files = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
     assert (

@@ -187,7 +187,9 @@ def test_sound_from_a_pipe_is_told_kept_and_analysed(
 @pytest.mark.parametrize(
     ("arguments", "content", "code", "said"),
     [
-        (["-"], b"", 1, "--rate 8000"),
+        (["-"], b"", 1, "-: no sound came, standard input is empty"),
+        (["-", "--rate", "8000"], b"", 1, "-: no sound came, standard input is empty"),
+        (["-"], b"not RIFF and not empty", 1, "--rate 8000"),
         (["-"], endless(wav(np.zeros(0, np.int16))), 1, "no sound came"),
         (["a.wav"], b"", 2, "laennec analyze"),
         (["-", "--device", "2"], b"", 2, "leave out one"),
@@ -205,11 +207,13 @@ def test_wrong_uses_are_said_and_leave_nothing(
     code: int,
     said: str,
 ) -> None:
-    assert run([*arguments, "--out", str(tmp_path)], monkeypatch, content) == code
-    err = capsys.readouterr().err
-    assert said in err
-    assert err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir()
+    for out in ("there", "new"):
+        assert run([*arguments, "--out", str(tmp_path / out)], monkeypatch, content) == code
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("\n") == 1
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
 
 
 def begun(folder: Path, content: bytes) -> subprocess.Popen[bytes]:

@@ -191,6 +191,8 @@ def test_where_each_format_goes(tmp_path: Path) -> None:
     assert told == [
         "audacity/ward/a.b.ch0.txt",
         "audacity/ward/a.b.ch1.txt",
+        "fhir/ward/a.b.json",
+        "fhir_r5/ward/a.b.json",
         "icbhi/ward/a.b.ch0.txt",
         "icbhi/ward/a.b.ch1.txt",
         "sprsound_json/ward/a.b.ch0.json",

@@ -15,6 +15,7 @@ from laennec.simulate import chest, dataset, ward
 from laennec.simulate import device as devices
 from laennec.simulate import patient as patients
 from laennec.simulate import recording as simulate
+from laennec.simulate.patient import Breathing
 
 QUIET = {"device": "flat", "noise": ward.SILENCE}
 
@@ -530,3 +531,42 @@ def test_the_folder_of_another_seed_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(LaennecError, match=r"icbhi holds another simulation \(of seed 3, not 4\)"):
         dataset.simulate_dataset(tmp_path / "icbhi", seed=4, **settings)
     assert digests(tmp_path) == before
+
+
+def test_breathing_is_as_it_is_asked_for() -> None:
+    """Phases of the breath and the level of expiration; what is drawn besides stays."""
+    for share, audible, level_db in ((0.3, 0.8, -2.0), (0.5, 0.4, -12.0)):
+        own = Breathing(share, audible, level_db)
+        made = simulate.simulate_recording(np.random.default_rng(0), noise=ward.SILENCE, breathing=own)
+        for breath in made.breaths:
+            inspiration_s = breath.inspiration_end_s - breath.start_s
+            assert inspiration_s / (breath.end_s - breath.start_s) == pytest.approx(share, rel=0.09)
+            rest_s = breath.end_s - breath.inspiration_end_s
+            heard_s = breath.expiration_end_s - breath.inspiration_end_s
+            assert heard_s / rest_s == pytest.approx(audible)
+    usual = simulate.simulate_recording(np.random.default_rng(0))
+    np.testing.assert_array_equal(
+        usual.samples, simulate.simulate_recording(np.random.default_rng(0), breathing=Breathing()).samples
+    )
+    soft, loud = (
+        simulate.simulate_recording(
+            np.random.default_rng(0), noise=ward.SILENCE, breathing=Breathing(expiration_db=db)
+        )
+        for db in (-12.0, 0.0)
+    )
+    (first, *_), rate = [breath for breath in soft.breaths if breath.whole], soft.sample_rate
+    here = slice(round(first.inspiration_end_s * rate), round(first.expiration_end_s * rate))
+    assert loud.samples[here].std() > 1.5 * soft.samples[here].std()
+
+
+@pytest.mark.parametrize(
+    ("breathing", "what"),
+    [
+        (Breathing(inspiration_share=0.05), "inspiration_share is 0.05"),
+        (Breathing(audible_expiration_share=0.0), "audible_expiration_share is 0.0"),
+        (Breathing(expiration_db=30.0), "expiration_db is 30.0"),
+    ],
+)
+def test_breathing_that_nobody_does_is_named(breathing: Breathing, what: str) -> None:
+    with pytest.raises(LaennecError, match=what):
+        simulate.simulate_recording(np.random.default_rng(0), breathing=breathing)

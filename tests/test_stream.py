@@ -167,6 +167,26 @@ def test_quality_is_that_of_the_last_seconds(detector: Detector, sound: np.ndarr
     assert {finding.kind for finding in analysis.quality} >= {"clipped"}
 
 
+def test_sound_that_begins_is_neither_silent_nor_contact_noise(detector: Detector, sound: np.ndarray) -> None:
+    """Four seconds before the chest piece lies on the skin, then lungs with a peak of -11 dBFS."""
+    stream = Stream(RATE, detector)
+    stream.feed(np.zeros(4 * RATE, np.int16))
+    assert kinds(stream) == {"silent"}
+    loud = sound[: round(1.2 * RATE)] * (2**15 * 10 ** (-11 / 20) / np.abs(sound[: round(1.2 * RATE)]).max())
+    stream.feed(loud.astype(np.int16))
+    assert kinds(stream).isdisjoint({"silent", "quiet", "contact_noise"})
+    analysis = stream.finish()
+    assert "contact_noise" not in {finding.kind for finding in analysis.quality}
+
+
+def test_a_knock_is_contact_noise_beside_silence_too(detector: Detector, sound: np.ndarray) -> None:
+    stream = Stream(RATE, detector)
+    soft = (sound[: 4 * RATE] / 30).astype(np.int16)
+    knock = np.random.default_rng(0).integers(-30_000, 30_000, round(0.4 * RATE)).astype(np.int16)
+    stream.feed(np.concatenate([np.zeros(RATE, np.int16), soft, knock, soft[:RATE]]))
+    assert "contact_noise" in kinds(stream)
+
+
 def test_events_wait_while_it_does_not_sound_like_a_lung(detector: Detector) -> None:
     rng = np.random.default_rng(3)
     music = other_sound("music", rng, 20.0, RATE).astype(np.float32)
@@ -207,6 +227,12 @@ def test_too_short_a_sound_is_said_and_channels_are_their_own(detector: Detector
     stream = Stream(RATE, detector)
     stream.feed(sound[:100])
     assert any("too short" in note for note in stream.finish().notes)
+    for seconds, refused in ((0.18, True), (0.7, False)):  # a remnant; what a breath may last
+        rest = Stream(RATE, detector)
+        rest.feed(sound[: round(seconds * RATE)])
+        found = rest.finish()
+        assert (found.record is None) == any("too short to hold a breath" in note for note in found.notes)
+        assert (found.record is None) == refused
     two = Stream(RATE, detector, channels=2, chunk_s=5.0)
     two.feed(np.stack([sound, np.zeros_like(sound)]))
     analysis = two.finish()

@@ -33,7 +33,7 @@ FLOORS = (
     ("analyze",),
     ("output",),
     ("score",),
-    ("simulate", "datasets"),
+    ("simulate", "datasets", "clinic"),
     ("features", "models"),
     ("train", "referee"),
     ("experiments", "reproduce", "targets", "web"),

@@ -1,12 +1,15 @@
-"""Make the pictures of the page that README and docs/serve.md show, from simulated recordings.
+"""Make the pictures of the page that README and docs show, from simulated recordings.
 
 Run:  python docs/images/screenshots.py        (needs pytest-playwright, and Chromium on this computer)
+
+With the file laennec.html of `laennec export --target web` behind it, only the picture of that page is made.
 """
 
 import json
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -117,6 +120,23 @@ def draw(url: str) -> None:
         browser.close()
 
 
+def draw_exported(file: Path) -> None:
+    """Give the exported page a recording and keep what it shows."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        recording = demo_recordings(1)["wheezes"]
+        sound = Path(folder) / "wheezes.wav"
+        write_wav(sound, recording.samples, recording.sample_rate)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport=SIZE, locale="en-GB", reduced_motion="reduce")
+        page.set_default_timeout(WAIT_MS)
+        page.goto(file.resolve().as_uri())
+        page.locator("#file:enabled").set_input_files(sound)
+        page.locator(".viewer-lanes button.event", has_text="W").nth(2).click()
+        page.mouse.move(1, 1)
+        shoot(page, "page-exported")
+        browser.close()
+
+
 def main() -> None:
     """Serve simulated recordings and take the pictures."""
     with tempfile.TemporaryDirectory() as place:
@@ -140,4 +160,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:]:
+        draw_exported(Path(sys.argv[1]))
+    else:
+        main()

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,35 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: str | os.PathLike[str], marker: str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which takes its place if the block ends without an error.
+
+    `marker` is a file of every such folder: one that is there is replaced where it is empty or has it, and
+    refused by a LaennecError otherwise, since nobody's files are to be lost.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise LaennecError(f"{path}: is a file, not a folder to write")
+    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
+        raise LaennecError(f"{path}: holds other files; name a new folder")
+    make_folder(path.parent)
+    target = path.resolve()
+    short = f"{_crc(target.name)}.{_crc(platform.node())}.{os.getpid()}"
+    temporary, earlier = (target.with_name(f".{short}.tmp.{what}") for what in ("new", "old"))
+    try:
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.rename(earlier)
+        temporary.rename(target)
+    except OSError as error:
+        raise LaennecError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        for folder in (temporary, earlier):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -83,6 +83,25 @@ TO_ICBHI = {
     "Wheeze+Crackle": "both",
 }
 
+# What other vocabularies and people call a sound. Those of HF_Lung (Hsu et al., PLOS ONE 16(7), 2021), KAUH
+# (Fraiwan et al., Data in Brief 35, 2021) and HLS-CMDS (Torabi et al., 2024) are among them; the rest are the
+# names that Pasterkamp et al., European Respiratory Journal 47, 2016, lists beside the terms to be used.
+# In small letters, with one blank between words.
+OTHER_WORDS: dict[str, str] = {
+    **dict.fromkeys(("normal breath sounds", "normal breathing", "vesicular", "clear", "none"), NORMAL),
+    **dict.fromkeys(("wheezes", "wheezing", "w", "sibilant rhonchi", "high-pitched wheeze"), "Wheeze"),
+    **dict.fromkeys(("rhonchus", "ronchi", "low-pitched wheeze", "sonorous rhonchi"), "Rhonchi"),
+    **dict.fromkeys(("stridors", "inspiratory stridor"), "Stridor"),
+    **dict.fromkeys(("crackles", "crep", "creps", "crepitation", "crepitations", "rales", "rale"), "Crackle"),
+    **dict.fromkeys(("c", "d", "discontinuous"), "Crackle"),
+    **dict.fromkeys(("fine crackles", "fine rales", "fine crepitations", "velcro"), "Fine Crackle"),
+    **dict.fromkeys(("coarse crackles", "coarse rales", "coarse crepitations"), "Coarse Crackle"),
+    **dict.fromkeys(("crackles and wheezes", "wheezes and crackles", "crackle+wheeze"), "Wheeze+Crackle"),
+    **dict.fromkeys(("i", "inhale", "inhalation", "insp", "inspiratory phase"), PHASES[0]),
+    **dict.fromkeys(("e", "exhale", "exhalation", "exp", "expiratory phase"), PHASES[1]),
+}
+
+TERM_OF_CYCLE = {"normal": NORMAL, "crackle": "Crackle", "wheeze": "Wheeze", "both": "Wheeze+Crackle"}
 KNOWN_LABELS = (*SPRSOUND_EVENTS, "Crackle", ADVENTITIOUS, *SPRSOUND_RECORDS[1:], *ICBHI_CYCLES[3:])
 
 
@@ -114,6 +133,22 @@ def nearest(label: str, vocabulary: Iterable[str] = KNOWN_LABELS) -> str | None:
     alike = [word for word in by_bare if word[:1] == bare[:1]]
     close = difflib.get_close_matches(bare, alike, 1, cutoff=0.85)
     return by_bare[close[0]] if close else None
+
+
+def known_term(label: str) -> tuple[str, bool] | None:
+    """Return the term that a label of another vocabulary or of free text means, and whether it is sure.
+
+    It is sure where it is a term in another spelling, or stands in `OTHER_WORDS`; not where it is only near
+    to a term, such as ``Weeze``. None where there is no such term.
+    """
+    own = spelling(label, (*KNOWN_LABELS, *PHASES))
+    if own is not None:
+        return (TERM_OF_CYCLE.get(own, own), True)
+    words = " ".join(label.lower().replace("_", " ").split())
+    if words in OTHER_WORDS:
+        return OTHER_WORDS[words], True
+    near = nearest(label, (*KNOWN_LABELS, *PHASES))
+    return None if near is None else (TERM_OF_CYCLE.get(near, near), False)
 
 
 def to_icbhi(label: str) -> str | None:

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 import soundfile
 
+from laennec.analyze.analysis import RespiratoryRate
 from laennec.audio.recording import Recording
-from laennec.experiments import detection, other_devices, predictions, refusals, robustness, run
+from laennec.experiments import detection, other_devices, predictions, rates, refusals, robustness, run
 from laennec.score.ranking import roc_auc
+from laennec.simulate import simulate_dataset
 
 RATE = 8000
 
 
-@pytest.mark.parametrize("module", [detection, other_devices, predictions, refusals, robustness])
+@pytest.mark.parametrize("module", [detection, other_devices, predictions, rates, refusals, robustness])
 def test_every_experiment_has_help(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["x", "--help"])
     with pytest.raises(SystemExit) as left:
@@ -74,3 +76,24 @@ def test_auc_and_difference_of_a_device() -> None:
     assert figures["auc"] == pytest.approx(areas[0])
     assert figures["difference"]["difference"] == pytest.approx(areas[0] - areas[1])
     assert (figures["cycles"], figures["with"], figures["patients"]) == (60, there.sum(), 9)
+
+
+def test_a_rate_is_right_doubled_or_halved() -> None:
+    def own(per_min: float | None, quality: str = "good") -> tuple[float, RespiratoryRate]:
+        return 20.0, RespiratoryRate(per_min, quality, "", 5)
+
+    found = rates.figures(
+        [own(20.5), own(40.0), own(10.0), own(31.0), own(39.0, "doubtful"), own(None, "none")]
+    )
+    assert (found["recordings"], found["good"], found["doubtful"], found["none"]) == (6, 4, 1, 1)
+    assert (found["right"], found["doubled"], found["halved"], found["within_2_per_min"]) == (1, 1, 1, 1)
+    assert found["median_error_per_min"] == 10.5  # of 0.5, 20, 10 and 11
+
+
+def test_annotated_cycles_and_steady_events_tell_a_rate(tmp_path: Path) -> None:
+    simulate_dataset(tmp_path / "icbhi", subjects=2, recordings_per_subject=2, layout="icbhi", seed=1)
+    found = list(rates.annotated("icbhi", tmp_path / "icbhi"))
+    assert len(found) == 4
+    assert all(10 < per_min < 80 for _, _, per_min in found)
+    simulate_dataset(tmp_path / "spr", subjects=2, recordings_per_subject=3, seed=1)
+    assert len(list(rates.annotated("sprsound", tmp_path / "spr"))) <= 2, "one a patient"

@@ -12,8 +12,8 @@ from laennec.web.described import described
     [
         ("40996256_4.0_1_p3_107", ("40996256", "right-posterior", 4.0, "female", None)),
         ("101_1b1_Al_sc_Meditron", ("101", "left-anterior", None, None, "Meditron")),
-        ("BP7_Asthma,I E W,P L L,70,M", ("7", "left-posterior-lower", 70.0, "male", "Littmann 3200 bell")),
-        ("BP7_Asthma,I E W,knee,young,M", ("7", None, None, None, "Littmann 3200 bell")),
+        ("BP7_Asthma,I E W,P L L,70,M", ("P7", "left-posterior-lower", 70.0, "male", "Littmann 3200 bell")),
+        ("BP7_Asthma,I E W,knee,young,M", ("P7", None, None, None, "Littmann 3200 bell")),
         ("ward-3", (None,) * 5),
     ],
 )

@@ -21,8 +21,9 @@ from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.output.html import asset, page, png, script_json, text
 from laennec.output.page import SHOWN_CHANNELS, render_report, write_report
 from laennec.output.page_events import ROWS
-from laennec.output.page_viewer import MOST_TILES, joined
+from laennec.output.page_viewer import MOST_TILES
 from laennec.output.presentation import analysis_colours, readable_on
+from laennec.output.scripts import joined
 from laennec.version import DISCLAIMER
 
 VOID = {"meta", "link", "img", "br", "input", "path"}
@@ -357,7 +358,7 @@ def test_the_viewer_has_events_evidence_tiles_and_sound() -> None:
 
 
 def test_the_modules_are_joined_into_one_script() -> None:
-    script = joined("report")
+    script = joined("output/viewer/report.js")
     assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
     assert (
         script.index("const $time = ") < script.index("const $viewer = ") < script.index("const $report = ")

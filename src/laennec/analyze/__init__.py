@@ -8,6 +8,7 @@ boundaries are then as coarse as the windows.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, BinaryIO, TypeVar
 
@@ -103,15 +104,19 @@ def analyze(
         raise LaennecError(f"windows are for models for clips; {loaded.card.name} finds events itself")
     recording = recording_of(source, sample_rate)
     remarks = Remarks(list(recording.repairs))
-    channels = channels_of(recording, loaded.card, patient, remarks)
+    channels = channels_of(recording, loaded.card, patient, remarks, given=events is not None)
     boundaries = None if events is None else boundaries_in(events, recording, remarks)
     rate, window = loaded.card.sample_rate, None
     if isinstance(loaded, Detector):
-        frames = listen(recording, channels, loaded)
-        maps = boundaries is not None or recording.duration_s <= MAPS_S
-        predicted = detect(
-            frames, channels, loaded.card, boundaries, maps, recording.silent_range, any_sound, found
+        settings = DetectionSettings(
+            channels,
+            loaded.card,
+            boundaries,
+            maps=boundaries is not None or recording.duration_s <= MAPS_S,
+            silent_range=recording.silent_range,
+            any_sound=any_sound,
         )
+        predicted = detect(listen(recording, channels, loaded), settings, found)
         segmentation = "detected"
     else:
         window = None if boundaries is not None else window_and_hop(loaded.card, window_s, hop_s)
@@ -130,62 +135,75 @@ def listen(recording: Recording, channels: Sequence[int], model: Detector) -> It
     return model.frames(sound, levels=[recording.levels[channel] for channel in channels])
 
 
+@dataclass(frozen=True)
+class DetectionSettings:
+    """Which channels of a recording are detected, with what, and what is kept.
+
+    Attributes
+    ----------
+    channels : sequence of int
+        Numbers in the recording, one for each `Frames` of a chunk.
+    card : RecordingCard
+        Of the model that the frames are from.
+    boundaries : sequence of Boundary or None
+        Given events, which are classified; by default events are found, without those in refused segments.
+    maps : bool
+        Whether each event keeps its relevance.
+    silent_range : float
+        That of the recording.
+    any_sound : bool
+        Refuse silence alone.
+    delay_s : float or None
+        As for `decode`.
+    """
+
+    channels: Sequence[int]
+    card: RecordingCard
+    boundaries: Sequence[Boundary] | None = None
+    maps: bool = True
+    silent_range: float = SILENT_RANGE
+    any_sound: bool = False
+    delay_s: float | None = None
+
+
 def detect(
-    frames: Iterator[tuple[Frames, ...]],
-    channels: Sequence[int],
-    card: RecordingCard,
-    boundaries: Sequence[Boundary] | None = None,
-    maps: bool = True,
-    silent_range: float = SILENT_RANGE,
-    any_sound: bool = False,
-    found: Found | None = None,
+    frames: Iterator[tuple[Frames, ...]], settings: DetectionSettings, found: Found | None = None
 ) -> list[Channel]:
     """Events and segments of every channel, in one pass over the frames and in constant memory.
 
     Each stage takes a chunk of frames and gives what that settles, so all stages of all channels go in step
-    and none holds more frames than it needs itself. `channels` are numbers in the recording. Without
-    `boundaries` events are found, and those in refused segments are left out. With `maps`, each event keeps
-    its relevance. `silent_range` is that of the recording; with `any_sound`, only silence is refused. `found`
-    is called with found events as soon as their segment is predicted.
+    and none holds more frames than it needs itself. `found` is called with found events as soon as their
+    segment is predicted.
     """
-    predicted = [Channel(number, given=boundaries is not None) for number in channels]
+    given = settings.boundaries is not None
+    predicted = [Channel(number, given=given) for number in settings.channels]
     waiting: list[Event] = []
-    for step in settled(frames, channels, card, boundaries, maps, silent_range, any_sound):
+    for step in settled(frames, settings):
         for channel, (more_events, more_segments) in zip(predicted, step, strict=True):
-            channel.events.extend(more_events)
-            channel.segments.extend(more_segments)
-        if found is not None and boundaries is None:
+            channel.add(more_events, more_segments)
+        if found is not None and not given:
             waiting += [event for more_events, _ in step for event in more_events]
             told, waiting = in_segments(waiting, predicted)
             found(told, max((channel.end_s for channel in predicted), default=0.0))
-    if boundaries is None:
+    if not given:
         for channel in predicted:
             channel.events[:] = without_refused(channel.events, channel.segments)
     return predicted
 
 
-def settled(
-    frames: Iterator[tuple[Frames, ...]],
-    channels: Sequence[int],
-    card: RecordingCard,
-    boundaries: Sequence[Boundary] | None = None,
-    maps: bool = True,
-    silent_range: float = SILENT_RANGE,
-    any_sound: bool = False,
-    delay_s: float | None = None,
-) -> Iterator[Settled]:
-    """What each chunk of frames settles; parameters as for `detect`, and `delay_s` as for `decode`.
-
-    One chunk is taken for each item, not before it is asked for.
-    """
+def settled(frames: Iterator[tuple[Frames, ...]], settings: DetectionSettings) -> Iterator[Settled]:
+    """What each chunk of frames settles: one chunk is taken for each item, not before it is asked for."""
     stages = []
-    copies = in_step(frames, 2 * len(channels))
-    for row, number in enumerate(channels):
+    card = settings.card
+    copies = in_step(frames, 2 * len(settings.channels))
+    for row, number in enumerate(settings.channels):
         own, same = (map(itemgetter(row), copy) for copy in copies[2 * row : 2 * row + 2])
-        given = None if boundaries is None else on_channel(boundaries, number)
-        spans = decode(own, card, delay_s) if given is None else place(own, given, card)
-        predictions = segments(same, card, silent_range, any_sound)
-        stages.append(zip(classify(spans, card, number, maps), predictions, strict=True))
+        if settings.boundaries is None:
+            spans = decode(own, card, settings.delay_s)
+        else:
+            spans = place(own, on_channel(settings.boundaries, number), card)
+        predictions = segments(same, card, settings.silent_range, settings.any_sound)
+        stages.append(zip(classify(spans, card, number, settings.maps), predictions, strict=True))
     return zip(*stages, strict=True)
 
 

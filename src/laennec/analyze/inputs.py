@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from laennec.analyze.rate import SHORTEST_BREATH_S
 from laennec.annotations import Boundary, LabelFile, make_boundary, read_given
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
@@ -53,11 +54,16 @@ def _highest_hz(card: ClipCard | RecordingCard) -> float:
 
 
 def channels_of(
-    recording: Recording, card: ClipCard | RecordingCard, patient: Patient, remarks: Remarks
+    recording: Recording,
+    card: ClipCard | RecordingCard,
+    patient: Patient,
+    remarks: Remarks,
+    given: bool = False,
 ) -> list[int]:
     """The channels worth analysing: not silent, not too short, no copy of an earlier one; notes on the rest.
 
-    What the model makes no use of, and what it lacks, is noted too.
+    For a model that answers for whole recordings, what is shorter than a breath is too short, unless its
+    events are `given`. What the model makes no use of, and what it lacks, is noted too.
     """
     note = remarks.notes.append
     rate = recording.sample_rate
@@ -71,6 +77,9 @@ def channels_of(
         note(f"the model {card.name} makes no use of age, sex and position")
     if any(finding.kind == "too_short" for finding in recording.warnings):
         note(f"not analysed: {recording.duration_s:.3f} s are too short to hold a respiratory sound")
+        return []
+    if isinstance(card, RecordingCard) and not given and recording.duration_s < SHORTEST_BREATH_S:
+        note(f"not analysed: {recording.duration_s:.3f} s are too short to hold a breath")
         return []
     chosen = []
     for index in range(recording.channels):

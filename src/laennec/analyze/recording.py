@@ -1,11 +1,10 @@
-"""Segments of 15 s, events and respiratory rate of the channels become the analysis of a recording."""
+"""Segments of 15 s and events of the channels become the analysis of a recording."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby, pairwise
-from statistics import median
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,9 @@ from laennec.analyze.analysis import (
     Event,
     RecordingPrediction,
     RefusedPart,
-    RespiratoryRate,
 )
 from laennec.analyze.inputs import Remarks
+from laennec.analyze.rate import Repetition, breath_onsets, repetition, respiratory_rate
 from laennec.audio.level import SILENT_RANGE
 from laennec.audio.quality import SILENT_SHARE, Finding
 from laennec.audio.recording import Recording
@@ -40,18 +39,12 @@ from laennec.patient import Patient
 
 SEGMENT_S = 15.0  # SPRSound's recordings, which the model learnt from, last 9 to 15 s
 SHORTEST_SEGMENT_S = 5.0  # a shorter rest belongs to the segment before
-LOUD_DB = 30.0  # above the median level, beyond what breathing does: the chest piece was touched
+# Above the median level of what is not silent, beyond what breathing does: the chest piece was touched.
+LOUD_DB = 30.0
 # Share of loud frames from which contact noise is named: 12 % of SPRSound's records of poor quality have it
 # and 3 % of the others.
 LOUD_SHARE = 0.02
 SPOILED_SHARE = 0.01  # of the samples clipped, from which no answer is certain; none of SPRSound has any
-
-SLOWEST_PER_MIN, FASTEST_PER_MIN = 6.0, 90.0  # from an adult asleep to a newborn in distress
-SHORTEST_BREATH_S = 60.0 / FASTEST_PER_MIN
-FEWEST_INTERVALS = 2  # below, there is no median to speak of
-ENOUGH_INTERVALS = 3
-STEADY = 0.35  # interquartile range over median, up to which breathing counts as steady
-LONGEST_INTERVALS = 1.7  # times the median: a longer interval holds a breath that was not found
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,9 @@ class Segment:
     """The prediction for about `SEGMENT_S` of a channel; why there is none, where it was `refused`.
 
     `probabilities` are of the record labels, `sound_classes` of what it sounds like. `silent` and `loud` are
-    the shares of frames that are silent, and that are far louder than the rest; `heard_as` is what it sounds
-    like where it is neither silent nor a lung.
+    the shares of frames that are silent, and that are far louder than what is not silent; `heard_as` is what
+    it sounds like where it is neither silent nor a lung. `repetition` is that of its sound, until its channel
+    has added it up.
     """
 
     start_s: float
@@ -71,6 +65,7 @@ class Segment:
     loud: float
     refused: str | None
     heard_as: str | None = None
+    repetition: Repetition | None = None
 
     @property
     def length_s(self) -> float:
@@ -78,17 +73,28 @@ class Segment:
         return max(1e-3, self.end_s - self.start_s)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Channel:
     """What was predicted for one channel; a model for clips has no segments.
 
-    `given`: its events were not found, but classified where they lie.
+    `given`: its events were not found, but classified where they lie. `repetition` is that of its segments
+    together, without refused ones.
     """
 
     number: int
     given: bool = field(default=False, kw_only=True)
     events: list[Event] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
+    repetition: Repetition | None = None
+
+    def add(self, events: Iterable[Event], segments: Iterable[Segment]) -> None:
+        """Take in what a chunk of frames settles, in memory that a day of sound does not fill."""
+        self.events.extend(events)
+        for segment in segments:
+            own = segment.repetition if segment.refused is None else None
+            if own is not None:
+                self.repetition = own if self.repetition is None else self.repetition + own
+            self.segments.append(replace(segment, repetition=None))
 
     @property
     def end_s(self) -> float:
@@ -132,8 +138,10 @@ def predict_segment(
     attention, values = np.split(frames.record.astype(np.float64), 2)
     logits = (softmax(attention, axis=1) * values).sum(1)
     sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
-    silent = float((frames.extent <= silent_range).mean())
-    loud = float((frames.level_db > np.median(frames.level_db) + LOUD_DB).mean())
+    is_silent = frames.extent <= silent_range
+    silent = float(is_silent.mean())
+    usual_db = np.median(frames.level_db[~is_silent]) if silent < 1 else np.inf
+    loud = float((frames.level_db > usual_db + LOUD_DB).mean())
     refused, heard_as = refusal(silent, sound_classes, card, any_sound)
     return Segment(
         min(frames.first * card.frame_s, frames.end_s),
@@ -144,6 +152,7 @@ def predict_segment(
         loud,
         refused,
         heard_as,
+        repetition(frames.evidence.mean(0, dtype=np.float64), frames.presence[0], card.frame_s),
     )
 
 
@@ -295,7 +304,10 @@ def predict_channel(
         uncertain=bool(doubts) or not is_certain(probabilities, card),
         reasons=(*_reasons(card, channel), *doubts),
         kinds=kinds,
-        rate=respiratory_rate(breath_onsets((event.start_s, event.label) for event in channel.events)),
+        rate=respiratory_rate(
+            breath_onsets((event.start_s, event.label) for event in channel.events),
+            channel.repetition or Repetition.nothing(card.frame_s),
+        ),
         channel=channel.number,
     )
 
@@ -378,45 +390,3 @@ def combine_channels(records: Sequence[RecordingPrediction]) -> RecordingPredict
         return next((record for record in records if record.heard_as), records[0] if records else None)
     clear = [record for record in usable if record.label != "Poor Quality"] or usable
     return min(clear, key=lambda record: record.probabilities.get("Normal", 0.0))
-
-
-def breath_onsets(events: Iterable[tuple[float, str]]) -> list[float]:
-    """Onsets (s) of breaths, from onset and label of a channel's events in order of time.
-
-    An event of another label that begins within `SHORTEST_BREATH_S` of a breath's onset is a part of that
-    breath: a crackle in it, or a wheeze at its end. So begin 23 % of SPRSound's annotated events of another
-    label than the one before, and 0.3 % of those of the same.
-    """
-    onsets: list[float] = []
-    before = ""
-    for onset_s, label in events:
-        if not onsets or label == before or onset_s - onsets[-1] >= SHORTEST_BREATH_S:
-            onsets.append(onset_s)
-        before = label
-    return onsets
-
-
-def respiratory_rate(onsets_s: Sequence[float]) -> RespiratoryRate:
-    """Breaths a minute: sixty over the median interval between neighbouring onsets (s, of one channel).
-
-    The median does not mind a breath that was missed or found twice. Intervals so long that a breath is
-    missing in them are left out, and so are pauses between segments. The quality is ``good`` for
-    `ENOUGH_INTERVALS` or more that vary by at most `STEADY`; ``doubtful`` for fewer or unsteady ones;
-    ``none`` for fewer than `FEWEST_INTERVALS`, or a rate that nobody breathes at.
-    """
-    onsets = sorted(onsets_s)
-    intervals = [later - earlier for earlier, later in pairwise(onsets)]
-    if len(intervals) < FEWEST_INTERVALS:
-        return RespiratoryRate(None, "none", f"{len(onsets)} breaths are too few", len(intervals))
-    kept = sorted(interval for interval in intervals if interval <= LONGEST_INTERVALS * median(intervals))
-    typical = median(kept)
-    per_min = 60.0 / typical if typical > 0 else float("inf")
-    if not SLOWEST_PER_MIN <= per_min <= FASTEST_PER_MIN:
-        return RespiratoryRate(None, "none", f"{per_min:.0f} a minute is no rate of breathing", len(kept))
-    spread = (kept[(3 * len(kept)) // 4] - kept[len(kept) // 4]) / typical
-    quality, reason = "good", f"{len(kept)} steady intervals"
-    if len(kept) < ENOUGH_INTERVALS:
-        quality, reason = "doubtful", f"it rests on {len(kept)} intervals"
-    elif spread > STEADY:
-        quality, reason = "doubtful", f"intervals vary by {100 * spread:.0f} % of their median"
-    return RespiratoryRate(round(per_min, 1), quality, reason, len(kept))

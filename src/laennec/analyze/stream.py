@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze import settled
+from laennec.analyze import DetectionSettings, settled
 from laennec.analyze.analysis import Analysis, Event
 from laennec.analyze.inputs import Remarks, channels_of, model_for
 from laennec.analyze.recording import (
@@ -53,7 +53,7 @@ SHORTEST_JUDGED_S = 2.0  # less says little
 class Stream:
     """Find the respiratory events of sound while it comes.
 
-    An event is given once, up to 2 s after its end: `delay_s`, and the chunk that it ends in. The network
+    An event is given once, within 2 s of its end: `delay_s`, and the chunk that it ends in. The network
     depends on 7 s of sound to either side, so a few events differ from those of :func:`analyze`, which waits
     for all of it; with ``delay_s=None`` so does a stream, and the events are the same. An event waits while
     the sound around it does not sound like a lung.
@@ -124,7 +124,8 @@ class Stream:
         self._handed: deque[tuple[Frames, ...]] = deque()
         handed = iter(self._handed.popleft, None)
         self._settled = settled(
-            handed, range(channels), card, maps=maps, any_sound=any_sound, delay_s=delay_s
+            handed,
+            DetectionSettings(range(channels), card, maps=maps, any_sound=any_sound, delay_s=delay_s),
         )
         self._analysis: Analysis | None = None
         settled_s = card.reach_frames * card.frame_s if delay_s is None else delay_s
@@ -242,8 +243,7 @@ class _Running:
 
         An event in a segment that was refused is never told. One in sound that would be refused waits.
         """
-        self.channel.events.extend(events)
-        self.channel.segments.extend(segments)
+        self.channel.add(events, segments)
         latest = frames.after(self._latest)
         first = max(latest.first, latest.end - round(JUDGED_S / card.frame_s))
         self._latest = latest.cut(first, latest.end)

@@ -5,10 +5,24 @@ parts out and lists them. Both read them here.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from laennec.annotations import audacity, fhir, icbhi, raven, sprsound, table
+from laennec.annotations import (
+    audacity,
+    birdnet,
+    elan,
+    fhir,
+    hf_lung,
+    icbhi,
+    label_studio,
+    raven,
+    rttm,
+    sprsound,
+    table,
+    textgrid,
+)
 from laennec.annotations.events import Boundary, LabelFile, Problem, make_boundary, rounded_span
 from laennec.annotations.text import decoded, read_text
 from laennec.errors import LaennecError
@@ -25,7 +39,21 @@ __all__ = [
     "rounded_span",
 ]
 
-SUFFIXES = (".json", ".csv", ".txt")
+# Formats that their beginning tells: of one recording, and of several in a file.
+OF_ONE: tuple[tuple[Callable[[str], bool], Callable[[str], LabelFile]], ...] = (
+    (fhir.looks_like, fhir.read),
+    (textgrid.looks_like, textgrid.read),
+    (elan.looks_like, elan.read),
+    (hf_lung.looks_like, hf_lung.read),
+)
+OF_SEVERAL: tuple[tuple[Callable[[str], bool], Callable[[str, str | None], LabelFile]], ...] = (
+    (label_studio.looks_like, label_studio.read),
+    (table.looks_like, table.read),
+    (raven.looks_like, raven.read),
+    (birdnet.looks_like, birdnet.read),
+    (rttm.looks_like, rttm.read),
+)
+SUFFIXES = (".json", ".csv", ".txt", ".TextGrid", ".eaf", ".rttm")
 
 
 def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> LabelFile:
@@ -35,7 +63,11 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     - another object in JSON: SPRSound's annotation, times in milliseconds;
     - a first line with ``start_s``: a table, perhaps with ``label``, ``channel`` and, for several recordings,
       ``path`` or ``recording``;
-    - a first line with ``Begin Time (s)``: Raven's selection table;
+    - a first line with ``Begin Time (s)``: Raven's selection table; with ``Start (s)`` and ``Confidence``:
+      BirdNET's;
+    - tasks in JSON: Label Studio's; ``ooTextFile``: Praat's TextGrid; XML: ELAN's; lines that begin with
+      ``SPEAKER``: RTTM;
+    - lines of a label of HF_Lung and two times with colons;
     - lines of four numbers, the last two 0 or 1: ICBHI's cycles (start, end, crackles, wheezes);
     - else an Audacity label track (start, end, label with tabs between). Where all its labels are 0 or 1 they
       are taken for cycles that lack a column, which is a problem.
@@ -59,14 +91,15 @@ def read_content(content: bytes, name: str, recording: str | None = None) -> Lab
 def _read(text: str, suffix: str, recording: str | None) -> LabelFile:
     if suffix == ".json" and not text.strip():
         return LabelFile(problems=(Problem("", "empty; expected SPRSound's annotation"),))
-    if fhir.looks_like(text):
-        return fhir.read(text)
-    if suffix == ".json" or text.lstrip().startswith(("{", "[")):
+    for looks_like, read in OF_ONE:
+        if looks_like(text):
+            return read(text)
+    is_json = suffix == ".json" or text.lstrip().startswith(("{", "["))
+    if is_json and not label_studio.looks_like(text):
         return sprsound.read(text)
-    if table.looks_like(text):
-        return table.read(text, recording)
-    if raven.looks_like(text):
-        return raven.read(text, recording)
+    for looks_like, read_several in OF_SEVERAL:
+        if looks_like(text):
+            return read_several(text, recording)
     if icbhi.looks_like(text):
         return icbhi.read(text)
     labels = audacity.read(text)

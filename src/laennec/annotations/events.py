@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from laennec.errors import LaennecError
@@ -17,7 +17,8 @@ class Boundary:
     """A given event: where it is, in seconds (perhaps outside the recording), and what its file calls it.
 
     `annotated` is in SPRSound's spelling where it is one of its events. `channel` is None for all of them;
-    `where` is its place in the file, such as ``line 3``.
+    `where` is its place in the file, such as ``line 3``. The band from `low_hz` to `high_hz` and the
+    `probability` of the label are None where the file has none.
     """
 
     start_s: float
@@ -25,6 +26,9 @@ class Boundary:
     annotated: str | None = None
     channel: int | None = None
     where: str = field(default="", compare=False)
+    low_hz: float | None = None
+    high_hz: float | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ class Row(NamedTuple):
     end_s: Any
     label: str | None = None
     channel: int | None = None
+    low_hz: Any = None
+    high_hz: Any = None
+    probability: Any = None
 
 
 def make_boundary(
@@ -89,6 +96,27 @@ def make_boundary(
     return Boundary(times[0], times[1], known, channel, where)
 
 
+def _details(row: Row) -> dict[str, Any]:
+    """Return band and probability of a row; what is no such number counts as not given.
+
+    They change no event, so a table in which another program left something else there is read all the same.
+    """
+    low, high, probability = (_number(each) for each in (row.low_hz, row.high_hz, row.probability))
+    if low is None or high is None or not 0 <= low < high:
+        low = high = None
+    if probability is None or not 0 <= probability <= 1:
+        probability = None
+    return {"low_hz": low, "high_hz": high, "probability": probability}
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
 def shown(text: str) -> str:
     """Return a text from a file as a message shows it: the beginning of a long one."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
@@ -107,7 +135,8 @@ def collect(rows: Iterable[Row | Problem], record: str | None = None, points: bo
             if isinstance(row, Problem):
                 problems.append(row)
             else:
-                events.append(make_boundary(row.start_s, row.end_s, row.label, row.channel, row.where))
+                boundary = make_boundary(row.start_s, row.end_s, row.label, row.channel, row.where)
+                events.append(replace(boundary, **_details(row)))
         except PointError as error:
             if points:
                 without_length.append(Problem(row.where, "marks a point in time, no event; left out"))

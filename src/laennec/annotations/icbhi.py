@@ -20,6 +20,7 @@ LABEL_OF_FLAGS: dict[tuple[float, float], str] = {
     (1, 1): "Wheeze+Crackle",
 }
 
+LABEL_OF_CYCLE = dict(zip(ICBHI_CYCLES, LABEL_OF_FLAGS.values(), strict=True))  # ICBHI's words as read
 FLAGS = {"0", "1", "0.0", "1.0"}
 
 

@@ -9,6 +9,7 @@ Source: Raven Pro User's Manual, K. Lisa Yang Center for Conservation Bioacousti
 
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import repeat
 
 from laennec.annotations.events import LabelFile, Problem, rounded_span
 from laennec.annotations.table import NumberedRow, first_line, of_recording, parse
@@ -16,9 +17,10 @@ from laennec.annotations.table import write as write_table
 
 BEGIN, END, OFFSET = "Begin Time (s)", "End Time (s)", "File Offset (s)"
 FILES = ("Begin Path", "Begin File")
+LOW, HIGH = "Low Freq (Hz)", "High Freq (Hz)"
 LABELS = ("Annotation", "Label", "Type", "Species")
 VIEW, DIGITS = "Spectrogram 1", 6
-WRITTEN = ("Selection", "View", "Channel", BEGIN, END, "Low Freq (Hz)", "High Freq (Hz)", LABELS[0])
+WRITTEN = ("Selection", "View", "Channel", BEGIN, END, LOW, HIGH, LABELS[0])
 
 
 def looks_like(text: str) -> bool:
@@ -53,6 +55,8 @@ def _as_event(cells: dict[str, str]) -> dict[str, str]:
             event["start_s"] = cells[OFFSET]
             start_s = float(cells[OFFSET])
             event |= {"start_s": str(round(start_s, 9)), "end_s": str(round(start_s + length_s, 9))}
+    if cells.get(LOW) not in (None, "0.0", "0"):  # from 0 Hz up it covers all that the view showed
+        event |= {"low_hz": cells[LOW], "high_hz": cells.get(HIGH, "")}
     for name, columns in (("channel", ("Channel",)), ("recording", FILES), ("label", LABELS)):
         found = next((cells[column] for column in columns if column in cells), None)
         if found is not None:
@@ -60,15 +64,22 @@ def _as_event(cells: dict[str, str]) -> dict[str, str]:
     return event
 
 
-def write(events: Iterable[tuple[int, float, float, str]], top_hz: float) -> str:
+def write(
+    events: Iterable[tuple[int, float, float, str]],
+    top_hz: float,
+    bands: Iterable[tuple[float, float] | None] | None = None,
+) -> str:
     """Return a selection table of events: channel from 0, start and end in seconds, label.
 
-    Raven draws a selection as a box in time and frequency, and needs both; an event covers every frequency up
-    to `top_hz`, half the sample rate.
+    Raven draws a selection as a box in time and frequency, and needs both; an event without a band covers
+    every frequency up to `top_hz`, half the sample rate, and is read as one without again.
     """
     rows = []
-    for number, (channel, start_s, end_s, label) in enumerate(events, start=1):
+    of_each = repeat(None) if bands is None else bands
+    for number, (event, band) in enumerate(zip(events, of_each, strict=False), start=1):
+        channel, start_s, end_s, label = event
         times = (f"{time_s:.{DIGITS}f}" for time_s in rounded_span(start_s, end_s, DIGITS))
         named = " ".join(label.split())
-        rows.append([number, VIEW, channel + 1, *times, "0.0", f"{top_hz:.1f}", named])
+        edges = (f"{edge:.1f}" for edge in (band or (0.0, top_hz)))
+        rows.append([number, VIEW, channel + 1, *times, *edges, named])
     return write_table(WRITTEN, rows, delimiter="\t")

@@ -25,7 +25,8 @@ NAMING = (  # columns that say whose a row is, the first of them that a row has
     *("audio", "audio_file", "wav", "wav_file", "record", "recording_name", "recording_id"),
 )
 PEOPLE = ("subject", "patient", "subject_id", "patient_id")
-EVENT_COLUMNS = (*TIMES, "label", "channel", *NAMING, *PEOPLE)
+DETAILS = ("low_hz", "high_hz", "probability")  # of an event, where they are known
+EVENT_COLUMNS = (*TIMES, "label", "channel", *DETAILS, *NAMING, *PEOPLE)
 # What a file is called may be any word, and a time that is missing is an error in a row that needs one.
 AS_WRITTEN = ("path", "recording", *TIMES)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
@@ -178,7 +179,8 @@ def _event(row: NumberedRow, first_channel: int) -> Row | Problem:
     except ValueError as error:
         return Problem(where, str(error))
     start, end = (cells.get(name, "") for name in TIMES)
-    return Row(where, start, end, cells.get("label"), channel)
+    details = (cells.get(name) for name in DETAILS)
+    return Row(where, start, end, cells.get("label"), channel, *details)
 
 
 def _rows_of(rows: list[NumberedRow], recording: str) -> Sequence[NumberedRow | Problem]:

@@ -103,6 +103,8 @@ class PipedSound:
     def __init__(self, stream: BinaryIO, sample_rate: int | None = None) -> None:
         self._stream, self.sample_rate = stream, sample_rate or 0
         start = self._exactly(12)
+        if not start:
+            raise LaennecError("-: no sound came, standard input is empty; does the program before it run?")
         self._coding, self.channels, self._rest, self._begun = "PCM_16", 1, -1, start
         if start[:4] == b"RIFF" and start[8:] == b"WAVE":
             self._read_head(start)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import soundfile
 
+from laennec.audio.dicom import is_dicom, open_dicom
 from laennec.audio.media import MediaError, MediaSound, id3_bytes, kind_of, open_media
 from laennec.audio.samples import counted
 from laennec.audio.source import Input
@@ -165,6 +166,8 @@ _SAYS_NOTHING = (
 
 def open_sound(source: Input, riff: Riff | None, repairs: list[str], name: str) -> Sound:
     """Open by libsndfile's reading of the header, or by ours where its own finds no samples in a WAV file."""
+    if is_dicom(source):
+        return open_dicom(source, name)
     raw = riff.raw_format() if riff else None
     try:
         if not (riff and raw and riff.streamed_from_zero):

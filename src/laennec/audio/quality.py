@@ -28,6 +28,7 @@ FEWEST_STEPS = (
 )
 _PLATEAU = 3  # samples at least
 LATEST_S = 3.0  # by which sound that is still coming is judged
+STILL_S = 1.0  # at its end: sound that begins after silence is not silent
 _SOUND_CARD = "PCM_16"  # what it is taken for
 
 
@@ -288,10 +289,19 @@ class RunningSurvey:
         return self._whole.levels
 
     def latest_findings(self) -> tuple[Finding, ...]:
-        """What is wrong with the last `LATEST_S` seconds."""
+        """What is wrong with the last `LATEST_S` seconds; silent is what is so to the end, for `STILL_S`."""
         if self._latest.shape[1] < self._part:
             return ()
-        return tuple(each for each in self._findings_of(self._latest) if each.kind != "too_short")
+        end = self._latest[:, -round(STILL_S * self._whole.sample_rate) :]
+        sounds = {row for row, own in enumerate(end) if self._silent_share(own) < SILENT_SHARE}
+        return tuple(
+            each
+            for each in self._findings_of(self._latest)
+            if each.kind != "too_short" and not (each.kind == "silent" and each.channel in sounds)
+        )
+
+    def _silent_share(self, samples: npt.NDArray[Any]) -> float:
+        return silent_share(samples, self._whole.sample_rate)
 
     def finish(self) -> Survey:
         """Take in what is left of the last part, and return the survey of all."""

@@ -41,8 +41,11 @@ COMMANDS = {
     "evaluate": ("laennec.train.jobs:EvaluateJob", "laennec.cli.evaluate:run"),
     "export": ("laennec.train.jobs:ExportJob", "laennec.cli.export:run"),
     "reproduce": ("laennec.reproduce.jobs:ReproduceJob", "laennec.cli.reproduce:run"),
-    "referee": ("laennec.cli.arguments:Referee", "laennec.cli.referee:run"),
-    "challenge": ("laennec.cli.arguments:Challenge", "laennec.cli.challenge:run"),
+    "convert": ("laennec.cli.tool_arguments:Convert", "laennec.cli.convert:run"),
+    "dicom": ("laennec.cli.tool_arguments:Dicom", "laennec.cli.dicom:run"),
+    "deidentify": ("laennec.cli.tool_arguments:Deidentify", "laennec.cli.deidentify:run"),
+    "referee": ("laennec.cli.tool_arguments:Referee", "laennec.cli.referee:run"),
+    "challenge": ("laennec.cli.tool_arguments:Challenge", "laennec.cli.challenge:run"),
 }
 
 DESCRIPTION = """Laennec finds respiratory events in recordings, and trains and measures the models for it.
@@ -67,6 +70,7 @@ EXTRAS = {
     "fastapi": "web",
     "uvicorn": "web",
     "sounddevice": "live",
+    "pydicom": "clinic",
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)

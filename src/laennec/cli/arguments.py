@@ -273,85 +273,6 @@ class Datasets:
 
 
 @dataclass(frozen=True)
-class Referee:
-    """Check a published figure: its split, its definition, and rules that reach it without listening.
-
-    The split is a table of names and sets (as ICBHI's official list), train.txt and test.txt, JSON or .npz.
-    Predictions are a table with a name, a label, and a class or probabilities per row, .npz, or a confusion
-    matrix. Names are those of the data set's recordings, whatever follows them.
-
-    Found are patients, recordings and content that training and test share, differences from the official
-    split, the definition that gives a claimed figure, an epoch that was chosen on the test set, and rules
-    (most frequent class, position, device, duration) that come as far.
-
-    Example:  laennec referee --dataset icbhi --split train_test.txt --predictions answers.csv --claimed 66.5
-
-    Example:  laennec referee --dataset sprsound --predictions a.csv --against b.csv --data ~/data/SPRSound
-
-    Attributes
-    ----------
-    dataset
-        icbhi or sprsound.
-    split
-        One file or folder of lists, or one list for each set.
-    predictions
-        What the system answered.
-    claimed
-        Published figures: 66.5, or with what they are, such as score=66.5 sensitivity=60.1.
-    against
-        Answers of another system for the same clips, for a paired comparison.
-    epochs
-        Table with a column test, and perhaps validation: the score after each epoch.
-    data
-        A copy of the data set: adds content, annotations and durations. Needs the extra "train".
-    classes
-        Names of the classes in the order of their numbers, where classes are numbers.
-    out
-        JSON file for the whole report.
-    strict
-        Exit code 1 if a fault is found.
-    """
-
-    dataset: Annotated[str, arg(metavar="NAME")]
-    split: Annotated[tuple[Path, ...], arg(metavar="FILE [FILE ...]")] = ()
-    predictions: Annotated[Path | None, arg(metavar="FILE")] = None
-    claimed: Annotated[tuple[str, ...], arg(metavar="FIGURE [FIGURE ...]")] = ()
-    against: Annotated[Path | None, arg(metavar="FILE")] = None
-    epochs: Annotated[Path | None, arg(metavar="FILE")] = None
-    data: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    classes: Annotated[tuple[str, ...], arg(metavar="CLASS [CLASS ...]")] = ()
-    out: Annotated[Path | None, arg(metavar="FILE")] = None
-    strict: bool = False
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """Predict for the BioCAS respiratory sound challenge: one class per file of a folder.
-
-    Example:  laennec challenge --task 12 --wav events --out output.json
-
-    Example:  laennec challenge --task 22 --wav recordings --out output.json
-
-    Attributes
-    ----------
-    task
-        Of events already cut, 11: Normal or Adventitious, 12: seven classes. Of whole recordings, 21:
-        Normal, Adventitious or Poor Quality, 22: CAS, DAS or CAS & DAS in place of Adventitious.
-    wav
-        Folder of events, or of whole recordings.
-    out
-        JSON file, file name to class.
-    model
-        An .onnx model file or a run folder; the one that comes with Laennec for the task otherwise.
-    """
-
-    task: Literal[11, 12, 21, 22]
-    wav: Path
-    out: Path
-    model: Annotated[str | None, arg(metavar="MODEL")] = None
-
-
-@dataclass(frozen=True)
 class Serve:
     """Open a page to look at, listen to, correct and learn from a folder of recordings.
 
@@ -388,7 +309,7 @@ class Serve:
 class Live:
     """Record from a microphone or a stethoscope, with its events as they are found.
 
-    Shows level, quality and events, each up to 2 s after its end, until Ctrl+C ends it. The sound is in a
+    Shows level, quality and events, each within 2 s of its end, until Ctrl+C ends it. The sound is in a
     FLAC file from its first second on; at the end it is analysed as a whole, as by laennec analyze. Needs the
     extra "live", or sound from another program on standard input.
 

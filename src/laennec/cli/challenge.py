@@ -1,6 +1,6 @@
 """``laennec challenge``: the BioCAS 2022 and 2023 challenge."""
 
-from laennec.cli.arguments import Challenge
+from laennec.cli.tool_arguments import Challenge
 from laennec.output.challenge import answer_folder
 
 

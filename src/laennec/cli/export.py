@@ -8,8 +8,12 @@ from laennec.train.jobs import ExportJob
 # imported when the target is chosen.
 TARGETS = {
     "onnx": "laennec.train.export:export_run",
+    "web": "laennec.targets.web:write",
 }
-OPTIONS = {"temperature": ("onnx",)}  # targets that an option is for, where it is not for all
+OPTIONS = {
+    "temperature": ("onnx",),
+    "runtime": ("web",),
+}  # targets that an option is for, where it is not for all
 
 
 def run(command: ExportJob) -> int:

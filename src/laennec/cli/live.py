@@ -47,7 +47,18 @@ def run(command: Live) -> int:
         return list_devices()
     if command.duration is not None and command.duration <= 0:
         raise UsageError(f"--duration {command.duration:g}: expected a number of seconds above 0")
-    make_folder(command.out)
+    was_there = command.out.exists()
+    try:
+        make_folder(command.out)
+        return recorded(command)
+    finally:
+        if not was_there:
+            with suppress(OSError):  # of a folder that holds something, or is none
+                command.out.rmdir()
+
+
+def recorded(command: Live) -> int:
+    """Record into the folder, which is there, and analyse what came; else LaennecError."""
     metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}
     job = Job.prepare(command.model, None, metadata, command.out, ("json",), False)
     sound = opened(command)
@@ -60,7 +71,7 @@ def run(command: Live) -> int:
         if not capture.length:
             capture.path.unlink()
     if not capture.length:
-        raise LaennecError("no sound came")
+        raise LaennecError("no sound came; nothing was kept")
     print(f"Recorded {capture.duration_s:.1f} s: {capture.path}", flush=True)
     return analyze_one(capture.path, capture.path.stem, job)
 

@@ -1,6 +1,6 @@
 """``laennec referee``: does a published figure say what it is taken to say?"""
 
-from laennec.cli.arguments import Referee
+from laennec.cli.tool_arguments import Referee
 from laennec.files import printable, write_json
 from laennec.referee import referee
 from laennec.referee.text import render

@@ -10,11 +10,11 @@ that :func:`laennec.annotations.read_labels` tells by its content: an Audacity l
 selections, ICBHI's cycles, SPRSound's JSON. Hidden files and folders are passed over. Who is who comes from
 ``subjects.csv`` in `root` (``recording``, ``subject`` and the optional columns above), if it is there. If
 not, the subject is the folder that the recording lies in; directly in `root`, it is the file name up to its
-first underscore; and a name without one has no known subject.
+first underscore, of KAUH's names without the filter; and a name without one has no known subject.
 
 A ``location`` that is one of the model's positions, in any spelling (``Left Posterior``, ``p1``), becomes
-that position; another is kept as it is, and noted. Ages are years, 0 to 130; other units are converted and
-noted.
+that position, and any other place of `laennec.patient.CHEST_PLACES` its name there; what is none is kept as
+it is, and noted once. Ages are years, 0 to 130; other units are converted and noted.
 
 Nothing wrong is passed over: :func:`load` stops at the first wrong line, :func:`check` lists them all.
 """
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,9 @@ from laennec.annotations import read_labels
 from laennec.annotations.names import composed, key_of, suffix_of
 from laennec.annotations.table import TIMES, channel_of, time_of
 from laennec.audio.folder import SUFFIXES_SHOWN, counted_endings, counted_links, found_among, is_recording
+from laennec.audio.samples import counted
 from laennec.datasets import check as checks
+from laennec.datasets import kauh
 from laennec.datasets.table import (
     SPLITS,
     Defect,
@@ -46,8 +49,8 @@ from laennec.datasets.table import (
 )
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError, without_name
-from laennec.labels import POSITIONS, SPRSOUND_EVENTS, spelling
-from laennec.patient import UNKNOWN_WORDS, check_position, is_missing, is_unknown
+from laennec.labels import SPRSOUND_EVENTS, spelling
+from laennec.patient import CHEST_PLACES, UNKNOWN_WORDS, check_position, chest_place, is_missing, is_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,11 +66,12 @@ DESCRIBING = ("subject", "location", "device", "channel", "age_years", "sex", "s
 CSV_COLUMNS = ("path", "label", "start_s", "end_s", "recording", *DESCRIBING)
 LABEL_SUFFIXES = (".txt", ".json")
 _RAVEN_ENDING = re.compile(r"\.Table\.\d+\.selections$")  # as Raven names what it saves
+UNKNOWN_POSITION, SHOWN_PLACES = "unknown position", 5
 NOT_GIVEN = UNKNOWN_WORDS - {"u"}  # which may be the name of a patient
 # Listed, but no reason to refuse the rest.
 HARMLESS = (
     *("no annotation", "no recording", "no label", "no length", "outside file"),
-    *("unknown column", "unknown position", "odd form", "passed over"),
+    *("unknown column", UNKNOWN_POSITION, "odd form", "passed over"),
 )
 
 
@@ -118,7 +122,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     if root.is_dir() and (root / CSV_NAME).is_file():
         root = root / CSV_NAME
     rows = list(_from_csv(root, level, defects) if root.is_file() else _from_folder(root, level, defects))
-    return rows, defects
+    return rows, _counted_once(defects)
 
 
 def _from_csv(path: Path, level: str, defects: list[Defect]) -> Iterator[dict[str, Any]]:
@@ -228,6 +232,8 @@ def _name(path: Path, root: Path) -> str:
 def _subject_by_place(path: Path, root: Path) -> str | None:
     if path.parent != root:
         return composed(path.parent.relative_to(root).as_posix())
+    if (known := kauh.parse_name(path.stem)) is not None:
+        return composed(known["patient"])
     before, underscore, _ = path.stem.partition("_")
     return composed(before) or None if underscore else None
 
@@ -296,10 +302,8 @@ def _described(cells: dict[str, str], path: Path, line: int, defects: list[Defec
     described |= patient_of(cells.get("age_years"), cells.get("sex"), defects, path, f"line {line}")
     if not is_unknown(cells.get("location")):
         described["location"] = _location(cells["location"])
-        if described["location"] not in POSITIONS:
-            what = f"location is {cells['location']!r}, which no model knows"
-            detail = f"line {line}: {what}; known are {', '.join(POSITIONS)}"
-            defects.append(Defect("unknown position", str(path), detail))
+        if described["location"] not in CHEST_PLACES:
+            defects.append(Defect(UNKNOWN_POSITION, str(path), cells["location"]))
     described["channel"] = channel_of(cells)
     if not is_unknown(cells.get("split")):
         if cells["split"] not in SPLITS:
@@ -309,11 +313,30 @@ def _described(cells: dict[str, str], path: Path, line: int, defects: list[Defec
 
 
 def _location(place: str) -> str:
-    """Return the model's name of a place on the chest where it has one, else the place as it is named."""
+    """Return the model's name of a place on the chest where it has one, else ours, else as it is named."""
     try:
         return check_position(place) or place
     except LaennecError:
-        return place
+        return chest_place(place) or place
+
+
+def _counted_once(defects: list[Defect]) -> list[Defect]:
+    """The defects, with unknown positions last, as one defect for each table."""
+    places: dict[str, Counter[str]] = {}
+    for each in defects:
+        if each.kind == UNKNOWN_POSITION:
+            places.setdefault(each.path, Counter())[each.detail] += 1
+    others = [each for each in defects if each.kind != UNKNOWN_POSITION]
+    return others + [_positions(path, own) for path, own in places.items()]
+
+
+def _positions(path: str, places: Counter[str]) -> Defect:
+    examples = ", ".join(f"{place!r} ({count})" for place, count in places.most_common(SHOWN_PLACES))
+    more = len(places) - SHOWN_PLACES
+    others = f" and {counted(more, 'other')}" if more > 0 else ""
+    rows = counted(places.total(), "row")
+    what = f"{rows} with a location that is no known place on the chest, kept as it is: {examples}{others}"
+    return Defect(UNKNOWN_POSITION, path, what)
 
 
 def tiny(root: Path) -> None:

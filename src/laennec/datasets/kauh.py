@@ -111,11 +111,19 @@ def label_of(sound: str) -> str:
 
 
 def parse_name(stem: str) -> dict[str, Any] | None:
-    """Read a file name without its suffix, as far as it can be read: patient, position, age, sex, device."""
+    """Read a file name without its suffix, as far as it can be read: patient, position, age, sex, device.
+
+    The patient keeps the ``P`` before the number, since others number their patients too; the filter before
+    it is none of the person's.
+    """
     match = FILE_NAME.fullmatch(stem)
     if match is None:
         return None
-    known = {"patient": match["person"], "position": chest_place(match["place"]), "device": _device(match)}
+    known = {
+        "patient": f"P{match['person']}",
+        "position": chest_place(match["place"]),
+        "device": _device(match),
+    }
     try:
         return known | patient_of(match["age"], match["sex"], [], stem, "name")
     except LaennecError:

@@ -173,6 +173,25 @@ def card(load: Load) -> str:
     return f"{where}\n\n{table([*header, 'min a run of seven folds'], cells)}"
 
 
+def browser(load: Load) -> str:
+    """Analyses in a browser beside Python's."""
+    found = load("browser")
+    rows: list[list[str | float | None]] = []
+    for own in found["rows"]:
+        seconds = {side: median(times) for side, times in own["processor_s"].items()}
+        length = own["seconds_of_sound"]
+        rates = [f"{length / seconds[side]:.0f} times real time" for side in ("browser", "python")]
+        rows.append([f"{length} s", *rates, f"{own['ratio']:.1f}", len(own["processor_s"]["browser"])])
+    about, versions = found["machine"], found["versions"]
+    where = (
+        f"{about['processor']}, Chromium {versions['chromium']}, "
+        f"onnxruntime-web {versions['onnxruntime-web']}, onnxruntime {versions['onnxruntime']}, "
+        f"{found['date']}: `{found['command']}`"
+    )
+    titles = ["sound", "Chromium", "Python", "processor time, times Python's", "rounds"]
+    return f"{where}\n\n{table(titles, rows)}"
+
+
 TABLES: dict[str, Callable[[Load], str]] = {
     "speed-recordings": recordings,
     "speed-start": start,

@@ -7,9 +7,7 @@ so they are joined into one script, which the page's policy names by its hash.
 import base64
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from laennec.output.formats import channel_first
 from laennec.output.html import PEAK, asset, png, script_json
 from laennec.output.page_events import PageEvent
 from laennec.output.presentation import analysis_colours, short_label
+from laennec.output.scripts import joined
 from laennec.output.spectrogram import COARSE, SHOWN_S
 from laennec.output.tiles import COLUMN_S, RANGE_DB, Pyramid
 
@@ -30,10 +29,6 @@ LEAST_LEVEL = 2  # columns of 16 ms; finer ones would make a page of 15 s larger
 MOST_TILES = 24  # of all channels together, on the finest level that is in the page
 WAVE_COLUMNS = 16_384
 WINDOW_MS = 32
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
-_COMMENT = re.compile(r"^[ ]*(?:/\*\*.*?\*/[ ]*|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
-_INDENT = re.compile(r"^[ ]+", re.MULTILINE)
 
 
 def viewer_script(
@@ -51,26 +46,7 @@ def viewer_script(
         "channels": [_channel(recording, channel, level, sounds.get(channel, "")) for channel in channels],
         "events": _events(analysis, events, channels),
     }
-    return f"{joined('report')}\n$report.start({script_json(data)});"
-
-
-@cache
-def joined(name: str) -> str:
-    """Return a module of ``output/viewer`` and all that it imports as one script of objects ``$name``."""
-    parts: dict[str, str] = {}
-
-    def add(module: str) -> None:
-        text = asset(f"viewer/{module}.js")
-        for _, needed in _IMPORT.findall(text):
-            if needed not in parts:
-                add(needed)
-        exported = ", ".join(found for _, found in _EXPORT.findall(text))
-        body = _IMPORT.sub(lambda found: f"const {{{found[1].replace(' as ', ': ')}}} = ${found[2]};\n", text)
-        body = _INDENT.sub("", _COMMENT.sub("", _EXPORT.sub(r"\1", body)))
-        parts[module] = f"const ${module} = (() => {{\n{body}return {{{exported}}};\n}})();"
-
-    add(name)
-    return '"use strict";\n' + "\n".join(parts.values())
+    return f"{joined('output/viewer/report.js')}\n$report.start({script_json(data)});"
 
 
 def _finest_level(recording: Recording, channels: int) -> int:

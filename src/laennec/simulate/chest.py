@@ -143,12 +143,16 @@ def span(out: Wave, sample_rate: int, start_s: float, end_s: float) -> tuple[Wav
 
 
 def render_breaths(
-    rng: np.random.Generator, breaths: Sequence[Breath], length: int, sample_rate: int
+    rng: np.random.Generator,
+    breaths: Sequence[Breath],
+    length: int,
+    sample_rate: int,
+    expiration_db: float = EXPIRATION_DB,
 ) -> Wave:
     """Breath noise of every breath; unit RMS at the peak of inspiration."""
     freqs_hz = np.fft.rfftfreq(length, 1.0 / sample_rate)
     out = np.zeros(length)
-    for phase, gain in (("inspiration", 1.0), ("expiration", 10.0 ** (EXPIRATION_DB / 20.0))):
+    for phase, gain in (("inspiration", 1.0), ("expiration", 10.0 ** (expiration_db / 20.0))):
         envelope = np.zeros(length)
         for breath in breaths:
             start_s, end_s = breath.start_s, breath.inspiration_end_s

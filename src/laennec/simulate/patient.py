@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from laennec.simulate.chest import Breath, Crackle, Tone
+from laennec.simulate.chest import EXPIRATION_DB, Breath, Crackle, Tone
 
 # Upper age in years, breaths a minute, heart beats a minute: medians of Fleming 2011; last row adults:
 # Tobin 1983 (16.6 breaths a minute) and a usual resting heart rate (ours).
@@ -51,6 +51,21 @@ TONE_SHORTEST_S = 0.1  # s: wheezes and rhonchi last over 80 ms (Bohadana 2014),
 
 
 @dataclass(frozen=True)
+class Breathing:
+    """How the phases of a breath divide it, and how loud expiration is, in dB re inspiration.
+
+    Shares, between 0 and 1, are of inspiration in the breath and of what is audible in expiration.
+    """
+
+    inspiration_share: float = INSPIRATION_SHARE
+    audible_expiration_share: float = AUDIBLE_EXPIRATION_SHARE
+    expiration_db: float = EXPIRATION_DB
+
+
+USUAL_BREATHING = Breathing()
+
+
+@dataclass(frozen=True)
 class ToneKind:
     """What is drawn for one kind of continuous adventitious sound."""
 
@@ -84,7 +99,12 @@ def shortest_duration_s(age_years: float) -> float:
 
 
 def draw_breaths(
-    rng: np.random.Generator, duration_s: float, period_s: float, labels: Sequence[str], share: float
+    rng: np.random.Generator,
+    duration_s: float,
+    period_s: float,
+    labels: Sequence[str],
+    share: float,
+    breathing: Breathing,
 ) -> list[Breath]:
     """Breaths from before the start to past the end; adventitious labels go to a share of the whole ones."""
     start_s = rng.uniform(0.05, 0.6) * period_s
@@ -101,8 +121,8 @@ def draw_breaths(
         marked = {int(place): order[n % len(order)] for n, place in enumerate(places)}
     breaths = []
     for i, (start, end) in enumerate(cycles):
-        inspiration_end = start + (end - start) * INSPIRATION_SHARE * rng.uniform(0.92, 1.08)
-        expiration_end = inspiration_end + AUDIBLE_EXPIRATION_SHARE * (end - inspiration_end)
+        inspiration_end = start + (end - start) * breathing.inspiration_share * rng.uniform(0.92, 1.08)
+        expiration_end = inspiration_end + breathing.audible_expiration_share * (end - inspiration_end)
         label = marked.get(i, "Normal")
         breaths.append(Breath(start, inspiration_end, expiration_end, end, label, i in whole))
     return breaths

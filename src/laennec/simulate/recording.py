@@ -22,6 +22,8 @@ from laennec.simulate.device import DEVICES, record_with
 from laennec.simulate.patient import (
     RATE_SPREAD,
     SICK_RATE,
+    USUAL_BREATHING,
+    Breathing,
     annotated_event,
     draw_adventitious,
     draw_breaths,
@@ -63,6 +65,7 @@ def simulate_recording(
     age_years: float = 6.0,
     device: str = "paediatric stethoscope",
     noise: HospitalNoise | None = None,
+    breathing: Breathing = USUAL_BREATHING,
 ) -> SimulatedRecording:
     """Simulate one recording; LaennecError if an argument is out of range, or for no such label or device.
 
@@ -80,17 +83,16 @@ def simulate_recording(
     age_years : sets the breathing and heart rates
     device : name in `DEVICES`
     noise : None draws one; `SILENCE` for none
+    breathing : how the phases divide a breath, and how loud expiration is
     """
     labels = [label] if isinstance(label, str) else list(label)
     check_recording(duration_s, sample_rate, labels, adventitious_share, age_years, device)
+    _check_breathing(breathing)
     length = round(duration_s * sample_rate)
     noise = draw_noise(rng) if noise is None else noise
-    breaths_per_minute, beats_per_minute = (
-        median * rng.uniform(1.0 - RATE_SPREAD, 1.0 + RATE_SPREAD) for median in rates(age_years)
-    )
     adventitious = [name for name in labels if name != "Normal"]
-    breaths_per_minute *= SICK_RATE if adventitious else 1.0
-    breaths = draw_breaths(rng, duration_s, 60.0 / breaths_per_minute, adventitious, adventitious_share)
+    period_s, beats_per_minute = _draw_rates(rng, age_years, bool(adventitious))
+    breaths = draw_breaths(rng, duration_s, period_s, adventitious, adventitious_share, breathing)
     whole = [breath for breath in breaths if breath.whole]
     drawn = [draw_adventitious(rng, breath) for breath in whole]
     events = sorted(annotated_event(breath, *own) for breath, own in zip(whole, drawn, strict=True))
@@ -98,7 +100,7 @@ def simulate_recording(
     tones = tuple(tone for _, own in drawn for tone in own)
     disturbances = draw_disturbances(rng, noise, duration_s)
 
-    wave = render_breaths(rng, breaths, length, sample_rate)
+    wave = render_breaths(rng, breaths, length, sample_rate, breathing.expiration_db)
     for crackle in crackles:
         add_crackle(wave, sample_rate, crackle, crackle.peak)
     for tone in tones:
@@ -122,6 +124,12 @@ def simulate_recording(
     )
 
 
+def _draw_rates(rng: np.random.Generator, age_years: float, is_sick: bool) -> tuple[float, float]:
+    """Seconds of a breath, and heart beats a minute."""
+    breaths, beats = (rate * rng.uniform(1.0 - RATE_SPREAD, 1.0 + RATE_SPREAD) for rate in rates(age_years))
+    return 60.0 / (breaths * (SICK_RATE if is_sick else 1.0)), beats
+
+
 def check_recording(
     duration_s: float, sample_rate: int, labels: list[str], share: float, age_years: float, device: str
 ) -> None:
@@ -143,6 +151,15 @@ def check_recording(
         raise LaennecError(f"adventitious_share is {share}; give 0 to 1.")
     if device not in DEVICES:
         raise LaennecError(f"device is {device!r}; choose from {', '.join(DEVICES)}.")
+
+
+def _check_breathing(breathing: Breathing) -> None:
+    if not 0.1 <= breathing.inspiration_share <= 0.8:
+        raise LaennecError(f"inspiration_share is {breathing.inspiration_share}; give 0.1 to 0.8.")
+    if not 0.0 < breathing.audible_expiration_share <= 1.0:
+        raise LaennecError(f"audible_expiration_share is {breathing.audible_expiration_share}; give up to 1.")
+    if not -60.0 <= breathing.expiration_db <= 20.0:
+        raise LaennecError(f"expiration_db is {breathing.expiration_db}; give -60 to 20 dB.")
 
 
 def demo_recordings(seed: int = 0) -> dict[str, SimulatedRecording]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from laennec import datasets
-from laennec.analyze import detect, listen
+from laennec.analyze import DetectionSettings, detect, listen
 from laennec.analyze.inputs import Remarks, channels_of
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
@@ -167,7 +167,8 @@ def hear(recordings: Sequence[Told], detector: Detector, watch: Watch = track) -
             numbers = channels_of(recording, detector.card, Patient(), Remarks())
             frames = listen(recording, numbers, open_eared)
             card, silent = open_eared.card, recording.silent_range
-            channels = detect(frames, numbers, card, maps=False, silent_range=silent) if numbers else []
+            settings = DetectionSettings(numbers, card, maps=False, silent_range=silent)
+            channels = detect(frames, settings) if numbers else []
         except LaennecError as error:
             _say(f"left out: {error}")
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from laennec.analyze import detect, listen
+from laennec.analyze import DetectionSettings, detect, listen
 from laennec.analyze.events import place
 from laennec.analyze.inputs import Remarks, channels_of, on_channel
 from laennec.analyze.recording import Channel
@@ -75,7 +75,8 @@ class Listened:
         channels: list[Channel] = []
         for ear in self.ears:
             frames = iter([(head.on(ear.frames),)])
-            channels += detect(frames, [ear.number], card, maps=False, silent_range=self.silent_range)
+            settings = DetectionSettings([ear.number], card, maps=False, silent_range=self.silent_range)
+            channels += detect(frames, settings)
         return Heard(self.patient, self.sick, channels, tuple(self.quality))
 
 
@@ -110,7 +111,7 @@ class TooLongError(LaennecError):
 
 
 def _ears(recording: Recording, source: Labelled, listener: Listener) -> Iterator[Ear]:
-    numbers = channels_of(recording, listener.card, Patient(), Remarks())
+    numbers = channels_of(recording, listener.card, Patient(), Remarks(), given=True)
     if not numbers:
         return
     inside = [

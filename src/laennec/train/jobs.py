@@ -306,22 +306,29 @@ class ExportJob:
     """Write a model in the form that another program runs.
 
     onnx: a finished run as one .onnx file, waveform in, calibrated probabilities out.
+    web: a folder that runs a model in a browser, on the computer in front of it.
 
     Example:  laennec export runs/first --out lungs.onnx
+
+    Example:  laennec export --target web recording --runtime onnxruntime-web-1.30.0.tgz --out site
 
     Attributes
     ----------
     model
-        onnx: run folder of `laennec train`.
+        onnx: run folder of `laennec train`. Otherwise that, a model file or the name of a model that ships;
+        recording by default.
     target
         What it is for.
     out
-        onnx: the file to write; model.onnx in the run folder otherwise.
+        onnx: the file to write; model.onnx in the run folder otherwise. web: the folder.
     temperature
         onnx: calibration in place of the run's own, for a model trained on everything.
+    runtime
+        web: the npm package onnxruntime-web, as `npm pack` fetches it, or its folder.
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL", help_behavior_hint="")] = ""
-    target: Literal["onnx"] = "onnx"
+    target: Literal["onnx", "web"] = "onnx"
     out: Path | None = None
     temperature: float | None = None
+    runtime: Path | None = None

@@ -67,7 +67,7 @@ class Heard:
                 chances = curve.of(own.probabilities, card.records)
                 segments.append(replace(own, probabilities=chances, refused=refused, heard_as=heard_as))
             events = without_refused(channel.events, segments)
-            channels.append(Channel(channel.number, events, segments))
+            channels.append(replace(channel, events=events, segments=segments))
         return channels
 
     def answer(self, card: RecordingCard, curve: Curve = Curve()) -> RecordingPrediction | None:  # noqa: B008

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from laennec import datasets
-from laennec.analyze.recording import breath_onsets, respiratory_rate
+from laennec.analyze.rate import breath_onsets, rate_of_onsets
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
@@ -327,12 +327,12 @@ def _refusals(strangers: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
 
 
 def _rates(detections: Sequence[Detection]) -> dict[str, Any]:
-    """Respiratory rate of decoded events against that of the annotated ones."""
+    """How often breaths begin by the decoded events, against the annotated ones."""
     errors: dict[str, list[float]] = {"good": [], "doubtful": []}
     known = 0
     for own in detections:
         truth, rate = (
-            respiratory_rate(breath_onsets((start_s, label) for start_s, _, label in sorted(events)))
+            rate_of_onsets(breath_onsets((start_s, label) for start_s, _, label in sorted(events)))
             for events in (own.reference, own.estimated)
         )
         if truth.per_min is None or truth.quality != "good":

@@ -1,0 +1,130 @@
+"""Label files of one format written in another."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from laennec.annotations import SUFFIXES, read_labels
+from laennec.annotations.events import LabelFile
+from laennec.annotations.formats import About, Format, write_labels
+from laennec.annotations.names import parts_of
+from laennec.audio.folder import AUDIO_SUFFIXES
+from laennec.audio.recording import Recording
+from laennec.errors import LaennecError, UsageError
+from laennec.files import write_text
+from laennec.labels import known_term
+
+_SUFFIXES = frozenset(suffix.lower() for suffix in SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a label file: the file written, or why there is none; and what it does not hold."""
+
+    source: Path
+    written: Path | None
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = False) -> Iterator[Converted]:
+    """Convert label files one after the other; a bad one does not stop the rest.
+
+    Parameters
+    ----------
+    files
+        Label files and folders; of a folder, every file below it whose ending is one of label files.
+    form
+        The format to write.
+    out
+        Folder for the new files, which keep their names and their folders below the one that was named.
+    terms
+        Whether words of other vocabularies become known terms (:func:`laennec.labels.known_term`).
+
+    Raises
+    ------
+    UsageError
+        If nothing is named, a folder has no label file, or two files would become the same one.
+    """
+    sources = dict(_sources(files))
+    targets: dict[str, Path] = {}
+    for source, name in sources.items():
+        target = out / name.with_suffix(form.suffix)
+        other = targets.setdefault(str(target).lower(), source)
+        if other != source:
+            raise UsageError(f"{other} and {source} would both write {target}; convert them apart")
+        if os.path.realpath(target) == os.path.realpath(source):
+            raise UsageError(f"{source} would be replaced; name another --out")
+    for source, name in sources.items():
+        try:
+            yield _converted(source, out / name.with_suffix(form.suffix), form, terms)
+        except LaennecError as error:
+            yield Converted(source, None, error=str(error))
+
+
+def _sources(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield each label file with its path below what was named."""
+    if not files:
+        raise UsageError("name at least one label file or folder; see --help")
+    for given in files:
+        if not given.is_dir():
+            yield given, Path(given.name)
+            continue
+        found = [
+            path
+            for path in sorted(given.rglob("*"))
+            if path.is_file() and path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+        ]
+        if not found:
+            raise UsageError(f"{given}: no label file below it; they end in {', '.join(SUFFIXES)}")
+        yield from ((path, path.relative_to(given)) for path in found)
+
+
+def _converted(source: Path, target: Path, form: Format, terms: bool) -> Converted:
+    labels = read_labels(source)
+    if labels.problems:
+        raise LaennecError(f"{source}: {labels.problems[0]}")
+    notes = [str(point) for point in labels.points]
+    if terms:
+        labels, said = in_known_terms(labels)
+        notes += said
+    written = write_labels(labels, form, about(source))
+    write_text(target, written.text)
+    return Converted(source, target, (*notes, *written.not_held))
+
+
+def in_known_terms(labels: LabelFile) -> tuple[LabelFile, list[str]]:
+    """Return labels in known terms, and a sentence for each word that became one, may be one, or is none."""
+    counts = Counter(event.annotated for event in labels.events if event.annotated)
+    terms, notes = {}, []
+    for word in sorted(counts):
+        found = known_term(word)
+        terms[word] = found[0] if found and found[1] else word
+        if found is None:
+            notes.append(f"{word} is no known term and stays")
+        elif not found[1]:
+            notes.append(f"{word} stays; is {found[0]} meant?")
+        elif found[0] != word:
+            notes.append(f"{word} becomes {found[0]}")
+    events = tuple(
+        replace(event, annotated=terms.get(event.annotated or "", event.annotated)) for event in labels.events
+    )
+    return replace(labels, events=events), notes
+
+
+def about(source: Path) -> About:
+    """Return name, duration and rate of the recording of the same name beside a label file.
+
+    Without one, or where it cannot be read, the name alone.
+    """
+    beside = [source.with_suffix(suffix) for suffix in sorted(AUDIO_SUFFIXES)]
+    sound = next((path for path in beside if path.is_file()), None)
+    if sound is None:
+        return About((parts_of(source.name) or [source.name])[-1].removesuffix(source.suffix))
+    try:
+        recording = Recording.open(sound)
+        return About(sound.name, recording.duration_s, recording.sample_rate)
+    except LaennecError:
+        return About(sound.name)

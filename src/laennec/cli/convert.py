@@ -1,0 +1,28 @@
+"""``laennec convert``: label files in another format."""
+
+import sys
+
+from laennec.annotations.convert import convert_all
+from laennec.annotations.formats import FORMATS
+from laennec.cli.tool_arguments import Convert
+from laennec.errors import UsageError
+from laennec.files import printable
+
+
+def run(command: Convert) -> int:
+    """Convert each file, with a line for what is not in it; exit code 1 if one could not be read."""
+    if command.to not in FORMATS:
+        raise UsageError(f"--to {command.to}: expected one of {', '.join(FORMATS)}")
+    failed = done = 0
+    for each in convert_all(command.files, FORMATS[command.to], command.out, command.terms):
+        if each.written is None:
+            failed += 1
+            print(f"laennec: {printable(each.error)}", file=sys.stderr)
+            continue
+        done += 1
+        print(printable(f"{each.source} → {each.written}"))
+        for note in each.notes:
+            print(printable(f"  {note}"))
+    if done + failed > 1:
+        print(f"{done} of {done + failed} files converted")
+    return 1 if failed else 0

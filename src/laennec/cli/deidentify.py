@@ -1,0 +1,44 @@
+"""``laennec deidentify``: recordings without names, tags and times."""
+
+import sys
+
+from laennec.annotations import table
+from laennec.cli.tool_arguments import Deidentify
+from laennec.clinic.deidentify import Deidentified, deidentify
+from laennec.errors import UsageError
+from laennec.files import printable, write_text
+
+COLUMNS = ("recording", "written", "removed", "error")
+
+
+def run(command: Deidentify) -> int:
+    """Copy each recording, and list what was taken off; exit code 1 if one could not be copied."""
+    if command.map is not None and command.map.resolve().is_relative_to(command.out.resolve()):
+        raise UsageError(f"--map {command.map}: lies in {command.out}, and would be shared with it")
+    done: list[Deidentified] = []
+    for each in deidentify(command.files, command.out, command.keep_names):
+        done.append(each)
+        if each.error:
+            print(f"laennec: {printable(each.error)}", file=sys.stderr)
+            continue
+        print(printable(f"{each.source} → {_names(each)}"))
+        for part in each.removed:
+            print(printable(f"  without {part}"))
+    if command.map is not None:
+        rows = [
+            [
+                str(each.source),
+                " ".join(path.name for path in each.written),
+                "; ".join(each.removed),
+                each.error,
+            ]
+            for each in done
+        ]
+        write_text(command.map, table.write(COLUMNS, rows))
+    failed = sum(bool(each.error) for each in done)
+    print(f"{len(done) - failed} of {len(done)} recordings copied; what is spoken in them is still there")
+    return 1 if failed else 0
+
+
+def _names(done: Deidentified) -> str:
+    return " ".join(path.name for path in done.written)

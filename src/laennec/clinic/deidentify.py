@@ -1,0 +1,110 @@
+"""Recordings without names, tags and times, and their labels with nothing else.
+
+What is in the sound stays: a spoken name, a voice. Whoever hands recordings on listens to them first.
+"""
+
+import os
+import random
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from laennec.annotations import SUFFIXES, read_labels
+from laennec.annotations.events import LabelFile
+from laennec.annotations.formats import FORMATS, About, write_labels
+from laennec.audio.folder import audio_files
+from laennec.clinic.tags import strip_tags
+from laennec.errors import LaennecError, UsageError
+from laennec.files import make_folder, written_whole
+
+TIME = 315_532_800  # seconds; midnight of 1 January 1980, the earliest that every archive can hold
+LABELS = FORMATS["csv"]
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """What became of a recording: the files written, and what was taken off; or why there is none."""
+
+    source: Path
+    written: tuple[Path, ...] = ()
+    removed: tuple[str, ...] = ()
+    error: str = ""
+
+
+def deidentify(files: Sequence[Path], out: Path, keep_names: bool = False) -> Iterator[Deidentified]:
+    """Write recordings and their labels without what tells of a person; a bad one does not stop the rest.
+
+    Parameters
+    ----------
+    files
+        WAV and FLAC files, and folders of them. A label file of the same name beside a recording is taken
+        with it; other files are not.
+    out
+        Folder for the files, all in it: ``recording-0001`` and so on, in an order drawn anew each time.
+    keep_names
+        Whether files keep their names, such as where these are numbers without a meaning.
+
+    Raises
+    ------
+    UsageError
+        If nothing is named, a folder holds no recording, `out` lies in a folder named, or holds files.
+    """
+    sources = _sources(files)
+    make_folder(out, outside=[each for each in files if each.is_dir()])
+    if any(out.iterdir()):
+        raise UsageError(f"{out}: not empty; recordings of another time could be told by their place in it")
+    order = list(sources)
+    if not keep_names:
+        random.Random(secrets.randbits(128)).shuffle(order)
+    digits = max(4, len(str(len(order))))
+    for number, source in enumerate(order, start=1):
+        stem = source.stem if keep_names else f"recording-{number:0{digits}d}"
+        try:
+            yield _one(source, out, stem, renamed=not keep_names)
+        except LaennecError as error:
+            yield Deidentified(source, error=str(error))
+
+
+def _sources(files: Sequence[Path]) -> list[Path]:
+    if not files:
+        raise UsageError("name at least one recording or folder; see --help")
+    return [path for given in files for path in (audio_files(given).paths if given.is_dir() else [given])]
+
+
+def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
+    try:
+        stripped = strip_tags(source)
+        stat = source.stat()
+    except OSError as error:
+        raise LaennecError(f"{source}: {error.strerror}") from error
+    target = out / f"{stem}{source.suffix.lower()}"
+    if target.exists():
+        raise LaennecError(f"{source}: {target.name} is there already; leave out --keep-names")
+    removed = [*([f"name {source.name}"] if renamed else []), f"time {int(stat.st_mtime)}", *stripped.removed]
+    labels = next(_labels(source), None)  # before anything is written: a fault in them is one of both
+    written = [target]
+    _write(target, stripped.content)
+    if labels is not None:
+        path, own = labels
+        written.append(out / f"{stem}{LABELS.suffix}")
+        _write(written[-1], write_labels(LabelFile(own.events), LABELS, About(target.name)).text.encode())
+        removed.append(f"all of {path.name} but {len(own.events)} labels")
+    return Deidentified(source, tuple(written), tuple(removed))
+
+
+def _labels(source: Path) -> Iterator[tuple[Path, LabelFile]]:
+    """Yield the label files of a recording's name beside it; one with a fault is an error."""
+    for suffix in SUFFIXES:
+        path = source.with_suffix(suffix)
+        if path.is_file():
+            labels = read_labels(path, source.name)
+            if labels.problems:
+                raise LaennecError(f"{path}: {labels.problems[0]}; mend it or move it away")
+            yield path, labels
+
+
+def _write(target: Path, content: bytes) -> None:
+    with written_whole(target) as temporary:
+        temporary.write_bytes(content)
+    os.utime(target, (TIME, TIME))

@@ -1,0 +1,183 @@
+"""Recordings written as DICOM General Audio Waveforms, with their labels as a table beside them.
+
+Who the patient is, is left empty: the system that takes a file in fills it. Identities are made from the
+sound, so the same recording has the same.
+
+Source: DICOM PS3.3, A.34.10 (General Audio Waveform); PS3.16, CID 3000 (audio channel source).
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, GeneralAudioWaveformStorage, generate_uid
+
+from laennec.annotations import SUFFIXES, read_labels
+from laennec.annotations.formats import FORMATS, About, write_labels
+from laennec.audio.folder import audio_files
+from laennec.audio.recording import Recording
+from laennec.errors import LaennecError, UsageError
+from laennec.files import make_folder, write_text, written_whole
+from laennec.version import __version__
+
+MOST_CHANNELS = 2  # of General Audio
+SOURCE = codes.CID3000.PhysiologicalAudioSignal
+LABELS = FORMATS["csv"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a recording: the files, and what changed; or why there is none."""
+
+    source: Path
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> Iterator[Written]:
+    """Write recordings as DICOM files; a bad one does not stop the rest.
+
+    Parameters
+    ----------
+    files
+        Recordings, and folders of them. A label file of a recording's name beside it becomes a CSV table
+        beside the DICOM file.
+    out
+        Folder for the files, under the names of the recordings.
+    position
+        Where on the chest they were recorded, as the label of the channels.
+
+    Raises
+    ------
+    UsageError
+        If nothing is named, or two recordings would become the same file.
+    """
+    sources = [path for given in files for path in (audio_files(given).paths if given.is_dir() else [given])]
+    if not sources:
+        raise UsageError("name at least one recording or folder; see --help")
+    make_folder(out)
+    taken: dict[str, Path] = {}
+    for source in sources:
+        other = taken.setdefault(source.stem.lower(), source)
+        if other != source:
+            raise UsageError(f"{other} and {source} would both become {source.stem}.dcm; write them apart")
+    for number, source in enumerate(sources, start=1):
+        try:
+            yield _one(source, out, number, position)
+        except LaennecError as error:
+            yield Written(source, error=str(error))
+
+
+def _one(source: Path, out: Path, number: int, position: str | None) -> Written:
+    recording = Recording.read(source)
+    samples, notes = sixteen_bits(recording)
+    when = datetime.fromtimestamp(source.stat().st_mtime, UTC)
+    dataset = to_dicom(samples, recording.sample_rate, when, number, position)
+    target = out / f"{source.stem}.dcm"
+    held = io.BytesIO()
+    pydicom.dcmwrite(held, dataset, enforce_file_format=True)
+    with written_whole(target) as temporary:
+        temporary.write_bytes(held.getvalue())
+    files = [target]
+    for path in (source.with_suffix(suffix) for suffix in SUFFIXES):
+        if path.is_file():
+            labels = read_labels(path, source.name)
+            if labels.problems:
+                raise LaennecError(f"{path}: {labels.problems[0]}")
+            files.append(out / f"{source.stem}{LABELS.suffix}")
+            write_text(files[-1], write_labels(labels, LABELS, About(target.name)).text)
+            break
+    return Written(source, tuple(files), (*recording.repairs, *notes))
+
+
+def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], tuple[str, ...]]:
+    """Return ``(samples, channels)`` in 16 bits, and what that changes.
+
+    LaennecError for more than two channels, which General Audio does not have.
+    """
+    if recording.channels > MOST_CHANNELS:
+        raise LaennecError(
+            f"{recording.name}: has {recording.channels} channels; DICOM's General Audio has one or two"
+        )
+    scaled = recording.samples.T.astype(np.float64) * 2.0**15
+    rounded = np.clip(np.round(scaled), -(2**15), 2**15 - 1)
+    change = float(np.abs(scaled - rounded).max(initial=0.0))
+    notes = () if change == 0 else (f"samples are rounded to 16 bits, by {change:.2g} of one at most",)
+    return np.ascontiguousarray(rounded.astype(np.int16)), notes
+
+
+def to_dicom(
+    samples: NDArray[np.int16],
+    sample_rate: int,
+    acquired: datetime,
+    number: int = 1,
+    position: str | None = None,
+) -> FileDataset:
+    """Return a General Audio Waveform of ``(samples, channels)``.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    acquired
+        When it was recorded, with a time zone; the standard demands a time.
+    number
+        Of the recording in its series.
+    position
+        Label of the channels.
+    """
+    meta = FileMetaDataset()
+    entropy = [samples.tobytes().hex()[:4096], str(samples.shape), str(sample_rate), acquired.isoformat()]
+    meta.MediaStorageSOPClassUID = GeneralAudioWaveformStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[*entropy, "instance"])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = (
+        meta.MediaStorageSOPClassUID,
+        meta.MediaStorageSOPInstanceUID,
+    )
+    for empty in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
+        setattr(dataset, empty, "")
+    dataset.ReferringPhysicianName = ""
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=[*entropy, "study"])
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[*entropy, "series"])
+    dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "AU", 1, number
+    dataset.Manufacturer, dataset.SoftwareVersions = "", f"Laennec {__version__}"
+    day, time = acquired.strftime("%Y%m%d"), acquired.strftime("%H%M%S")
+    dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = day
+    dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = time
+    dataset.AcquisitionDateTime = acquired.strftime("%Y%m%d%H%M%S%z")
+    dataset.AcquisitionContextSequence = []
+    dataset.WaveformSequence = [_group(samples, sample_rate, position)]
+    return dataset
+
+
+def _group(samples: NDArray[np.int16], sample_rate: int, position: str | None) -> Dataset:
+    group = Dataset()
+    group.WaveformOriginality = "ORIGINAL"
+    group.NumberOfWaveformSamples, group.NumberOfWaveformChannels = samples.shape
+    group.SamplingFrequency = sample_rate
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
+    group.ChannelDefinitionSequence = [_channel(k, position) for k in range(samples.shape[1])]
+    group.add_new("WaveformData", "OW", samples.astype("<i2").tobytes())
+    return group
+
+
+def _channel(number: int, position: str | None) -> Dataset:
+    code: Any = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = SOURCE.value, SOURCE[1], SOURCE.meaning
+    channel = Dataset()
+    channel.WaveformChannelNumber, channel.WaveformBitsStored = number + 1, 16
+    channel.ChannelSourceSequence = [code]
+    if position:
+        channel.ChannelLabel = position[:16]
+    return channel

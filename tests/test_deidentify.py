@@ -1,0 +1,159 @@
+"""De-identified copies hold the same samples and nothing else."""
+
+import csv
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from laennec.annotations import read_labels
+from laennec.cli import main
+from laennec.clinic.tags import strip_tags
+from laennec.errors import LaennecError
+
+SECRET = "Erika Mustermann"
+
+
+def laennec(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(map(str, words)))
+    return int(ended.value.code or 0)
+
+
+def samples(subtype: str, channels: int = 1, length: int = 4001) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    if subtype in ("FLOAT", "DOUBLE"):
+        return rng.normal(0, 0.2, (length, channels))
+    return rng.integers(-(2**31), 2**31, (length, channels), dtype=np.int64).astype(np.int32)
+
+
+def tagged(path: Path, subtype: str, channels: int = 1) -> Path:
+    """A file with a name in its tags; a WAV file also with notes before and bytes behind the sound."""
+    with soundfile.SoundFile(path, "w", 8000, channels, subtype) as file:
+        file.artist, file.comment, file.date = SECRET, f"bed 3, {SECRET}", "2026-01-31"
+        file.write(samples(subtype, channels))
+    if path.suffix == ".wav":
+        content = path.read_bytes()
+        notes = f"patient {SECRET}".encode()
+        notes += b"\0" * (len(notes) % 2)
+        content = (
+            content[:12]
+            + b"bext"
+            + struct.pack("<I", len(notes))
+            + notes
+            + content[12:]
+            + b"\xff\xfe"
+            + SECRET.encode()
+        )
+        path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW"]
+)
+def test_a_wav_file_keeps_its_samples_and_nothing_else(tmp_path, subtype, channels):
+    path = tagged(tmp_path / "a.wav", subtype, channels)
+    before = soundfile.read(path, dtype="float64")[0]
+    stripped = strip_tags(path)
+    assert SECRET.encode() not in stripped.content
+    (tmp_path / "b.wav").write_bytes(stripped.content)
+    after = soundfile.info(tmp_path / "b.wav")
+    assert (after.subtype, after.samplerate, after.channels) == (subtype, 8000, channels)
+    assert np.array_equal(soundfile.read(tmp_path / "b.wav", dtype="float64")[0], before)
+    assert any(part.startswith("bext") and SECRET in part for part in stripped.removed)
+    assert any(part.startswith("LIST") for part in stripped.removed)
+    assert any("behind the last chunk" in part for part in stripped.removed)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_a_flac_file_keeps_its_frames_and_nothing_else(tmp_path, subtype):
+    path = tagged(tmp_path / "a.flac", subtype)
+    before = soundfile.read(path, dtype="int32")[0]
+    path.write_bytes(b"ID3\x04\0\0\0\0\0\x10" + SECRET.encode() + path.read_bytes())
+    stripped = strip_tags(path)
+    assert SECRET.encode() not in stripped.content
+    (tmp_path / "b.flac").write_bytes(stripped.content)
+    assert np.array_equal(soundfile.read(tmp_path / "b.flac", dtype="int32")[0], before)
+    with soundfile.SoundFile(tmp_path / "b.flac") as file:
+        assert not any(file.copy_metadata().values())
+    assert [part.split(",")[0] for part in stripped.removed][:2] == ["ID3", "tags"]
+
+
+def test_a_float_file_of_libsndfile_loses_the_time_of_its_peak(tmp_path):
+    """libsndfile writes when a float file was made."""
+    path = tagged(tmp_path / "a.wav", "FLOAT")
+    assert b"PEAK" in path.read_bytes()
+    assert b"PEAK" not in strip_tags(path).content
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    for name in ("mustermann_left", "mustermann_right", "anna_b"):
+        tagged(folder / f"{name}.wav", "PCM_16")
+    (folder / "anna_b.txt").write_text("0.1\t0.4\tWheeze\n")
+    (folder / "notes.docx").write_text(SECRET)
+    return folder
+
+
+def test_a_folder_is_copied_without_names_tags_and_times(ward, tmp_path, capsys):
+    out, secret = tmp_path / "shared", tmp_path / "secret.csv"
+    assert laennec("deidentify", ward, "--out", out, "--map", secret) == 0
+    assert "without bext" in capsys.readouterr().out
+    names = sorted(path.name for path in out.iterdir())
+    assert [name for name in names if name.endswith(".wav")] == [f"recording-000{k}.wav" for k in (1, 2, 3)]
+    assert len(names) == 4
+    assert len({os.stat(out / name).st_mtime for name in names}) == 1
+    everything = b"".join((out / name).read_bytes() for name in names)
+    for told in (SECRET, "mustermann", "anna"):
+        assert told.encode() not in everything
+    with secret.open() as file:
+        rows = {row["recording"]: row for row in csv.DictReader(file)}
+    kept = rows[str(ward / "anna_b.wav")]["written"].split()
+    assert [(e.start_s, e.end_s, e.annotated) for e in read_labels(out / kept[1]).events] == [
+        (0.1, 0.4, "Wheeze")
+    ]
+    assert np.array_equal(soundfile.read(out / kept[0])[0], soundfile.read(ward / "anna_b.wav")[0])
+
+
+def test_the_order_of_a_folder_tells_nothing(tmp_path):
+    """Forty files keep the alphabet's order once in 40! draws."""
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    for k in range(40):
+        soundfile.write(folder / f"{k:02d}.wav", np.full(100, k / 100), 8000)
+    assert laennec("deidentify", folder, "--out", tmp_path / "out") == 0
+    values = [soundfile.read(path)[0][0] for path in sorted((tmp_path / "out").glob("*.wav"))]
+    assert values != sorted(values)
+    assert len(set(values)) == 40
+
+
+def test_what_cannot_be_vouched_for_is_not_copied(ward, tmp_path, capsys):
+    (ward / "broken.flac").write_bytes(b"fLaC\x04\0\0\x40short")
+    (ward / "song.mp3").write_bytes(b"ID3\x04\0\0\0\0\0\x04abcd\xff\xfb")
+    (ward / "mustermann_left.json").write_text("{")
+    out = tmp_path / "shared"
+    assert laennec("deidentify", ward, "--out", out) == 1
+    said = capsys.readouterr()
+    assert "broken.flac" in said.err
+    assert "mustermann_left.json" in said.err
+    assert len(list(out.glob("*.wav"))) == 2
+    with pytest.raises(LaennecError, match="neither WAV nor FLAC"):
+        strip_tags(ward / "notes.docx")
+
+
+def test_wrong_places_are_refused(ward, tmp_path, capsys):
+    out = tmp_path / "shared"
+    assert laennec("deidentify", ward, "--out", out, "--map", out / "map.csv") == 2
+    assert "would be shared" in capsys.readouterr().err
+    assert laennec("deidentify", ward, "--out", ward / "inside") == 1
+    out.mkdir()
+    (out / "old.wav").write_bytes(b"")
+    assert laennec("deidentify", ward, "--out", out) == 2
+    assert "not empty" in capsys.readouterr().err
