@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from laennec.cli import COMMANDS, load, parse
-from laennec.cli.arguments import Adapt, Analyze, Calibrate, Challenge, Datasets, Live, Serve, Simulate
+from laennec.cli.arguments import Adapt, Analyze, Calibrate, Datasets, Live, Serve, Simulate
 from laennec.cli.options import Positional, arg, read_plainly
 from laennec.cli.parser import read
+from laennec.cli.tool_arguments import Challenge
 from laennec.errors import UsageError
 from test_cli import imported_by
 
@@ -158,10 +159,6 @@ def test_what_is_not_plain_is_left_to_tyro() -> None:
     assert read_plainly(Two, ["a", "b"]) is None
     assert read_plainly(Datasets, ["list"]) is None
     assert read_plainly(Simulate, ["--subjects", "3"]) is None
-    for name, (place, _) in COMMANDS.items():
-        command: Any = load(place)
-        if command not in PLAIN:
-            assert read_plainly(command, ["--out", "x"]) is None, name
 
     @dataclass(frozen=True)
     class Chosen:
@@ -172,6 +169,15 @@ def test_what_is_not_plain_is_left_to_tyro() -> None:
 
     assert read_plainly(Chosen, ["--size", "m", "--out", "x"]) == Chosen("m", Path("x"))
     assert read_plainly(Chosen, ["--size", "l"]) is None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_read_as_tyro_reads_it(name: str) -> None:
+    command: Any = load(COMMANDS[name][0])
+    for words in ([], ["a"], ["a", "b"], ["--out", "x"], ["a", "--out=x", "--data", "y"]):
+        plain = read_plainly(command, words)
+        if plain is not None:
+            assert read(command, f"laennec {name}", words) == plain
 
 
 @pytest.mark.parametrize("printed", [["--json"], []])

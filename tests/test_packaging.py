@@ -114,7 +114,9 @@ def test_pins_lie_in_the_ranges():
 
 
 def test_every_import_is_declared():
-    extras = [requirement for extra in ("train", "web", "media", "clinic", "live") for requirement in EXTRAS[extra]]
+    extras = [
+        requirement for extra in ("train", "web", "media", "clinic", "live") for requirement in EXTRAS[extra]
+    ]
     allowed = importable([*BASE, *extras]) | {"laennec", *sys.stdlib_module_names}
     for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

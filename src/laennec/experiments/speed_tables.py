@@ -52,7 +52,7 @@ def outputs(load: Load) -> str:
         ("png", "picture"),
     )
     cells: list[list[str]] = []
-    total = {side: 0.0 for side in network}
+    total = dict.fromkeys(network, 0.0)
     for step, what in steps:
         row, kilobytes = rows[step], rows.get(f"{step} bytes")
         sizes = [f"{kilobytes[side] / 1000:.0f}" if kilobytes else "" for side in network]
