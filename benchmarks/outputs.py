@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--against", type=Path, help="folder src of another checkout")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--subjects", type=int, default=6, help="with four recordings each")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -73,7 +74,7 @@ def main() -> None:
     sides = {"now": HERE} | ({"before": asked.against} if asked.against else {})
     found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     with tempfile.TemporaryDirectory() as folder:
-        simulate_dataset(Path(folder) / "ward", subjects=6, seed=0)
+        simulate_dataset(Path(folder) / "ward", subjects=asked.subjects, seed=0)
         for _ in range(asked.rounds):
             for name, source in sides.items():
                 environment = {**os.environ, "PYTHONPATH": str(source.resolve()), "OMP_NUM_THREADS": "1"}
@@ -92,7 +93,7 @@ def main() -> None:
     if asked.out:
         from record import write
 
-        write(asked.out, "outputs", rows, "matplotlib", rounds=asked.rounds)
+        write(asked.out, "outputs", rows, "matplotlib", rounds=asked.rounds, recordings=4 * asked.subjects)
 
 
 if __name__ == "__main__":

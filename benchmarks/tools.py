@@ -173,7 +173,7 @@ def networks(birdnet: Path | None) -> list[dict[str, Any]]:
         sides["silero-vad"] = _silero(Path(str(files(vad))), sound)
     if birdnet:
         sides["BirdNET 2.4"] = _birdnet(birdnet)
-    taken = in_turn({name: run for name, (_, _, _, run) in sides.items()}, 5)
+    taken = in_turn({name: run for name, (_, _, _, run) in sides.items()}, 3)
     return [
         {
             "what": name,
@@ -341,6 +341,7 @@ def main() -> None:
     """Measure all three and print them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--birdnet", type=Path, help="BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
+    parser.add_argument("--only", nargs="+", default=["front_ends", "networks", "bounds"])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     packages = ("torch", "librosa", "kaldi-native-fbank", "silero-vad", "ai-edge-litert", "soundfile")
@@ -350,6 +351,8 @@ def main() -> None:
         ("networks", lambda: networks(asked.birdnet)),
         ("bounds", bounds),
     ):
+        if name not in asked.only:
+            continue
         rows = measure()
         for row in rows:
             print(row, flush=True)
