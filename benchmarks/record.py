@@ -43,7 +43,7 @@ def write(out: Path, name: str, rows: Any, *packages: str, **more: Any) -> None:
     """Put a measurement into a JSON file of several, under its name."""
     known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     script = Path(sys.argv[0])
-    words = [f"benchmarks/{script.name}", *(word for word in sys.argv[1:] if not _is_place(word))]
+    words = [f"benchmarks/{script.name}", *map(_named, sys.argv[1:])]
     known[name] = {
         "command": f"OMP_NUM_THREADS=1 python {' '.join(words)}",
         "machine": about(*packages),
@@ -54,9 +54,9 @@ def write(out: Path, name: str, rows: Any, *packages: str, **more: Any) -> None:
     out.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
-def _is_place(word: str) -> bool:
-    """Whether a word names a folder of this computer, which means nothing elsewhere."""
-    return os.sep in word.removeprefix("docs/results/") and not word.startswith("docs/")
+def _named(word: str) -> str:
+    """Return a word without the folders of this computer, which mean nothing elsewhere."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def in_turn(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
