@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import hypothesis
@@ -63,3 +64,18 @@ def real_data() -> Path:
     if not named:
         pytest.skip("LAENNEC_DATA does not name a folder of real recordings")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def some_sprsound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of every twelfth patient of SPRSound, in its layout; skipped where LAENNEC_DATA names none."""
+    if not os.environ.get("LAENNEC_DATA"):
+        pytest.skip("LAENNEC_DATA does not name a folder of real recordings")
+    root, out = Path(os.environ["LAENNEC_DATA"]) / "SPRSound", tmp_path_factory.mktemp("some") / "SPRSound"
+    patients = sorted({path.name.partition("_")[0] for path in (root / "train_wav").iterdir()})[5::12]
+    for folder in ("train_wav", "train_json"):
+        (out / folder).mkdir(parents=True)
+        for path in (root / folder).iterdir():
+            if path.name.partition("_")[0] in patients:
+                shutil.copyfile(path, out / folder / path.name)
+    return out

@@ -1523,10 +1523,16 @@ def test_sprsound_table_1():
 
 
 @pytest.mark.real
-def test_sprsound_training_set_is_sound_and_is_the_indexed_one():
-    root = real("SPRSound")
-    assert sprsound.check(root) == []
-    assert sprsound.verify(root) == []
+def test_sprsound_training_set_is_sound_and_is_the_indexed_one(some_sprsound):
+    """Every recording is there; those of some patients are decoded and compared."""
+    indexed = set(sprsound.read_index())
+    assert {path.stem for path in (real("SPRSound") / "train_wav").iterdir()} == indexed
+    assert sprsound.check(some_sprsound) == []
+    here = {path.stem for path in (some_sprsound / "train_wav").iterdir()}
+    lacking = sprsound.verify(some_sprsound)
+    assert {defect.kind for defect in lacking} == {"missing"}, "those that are here are as published"
+    assert {defect.path for defect in lacking} == indexed - here
+    assert len(here) > 100
 
 
 def test_a_header_that_promises_years_of_sound_costs_no_memory(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_any_data_set_trains_and_measures_a_recording_model(
     shipped = Path(crossval.__file__).parents[1] / "recipes" / "recording.toml"
     text = shipped.read_text().replace("epochs = 25", "epochs = 4").replace("3e-3", "1e-2")
     small = 'kind = "recording"\nchannels = [4, 6, 8, 8, 8]\nwidth = 16\ndilations = [1, 2]'
-    fewer = "batches = 6\nbatch_s = 60.0\nother_sounds = 1"
+    fewer = "batches = 6\nbatch_s = 30.0\nother_sounds = 1"
     text = text.replace("batches = 100", fewer).replace("averaging_decay = 0.998\n", "")
     recipe.write_text(text.replace('kind = "recording"\n', small + "\n"))
     words = ["train", str(recipe), "--data", str(data), "--dataset", "icbhi", "--out", str(out)]

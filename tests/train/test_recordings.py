@@ -38,7 +38,7 @@ SMALL = {"channels": (4, 6, 8, 8, 8), "width": 16, "dilations": (1, 2)}
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     settings = [
-        "epochs=12",
+        "epochs=8",
         "averaging_decay=0.0",
         "recording.batches=5",
         "learning_rate=1e-2",
@@ -201,8 +201,8 @@ def test_it_learns_exports_and_is_read_back(
     front_end: RecordingLogMel, recipe: Recipe, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    examples = RecordingExamples([example(rng, front_end, f"p{k}") for k in range(24)])
-    training = examples.joined(examples.additions(np.ones(24, bool), recipe, front_end))
+    examples = RecordingExamples([example(rng, front_end, f"p{k}") for k in range(16)])
+    training = examples.joined(examples.additions(np.ones(16, bool), recipe, front_end))
     with tuned_cpu(1, 1):
         network, _ = train_and_choose(training, None, recipe, front_end, Hardware("cpu"))
     held = RecordingExamples([example(rng, front_end, f"q{k}") for k in range(4)]).normalised(front_end)

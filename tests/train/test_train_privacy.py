@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.commands import TINY, cohort
+from faults.commands import TINY, cohort, training_data
 from isolated import run_isolated
 
 # Matplotlib's list of the computer's fonts, which takes seconds to make, is kept where Matplotlib keeps it.
@@ -12,10 +12,12 @@ FONTS = ".cache/matplotlib/fontlist"
 
 
 @pytest.mark.slow  # every command that needs PyTorch, watched: 20 to 40 seconds
-def test_commands_of_the_training_layer_use_no_network(simulated: Path, tmp_path: Path) -> None:
+def test_commands_of_the_training_layer_use_no_network(tmp_path: Path) -> None:
     cohort(tmp_path)  # data and recipe for `transfer`
+    training_data(tmp_path)
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
+    simulated = tmp_path / "data"
     run, folds, data = tmp_path / "run", tmp_path / "folds", ["--data", str(simulated)]
     one = ["--accelerator", "cpu", "--threads", "1"]
 

@@ -335,7 +335,7 @@ def test_transfer_of_ones_own_cohort(
         "--out",
         str(out),
         "--epochs",
-        "2",
+        "1",
         "--threads",
         "1",
     ]
@@ -363,7 +363,7 @@ def test_transfer_of_ones_own_cohort(
     assert run([*line, str(tmp_path / "again")]) == 0
     assert len(read_predictions(tmp_path / "again" / "predictions.csv").clip_ids) == 32
     # What was made of other labels, or knows these patients, is not taken for this.
-    again = ["transfer", "--data", str(data), "--out", str(out), "--epochs", "2", "--from"]
+    again = ["transfer", "--data", str(data), "--out", str(out), "--epochs", "1", "--from"]
     with pytest.raises(LaennecError, match=r"would be\s+memory"):
         run([*again, str(out)])
     csv = data / "clips.csv"

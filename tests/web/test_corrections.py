@@ -94,7 +94,7 @@ def test_edits_are_kept_and_what_the_model_said_stands_beside(client: TestClient
         reader="Zoe",
     )
     again = state(client, recording, "Zoe")
-    assert {**again, "status": 200} == done
+    assert {**again, "status": 200, "warnings": []} == done
     changed = again["events"][0]
     assert (changed["start_s"], changed["label"], changed["status"]) == (0.5, "Rhonchi", "changed")
     assert (changed["suggestion"]["start_s"], changed["suggestion"]["label"]) == (1.0, "Wheeze")
@@ -179,8 +179,11 @@ def test_a_tab_that_shows_the_older_suggestions_corrects_those(client: TestClien
         ({"edits": [{"kind": "import"}]}, 422),
         ({"edits": [{"kind": "review", "burn": 1}]}, 422),
         ({"edits": [{"kind": "delete", "events": ["s1"] * 2001}]}, 422),
-        ({"edits": [{"kind": "add", "events": [{"start_s": 9, "end_s": 10.1, "label": "x"}]}]}, 422),
-        ({"edits": [{"kind": "add", "events": [{"start_s": "1e999", "end_s": 10.1, "label": "x"}]}]}, 422),
+        ({"edits": [{"kind": "add", "events": [{"start_s": 9, "end_s": 10.1, "label": "Normal"}]}]}, 422),
+        (
+            {"edits": [{"kind": "add", "events": [{"start_s": "1e999", "end_s": 10.1, "label": "Normal"}]}]},
+            422,
+        ),
         ({"edits": [{"kind": "delete", "events": ["s99"]}]}, 409),
         ({"edits": [{"kind": "adopt", "analysis": 99}]}, 409),
         ({"edits": [{"kind": "review"}], "reader": "nobody"}, 404),
@@ -199,9 +202,74 @@ def test_wrong_edits_are_refused_with_a_sentence(
     assert state(client, recording)["revision"] == 0
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 61, "a\u202eb", "a\nb\x00"])
-def test_a_readers_name_is_a_name(client: TestClient, name: str) -> None:
-    assert client.post(f"{API}/readers", json={"name": name}).status_code == 422
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "add", "events": [{"start_s": 7, "end_s": 8, "label": "Weeze"}]},
+        {"kind": "change", "events": ["FIRST"], "label": "Weeze"},
+        {"kind": "merge", "events": ["FIRST", "SECOND"], "label": "Weeze"},
+    ],
+)
+def test_a_label_that_nobody_knows_is_refused(
+    client: TestClient, recording: int, change: dict[str, Any]
+) -> None:
+    first, second, *_ = (event["id"] for event in state(client, recording)["events"])
+    named = {"FIRST": first, "SECOND": second}
+    events = [named.get(each, each) if isinstance(each, str) else each for each in change["events"]]
+    refused = edit(client, recording, change | {"events": events})
+    assert refused["status"] == 422
+    assert refused["error"].startswith("label is 'Weeze'; expected one of Normal, Rhonchi, Wheeze, Stridor")
+    assert refused["error"].endswith("Is Wheeze meant?")
+    record = edit(client, recording, {"kind": "record", "label": "Wheeze"})
+    assert record["status"] == 422
+    assert "expected one of Normal, CAS, DAS, CAS & DAS, Poor Quality" in record["error"]
+    assert state(client, recording)["revision"] == 0
+
+
+def test_labels_that_are_there_already_may_be_given(client: TestClient, recording: int) -> None:
+    """Of a file that was read, or of a model with other classes."""
+    client.post(
+        f"{API}/recordings/{recording}/labels",
+        params={"reader": "Anna", "name": "a.txt", "replace": False},
+        content=b"7.0\t8.0\tSqueak\n",
+    )
+    squeak = next(event for event in state(client, recording)["events"] if event["label"] == "Squeak")
+    moved = edit(client, recording, {"kind": "change", "events": [squeak["id"]], "end_s": 8.2})
+    assert moved["status"] == 200
+    event = {"start_s": 8.5, "end_s": 9, "label": "squeak"}
+    assert edit(client, recording, {"kind": "add", "events": [event]})["status"] == 200
+
+
+def test_an_event_on_another_one_is_told_and_taken(client: TestClient, recording: int) -> None:
+    first = state(client, recording)["events"][0]["id"]
+    apart = edit(client, recording, {"kind": "change", "events": [first], "end_s": 2.5})
+    assert (apart["status"], apart["warnings"]) == (200, []), "neighbours share a border"
+    onto = edit(client, recording, {"kind": "change", "events": [first], "end_s": 2.8})
+    assert onto["status"] == 200
+    assert onto["warnings"] == ["Wheeze, 1.00 to 2.80 s, overlaps Fine Crackle, 2.50 to 3.00 s"]
+    phase = {"start_s": 1, "end_s": 3, "label": "inspiration"}
+    assert edit(client, recording, {"kind": "add", "events": [phase]})["warnings"] == []
+    added = edit(
+        client, recording, {"kind": "add", "events": [{"start_s": 5, "end_s": 7, "label": "Stridor"}]}
+    )
+    assert added["warnings"] == ["Stridor, 5.00 to 7.00 s, overlaps Normal, 4.00 to 6.00 s"]
+    assert edit(client, recording, {"kind": "review"})["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("x" * 61, "has 61 characters; expected 60 at most"),
+        ("a\u202eb", "a character that cannot be shown"),
+        ("a\nb\x00", "such as a control character"),
+    ],
+)
+def test_a_readers_name_is_a_name(client: TestClient, name: str, why: str) -> None:
+    refused = client.post(f"{API}/readers", json={"name": name})
+    assert refused.status_code == 422
+    assert why in refused.json()["error"]
 
 
 def test_recordings_and_readers_must_be_there(client: TestClient, recording: int) -> None:

@@ -29,9 +29,9 @@ MARKS = [
     {"channel": 0, "start_s": 0.25, "end_s": 1.5, "label": "Rhonchi"},
     {"channel": 0, "start_s": 1.5, "end_s": 2.0, "label": "Wheeze+Crackle"},
     {"channel": 1, "start_s": 1.25, "end_s": 2.5, "label": "Normal"},
-    {"channel": 0, "start_s": 3.0, "end_s": 4.0, "label": "=HYPERLINK(1)"},
     {"channel": 0, "start_s": 0.0, "end_s": 1.0, "label": "inspiration"},
 ]
+STRANGE = b"3.0\t4.0\t=HYPERLINK(1)\n"  # of another program's file: the page gives no such label
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,7 @@ def send(client: TestClient, recording: int, content: bytes, reader: str = "Ben"
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_a_format_holds_comes_back(client: TestClient, recording: int, form: str) -> None:
     edit(client, recording, {"kind": "add", "events": MARKS}, {"kind": "record", "label": "CAS"})
+    send(client, recording, STRANGE, "Anna", name="a.txt", channel=0, replace=False)
     content, not_held = fetch(client, recording, form)
     read = send(client, recording, content, name=f"x{FORMATS[form].suffix}")
     assert read["status"] == 200, read
@@ -101,7 +102,7 @@ def test_one_channel_comes_back_as_it_was(client: TestClient, recording: int, fo
 def test_a_file_is_one_edit_and_accepts_what_it_has_too(client: TestClient, recording: int) -> None:
     add_analysis(database(client), recording)
     before = state(client, recording)
-    phase = {"kind": "add", "events": [MARKS[4]]}
+    phase = {"kind": "add", "events": [MARKS[3]]}
     edit(client, recording, phase)
     read = send(
         client, recording, b"1.0\t2.0\tWheeze\n7\t8\tStridor\n9.5\t11\tx\n12\t13\ty\n", "Anna", channel=0

@@ -77,8 +77,30 @@ def exported(client: TestClient, out: Path, events: int) -> None:
     assert len({own.patient for own in read}) == 10
 
 
+def with_others(client: TestClient, folder: Path) -> dict[str, str | None]:
+    """Add an analysed recording of a stranger, one of a patient who is learnt from, and one that is broken.
+
+    Returns what each has to do with what is learnt from.
+    """
+    first, second, *_ = sorted(folder.glob("*.wav"))
+    shutil.copy(first, folder / "stranger.wav")
+    shutil.copy(second, folder / "again.wav")
+    (folder / "gone-bad.wav").write_bytes(b"RIFF")
+    client.post(f"{API}/rescan")
+    rows = {row["name"]: row for row in client.get(f"{API}/recordings").json()["recordings"]}
+    known = {"again.wav": rows[second.name]["patient"]}
+    database = client.app.state.server.database  # type: ignore[attr-defined]
+    for name in ("stranger.wav", "again.wav", "gone-bad.wav"):
+        client.patch(f"{API}/recordings/{rows[name]['id']}", json={"patient": known.get(name)})
+        add_analysis(database, rows[name]["id"])
+        with database.transaction() as do:
+            do("UPDATE recording SET duration_s = 8 WHERE id = ?", (rows[name]["id"],))
+    return {"stranger.wav": None, "again.wav": "patient"}
+
+
 def test_a_model_learns_from_corrections_and_answers(folder: Path) -> None:
     with learning_client(folder) as client:
+        others = with_others(client, folder)
         told = asked(client, "learn")
         assert (told["patients"], told["needed"], told["why"]) == (10, 10, None)
         assert set(told["classes"]) <= {
@@ -103,8 +125,11 @@ def test_a_model_learns_from_corrections_and_answers(folder: Path) -> None:
         own = next(m for m in client.get(f"{API}/models").json()["models"] if m["kind"] == "own")
         assert (own["sha256"], own["name"], own["in_use"]) == (sha, "ward", False)
         beside = asked(client, "models/compare", sha256=sha)
-        assert len(beside["recordings"]) == told["recordings"]
+        learnt = {own["name"]: own["learnt"] for own in beside["recordings"]}
+        assert sum(each == "itself" for each in learnt.values()) == told["recordings"]
+        assert {name: each for name, each in learnt.items() if each != "itself"} == others
         assert all(each["id"] for each in beside["recordings"])
+        assert sum(beside["others"]["after"].values()) > 0
         assert sum(beside["classes"]["labelled"].values()) == told["events"]
         assert 0 <= beside["right"]["before"] <= beside["events"]
         assert client.post(f"{API}/models/{sha}/use").json()["models"]

@@ -88,6 +88,7 @@ def test_a_folder_is_open_once_a_port_taken_once_and_ctrl_c_ends_it_although_a_p
             (tmp_path, port, f"is open already, at {address}"),
             (tmp_path / "other", port, f"port {port} of 127.0.0.1 cannot be used"),
         ):
+            folder.mkdir(exist_ok=True)
             with pytest.raises(SystemExit) as left:
                 main(["serve", str(folder), "--port", asked])
             assert left.value.code == 1
@@ -119,6 +120,15 @@ def test_what_cannot_be_served_is_said(
         main(["serve", str(tmp_path), *arguments])
     assert left.value.code in (1, 2)
     assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mistyped = tmp_path / "wrad 3"
+    with pytest.raises(SystemExit) as left:
+        main(["serve", str(mistyped)])
+    assert left.value.code == 2
+    assert f"no such folder; make it with mkdir '{mistyped}'" in capsys.readouterr().err
+    assert not mistyped.exists()
 
 
 def test_after_a_kill_nothing_that_was_answered_is_lost(demo: Path, tmp_path: Path) -> None:

@@ -132,6 +132,15 @@ def test_the_worker_has_limits_and_a_limit_of_time(client: TestClient) -> None:
     cores = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
     assert (int(space), int(cores)) == (5 * 2**30, 0)
     worker.limits = replace(worker.limits, silence_s=0.1)
-    stopped(client)
+    assert worker.process_id is not None
+    os.kill(worker.process_id, signal.SIGSTOP)
+    client.post(f"{API}/recordings/{rows(client)[0]['id']}/analyze")
     until(lambda: rows(client)[0]["state"] == "failed")
     assert "took too long" in rows(client)[0]["error"]
+
+
+def test_both_workers_are_started_before_they_are_needed(tmp_path: Path) -> None:
+    with web_client(tmp_path, warm=True) as client:
+        workers = [server_of(client).queue.worker, server_of(client).decoding.worker]
+        until(lambda: all(worker.process_id for worker in workers))
+        assert server_of(client).decoding.waiting() == 0

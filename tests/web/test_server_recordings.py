@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ import pytest
 pytest.importorskip("fastapi")
 import soundfile
 from fastapi.testclient import TestClient
-from web_client import web_client
+from web_client import API, rows, settled, until, web_client
 
 from laennec.cli import main
 from laennec.simulate import write_demo
-
-API = "/api/v1"
 
 
 @pytest.fixture(scope="module")
@@ -40,29 +38,6 @@ def ward(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestC
     (folder / "notes.txt").write_text("no sound")
     with web_client(folder) as client:
         yield client
-
-
-def until(wanted: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-    """What `wanted` gives once that is true."""
-    ends = time.monotonic() + timeout_s
-    while not (found := wanted()):
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.02)
-    return found
-
-
-def rows(client: TestClient) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in client.get(f"{API}/recordings").json()["recordings"]}
-
-
-def settled(client: TestClient) -> dict[str, dict[str, Any]]:
-    """All rows once nothing waits or runs."""
-
-    def all_rest() -> dict[str, dict[str, Any]] | None:
-        found = rows(client)
-        return found if {row["state"] for row in found.values()} <= {"done", "failed", "cancelled"} else None
-
-    return until(all_rest)
 
 
 def of_command(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -163,7 +138,7 @@ def test_what_is_plainly_no_sound_is_not_kept(ward: TestClient) -> None:
 def test_programs_send_and_get_the_analysis_and_nothing_is_kept(
     demo: Path, ward: TestClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = rows(ward)
+    before = settled(ward)
     content = (demo / "fine_crackles.wav").read_bytes()
     expected = of_command(demo / "fine_crackles.wav", capsys)
     assert ward.post(f"{API}/analyze?name=fine_crackles.wav", content=content).json() == expected
@@ -178,6 +153,11 @@ def test_programs_send_and_get_the_analysis_and_nothing_is_kept(
         assert answer.status_code == 415
         assert answer.json()["error"]
     assert ward.post(f"{API}/analyze").status_code == 400
+    empty = ward.post(f"{API}/recordings?name=a.wav")
+    assert (empty.status_code, empty.json()["error"]) == (
+        400,
+        "empty, the file has 0 bytes; nothing was kept",
+    )
     assert rows(ward) == before
 
 

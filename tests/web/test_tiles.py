@@ -119,7 +119,7 @@ def test_sound_is_decoded_once_and_whole(
 
     monkeypatch.setattr(sounds, "_write_extremes", full)
     os.utime(recording, ns=(2, 2))
-    with pytest.raises(LaennecError, match=r"cannot be written \(No space left on device"):
+    with pytest.raises(LaennecError, match=r"cannot be kept \(No space left on device"):
         cache.of(recording)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.endswith(".tmp")]
 

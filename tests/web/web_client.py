@@ -1,5 +1,7 @@
 """A client of the page's server, for tests: it asks as a program on this computer does."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from laennec.web.settings import Settings
 from laennec.web.sounds import FOLDER, Sounds
 
 ADDRESS = "http://127.0.0.1:8765"
+API = "/api/v1"
 
 
 def web_client(folder: Path, **settings: Any) -> TestClient:
@@ -21,3 +24,27 @@ def web_client(folder: Path, **settings: Any) -> TestClient:
     app = create_app(Settings(folder, **({"warm": False} | settings)))
     app.state.server.sounds = app.state.server.library.sounds = Sounds(folder / FOLDER)
     return TestClient(app, base_url=ADDRESS)
+
+
+def until(wanted: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    """What `wanted` gives once that is true."""
+    ends = time.monotonic() + timeout_s
+    while not (found := wanted()):
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.02)
+    return found
+
+
+def rows(client: TestClient) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in client.get(f"{API}/recordings").json()["recordings"]}
+
+
+def settled(client: TestClient) -> dict[str, dict[str, Any]]:
+    """All rows once nothing waits or runs."""
+
+    def all_rest() -> dict[str, dict[str, Any]] | None:
+        found = rows(client)
+        return found if {row["state"] for row in found.values()} <= {"done", "failed", "cancelled"} else None
+
+    found: dict[str, dict[str, Any]] = until(all_rest)
+    return found

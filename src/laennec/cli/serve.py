@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 
 from laennec.cli.arguments import Serve
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, write_text
+from laennec.files import write_text
 from laennec.web.app import create_app
 from laennec.web.database import WorkspaceError
 from laennec.web.folder import HIDDEN
@@ -29,11 +30,15 @@ ADDRESS = "address"  # file in the hidden folder: where the folder is served
 def run(command: Serve) -> int:
     """Serve until Ctrl+C or SIGTERM.
 
-    UsageError where another address is asked for without a token; LaennecError where the port is taken, or
-    the folder is open already.
+    UsageError where there is no such folder, or another address is asked for without a token; LaennecError
+    where the port is taken, or the folder is open already.
     """
     settings = _settings(command)
-    make_folder(settings.folder)
+    if not settings.folder.is_dir():
+        raise UsageError(
+            f"{command.folder}: no such folder; make it with mkdir {shlex.quote(str(command.folder))}, or "
+            "name another"
+        )
     try:
         listening = _listening(settings)
     except LaennecError:

@@ -189,7 +189,8 @@ class _Writer:
         rate = record.rate
         assert rate is not None
         resource = {**self._observation("rate"), "code": RESPIRATORY_RATE.concept()}
-        note = [{"text": f"From the onsets of events, {rate.quality}: {rate.reason}"}] if rate.reason else []
+        how = "From the onsets of events and how soon their sound repeats itself"
+        note = [{"text": f"{how}, {rate.quality}: {rate.reason}"}] if rate.reason else []
         if rate.per_min is None or rate.quality != "good":
             resource["dataAbsentReason"] = {
                 "coding": [

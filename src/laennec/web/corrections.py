@@ -10,14 +10,16 @@ from typing import Any
 
 from laennec.errors import LaennecError, shown
 from laennec.files import printable
+from laennec.labels import SPRSOUND_RECORDS
 from laennec.web.activity import Activity
 from laennec.web.database import Database, now_utc
-from laennec.web.edits import Bounds, Edit, EditError, Marked, Suggestion
+from laennec.web.edits import Bounds, Edit, EditError, Marked, Suggestion, check_known, known_labels
 from laennec.web.replay import State, replay, stacks
 
 LONGEST_NAME = 60
 MOST_READERS = 200
 REMEMBERED = 64  # recordings whose suggestions are kept in memory
+MOST_WARNINGS = 20  # of an edit
 MOST_EVENTS = 100_000  # of a reader in a recording
 
 SUGGESTIONS = """
@@ -249,17 +251,17 @@ class Corrections:
             number = self.reader(reader)
             self._recording(recording)
             if request is not None and self._is_done(recording, number, request):
-                return self._state(recording, number)
+                return self._state(recording, number) | {"warnings": []}
             if revision not in (None, self._revision(recording, number)):
                 state = self._state(recording, number)
                 raise ConflictError("another window was faster; here is what holds now", state)
             try:
-                reading = self._append(recording, number, edits, analysis, request)
+                reading, new = self._append(recording, number, edits, analysis, request)
             except EditError as error:
                 if error.status == ConflictError.status:
                     raise ConflictError(str(error), self._state(recording, number)) from error
                 raise
-            state = self._state(recording, number, reading)
+            state = self._state(recording, number, reading) | {"warnings": overlaps(reading, new)}
         self._edits_made += 1
         self._reviewed = None
         self.activity.send("edits", {"id": recording, "reader": reader, "revision": state["revision"]})
@@ -276,8 +278,11 @@ class Corrections:
         edits: Edits,
         analysis: int | None,
         request: str | None,
-    ) -> Reading:
-        edits = edits(self._reading(recording, reader)) if callable(edits) else edits
+    ) -> tuple[Reading, list[Edit]]:
+        if callable(edits):
+            edits = edits(self._reading(recording, reader))
+        else:
+            self._check_labels(self._reading(recording, reader), edits)
         known = [row["id"] for row in self.database.rows(ANALYSES, (recording,))]
         base = analysis if analysis in known else known[-1] if known else None
         new = []
@@ -295,14 +300,47 @@ class Corrections:
             reading = self._reading(recording, reader, new)
             if len(reading.state.events) > MOST_EVENTS:
                 raise EditError(f"a recording has at most {MOST_EVENTS} events")
-        return reading
+        return reading, new
+
+    def _check_labels(self, reading: Reading, edits: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse labels that the page does not know and the recording does not have."""
+        suggested = [each.label for each in reading.suggestions.values()]
+        known = known_labels([*suggested, *(each.label for each in reading.state.events)])
+        for edit in edits:
+            given = [each.get("label") for each in edit.get("events") or () if isinstance(each, Mapping)]
+            given += [] if edit.get("label") is None else [edit["label"]]
+            kept = () if reading.state.record is None else (reading.state.record,)
+            for label in given:
+                check_known(label, (*SPRSOUND_RECORDS, *kept) if edit["kind"] == "record" else known)
+
+
+def overlaps(reading: Reading, edits: Sequence[Edit]) -> list[str]:
+    """Return a sentence for each event that edits made or moved onto another one of its layer and channel."""
+    touched = {f"e{edit.id}" for edit in edits}
+    named = {name for edit in edits for name in edit.content.get("events") or () if isinstance(name, str)}
+    events = reading.state.events
+    told = []
+    for event in events:
+        if event.id not in named and event.id.split("-")[0] not in touched:
+            continue
+        span = f"{event.label}, {event.start_s:.2f} to {event.end_s:.2f} s"
+        told += [
+            f"{span}, overlaps {other.label}, {other.start_s:.2f} to {other.end_s:.2f} s"
+            for other in events
+            if other.id != event.id and event.overlaps(other)
+        ]
+    return told[:MOST_WARNINGS]
 
 
 def checked_name(name: str) -> str:
     """Return a reader's name in its one spelling; EditError where it cannot be one."""
     text = unicodedata.normalize("NFC", " ".join(name.split()))
-    if not text or len(text) > LONGEST_NAME or printable(text) != text:
-        raise EditError(f"name is {shown(name)}; expected at most {LONGEST_NAME} letters")
+    if not text:
+        raise EditError("the name is empty; write at least one letter")
+    if len(text) > LONGEST_NAME:
+        raise EditError(f"the name has {len(text)} characters; expected {LONGEST_NAME} at most")
+    if printable(text) != text:
+        raise EditError("the name holds a character that cannot be shown, such as a control character")
     return text
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.files import claimed
-from laennec.web.schema import APPEND_ONLY, FORMAT, SCHEMA
+from laennec.web.schema import APPEND_ONLY, CHANGES, FORMAT, SCHEMA
 
 FILE = "laennec.sqlite"
 WAIT_S = 5.0  # for another program's transaction to end
@@ -90,7 +90,7 @@ class Database:
                 f"{self._shown}: written by a later Laennec (format {found}, this one reads up to {FORMAT}); "
                 "update it: pip install -U laennec"
             )
-        if found < FORMAT:
+        if found == 0:
             with self.transaction() as do:
                 for statement in SCHEMA.split(";"):
                     do(statement)
@@ -101,6 +101,11 @@ class Database:
                             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
                         )
                 do(f"PRAGMA user_version = {FORMAT}")
+        for earlier in range(max(1, found), FORMAT if found else 0):
+            with self.transaction() as do:
+                for statement in CHANGES[earlier].split(";"):
+                    do(statement)
+                do(f"PRAGMA user_version = {earlier + 1}")
 
     @contextmanager
     def transaction(self) -> Iterator[Execute]:

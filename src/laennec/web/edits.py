@@ -4,14 +4,14 @@ A label tells whether it is of a breath phase, so it tells the layer too. Each k
 before it changes anything, so that a refused edit does nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from laennec.errors import LaennecError, shown
 from laennec.files import printable
-from laennec.labels import PHASES, SPRSOUND_EVENTS, spelling
+from laennec.labels import PHASES, SPRSOUND_EVENTS, nearest, spelling
 
 LAYERS = ("events", "phases")
 SHORTEST_S = 0.001  # of an event; a crackle has some 5 ms
@@ -94,6 +94,11 @@ class Marked:
         """A label tells whether it is a breath phase's."""
         return layer_of(self.label)
 
+    def overlaps(self, other: "Marked") -> bool:
+        """Whether another event of the same layer and channel lies there too, by more than rounding."""
+        shared_s = min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
+        return (self.layer, self.channel) == (other.layer, other.channel) and shared_s > SHORTEST_S
+
     @property
     def place(self) -> tuple[Any, ...]:
         """By which events are sorted."""
@@ -114,6 +119,25 @@ def checked_label(label: Any, layer: str | None = None) -> str:
     if layer not in (None, layer_of(known)):
         raise EditError(f"{known} belongs to the layer {layer_of(known)}, not to {shown(layer)}")
     return known
+
+
+def known_labels(others: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the labels that a reader may give: the page's, and others that are there already."""
+    return tuple(dict.fromkeys((*SPRSOUND_EVENTS, *PHASES, *others)))
+
+
+def check_known(label: Any, known: Sequence[str]) -> None:
+    """Refuse a label that is none of those known: EditError, which names them.
+
+    An edit that is kept already is not refused: its label may be of a file that was read, or of a model that
+    is gone.
+    """
+    if spelling(checked_label(label), known) is None:
+        meant = nearest(checked_label(label), known)
+        raise EditError(
+            f"label is {shown(label)}; expected one of {', '.join(known)}"
+            + (f". Is {meant} meant?" if meant else "")
+        )
 
 
 class Work:

@@ -11,6 +11,16 @@ from laennec.web.security import place_of
 from laennec.web.worker import Message, Order, Worker, WorkerLostError
 
 Report = Callable[[Message], None]
+
+
+class FailedError(LaennecError):
+    """An order was not done; `status` is that of the HTTP answer."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 ENDS = ("done", "failed", "cancelled", "loaded")  # the last message of a task
 
 
@@ -40,9 +50,9 @@ class AnalysisQueue:
         self._ending = False
         self._thread: threading.Thread | None = None
 
-    def start(self, first: Order) -> None:
-        """Begin before the first task is there, by loading a model."""
-        self.put(Task("", first, lambda _: None, urgent=True))
+    def start(self, first: Order, report: Report = lambda _: None) -> None:
+        """Begin before the first task is there, so that it does not wait for the worker's start."""
+        self.put(Task("", first, report, urgent=True))
 
     def _begin(self) -> None:
         if self._thread is None:
@@ -85,7 +95,7 @@ class AnalysisQueue:
             if self._ending:
                 raise LaennecError("the server ends")
         if "error" in last or last["kind"] == "cancelled":
-            raise LaennecError(last.get("error", "it was cancelled"))
+            raise FailedError(last.get("error", "it was cancelled"), last.get("status", 400))
 
     def cancel(self, key: str) -> bool:
         """Take a task out, or end it; False if there is none of that key."""

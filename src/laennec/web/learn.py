@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +17,16 @@ from laennec.web.activity import Activity
 from laennec.web.corrections import Corrections, Reading
 from laennec.web.database import Database, now_utc
 from laennec.web.folder import Folder
-from laennec.web.learning import DEVICE, LEARN, Apprentice, Assignment, LearningLostError
-from laennec.web.models import CALIBRATION, Models, without_answers
+from laennec.web.learning import DEVICE, ITSELF, LEARN, Apprentice, Assignment, LearningLostError
+from laennec.web.models import CALIBRATION, RECORDINGS, Models, for_recordings, without_answers
 
 MODELS = "models"  # folder of what was learnt, below the folder of recordings
+COMPARED_S = 4 * 3600.0  # of recordings that were not learnt from, to which both models answer
+ANALYSED = """
+SELECT path, patient, duration_s FROM recording
+WHERE gone = 0 AND duration_s IS NOT NULL AND id IN (SELECT recording FROM analysis WHERE content IS NOT NULL)
+ORDER BY path
+"""
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
 
@@ -155,6 +161,11 @@ class Learning:
         """The latest job of a kind."""
         return next((job for job in self.jobs() if job["kind"] == kind), None)
 
+    def clip_model(self, is_first: bool) -> str | None:
+        """The name of the model to learn from, the first, or in use, where that is for clips; else None."""
+        model = self._models.first if is_first else self._models.in_use()
+        return None if model.task == RECORDINGS else model.name
+
     def is_own(self) -> bool:
         """Whether the model in use has learnt from corrections in this folder."""
         used = self._models.in_use().sha256
@@ -163,7 +174,8 @@ class Learning:
     # --- jobs ---
 
     def learn(self, reader: str, name: str) -> dict[str, Any]:
-        """Begin to learn a model; BusyLearningError, TooFewError."""
+        """Begin to learn a model; BusyLearningError, ClipModelError, TooFewError."""
+        first = for_recordings(self._models.first)
         readings = self.readings(reader)
         if (why := needs(readings)["why"]) is not None:
             raise TooFewError(why)
@@ -181,16 +193,32 @@ class Learning:
                 }
             )
         named = printable(" ".join(name.split())) or "own"
+        others = self._others({each["path"] for each in recordings})
         assignment = Assignment(
-            LEARN, named, self._models.first.source, self._place(), recordings, "one's own folder"
+            LEARN, named, first.source, self._place(), recordings, "one's own folder", others=others
         )
         return self._begin(assignment, self._keep_model)
+
+    def _others(self, learnt: Set[str]) -> list[dict[str, Any]]:
+        """The recordings that were analysed and are not learnt from, in order of paths, for some hours."""
+        others, total_s = [], 0.0
+        for row in self._database.rows(ANALYSED):
+            path = str(self._folder.path_of(row["path"]))
+            if path in learnt:
+                continue
+            total_s += row["duration_s"]
+            if total_s > COMPARED_S:
+                break
+            others.append({"path": path, "patient": row["patient"]})
+        return others
 
     def calibrate(self, recordings: Sequence[Mapping[str, Any]], prevalence: float) -> dict[str, Any]:
         """Begin to fit a calibration to recordings with ``path``, ``patient`` and ``sick``.
 
-        TooFewError where the model in use learnt from them itself, and is surer of them than of others.
+        ClipModelError; TooFewError where the model in use learnt from them itself, and is surer of them than
+        of others.
         """
+        used = for_recordings(self._models.in_use())
         if self.is_own():
             raise TooFewError(
                 "the model in use has learnt from these patients, so it is surer of them than of others; "
@@ -199,7 +227,7 @@ class Learning:
         assignment = Assignment(
             DEVICE,
             "device",
-            self._models.in_use().source,
+            used.source,
             self._place(),
             [{**own, "path": str(self._folder.path_of(own["path"]))} for own in recordings],
             "one's own folder",
@@ -334,22 +362,27 @@ class Learning:
     # --- models beside each other ---
 
     def compared(self, sha256: str) -> dict[str, Any]:
-        """What an own model and the one that it learnt from answer to the recordings that it learnt from.
+        """What an own model and the one that it learnt from answer to the recordings of the folder.
 
-        Each recording is answered by what the other patients taught. NoJobError if there is no such model.
+        Those that it learnt from (`learnt` is ``itself``) are answered by what the other patients taught,
+        others by the model as it is; of some of these it has learnt from the patient (``patient``). `classes`
+        counts events of the former, `others` those of the latter. NoJobError if there is no such model.
         """
         row = self._database.row("SELECT * FROM model WHERE sha256 = ?", (sha256,))
         if row is None:
             raise NoJobError("there is no such model in this folder; GET /api/v1/models lists them")
         content = json.loads(row["content"])
         names = {each["id"]: each["name"] for each in self._database.rows("SELECT id, name FROM recording")}
-        recordings = [{"name": names.get(own["id"], ""), **own} for own in content.get("answers", ())]
+        recordings = [
+            {"name": names.get(own["id"], ""), "learnt": ITSELF, **own} for own in content.get("answers", ())
+        ]
         totals: dict[str, Counter[str]] = {"labelled": Counter(), "before": Counter(), "after": Counter()}
+        others: dict[str, Counter[str]] = {"before": Counter(), "after": Counter()}
         right: Counter[str] = Counter()
         for own in recordings:
             totals["labelled"].update(own["labelled"])
             for when in ("before", "after"):
-                totals[when].update(own[when]["events"])
+                (totals if own["learnt"] == ITSELF else others)[when].update(own[when]["events"])
                 right[when] += own[when]["right"]
         return {
             "name": row["name"],
@@ -357,6 +390,7 @@ class Learning:
             "parent": content["parent"],
             "recordings": recordings,
             "classes": {when: dict(counts) for when, counts in totals.items()},
+            "others": {when: dict(counts) for when, counts in others.items()},
             "right": dict(right),
             "events": totals["labelled"].total(),
         }

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
@@ -15,7 +16,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from laennec.analyze import analyze
+from laennec.analyze.analysis import Analysis
 from laennec.annotations import Boundary
+from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
 from laennec.files import printable, sha256_of, write_json
 from laennec.model.detector import Detector
@@ -26,11 +30,12 @@ from laennec.train.head_heard import Labelled
 from laennec.train.local_report import TITLES, Local
 
 NICE = 5  # people come first
-SHARES = {"listening": (0.0, 0.7), "learning": (0.7, 0.95)}
+SHARES = {"listening": (0.0, 0.6), "learning": (0.6, 0.8), "comparing": (0.8, 1.0)}
 """From which share of the work to which each part is."""
 
 Message = dict[str, Any]
 LEARN, DEVICE = "learn", "device"
+ITSELF, PATIENT = "itself", "patient"  # what was learnt from: a recording, or others of its patient
 
 
 class LearningLostError(Exception):
@@ -56,6 +61,8 @@ class Assignment:
         channel) and whether they are ``complete``; for a device, whether it is ``sick``.
     source : str
         Whose labels they are, for the card.
+    others : list of dict
+        Recordings that are not learnt from, with ``path`` and ``patient``, to be answered before and after.
     """
 
     kind: str
@@ -65,6 +72,7 @@ class Assignment:
     recordings: Sequence[Mapping[str, Any]]
     source: str
     prevalence: float = 0.3
+    others: Sequence[Mapping[str, Any]] = ()
 
 
 class Apprentice:
@@ -145,7 +153,7 @@ def perform(assignment: Assignment, send: Callable[[Message], None]) -> Message:
     made = learn(
         [_labelled(own) for own in assignment.recordings], detector, assignment.name, assignment.source, watch
     )
-    return _kept(assignment, made)
+    return _kept(assignment, made, watch)
 
 
 def _labelled(own: Mapping[str, Any]) -> Labelled:
@@ -154,14 +162,42 @@ def _labelled(own: Mapping[str, Any]) -> Labelled:
     )
 
 
-def _kept(assignment: Assignment, made: Adapted) -> Message:
+def _kept(assignment: Assignment, made: Adapted, watch: Any) -> Message:
     path = Path(assignment.folder) / f"{made.sha256[:16]}.onnx"
     write(made, path)
+    learnt = [{**own, "learnt": ITSELF} for own in made.answers]
+    others = list(_answers_to_others(assignment, made.parent, load_detector(path), watch))
     return {
         "path": path.name,
         "sha256": made.sha256,
-        "content": made.json() | {"answers": list(made.answers)},
+        "content": made.json() | {"answers": [*learnt, *others]},
     }
+
+
+def _answers_to_others(
+    assignment: Assignment, before: Detector, after: Detector, watch: Any
+) -> Iterator[dict[str, Any]]:
+    """What both models answer to each recording that was not learnt from; one that cannot be read has none.
+
+    Of a patient who taught the new model, it may know more than of a stranger: `learnt` says so.
+    """
+    taught = {own["patient"] for own in assignment.recordings}
+    for own in watch(assignment.others, "comparing"):
+        try:
+            recording = Recording.open(own["path"])
+            sides = {
+                when: _answer(analyze(recording, model=model))
+                for when, model in (("before", before), ("after", after))
+            }
+        except LaennecError:
+            continue
+        learnt = PATIENT if own["patient"] in taught else None
+        yield {"path": own["path"], "labelled": {}, **sides, "learnt": learnt}
+
+
+def _answer(analysis: Analysis) -> dict[str, Any]:
+    events = Counter(event.label for event in analysis.events)
+    return {"record": analysis.record and analysis.record.label, "events": dict(events), "right": 0}
 
 
 def _calibrated(assignment: Assignment, detector: Detector, watch: Any) -> Message:

@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 from laennec.errors import LaennecError
+from laennec.version import __version__
 from laennec.web.activity import Activity
 from laennec.web.corrections import Corrections
 from laennec.web.database import Database, now_utc
 from laennec.web.described import checked
+from laennec.web.doubts import doubts_of
 from laennec.web.folder import Folder
 from laennec.web.jobs import AnalysisQueue, Task
 from laennec.web.models import ModelInUse, Models
@@ -24,7 +26,7 @@ from laennec.web.worker import Message, Order
 
 # Each recording with its latest analysis, and the latest that has a result.
 ROWS = """
-SELECT recording.*, last.error, last.model_sha256, last.calibration_sha256, shown.summary,
+SELECT recording.*, last.error, last.model_sha256, last.calibration_sha256, last.laennec, shown.summary,
     last.size IS recording.size AND last.modified_ns IS recording.modified_ns AS is_of_file
 FROM recording
 LEFT JOIN analysis AS last ON last.id = (
@@ -35,6 +37,12 @@ LEFT JOIN analysis AS shown ON shown.id = (
 WHERE gone = 0
 """
 
+CURRENT = """
+SELECT analysis.content FROM analysis JOIN recording ON recording.id = analysis.recording
+WHERE recording.id = ? AND content IS NOT NULL
+    AND analysis.size = recording.size AND analysis.modified_ns = recording.modified_ns
+ORDER BY analysis.id DESC LIMIT 1
+"""
 TRIM_AFTER = 50  # analyses, each of which may have left its sound in the cache
 SUGGEST = """
 INSERT INTO suggestion (analysis, recording, model_name, model_sha256, channel, start_s, end_s, label,
@@ -104,16 +112,17 @@ class Library:
             raise NoRecordingError("the file of this recording is gone; put it back into the folder")
         return path
 
-    def current(self, number: int) -> sqlite3.Row | None:
-        """The latest analysis of a recording that has a result, a row of table analysis."""
-        return self.database.row(
-            "SELECT * FROM analysis WHERE recording = ? AND content IS NOT NULL ORDER BY id DESC LIMIT 1",
-            (number,),
-        )
+    def doubts(self, analysis: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Why what an analysis says is uncertain, see `doubts_of`; None where its model is gone."""
+        if analysis is None:
+            return None
+        used = analysis["model"]
+        card = self.models.card(used["sha256"], (used["calibration"] or {}).get("sha256"))
+        return None if card is None else doubts_of(analysis, card)
 
     def analysis(self, number: int) -> dict[str, Any] | None:
-        """What `laennec analyze --json` says of a recording; None where it was not analysed."""
-        found = self.current(number)
+        """What `laennec analyze --json` says of the file as it is; None where that was not analysed."""
+        found = self.database.row(CURRENT, (number,))
         content: dict[str, Any] | None = None if found is None else json.loads(found["content"])
         return content
 
@@ -252,7 +261,7 @@ class Library:
         try:
             self._keep(row, model, analysis, error, message.get("sha256"))
         except LaennecError as problem:
-            now.update(state="failed", error=f"the result is not kept: {problem}")
+            now.update(self._not_kept(row["id"], analysis, problem))
             return
         with self._lock:
             if self._now.get(row["id"]) is now:
@@ -262,20 +271,33 @@ class Library:
             with suppress(OSError):  # something of it went just now
                 self.sounds.trim()
 
+    def _not_kept(self, number: int, analysis: Any, problem: LaennecError) -> dict[str, Any]:
+        """What is to be said of a result that could not be written down: an earlier one still holds."""
+        if analysis is None or self.analysis(number) is None:
+            return {"state": "failed", "error": f"the result is not kept: {problem}"}
+        return {
+            "state": "done", "progress": 1.0,
+            "error": f"the new answer is not kept, and this is the earlier one: {problem}",
+        }  # fmt: skip
+
     def _keep(
         self, row: sqlite3.Row, model: ModelInUse, analysis: Any, error: str | None, sha256: str | None
     ) -> None:
         """Write down a result, or why there is none, with all its events or not at all."""
-        summary = None if analysis is None else json.dumps(summary_of(analysis))
+        doubt = None if analysis is None else (self.doubts(analysis) or {}).get("record")
+        summary = None if analysis is None else json.dumps(summary_of(analysis, doubt))
         version = None if analysis is None else analysis["model"]["version"]
         name = model.name if analysis is None else analysis["model"]["name"]
         content = None if analysis is None else json.dumps(analysis, ensure_ascii=False)
         used = (name, version, model.sha256, model.calibration_sha256)
-        values = (row["id"], now_utc(), row["size"], row["modified_ns"], *used, content, summary, error)
+        values = (
+            row["id"], now_utc(), row["size"], row["modified_ns"], *used, __version__, content, summary, error
+        )  # fmt: skip
         with self.database.transaction() as do:
             made = do(
                 "INSERT INTO analysis (recording, made, size, modified_ns, model_name, model_version, "
-                "model_sha256, calibration_sha256, content, summary, error) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "model_sha256, calibration_sha256, laennec, content, summary, error) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 values,
             ).lastrowid
             for event in () if analysis is None else analysis["events"]:
@@ -295,6 +317,9 @@ class Library:
 
 
 def _is_current(row: sqlite3.Row, model: ModelInUse) -> bool:
-    """Whether the latest analysis is of the file as it is, by the model in use."""
-    used = (row["model_sha256"], row["calibration_sha256"])
-    return bool(row["is_of_file"]) and used == (model.sha256, model.calibration_sha256)
+    """Whether the latest analysis is of the file as it is, by the model in use and this version of Laennec.
+
+    A failed one is not tried again either: a file that ends the worker would do so at every start.
+    """
+    used = (row["model_sha256"], row["calibration_sha256"], row["laennec"])
+    return bool(row["is_of_file"]) and used == (model.sha256, model.calibration_sha256, __version__)

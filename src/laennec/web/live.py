@@ -21,11 +21,10 @@ from laennec.audio.capture import Capture, levels_db
 from laennec.audio.samples import Array
 from laennec.errors import LaennecError
 from laennec.files import make_folder, sha256_of, write_json
-from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.output.tiles import COLUMN_S, ROWS, Pyramid
 from laennec.web.library import Library
-from laennec.web.models import ModelInUse
+from laennec.web.models import ModelInUse, for_recordings
 from laennec.web.uploads import NoRoomError
 from laennec.web.worker import shown_event
 
@@ -88,9 +87,7 @@ class Columns:
 class Session:
     """A recording that is being made. Its methods may be called from any thread."""
 
-    def __init__(self, path: Path, sample_rate: int, model: Detector | LungModel, longest_s: float) -> None:
-        if not isinstance(model, Detector):
-            raise LaennecError(f"{model.card.name} is for clips; choose a model for whole recordings")
+    def __init__(self, path: Path, sample_rate: int, model: Detector, longest_s: float) -> None:
         self.stream = Stream(sample_rate, model)
         self.capture = Capture(path, sample_rate)
         self._columns, self._longest_s = Columns(sample_rate), longest_s
@@ -161,7 +158,7 @@ class LiveRecordings:
         self._folder, self._library, self._in_use, self._longest_s = folder, library, in_use, longest_s
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
-        self._loaded: tuple[ModelInUse, Detector | LungModel] | None = None
+        self._loaded: tuple[ModelInUse, Detector] | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -179,7 +176,8 @@ class LiveRecordings:
     def begin(self, sample_rate: int, facts: Mapping[str, Any]) -> str:
         """Begin a recording of a patient, see `Library.describe`; its name.
 
-        BusyError where too many are made, LaennecError if rate or facts cannot be.
+        BusyError where too many are made, ClipModelError where the model in use hears no recordings,
+        LaennecError if rate or facts cannot be.
         """
         with self._lock:
             if len(self._sessions) >= MOST:
@@ -245,10 +243,12 @@ class LiveRecordings:
                 if now_s - session.heard_s > IDLE_S:
                     self._end_lost(name)
 
-    def _model(self) -> Detector | LungModel:
-        used = self._in_use()
+    def _model(self) -> Detector:
+        used = for_recordings(self._in_use())
         if self._loaded is None or self._loaded[0] != used:
-            self._loaded = used, model_for(used.source, clips=False, calibration=used.calibration)
+            model = model_for(used.source, clips=False, calibration=used.calibration)
+            assert isinstance(model, Detector)
+            self._loaded = used, model
         return self._loaded[1]
 
 

@@ -3,18 +3,32 @@
 import json
 import os
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from laennec.errors import LaennecError
 from laennec.files import sha256_of
 from laennec.model.calibration import read_calibration
-from laennec.model.card import RECORDING
-from laennec.model.load import SHIPPED, load_model, model_path, shipped_models
+from laennec.model.card import RECORDING, ClipCard, RecordingCard
+from laennec.model.load import (
+    SHIPPED,
+    load_model,
+    model_path,
+    named,
+    shipped_models,
+    with_calibration,
+)
 from laennec.web.database import Database
 from laennec.web.settings import Settings
 
+RECORDINGS, CLIPS = "recordings", "clips"
 MODEL, CALIBRATION = "model", "calibration"  # settings: a name or a SHA-256; a path below the folder
+
+
+class ClipModelError(LaennecError):
+    """The model is for clips, and one for whole recordings is needed."""
+
+    status = 422
 
 
 class UnknownModelError(LaennecError):
@@ -25,12 +39,17 @@ class UnknownModelError(LaennecError):
 
 @dataclass(frozen=True)
 class ModelInUse:
-    """What recordings are analysed with: as :func:`laennec.analyze` takes it, and the files' SHA-256."""
+    """What recordings are analysed with: as :func:`laennec.analyze` takes it, and the files' SHA-256.
+
+    `task` is `RECORDINGS`, or `CLIPS` for one that classifies windows, and neither answers for whole
+    recordings nor learns nor hears sound that still comes.
+    """
 
     source: str
     name: str
     version: str
     sha256: str
+    task: str
     calibration: str | None = None
     calibration_sha256: str | None = None
 
@@ -41,11 +60,14 @@ class Models:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._folder = database, settings.folder
         self._given: ModelInUse | None = None
-        if settings.model is not None and settings.model not in SHIPPED:
-            loaded = load_model(settings.model)  # one that cannot be used is said now
-            path = os.path.abspath(model_path(settings.model))
-            self._given = ModelInUse(path, loaded.card.name, loaded.card.version, loaded.sha256)
-        self._first = self._given or _shipped(settings.model or RECORDING)
+        chosen = named(settings.model or RECORDING)
+        if chosen not in SHIPPED:
+            loaded = load_model(chosen)  # one that cannot be used is said now
+            path = os.path.abspath(model_path(chosen))
+            self._given = ModelInUse(
+                path, loaded.card.name, loaded.card.version, loaded.sha256, task_of(loaded.card)
+            )
+        self._first = self._given or _shipped(str(chosen))
 
     @property
     def first(self) -> ModelInUse:
@@ -60,6 +82,16 @@ class Models:
         except UnknownModelError:  # its file is gone
             model = self._first
         return self._calibrated(model)
+
+    def card(self, sha256: str, calibration_sha256: str | None) -> RecordingCard | None:
+        """The card by which a model, or a calibration of it, answers; None where it is gone, or for clips."""
+        model = next((model for model in self._all() if model.sha256 == sha256), None)
+        if model is None or model.task != RECORDINGS:
+            return None
+        used = self._calibrated(model)
+        if calibration_sha256 not in (None, used.calibration_sha256):
+            return None
+        return _card(sha256, model.source, None if calibration_sha256 is None else used.calibration)
 
     def find(self, name: str) -> ModelInUse:
         """The model of a name or SHA-256; UnknownModelError if there is none, or its file is gone."""
@@ -89,6 +121,7 @@ class Models:
                     "version": model.version,
                     "sha256": model.sha256,
                     "kind": kind,
+                    "task": model.task,
                     "made": row and row["made"],
                     "in_use": model.sha256 == used,
                     "content": without_answers(json.loads(row["content"])) if row else {},
@@ -108,6 +141,7 @@ class Models:
                         row["name"],
                         str(json.loads(row["content"]).get("version", "")),
                         row["sha256"],
+                        RECORDINGS,
                     )
                 )
         return models
@@ -133,4 +167,26 @@ def without_answers(content: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _shipped(name: str) -> ModelInUse:
     """A model that ships; only its file tells its version."""
-    return ModelInUse(name, name, load_model(name).card.version, SHIPPED[name])
+    card = load_model(name).card
+    return ModelInUse(name, name, card.version, SHIPPED[name], task_of(card))
+
+
+def task_of(card: ClipCard | RecordingCard) -> str:
+    """What a model is for: `RECORDINGS` or `CLIPS`."""
+    return RECORDINGS if isinstance(card, RecordingCard) else CLIPS
+
+
+def for_recordings(model: ModelInUse) -> ModelInUse:
+    """Return a model for whole recordings; ClipModelError for another."""
+    if model.task != RECORDINGS:
+        raise ClipModelError(f"the model {model.name} is for clips; choose one for whole recordings")
+    return model
+
+
+@lru_cache(maxsize=8)
+def _card(sha256: str, source: str, calibration: str | None) -> RecordingCard | None:
+    """Of the model file with this SHA-256, so that one which has changed is not taken for it."""
+    loaded = load_model(source)
+    if calibration is not None:
+        loaded = with_calibration(loaded, calibration)
+    return loaded.card if isinstance(loaded.card, RecordingCard) and loaded.sha256 == sha256 else None

@@ -14,7 +14,7 @@
   The first of them are an honest sample: figures on what a rule has chosen are not those of the folder.
 
 A recording that was not analysed comes last in the first two. Those that the reader has reviewed are left
-out.
+out, and so are files that cannot be read.
 """
 
 import json
@@ -43,7 +43,9 @@ SELECT recording.id, recording.path, recording.patient, analysis.id AS analysis,
     json_extract(analysis.summary, '$.least_certain') AS least_certain
 FROM recording LEFT JOIN analysis ON analysis.id = (
     SELECT max(id) FROM analysis WHERE analysis.recording = recording.id AND content IS NOT NULL)
-WHERE gone = 0 ORDER BY path
+LEFT JOIN analysis AS last ON last.id = (
+    SELECT max(id) FROM analysis WHERE analysis.recording = recording.id)
+WHERE gone = 0 AND NOT (recording.duration_s IS NULL AND last.error IS NOT NULL) ORDER BY path
 """
 EVENTS = """
 SELECT suggestion.analysis, suggestion.probability, suggestion.probabilities FROM suggestion

@@ -30,6 +30,7 @@ class RecordAnswer(BaseModel):
     uncertain: bool
     refused: str | None
     heard_as: str | None
+    doubt: dict[str, Any] | None = Field(description="why it is uncertain; `by` is `threshold` or `reason`")
 
 
 class ModelUsed(BaseModel):
@@ -76,8 +77,8 @@ EMPTY: dict[str, Any] = {
 }
 
 
-def summary_of(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row shows of an analysis in JSON's types."""
+def summary_of(analysis: Mapping[str, Any], doubt: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a row shows of an analysis in JSON's types; `doubt` is why its answer is uncertain."""
     recording, record, events = analysis["recording"], analysis["record"], analysis["events"]
     certainties = [event["probability"] for event in events]
     if record is not None and record["probability"] is not None:
@@ -85,7 +86,7 @@ def summary_of(analysis: Mapping[str, Any]) -> dict[str, Any]:
     fields = RecordAnswer.model_fields
     return {
         **{name: recording[name] for name in ("duration_s", "sample_rate", "channels", "quality")},
-        "record": record and {name: record[name] for name in fields},
+        "record": record and {**{name: record.get(name) for name in fields}, "doubt": doubt},
         "counts": dict(Counter(event["label"] for event in events)),
         "uncertain_events": sum(event["uncertain"] for event in events),
         "least_certain": min(certainties, default=None),

@@ -1,6 +1,6 @@
 """The tables of the workspace file."""
 
-FORMAT = 1  # of the schema, in the file's user_version; a later one is refused
+FORMAT = 2  # of the schema, in the file's user_version; a later one is refused
 
 SCHEMA = """
 CREATE TABLE recording (
@@ -21,6 +21,7 @@ CREATE TABLE analysis (
     made TEXT NOT NULL,
     size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,  -- of the file that it is of
     model_name TEXT, model_version TEXT, model_sha256 TEXT, calibration_sha256 TEXT,
+    laennec TEXT,                   -- the version that made it
     content TEXT,                   -- JSON of an analysis, NULL where it failed
     summary TEXT,                   -- of that, what the list of recordings shows
     error TEXT
@@ -62,4 +63,9 @@ CREATE INDEX suggestion_analysis ON suggestion (analysis);
 CREATE INDEX suggestion_recording ON suggestion (recording);
 CREATE INDEX edit_recording ON edit (recording, reader);
 """
+# What makes a file of an earlier format one of the next.
+CHANGES = {
+    1: "ALTER TABLE analysis ADD COLUMN laennec TEXT; "
+    "UPDATE analysis SET laennec = json_extract(content, '$.laennec')",
+}
 APPEND_ONLY = ("suggestion", "edit")

@@ -11,6 +11,7 @@ import ipaddress
 import sys
 import traceback
 from collections.abc import Mapping
+from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
 from pathlib import Path
@@ -167,9 +168,20 @@ def _without_token(scope: Scope, headers: Headers, token: str) -> Response | Non
     if scope["path"] == PLAIN:  # for the page that asks for the token
         return None
     if "text/html" in headers.get("accept", ""):
-        return HTMLResponse(files("laennec.web").joinpath("static", "token.html").read_text("utf-8"), 401)
+        return HTMLResponse(token_page(), 401)
     sentence = "the token is missing or wrong; open the page with ?token=TOKEN, or send it as a bearer token"
     return JSONResponse({"error": sentence}, 401, {"WWW-Authenticate": "Bearer"})
+
+
+@cache
+def token_page() -> str:
+    """The page that asks for the token: the head of the page itself, as far as it needs it, and a body."""
+    page, body = (
+        files("laennec.web").joinpath("static", name).read_text("utf-8")
+        for name in ("index.html", "token.html")
+    )
+    head = page[: page.index("    <!--")].replace('href="style.css"', f'href="{PLAIN}"')
+    return f"{head}  </head>\n{body}"
 
 
 def cookie_of(token: str) -> str:

@@ -31,6 +31,13 @@ from laennec.output.tiles import Pyramid
 
 Int16 = npt.NDArray[np.int16]
 
+
+class CacheError(LaennecError):
+    """Decoded sound cannot be kept: the disk is full, or cannot be written."""
+
+    status = 507
+
+
 FOLDER = ".laennec-cache"  # in the folder of recordings, so that whoever deletes that deletes both
 FORMAT = 1  # of what lies in the cache; another one is decoded anew
 RATE = 16_000  # Hz, at most: has all that a stethoscope passes
@@ -130,7 +137,7 @@ def prepare(path: str, folder: str) -> None:
     """Decode a recording into a folder of the cache, in constant memory, whole or not at all.
 
     Runs in the worker process, since a damaged file can hang or crash a decoder. LaennecError if the
-    recording cannot be read or the folder cannot be written.
+    recording cannot be read, CacheError if the folder cannot be written.
     """
     with _folder_written_whole(Path(folder)) as temporary:
         recording = Recording.open(path)
@@ -189,7 +196,9 @@ def _folder_written_whole(folder: Path) -> Iterator[Path]:
         if not folder.is_dir():
             os.replace(temporary, folder)
     except OSError as error:
-        raise LaennecError(f"{folder.parent}: the cache cannot be written ({error.strerror})") from error
+        raise CacheError(
+            f"the decoded sound cannot be kept ({error.strerror}); make room on the disk, and try again"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

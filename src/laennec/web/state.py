@@ -9,7 +9,7 @@ from laennec.web.activity import Activity
 from laennec.web.corrections import Corrections
 from laennec.web.database import Database
 from laennec.web.folder import HIDDEN, Folder
-from laennec.web.jobs import AnalysisQueue
+from laennec.web.jobs import ENDS, AnalysisQueue
 from laennec.web.learn import Learning
 from laennec.web.library import Library
 from laennec.web.live import LiveRecordings
@@ -18,7 +18,7 @@ from laennec.web.programs import Programs
 from laennec.web.settings import Settings
 from laennec.web.sounds import FOLDER, Sounds
 from laennec.web.uploads import remove_parts
-from laennec.web.worker import Limits, Order, Worker
+from laennec.web.worker import Limits, Message, Order, Worker
 
 
 class Server:
@@ -59,11 +59,16 @@ class Server:
         remove_parts(self.incoming)
         if self.settings.warm:
             model = self.models.in_use()
-            self.queue.start(Order(model=model.source, calibration=model.calibration))
+            self.queue.start(Order(model=model.source, calibration=model.calibration), self._started)
         if left_out := self.library.rescan()["left_out"]:
             most = self.settings.recordings
             print(f"laennec: {left_out} recordings are left out; {most} are the most", file=sys.stderr)
         self.live.start()
+
+    def _started(self, message: Message) -> None:
+        """Once the first worker is ready, start the other: who opens a recording would wait for its start."""
+        if message["kind"] in ENDS:
+            self.decoding.start(Order(is_decoding=True))
 
     def stop(self) -> None:
         """End everything that runs, and close the workspace."""

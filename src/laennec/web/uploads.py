@@ -72,7 +72,7 @@ async def _written(request: Request, path: Path) -> Received:
                 held.clear()
         await run_in_threadpool(_write, file, digest, bytes(held))
         if not size:
-            raise NothingSentError("empty, nothing was sent; the recording itself is the body of the request")
+            raise NothingSentError("empty, the file has 0 bytes; nothing was kept")
         await run_in_threadpool(_to_disk, file)
     return Received(path, digest.hexdigest(), size)
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -30,7 +31,8 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import model_path
 from laennec.output.formats import to_json
-from laennec.web.sounds import prepare
+from laennec.patient import check_position
+from laennec.web.sounds import CacheError, prepare
 
 try:
     import resource
@@ -56,7 +58,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Order:
-    """A recording to analyse, or, without a `path`, a model to load; the fields are of JSON's types.
+    """A recording to analyse, or, without a `path`, a model to load, with `is_decoding` nothing at all.
+
+    The fields are of JSON's types.
 
     `metadata` (age_years, sex, position) goes to a model that makes use of it. `cache` is where the decoded
     sound goes for people to look at and listen to, before the analysis or, with `is_decoding`, instead of it;
@@ -203,7 +207,8 @@ def perform(order: Order, models: Models, send: Send) -> None:
     """Do an order; what is wrong with the recording is a message, and nothing is raised for it."""
     try:
         if order.path is None:
-            models.get(order.model, order.calibration)
+            if not order.is_decoding:
+                models.get(order.model, order.calibration)
             send({"kind": "loaded"})
         elif order.is_decoding:
             assert order.cache is not None
@@ -214,7 +219,8 @@ def perform(order: Order, models: Models, send: Send) -> None:
             analysis = _analysis(order, models, send)
             send({"kind": "done", "analysis": analysis, "sha256": sha256_of(order.path)})
     except LaennecError as error:
-        send({"kind": "failed", "error": printable(without_name(error, order.name))})
+        sentence = printable(without_name(error, order.name))
+        send({"kind": "failed", "error": sentence, "status": getattr(error, "status", 400)})
     except MemoryError:
         send({"kind": "failed", "error": "there is not enough memory for it; cut it into shorter files"})
     except (BrokenPipeError, ConnectionError):
@@ -239,7 +245,8 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         }
     )
     if order.cache is not None:
-        prepare(order.path, order.cache)
+        with suppress(CacheError):  # who looks at it has it decoded again, and is told then
+            prepare(order.path, order.cache)
     model = models.get(order.model, order.calibration)
 
     def found(events: Sequence[Event], processed_s: float) -> None:
@@ -247,12 +254,23 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         if events:
             send({"kind": "found", "events": [shown_event(event) for event in events]})
 
-    metadata = {
-        name: value
-        for name, value in order.metadata.items()
-        if model.card.uses_metadata and (name != "position" or value in model.card.positions)
-    }
+    metadata = known_to(model, order.metadata)
     return to_json(analyze(recording, model=model, found=found, **metadata))
+
+
+def known_to(model: Detector | LungModel, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What of age, sex and position a model makes use of; of a place that it does not know, the next coarser.
+
+    A place that is in none of the model's is not known to it.
+    """
+    if not model.card.uses_metadata:
+        return {}
+    known = dict(metadata)
+    try:
+        known["position"] = check_position(metadata.get("position"), model.card.positions)
+    except LaennecError:
+        known["position"] = None
+    return known
 
 
 def refuse_long(path: str, name: str, longest_s: float) -> None:

@@ -1,6 +1,7 @@
 """Corrections in a browser: kept over a reload, by two readers, by keys alone, undone to the beginning."""
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from watching import Watch
 
 from laennec.web.database import FILE
+from watching import Watch
 
 Serve = Callable[..., str]
 FIRST_MS = 60_000  # decoding and WebGL without a graphics card begin slowly on a busy machine
@@ -204,3 +205,102 @@ def test_two_readers_and_two_windows(
     with sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True) as workspace:
         kinds = workspace.execute("SELECT kind FROM edit ORDER BY id").fetchall()
     assert [kind for (kind,) in kinds] == ["delete", "change", "review", "review"]
+
+
+def test_another_models_suggestions_are_offered_and_adopted(
+    page: Page, served: Serve, folder: Path, axe: Axe
+) -> None:
+    address = served(folder)
+    open_as(page, address, "Anna")
+    events(page).first.click()
+    page.keyboard.press("a")  # decided: this one stays
+    before = told(page)
+    count = page.locator('.event[data-status="suggested"]').count()
+    assert count > 0
+    assert page.request.post(f"{address}api/v1/models/default/use").ok
+    offer = page.locator(".edit .notice").filter(has_text="by the model default")
+    expect(offer).to_be_visible(timeout=FIRST_MS)
+    assert told(page) == before, "nothing is replaced unasked"
+    offer.get_by_role("button", name="Show them").click()
+    expect(page.locator('.event[data-status="offered"]').first).to_be_visible()
+    assert axe(page) == []
+    offer.get_by_role("button", name="Use them").click()
+    expect(page.locator('.event[data-status="offered"]')).to_have_count(0)
+    expect(page.locator('.event[data-status="accepted"]')).to_have_count(1)
+    after = told(page)
+    assert after != before
+    page.keyboard.press("Control+z")
+    assert told(page) == before
+    page.keyboard.press("Control+y")
+    assert told(page) == after
+
+
+def test_an_event_on_another_one_is_said(page: Page, served: Serve, folder: Path) -> None:
+    open_as(page, served(folder), "Anna")
+    flag = page.locator(".edit-times .flag")
+    events(page).first.click()
+    expect(flag).to_be_hidden()
+    page.get_by_label("End, s").fill("14")
+    page.keyboard.press("Tab")
+    expect(flag).to_have_text(re.compile(r"Overlaps .*, \d+\.\d\d to \d+\.\d\d s"))
+    told(page)
+
+
+class Fingers:
+    """Fingers on the screen of a phone, by the browser's own protocol."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+
+    def move(self, *paths: tuple[tuple[float, float], tuple[float, float]], steps: int = 6) -> None:
+        """Put fingers down, move each from one place to another, and lift them."""
+        for step in range(steps + 1):
+            share = step / steps
+            points = [
+                {"x": (1 - share) * x + share * to_x, "y": (1 - share) * y + share * to_y, "id": k}
+                for k, ((x, y), (to_x, to_y)) in enumerate(paths)
+            ]
+            kind = "touchMove" if step else "touchStart"
+            self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        self._session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_fingers_zoom_scroll_and_move_an_event(
+    chromium: Browser, watch: Watch, served: Serve, folder: Path
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 900}, has_touch=True, is_mobile=True, reduced_motion="reduce"
+    )
+    page = watch.follow(context.new_page())
+    open_as(page, served(folder), "Anna")
+    fingers, strip = Fingers(page), page.get_by_role("scrollbar")
+
+    def shown() -> tuple[float, float]:
+        start, end = re.findall(r"[\d.]+", strip.get_attribute("aria-valuetext") or "")
+        return float(start), float(end)
+
+    picture = page.locator(".viewer-picture")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    assert box
+    middle, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    whole = shown()
+    fingers.move(((middle - 30, y), (middle - 110, y)), ((middle + 30, y), (middle + 110, y)))
+    start_s, end_s = shown()
+    assert end_s - start_s < 0.5 * (whole[1] - whole[0]), "two fingers apart zoom in"
+    fingers.move(((middle + 80, y), (middle - 80, y)))
+    assert shown()[0] > start_s + 0.3 * (end_s - start_s), "a finger to the left goes on in time"
+    for _ in range(2):
+        fingers.move(((middle - 110, y), (middle - 30, y)), ((middle + 110, y), (middle + 30, y)))
+    assert shown() == whole
+    event = events(page).first
+    event.tap()
+    before_s = start_of(page)
+    event.scroll_into_view_if_needed()
+    box = event.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers.move(((x, y), (x + 40, y)))
+    assert start_of(page) > before_s + 0.3
+    told(page)
+    context.close()

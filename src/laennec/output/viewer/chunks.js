@@ -102,18 +102,18 @@ export class Chunks {
 }
 
 /**
- * The parts of a level that a time axis shows, and those beside them.
+ * The parts of a level that a time axis shows, and those beside them; an axis may go on after the recording.
  *
  * @returns {{first: number, last: number, around: number[]}} `around`: indices to have ready, nearest first
  */
-export function visible(axis, part_s, ahead) {
-  const count = Math.ceil(axis.duration_s / part_s - 1e-9);
+export function visible(axis, part_s, ahead, duration_s = axis.duration_s) {
+  const count = Math.ceil(duration_s / part_s - 1e-9);
   const first = Math.max(0, Math.floor(axis.start_s / part_s));
   const last = Math.min(count - 1, Math.max(first, Math.ceil(axis.end_s / part_s - 1e-9) - 1));
   const around = [];
   for (let k = 1; k <= ahead; k += 1) {
     if (last + k < count) around.push(last + k);
-    if (first - k >= 0) around.push(first - k);
+    if (first - k >= 0 && first - k < count) around.push(first - k);
   }
   return { first, last, around };
 }

@@ -5,7 +5,8 @@ import { h } from "./dom.js";
 const TYPED = "input:not([type=checkbox], [type=radio], [type=range], [type=button]), textarea, select, [contenteditable]";
 const PRESSED = "button, a, summary, input, [role=button], [role=tab], [role=checkbox]";
 const MOVED = "input[type=range], input[type=radio], [role=slider], [role=scrollbar], [role=radiogroup], [role=listbox]";
-const NAMES = { Space: "␣", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", Delete: "Del", Shift: "⇧" };
+const ARROWS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
+const NAMED = ["Ctrl", "Shift", "Alt", "Space", "Escape", "Enter", "Delete", "Backspace", "PageUp", "PageDown", "Home", "End"];
 
 let registered = []; // {keys: string[], text, run, when}
 let words = (key) => key;
@@ -74,7 +75,7 @@ export function showKeys() {
   dialog = h("dialog", { class: "viewer-keys", "aria-labelledby": "viewer-keys-title" },
     h("h2", { id: "viewer-keys-title" }, words("viewer.keys")),
     h("dl", {}, rows.map(({ keys, text }) => h("div", {},
-      h("dt", {}, keys.map((key) => h("kbd", { "aria-label": key }, shown(key)))), h("dd", {}, text)))),
+      h("dt", {}, keys.map((key) => h("kbd", {}, keyName(key)))), h("dd", {}, text)))),
     close);
   dialog.addEventListener("close", () => {
     dialog.remove();
@@ -84,4 +85,10 @@ export function showKeys() {
   dialog.showModal();
 }
 
-const shown = (key) => key.split(/\+(?=.)/).map((part) => NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join(" ");
+/** A key as keyboards have it in the language of the page: `Ctrl+z` is Strg Z in German. */
+export function keyName(key) {
+  return key.split(/\+(?=.)/).map((part) => {
+    if (NAMED.includes(part)) return words(`viewer.key_${part.toLowerCase()}`);
+    return ARROWS[part] ?? (part.length === 1 ? part.toUpperCase() : part);
+  }).join(" ");
+}

@@ -2,6 +2,7 @@
 
 import { readableOn } from "./colours.js";
 import { h } from "./dom.js";
+import { fixed } from "./numbers.js";
 
 const LAYERS = ["events", "phases"];
 const MOST = 250; // buttons; where more would be seen, they are drawn, and zooming in makes them buttons
@@ -200,8 +201,8 @@ function description(event, words, text) {
   const parts = [
     words,
     event.uncertain && text("viewer.uncertain"),
-    text("viewer.from_to", { start: event.start_s.toFixed(2), end: event.end_s.toFixed(2) }),
-    event.probability != null && text("viewer.probability", { value: event.probability.toFixed(2) }),
+    text("viewer.from_to", { start: fixed(event.start_s, 2), end: fixed(event.end_s, 2) }),
+    event.probability != null && text("viewer.probability", { value: fixed(event.probability, 2) }),
     event.status && text(`viewer.status_${event.status}`),
   ];
   return parts.filter(Boolean).join(", ");

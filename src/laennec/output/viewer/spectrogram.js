@@ -64,7 +64,7 @@ export function createSpectrogram(box, source, { changed, flat }) {
 
   /** Where a tile is not there yet, the finest coarser one that is. */
   const paintTile = (axis, level, index, scale) => {
-    const start_s = index * partS(level), end_s = Math.min((index + 1) * partS(level), axis.duration_s);
+    const start_s = index * partS(level), end_s = Math.min((index + 1) * partS(level), source.duration_s);
     for (let coarser = level; coarser < facts.levels; coarser += 1) {
       const within = Math.floor(index / 2 ** (coarser - level));
       const kept = tiles.get(key(coarser, within));
@@ -76,15 +76,15 @@ export function createSpectrogram(box, source, { changed, flat }) {
   };
 
   const wanted = (axis, level) => {
-    const { first, last, around } = visible(axis, partS(level), AHEAD);
+    const { first, last, around } = visible(axis, partS(level), AHEAD, source.duration_s);
     const parts = [part(facts.levels - 1, 0)];
     const middle = (first + last) / 2;
-    const shown = Array.from({ length: last - first + 1 }, (_, k) => first + k);
+    const shown = Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => first + k);
     shown.sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
     for (const index of [...shown, ...around]) parts.push(part(level, index));
     for (const coarser of [level + 2, level + 1]) { // for whoever zooms out next
       if (coarser >= facts.levels) continue;
-      const range = visible(axis, partS(coarser), 1);
+      const range = visible(axis, partS(coarser), 1, source.duration_s);
       for (let k = range.first; k <= range.last; k += 1) parts.push(part(coarser, k));
     }
     return { first, last, parts };

@@ -1,5 +1,7 @@
 /** The time axis that waveform, spectrogram and events share: which part of a recording is shown. */
 
+import { fixed } from "./numbers.js";
+
 const SHORTEST_S = 0.02; // that can be shown
 const CLICK_PX = 4; // a pointer that moved no further has clicked
 const WHEEL_ZOOM = 0.002; // per pixel of a wheel's turn, as an exponent of e
@@ -80,12 +82,12 @@ export function ticks(axis, room_px = 70) {
 
 /** A time as 3.25, 2:05 or 1:02:05, as long recordings need. */
 export function clock(t, digits = 0, duration_s = t) {
-  if (duration_s < 60) return t.toFixed(digits);
+  if (duration_s < 60) return fixed(t, digits);
   const whole = Math.floor(t + 10 ** -digits / 2);
   const rest = Math.max(0, t - whole);
   const [hours, minutes, seconds] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   const two = (value) => String(value).padStart(2, "0");
-  const fraction = digits ? rest.toFixed(digits).slice(1) : "";
+  const fraction = digits ? fixed(rest, digits).slice(1) : "";
   return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds)}${fraction}`;
 }
 

@@ -9,6 +9,7 @@ import { createEvidence } from "./evidence.js";
 import { showKeys, useText } from "./keys.js";
 import { createLanes } from "./lanes.js";
 import { createOverview } from "./overview.js";
+import { fixed } from "./numbers.js";
 import { createPlayer } from "./player.js";
 import { createSettings, rememberedLook, sensible } from "./settings.js";
 import { createSpectrogram, frequencyTicks } from "./spectrogram.js";
@@ -177,10 +178,10 @@ export class Viewer extends EventTarget {
     const { time, player } = this;
     if (this.spectrogram.canvas.width !== Math.round(this.picture.clientWidth * this.#scale)) this.#fitAgain();
     if (player.playing) this.#follow();
+    this.lanesView.update(time, this.#scale); // first, since without a graphics card the picture may take long
+    this.waveform.draw(time, { ink: this.#colours.ink, spans: this.#spansShown() }, this.#scale);
     this.spectrogram.draw(time, { ...this.look, dark: this.#colours.dark }, this.#scale);
     this.#drawEvidence();
-    this.waveform.draw(time, { ink: this.#colours.ink, spans: this.#spansShown() }, this.#scale);
-    this.lanesView.update(time, this.#scale);
     this.overview?.draw(this.#colours, this.#spans, this.#scale, player.t);
     const x = time.x(player.t);
     this.cursor.hidden = x < -1 || x > time.width + 1;
@@ -230,7 +231,7 @@ export class Viewer extends EventTarget {
 
   #drawHertz() {
     this.hertz.replaceChildren(...frequencyTicks(this.look).map(({ hz, share }) =>
-      h("span", { style: { top: `${(100 * share).toFixed(2)}%` } }, hz >= 1000 ? `${hz / 1000} kHz` : `${hz} Hz`)));
+      h("span", { style: { top: `${(100 * share).toFixed(2)}%` } }, hz >= 1000 ? `${fixed(hz / 1000, hz % 1000 ? 1 : 0)} kHz` : `${hz} Hz`)));
   }
 
   #follow() {

@@ -50,7 +50,7 @@ export function createWaveform(canvas, source, { changed }) {
       const pixel_s = axis.span_s / width;
       const coarsest = Math.max(FINEST, Math.ceil(Math.log2(axis.duration_s / COLUMNS / columnS(0))));
       const level = Math.max(FINEST, Math.min(coarsest, Math.floor(Math.log2(pixel_s / columnS(0)))));
-      const { first, last, around } = visible(axis, COLUMNS * columnS(level), 1);
+      const { first, last, around } = visible(axis, COLUMNS * columnS(level), 1, source.duration_s);
       const list = [];
       context.clearRect(0, 0, width, height);
       shade(context, axis, spans, scale, height);

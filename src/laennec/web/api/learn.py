@@ -64,7 +64,11 @@ class CalibrationIn(BaseModel):
 @router.get("/learn", summary="See what there is to learn from", responses=errors(404, 422))
 def learn_state(server: Here, reader: Reader) -> dict[str, Any]:
     """What of a reader's corrections a model can learn from, what is missing, and the latest job."""
-    return {**needs(server.learning.readings(reader)), "job": server.learning.latest(LEARN)}
+    return {
+        **needs(server.learning.readings(reader)),
+        "clip_model": server.learning.clip_model(is_first=True),
+        "job": server.learning.latest(LEARN),
+    }
 
 
 @router.post(
@@ -82,6 +86,7 @@ def device_state(server: Here, reader: Reader) -> dict[str, Any]:
     checked = device.check(server.learning.readings(reader), server.models.in_use().sha256)
     return {
         **checked,
+        "clip_model": server.learning.clip_model(is_first=False),
         "own_model": server.learning.is_own(),
         "calibration": server.learning.calibration(),
         "job": server.learning.latest(DEVICE),

@@ -51,6 +51,9 @@ class Details(Row):
     """A recording with its analysis."""
 
     analysis: dict[str, Any] | None = Field(description="as `laennec analyze --json` prints it")
+    doubts: dict[str, Any] | None = Field(
+        description="why `record` and each of `events` of the analysis are uncertain, null where they are not"
+    )
     sound: Sounds
 
 
@@ -128,7 +131,9 @@ def recording(number: Number, server: Here) -> Response:
     row = server.library.row(number)
     place = f"/api/v1/recordings/{number}/sound"
     sound = {"channels": [{"url": f"{place}/{channel}.wav"} for channel in range(row["channels"] or 0)]}
-    return JSONResponse({**row, "analysis": server.library.analysis(number), "sound": sound})
+    analysis = server.library.analysis(number)
+    doubts = server.library.doubts(analysis)
+    return JSONResponse({**row, "analysis": analysis, "doubts": doubts, "sound": sound})
 
 
 @router.patch(

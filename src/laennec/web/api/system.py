@@ -19,13 +19,19 @@ router = APIRouter(tags=["system"])
 Here = Annotated[Server, Depends(server_of)]
 
 
+class Chosen(ModelUsed):
+    """The model in use."""
+
+    task: str = Field(description="`recordings` or `clips`")
+
+
 class Health(BaseModel):
     """What runs."""
 
     laennec: str = Field(description="its version")
     disclaimer: str
     folder: str = Field(description="its name")
-    model: ModelUsed
+    model: Chosen
     ready: bool
     waiting: int = Field(description="analyses that wait")
 
@@ -63,6 +69,7 @@ class Model(BaseModel):
     name: str
     version: str
     sha256: str
+    task: str = Field(description="`recordings`, or `clips`: no answer for whole recordings, no learning")
     kind: str = Field(description="`shipped`, `own` (of this folder), or `given` when the server was started")
     made: str | None
     in_use: bool
@@ -85,7 +92,7 @@ def health(server: Here) -> Response:
             "laennec": __version__,
             "disclaimer": DISCLAIMER,
             "folder": server.settings.folder.name,
-            "model": {"name": used.name, "version": used.version, "sha256": used.sha256},
+            "model": {name: getattr(used, name) for name in Chosen.model_fields},
             "ready": True,
             "waiting": server.queue.waiting(),
         }

@@ -1,5 +1,6 @@
 /** The server, from the page: requests, uploads, news. An error is always one sentence to be shown. */
 
+import { sentence } from "./sentences.js";
 import { text } from "./text.js";
 
 const BASE = "api/v1/";
@@ -59,7 +60,7 @@ function answered(status, content) {
     // Below: no answer of the API.
   }
   if (status >= 200 && status < 300) return body;
-  throw new ApiError(body?.error ?? text("api.failed", { status: String(status) }), status, body);
+  throw new ApiError(sentence(body?.error) || text("api.failed", { status: String(status) }), status, body);
 }
 
 /**

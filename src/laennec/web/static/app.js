@@ -8,7 +8,7 @@ import * as words from "./text.js";
 import { useText } from "./viewer/keys.js";
 
 const { text } = words;
-// A view is `export default async (main, params, app) → dispose()`, in views/NAME.js.
+// A view is the class that views/NAME.js exports: `new View(main, params, app)`, `await open()`, `close()`.
 const ROUTES = [
   { view: "list", pattern: /^\/$/, names: [] },
   { view: "recording", pattern: /^\/recording\/([^/]+)$/, names: ["id"] },
@@ -36,7 +36,7 @@ class App {
   labels = NO_LABELS;
   health = {};
   #shown = 0;
-  #dispose = null;
+  #view = null;
 
   get reader() {
     return words.remembered(READER) || null;
@@ -48,9 +48,8 @@ class App {
   }
 
   label(name) {
-    const key = `label.${String(name).toLowerCase().replace(/[^a-z]+/g, "-")}`;
     const known = [...this.labels.events, ...this.labels.records, ...this.labels.phases].find((l) => l.name === name);
-    return { name, short: name, colour: "#dddddd", adventitious: null, ...known, text: words.textOr(key, name) };
+    return { name, short: name, colour: "#dddddd", adventitious: null, ...known, text: words.textOr(`label.${words.slug(name)}`, name) };
   }
 
   navigate(hash) {
@@ -90,21 +89,19 @@ class App {
     const { view, params } = routed(location.hash);
     this.#end();
     const main = this.shell.main(view);
-    let dispose;
     try {
       if (!view) throw new Error(text("app.no_such_page"));
-      const { default: show } = await import(`./views/${view}.js`);
+      const { default: View } = await import(`./views/${view}.js`);
       if (number !== this.#shown) return;
-      dispose = await show(main, params, this);
+      this.#view = new View(main, params, this);
+      await this.#view.open();
     } catch (error) {
-      if (number === this.#shown) failed(main, error, this);
+      if (number !== this.#shown) return; // another one was asked for meanwhile, and this one is closed
+      this.#end();
+      failed(main, error, this);
       return;
     }
-    if (number !== this.#shown) {
-      dispose?.(); // another one was asked for meanwhile
-      return;
-    }
-    this.#dispose = dispose;
+    if (number !== this.#shown) return;
     const heading = main.querySelector("h1");
     document.title = view === "list" || !heading ? "Laennec" : `${heading.textContent} – Laennec`;
     if (moved) {
@@ -115,9 +112,9 @@ class App {
 
   #end() {
     try {
-      this.#dispose?.();
+      this.#view?.close();
     } finally {
-      this.#dispose = null;
+      this.#view = null;
     }
   }
 }

@@ -94,11 +94,14 @@ async function chooseModel(app) {
   try {
     const { models } = await app.api.get("models");
     const used = models.find((model) => model.in_use)?.sha256;
-    const options = models.map((model) => h("label", { class: "option" },
+    const option = (model) => h("label", { class: "option" },
       h("input", { type: "radio", name: "model", value: model.sha256, checked: model.sha256 === used }),
       h("span", {}, h("strong", {}, model.name), " ", h("span", { class: "quiet" }, model.version, " ", text(`app.model_kind.${model.kind}`)), " ",
-        h("span", { class: "quiet mono" }, model.sha256.slice(0, 8)))));
-    const list = h("div", { role: "radiogroup", "aria-label": text("app.model") }, options);
+        h("span", { class: "quiet mono" }, model.sha256.slice(0, 8))));
+    const clips = models.filter((model) => model.task === "clips");
+    const list = h("div", { role: "radiogroup", "aria-label": text("app.model") },
+      models.filter((model) => model.task !== "clips").map(option),
+      clips.length > 0 && [h("h3", {}, text("app.clip_models")), h("p", { class: "quiet" }, text("app.clip_models_help")), clips.map(option)]);
     const content = [h("p", { class: "quiet" }, text("app.model_help")), list];
     const read = () => list.querySelector("input:checked")?.value;
     const choices = [{ value: null, text: text("app.cancel") }, { read, text: text("app.choose"), kind: "primary" }];

@@ -1,5 +1,7 @@
 /** The words of the page, in one language at a time: texts.en.json and texts.de.json. */
 
+import { useSentences } from "./sentences.js";
+
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 const FILES = ["", "viewer/"]; // the viewer has its own words, since reports need them too
 const KEPT = "laennec.language";
@@ -21,9 +23,11 @@ export function preferredLanguage() {
 export async function useLanguage(language) {
   const read = async (path) => (await fetch(path)).json();
   const load = async (code) => Object.assign({}, ...(await Promise.all(FILES.map((folder) => read(`${folder}texts.${code}.json`)))));
-  const wanted = language === "en" ? {} : load(language);
-  [english, words] = await Promise.all([Object.keys(english).length ? english : load("en"), wanted]);
+  const others = language === "en" ? [{}, {}] : [load(language), read(`sentences.${language}.json`)];
+  let sentences;
+  [english, words, sentences] = await Promise.all([Object.keys(english).length ? english : load("en"), ...others]);
   current = language;
+  useSentences(sentences, term, number(0.5, 1).slice(1, 2));
   plural = new Intl.PluralRules(language);
   document.documentElement.lang = language;
 }
@@ -56,6 +60,18 @@ export function text(key, values = {}) {
 /** The words of a key, or `otherwise` where there are none: for labels of models, which may be anything. */
 export function textOr(key, otherwise) {
   return words[key] ?? english[key] ?? otherwise;
+}
+
+/** The word of a label or a place, as the server names it; null where it is none. */
+function term(name) {
+  if (/^(CAS|DAS)( & DAS)?$/.test(name)) return name;
+  const key = slug(name);
+  return words[`label.${key}`] ?? words[`place.${key}`] ?? null;
+}
+
+/** A name as keys have it: Fine Crackle is fine-crackle. */
+export function slug(name) {
+  return String(name).toLowerCase().replace(/[^a-z]+/g, "-");
 }
 
 function shown(value) {

@@ -14,6 +14,7 @@ import { Store } from "./store.js";
 const BRUSH = "laennec.brush";
 const NEW_S = 0.3; // length of an event that is made by a key
 const FINE_S = 0.01, COARSE_S = 0.1;
+const OVERLAP_S = 0.001; // that two events share before it is said
 const DRAWING = "drawing"; // id of an event that is being drawn
 
 /**
@@ -102,6 +103,14 @@ class Editor {
     return others.sort((a, b) => a.start_s - b.start_s)[0];
   }
 
+  /** The first other event that lies where the chosen one does. */
+  get #overlap() {
+    const event = this.#event;
+    if (!event || event.status === "offered") return undefined;
+    return this.#store.state.events.find((other) => other.id !== event.id && other.layer === event.layer && other.channel === event.channel
+      && Math.min(other.end_s, event.end_s) - Math.max(other.start_s, event.start_s) > OVERLAP_S);
+  }
+
   // --- shown ---
 
   #show(preview = null) {
@@ -144,6 +153,7 @@ class Editor {
       waiting: this.#store.waiting,
       waits: this.#store.waits,
       next: this.#next,
+      overlap: this.#overlap,
       shows_offered: this.#shows_offered,
     });
     this.#viewer.element.classList.toggle("drawing", this.#drawing);

@@ -2,6 +2,7 @@
 
 import { ask, toast } from "../dialogs.js";
 import { button, choice, field, h } from "../dom.js";
+import { sentence } from "../sentences.js";
 import { text } from "../text.js";
 
 const MOST_NOTES = 4;
@@ -38,14 +39,14 @@ export async function labelFiles(app, { recording, reader, name, channels, chang
 async function write(app, path, name) {
   const response = await fetch(app.api.address(path)).catch(() => null);
   if (!response?.ok) {
-    toast((await response?.json().catch(() => null))?.error ?? text("api.unreachable"), "error");
+    toast(sentence((await response?.json().catch(() => null))?.error) || text("api.unreachable"), "error");
     return;
   }
   const missing = JSON.parse(response.headers.get("Laennec-Not-Held") ?? "[]");
   const url = URL.createObjectURL(await response.blob());
   save(url, name);
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  if (missing.length > 0) toast(text("edit.not_held", { what: missing.join("; ") }));
+  if (missing.length > 0) toast(text("edit.not_held", { what: missing.map(sentence).join("; ") }));
 }
 
 function save(href, download) {
@@ -59,7 +60,7 @@ async function read(app, file, path, changed) {
   try {
     const { imported } = await app.api.upload(path, file);
     const { notes, ...counts } = imported;
-    const left = notes.length > MOST_NOTES ? [...notes.slice(0, MOST_NOTES), "…"] : notes;
+    const left = [...notes.slice(0, MOST_NOTES).map(sentence), ...(notes.length > MOST_NOTES ? ["…"] : [])];
     toast([text("edit.imported", counts), ...left].join(" · "));
     changed();
   } catch (error) {

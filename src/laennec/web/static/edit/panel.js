@@ -1,7 +1,8 @@
 /** The editor's controls: what can be done to the chosen event and to the recording. */
 
 import { button, choice, field, h, replace } from "../dom.js";
-import { remember, remembered, text } from "../text.js";
+import { number, remember, remembered, text } from "../text.js";
+import { keyName } from "../viewer/keys.js";
 
 export const ORDERS = ["uncertain", "informative", "random"];
 const ORDER = "laennec.order";
@@ -28,15 +29,15 @@ export function orderChoice(changed) {
  * @returns {{element: HTMLElement, update(view): void}}
  */
 export function createPanel(app, act) {
-  const key = (letter) => h("kbd", { "aria-hidden": "true" }, letter);
+  const key = (name) => h("kbd", { "aria-hidden": "true" }, keyName(name));
   const tool = (words, letter, run, attributes) => button([words, letter && key(letter)], run, attributes);
-  const undo = tool(text("edit.undo"), "Ctrl Z", act.undo);
-  const redo = tool(text("edit.redo"), "Ctrl Y", act.redo);
+  const undo = tool(text("edit.undo"), "Ctrl+z", act.undo);
+  const redo = tool(text("edit.redo"), "Ctrl+y", act.redo);
   const accept = tool(text("edit.accept"), "A", act.accept, { class: "primary" });
   const reject = tool(text("edit.reject"), "R", act.reject);
   const split = tool(text("edit.split"), "S", act.split);
   const merge = tool(text("edit.merge"), "M", act.merge);
-  const remove = tool(text("edit.delete"), "Del", act.remove);
+  const remove = tool(text("edit.delete"), "Delete", act.remove);
   const draw = tool(text("edit.draw"), "D", act.draw, { "aria-pressed": "false", title: text("edit.draw_help") });
   const snap = h("input", { type: "checkbox", onchange: (event) => act.snap(event.target.checked) });
   const labels = labelButtons(app, act, key);
@@ -68,7 +69,7 @@ export function createPanel(app, act) {
       merge.disabled = !view.next;
       draw.setAttribute("aria-pressed", String(view.drawing));
       labels.update(event?.label ?? view.brush, Boolean(event));
-      times.update(event);
+      times.update(event, view.overlap);
       known = recordOptions(app, record, state, known);
       record.value = state.record ?? "";
       review.firstChild.textContent = text(state.reviewed ? "edit.reviewed" : "edit.review");
@@ -104,27 +105,32 @@ function labelButtons(app, act, key) {
 const swatch = ({ colour }) => h("span", { class: "swatch", "aria-hidden": "true", style: { "--colour": colour } });
 
 function timeFields(app, act) {
-  const number = (key) => h("input", { type: "number", step: STEP_S, min: "0", onchange: (event) => changed(key, event.target) });
-  const start = number("start_s"), end = number("end_s");
+  const seconds = (key) => h("input", { type: "number", step: STEP_S, min: "0", onchange: (event) => changed(key, event.target) });
+  const start = seconds("start_s"), end = seconds("end_s");
   const length = h("output", { class: "quiet" });
   const said = h("span", { class: "quiet" });
-  const element = h("div", { class: "edit-times" }, field(text("edit.start"), start), field(text("edit.end"), end), length, said);
+  const overlap = h("span", { class: "flag", role: "status" });
+  const element = h("div", { class: "edit-times" }, field(text("edit.start"), start), field(text("edit.end"), end), length, overlap, said);
   const changed = (key, input) => {
     if (input.value !== "" && Number.isFinite(input.valueAsNumber)) act.times({ [key]: input.valueAsNumber });
   };
   return {
     element,
-    update(event) {
+    update(event, other) {
+      const words = event && other ? text("edit.overlaps", {
+        label: app.label(other.label).text, start: number(other.start_s, 2), end: number(other.end_s, 2) }) : "";
+      if (overlap.textContent !== words) overlap.textContent = words;
+      overlap.hidden = !words;
       for (const [input, name] of [[start, "start_s"], [end, "end_s"]]) {
         input.disabled = !event || event.status === "offered";
         const value = event ? event[name].toFixed(3) : "";
         if (document.activeElement !== input && input.value !== value) input.value = value;
       }
-      length.textContent = event ? text("edit.length", { length: (event.end_s - event.start_s).toFixed(3) }) : text("edit.none_chosen");
+      length.textContent = event ? text("edit.length", { length: number(event.end_s - event.start_s, 3) }) : text("edit.none_chosen");
       const model = event?.suggestion;
       said.textContent = model ? text("edit.said", {
-        label: app.label(model.label).text, start: model.start_s.toFixed(2), end: model.end_s.toFixed(2),
-        probability: model.probability == null ? "–" : model.probability.toFixed(2), model: model.model_name }) : "";
+        label: app.label(model.label).text, start: number(model.start_s, 2), end: number(model.end_s, 2),
+        probability: model.probability == null ? "–" : number(model.probability, 2), model: model.model_name }) : "";
     },
   };
 }

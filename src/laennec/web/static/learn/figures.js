@@ -54,5 +54,5 @@ export function scored(score, kind = "after") {
 /** How far something is towards what is needed. */
 export function towards(label, have, need) {
   return h("div", { class: "towards" }, h("span", {}, label), h("progress", { max: String(need), value: Math.min(have, need), "aria-label": label }),
-    h("span", { class: have >= need ? "flag good" : "quiet" }, text("learn.of", { have, need })));
+    h("span", { class: have >= need ? "flag good" : "quiet" }, text(have > need ? "learn.enough" : "learn.of", { have, need })));
 }

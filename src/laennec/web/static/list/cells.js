@@ -2,7 +2,10 @@
 
 import { answerShort, countsSentence, eventCounts, qualityShort } from "../answer.js";
 import { h } from "../dom.js";
+import { sentence } from "../sentences.js";
 import { duration, number, percent, text, textOr } from "../text.js";
+
+const END_LETTERS = 12; // of a name, that are always seen
 
 /** In their order; `edited` says how, `sorted` whether it can be sorted by. */
 export const COLUMNS = [
@@ -38,7 +41,11 @@ function chosen(app, row, isChosen) {
 }
 
 function name(app, row) {
-  return h("a", { href: `#/recording/${row.id}`, tabindex: "-1", title: row.path }, row.name);
+  // The end of a name often tells recordings apart, so a long one is cut in its middle.
+  const letters = [...row.name];
+  const end = letters.splice(Math.max(0, letters.length - END_LETTERS)).join("");
+  return h("a", { href: `#/recording/${row.id}`, tabindex: "-1", title: `${row.name}\n${row.path}`, "aria-label": row.name },
+    h("span", { class: "start" }, letters.join("")), h("span", {}, end));
 }
 
 function patient(app, row) {
@@ -50,8 +57,8 @@ function patient(app, row) {
 
 function answer(app, row) {
   switch (row.state) {
-    case "done": return answerShort(app, row.record);
-    case "failed": return h("span", { class: "failure", title: row.error }, h("strong", {}, text("list.state.failed")), " ", row.error);
+    case "done": return [answerShort(app, row.record), row.error && h("span", { class: "flag", title: sentence(row.error) }, text("list.not_kept"))];
+    case "failed": return h("span", { class: "failure", title: sentence(row.error) }, h("strong", {}, text("list.state.failed")), " ", sentence(row.error));
     case "running": return h("span", { class: "work" },
       h("progress", { max: "1", value: row.progress, "aria-label": text("list.state.running") }),
       h("span", { class: "quiet" }, percent(row.progress)), action("cancel"));

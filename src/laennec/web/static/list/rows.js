@@ -61,6 +61,11 @@ function matches(row, words, reader) {
   return words.every((word) => text.includes(word));
 }
 
+/** Whether the file of a recording cannot be read at all, so that there is nothing to see or to review. */
+export function isUnreadable(row) {
+  return row.state === "failed" && row.duration_s == null;
+}
+
 /** Whether the reader, or where nobody is chosen anybody, is done with a recording. */
 export function isReviewed(row, reader) {
   return reader ? row.reviewed.includes(reader) : row.reviewed.length > 0;

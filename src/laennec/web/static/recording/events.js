@@ -1,5 +1,6 @@
 /** The events of a recording as a table, beside the viewer: choosing in one chooses in the other. */
 
+import { eventDoubt } from "../answer.js";
 import { button, h, replace } from "../dom.js";
 import { number, text } from "../text.js";
 
@@ -7,8 +8,8 @@ const ROWS = 100; // at first, and more at a time
 const COLUMNS = ["event", "label", "start", "end", "duration", "probability", "next", "loop"];
 const NUMBERS = new Set(["event", "start", "end", "duration", "probability"]);
 
-/** A table of what `viewer` shows in the layer of events. */
-export function createEventTable(app, viewer) {
+/** A table of what `viewer` shows in the layer of events; `doubt(event)` is why one is uncertain. */
+export function createEventTable(app, viewer, doubt) {
   const { signal } = viewer;
   const heading = h("h2", {});
   const body = h("tbody", {});
@@ -27,7 +28,7 @@ export function createEventTable(app, viewer) {
     const own = events.filter((event) => app.label(event.label).adventitious !== false);
     const unsure = own.filter((event) => event.uncertain).length;
     heading.textContent = text("recording.events_of", { own: own.length, all: events.length, unsure });
-    replace(body, events.slice(0, rows).map((event, k) => line(app, viewer, event, k)));
+    replace(body, events.slice(0, rows).map((event, k) => line(app, viewer, event, k, eventDoubt(doubt(event)))));
     table.hidden = events.length === 0;
     more.hidden = events.length <= rows;
     more.textContent = text("recording.more", { count: events.length - rows });
@@ -61,7 +62,7 @@ function reveal(box, row) {
   else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
 }
 
-function line(app, viewer, event, k) {
+function line(app, viewer, event, k, why) {
   const label = app.label(event.label);
   const [share, other] = runnerUp(event);
   const loop = button(text("recording.loop"), () => viewer.loop(event.start_s, event.end_s), {
@@ -69,7 +70,7 @@ function line(app, viewer, event, k) {
   return h("tr", { dataset: { id: event.id }, class: label.adventitious === false ? "quiet" : null },
     h("td", { class: "number" }, String(k + 1)),
     h("th", { scope: "row" }, h("span", { class: "swatch", style: { "--colour": label.colour } }), " ", label.text,
-      event.uncertain && [" ", h("span", { class: "flag" }, text("answer.uncertain"))]),
+      event.uncertain && [" ", h("span", { class: "flag", title: why.long }, text("answer.uncertain")), " ", h("span", { class: "why quiet small", title: why.long }, why.short)]),
     h("td", { class: "number" }, number(event.start_s, 2)),
     h("td", { class: "number" }, number(event.end_s, 2)),
     h("td", { class: "number" }, number(event.end_s - event.start_s, 2)),

@@ -1,9 +1,11 @@
 /** Two recordings one above the other: before and after, left and right. */
 
-import { answerSentence, answerShort, qualityShort } from "../answer.js";
+import { answerSentence, answerShort, inOrder, qualityShort } from "../answer.js";
 import { button, field, h, replace } from "../dom.js";
 import { toastError } from "../dialogs.js";
 import { placeName } from "../list/cells.js";
+import { isUnreadable } from "../list/rows.js";
+import { sentence } from "../sentences.js";
 import { duration, number, remember, remembered, text } from "../text.js";
 import { register } from "../viewer/keys.js";
 import { serverSource } from "../viewer/source.js";
@@ -12,18 +14,7 @@ import { createViewer } from "../viewer/viewer.js";
 const COMMON = "laennec.compare.common";
 
 /** Compare `params.first` and `params.second`. */
-export default async function compare(main, params, app) {
-  const view = new Compare(main, params, app);
-  try {
-    await view.start();
-  } catch (error) {
-    view.close();
-    throw error;
-  }
-  return () => view.close();
-}
-
-class Compare {
+export default class Compare {
   #app;
   #ids;
   #rows = [];
@@ -52,7 +43,7 @@ class Compare {
     app.activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
   }
 
-  async start() {
+  async open() {
     await this.#load();
     this.#viewers = await Promise.all(this.#rows.map((row, k) => this.#open(row, k)));
     if (this.#end.signal.aborted) return;
@@ -85,13 +76,17 @@ class Compare {
   }
 
   async #open(row, k) {
+    if (isUnreadable(row)) {
+      replace(this.places[k], h("p", { class: "notice error" }, sentence(row.error)));
+      return null;
+    }
     try {
       const source = await serverSource(row.id, { signal: this.#end.signal });
       if (this.#end.signal.aborted) return null;
       const label = (name) => this.#app.label(name);
       return createViewer(this.places[k], source, { text, label, compact: true });
     } catch (error) {
-      if (!this.#end.signal.aborted) replace(this.places[k], h("p", { class: "notice error" }, row.error ?? error.message));
+      if (!this.#end.signal.aborted) replace(this.places[k], h("p", { class: "notice error" }, sentence(row.error ?? error.message)));
       return null;
     }
   }
@@ -166,8 +161,7 @@ class Compare {
   }
 
   #facts() {
-    const names = [...new Set(this.#rows.flatMap((row) => Object.keys(row.counts)))].map((name) => this.#app.label(name));
-    names.sort((one, other) => (one.adventitious === false) - (other.adventitious === false));
+    const names = inOrder(this.#app, [...new Set(this.#rows.flatMap((row) => Object.keys(row.counts)))]);
     const head = (content) => h("th", { scope: "col" }, content);
     const line = (row, k) => h("tr", {}, h("th", { scope: "row" }, which(k), " ", row.name),
       h("td", {}, row.state === "done" ? answerShort(this.#app, row.record) : answerSentence(this.#app, row)),

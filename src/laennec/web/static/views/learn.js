@@ -1,28 +1,24 @@
 /** Learn: check the device, train on corrections, choose among models. */
 
+import { eventCounts, inOrder } from "../answer.js";
 import { confirm, toast, toastError } from "../dialogs.js";
 import { button, field, h, replace } from "../dom.js";
 import { deviceFigures, modelFigures, scored, towards } from "../learn/figures.js";
+import { sentence } from "../sentences.js";
 import { language, number, percent, text } from "../text.js";
 
 const STYLE = "learn.css";
 const CHANGES_MS = 1000; // corrections come in fast
 
 /** Show what can be learnt. */
-export default async function learn(main, params, app) {
-  const view = new Learn(main, app);
-  await view.load();
-  return () => view.close();
-}
-
-class Learn {
+export default class Learn {
   #app;
   #end = new AbortController();
   #timer = 0;
   #jobs = new Map(); // the latest of each kind
   #opened = new Set(); // models whose details are shown
 
-  constructor(main, app) {
+  constructor(main, params, app) {
     this.#app = app;
     this.device = card("device");
     this.train = card("train");
@@ -37,7 +33,11 @@ class Learn {
     for (const kind of ["edits", "recording", "reload"]) app.activity.addEventListener(kind, () => this.#later(), { signal });
   }
 
-  async load() {
+  open() {
+    return this.#load();
+  }
+
+  async #load() {
     const { api, reader } = this.#app;
     const { signal } = this.#end;
     const query = `?reader=${encodeURIComponent(reader ?? "")}`;
@@ -58,7 +58,7 @@ class Learn {
   #later() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
-      this.load().catch(toastError);
+      this.#load().catch(toastError);
     }, CHANGES_MS);
   }
 
@@ -71,13 +71,13 @@ class Learn {
       return;
     }
     if (job.state !== "running") this.said.textContent = text(`learn.state.${job.state}`);
-    this.load().catch(toastError);
+    this.#load().catch(toastError);
   }
 
   async #do(work) {
     try {
       await work();
-      await this.load();
+      await this.#load();
     } catch (error) {
       toastError(error);
     }
@@ -98,6 +98,7 @@ class Learn {
       towards(text("learn.device.events"), told.events, told.needed.events),
     ];
     if (told.unnamed) parts.push(h("p", { class: "small" }, text("learn.unnamed", { count: told.unnamed })));
+    if (told.clip_model) parts.push(h("p", { class: "notice warn" }, text("app.model_for_clips", { name: told.clip_model })));
     if (told.own_model) parts.push(h("p", { class: "notice warn" }, text("learn.device.own_model")));
     if (told.figures) parts.push(found(told.figures));
     if (job?.state === "running") parts.push(this.#progress(place, job));
@@ -105,9 +106,9 @@ class Learn {
       const lacking = told.lacking && h("p", { id: "device-lacking" }, lack(told.lacking, told));
       parts.push(lacking || null, h("p", { class: "row" },
         button(text("learn.device.fit"), () => this.#do(() => this.#app.api.post("device", { reader: this.#app.reader })),
-          { class: "primary", disabled: Boolean(told.lacking) || told.own_model, "aria-describedby": lacking && "device-lacking" })));
+          { class: "primary", disabled: Boolean(told.lacking || told.own_model || told.clip_model), "aria-describedby": lacking && "device-lacking" })));
     }
-    if (job?.state === "failed") parts.push(h("p", { class: "notice error" }, job.message));
+    if (job?.state === "failed") parts.push(h("p", { class: "notice error" }, sentence(job.message)));
     if (told.calibration) parts.push(this.#calibration(told.calibration));
     replace(place.body, parts);
   }
@@ -136,14 +137,15 @@ class Learn {
     if (told.unnamed) parts.push(h("p", { class: "small" }, text("learn.unnamed", { count: told.unnamed })));
     if (told.unknown) parts.push(h("p", { class: "small" }, text("learn.unknown", { count: told.unknown })));
     if (told.events) parts.push(this.#classes(told.classes));
+    if (told.clip_model) parts.push(h("p", { class: "notice warn" }, text("app.model_for_clips", { name: told.clip_model })));
     if (job?.state === "running") parts.push(this.#progress(place, job));
     else {
       const lacking = told.lacking && h("p", { id: "train-lacking" }, lack(told.lacking, told));
       parts.push(lacking || null, h("form", { class: "row", onsubmit: (event) => this.#train(event) },
         field(text("learn.train.name"), this.name),
-        h("button", { type: "submit", class: "primary", disabled: Boolean(told.lacking), "aria-describedby": lacking && "train-lacking" }, text("learn.train.start"))));
+        h("button", { type: "submit", class: "primary", disabled: Boolean(told.lacking || told.clip_model), "aria-describedby": lacking && "train-lacking" }, text("learn.train.start"))));
     }
-    if (job?.state === "failed") parts.push(h("p", { class: "notice error" }, job.message));
+    if (job?.state === "failed") parts.push(h("p", { class: "notice error" }, sentence(job.message)));
     if (job?.state === "done" && job.result?.content) parts.push(this.#result(job.result));
     replace(place.body, parts);
   }
@@ -180,6 +182,7 @@ class Learn {
       h("summary", {}, text("learn.models.details")), h("div", { class: "body" }));
     return h("li", { class: model.in_use ? "used" : null },
       h("div", { class: "row" }, h("strong", {}, model.name), h("span", { class: "quiet" }, text(`app.model_kind.${model.kind}`)),
+        model.task === "clips" && h("span", { class: "quiet", title: text("app.clip_models_help") }, text("app.clip_model")),
         own ? verdictFlag(model.content.verdict) : null, h("span", { class: "gap" }),
         model.in_use ? h("span", { class: "flag good" }, text("learn.models.in_use")) :
           button(text("learn.models.use"), () => this.#use(model), { "aria-label": text("learn.models.use_named", { name: model.name }) })),
@@ -203,25 +206,32 @@ class Learn {
   }
 
   #beside(beside) {
-    const labels = [...new Set(["labelled", "before", "after"].flatMap((when) => Object.keys(beside.classes[when])))];
-    const heads = ["labelled", "before", "after"].map((when) => h("th", { scope: "col", class: "number" }, text(`learn.beside.${when}`)));
+    const { classes, others } = beside;
+    const columns = [["labelled", classes.labelled], ["before", classes.before], ["after", classes.after]];
+    if (beside.recordings.some((own) => own.learnt !== "itself")) columns.push(["others_before", others.before], ["others_after", others.after]);
+    const labels = inOrder(this.#app, [...new Set(columns.flatMap(([, counts]) => Object.keys(counts)))]);
+    const heads = columns.map(([name]) => h("th", { scope: "col", class: "number" }, text(`learn.beside.${name}`)));
     const counts = h("table", {}, h("caption", {}, text("learn.beside.classes")),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, text("learn.beside.class")), heads)),
-      h("tbody", {}, labels.map((name) => h("tr", {}, h("th", { scope: "row" }, this.#app.label(name).text),
-        ["labelled", "before", "after"].map((when) => h("td", { class: "number" }, number(beside.classes[when][name] ?? 0)))))));
-    const changed = beside.recordings.filter((own) => own.before.record !== own.after.record || own.before.right !== own.after.right);
+      h("tbody", {}, labels.map((label) => h("tr", {}, h("th", { scope: "row" }, label.text),
+        columns.map(([, each]) => h("td", { class: "number" }, number(each[label.name] ?? 0)))))));
+    const differs = ({ before, after }) => before.record !== after.record || before.right !== after.right
+      || Object.keys({ ...before.events, ...after.events }).some((name) => before.events[name] !== after.events[name]);
+    const changed = beside.recordings.filter(differs);
     const answer = (own) => `${own.record ? this.#app.label(own.record).text : text("answer.none_short")}`;
     const rows = changed.map((own) => {
       const all = Object.values(own.labelled).reduce((a, b) => a + b, 0);
       return h("tr", {}, h("th", { scope: "row" }, own.id ? h("a", { href: `#/recording/${own.id}` }, own.name) : own.name),
-        ["before", "after"].map((when) => h("td", {}, answer(own[when]), h("br", {}), h("span", { class: "quiet small" }, text("learn.of", { have: own[when].right, need: all })))));
+        h("td", {}, text(`learn.beside.from_${own.learnt ?? "none"}`)),
+        ["before", "after"].map((when) => h("td", {}, answer(own[when]), h("br", {}), all > 0
+          ? h("span", { class: "quiet small" }, text("learn.of", { have: own[when].right, need: all })) : eventCounts(this.#app, own[when].events))));
     });
     return [
       h("p", {}, text("learn.beside.right", { before: beside.right.before ?? 0, after: beside.right.after ?? 0, events: beside.events })),
       h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": text("learn.beside.classes") }, counts),
-      rows.length ? h("details", {}, h("summary", {}, text("learn.beside.changed", { count: rows.length })),
+      rows.length ? h("details", {}, h("summary", {}, text("learn.beside.changed", { count: rows.length, all: beside.recordings.length })),
         h("div", { class: "wide", tabindex: "0", role: "group", "aria-label": text("learn.beside.recordings") }, h("table", {}, h("caption", {}, text("learn.beside.recordings")),
-          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, text("list.column.name")), heads.slice(1).map((head) => h("th", { scope: "col" }, head.textContent)))),
+          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, text("list.column.name")), ["from", "before", "after"].map((name) => h("th", { scope: "col" }, text(`learn.beside.${name}`))))),
           h("tbody", {}, rows)))) : null,
     ];
   }

@@ -12,13 +12,7 @@ import { register } from "../viewer/keys.js";
 const CHANGES_MS = 150; // news of many recordings are sorted in together
 
 /** Show the list. */
-export default async function list(main, params, app) {
-  const view = new List(main, app);
-  await view.load();
-  return () => view.close();
-}
-
-class List {
+export default class List {
   #app;
   #rows = new Map();
   #chosen = new Set();
@@ -26,7 +20,7 @@ class List {
   #end = new AbortController();
   #timer = 0;
 
-  constructor(main, app) {
+  constructor(main, params, app) {
     this.#app = app;
     const { signal } = this.#end;
     this.filters = createFilters(app, () => this.#show());
@@ -44,7 +38,11 @@ class List {
     this.#listen(main, signal);
   }
 
-  async load() {
+  open() {
+    return this.#load();
+  }
+
+  async #load() {
     const { recordings } = await this.#app.api.get("recordings", { signal: this.#end.signal });
     this.#rows = new Map(recordings.map((row) => [row.id, row]));
     for (const id of this.#chosen) if (!this.#rows.has(id)) this.#chosen.delete(id);
@@ -73,7 +71,7 @@ class List {
     const { activity } = this.#app;
     activity.addEventListener("recording", ({ detail }) => this.#changed(detail), { signal });
     activity.addEventListener("found", ({ detail }) => this.#count(detail), { signal });
-    activity.addEventListener("reload", () => this.load().catch(toastError), { signal });
+    activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
     uploads.addEventListener("change", () => this.#showUploads(), { signal });
     uploads.addEventListener("sent", ({ detail }) => this.#sent(detail), { signal });
     addEventListener("dragover", (event) => {

@@ -6,6 +6,7 @@ import { inputs, InputError, openInput } from "../live/input.js";
 import { createMoving } from "../live/moving.js";
 import { Session } from "../live/session.js";
 import { placeName } from "../list/cells.js";
+import { sentence } from "../sentences.js";
 import { duration, number, percent, remember, remembered, text, textOr } from "../text.js";
 
 const LOWEST_DB = -80; // at the left end of the meter
@@ -17,13 +18,7 @@ const LENGTH = "laennec.live.length";
 const INPUT = "laennec.live.input";
 
 /** Show what is needed to record. */
-export default async function live(main, params, app) {
-  const view = new Live(main, app);
-  await view.open();
-  return () => view.close();
-}
-
-class Live {
+export default class Live {
   #app;
   #end = new AbortController();
   #input = null; // an open input
@@ -36,7 +31,7 @@ class Live {
   #found = 0;
   #quality = "";
 
-  constructor(main, app) {
+  constructor(main, params, app) {
     this.#app = app;
     this.#draw(main);
     addEventListener("beforeunload", (event) => this.#session && event.preventDefault(), { signal: this.#end.signal });
@@ -45,6 +40,13 @@ class Live {
 
   /** Open the input at once where it was allowed before; else wait until somebody asks. */
   async open() {
+    const { model } = this.#app.health;
+    if (model?.task === "clips") { // it would only be refused later
+      this.#say(text("app.model_for_clips", { name: model.name }), true);
+      this.#show("closed");
+      this.allow.hidden = true;
+      return;
+    }
     const permission = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     if (permission?.state === "granted") await this.#allow();
     else this.#show("closed");
@@ -234,7 +236,7 @@ class Live {
     this.#counted();
     const lateS = delayS + Math.max(0, this.#came / this.#input.rate - sentS);
     this.delay.textContent = text(lateS > LATE_S ? "live.late" : "live.delay", { seconds: number(lateS, 1) });
-    const words = quality.map(({ kind, message }) => textOr(`live.quality.${kind}`, message)).join(" ");
+    const words = quality.map(({ kind, message }) => textOr(`live.quality.${kind}`, sentence(message))).join(" ");
     if (words !== this.#quality) this.warning.textContent = this.#quality = words;
   }
 

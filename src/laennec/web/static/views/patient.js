@@ -6,23 +6,18 @@ import { createPlayer } from "../chest/player.js";
 import { button, h, replace } from "../dom.js";
 import { toastError } from "../dialogs.js";
 import { placeName } from "../list/cells.js";
+import { sentence } from "../sentences.js";
 import { duration, number, text, textOr } from "../text.js";
 
 /** Show a patient; `params.name` is the name in the list. */
-export default async function patient(main, params, app) {
-  const view = new Patient(main, params.name, app);
-  await view.load();
-  return () => view.close();
-}
-
-class Patient {
+export default class Patient {
   #app;
   #name;
   #rows = [];
   #place = null; // the position whose recordings are shown; "" for those of none
   #end = new AbortController();
 
-  constructor(main, name, app) {
+  constructor(main, { name }, app) {
     this.#app = app;
     this.#name = name;
     this.facts = h("p", { class: "quiet" });
@@ -41,10 +36,14 @@ class Patient {
       this.pairs, this.legend);
     const { signal } = this.#end;
     app.activity.addEventListener("recording", ({ detail }) => this.#changed(detail), { signal });
-    app.activity.addEventListener("reload", () => this.load().catch(toastError), { signal });
+    app.activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
   }
 
-  async load() {
+  open() {
+    return this.#load();
+  }
+
+  async #load() {
     const { recordings } = await this.#app.api.get("recordings", { signal: this.#end.signal });
     this.#rows = recordings.filter((row) => row.patient === this.#name);
     this.#show();
@@ -120,9 +119,9 @@ class Patient {
         h("a", { class: "button primary", href: `#/recording/${row.id}`, "aria-label": `${text("patient.open")}: ${row.name}` }, text("patient.open")),
         row.record && row.state === "done" ? answerShort(this.#app, row.record) : h("span", { class: "quiet" }, text(`list.state.${row.state}`))),
       h("p", { class: "small" }, h("span", {}, row.name), " ", h("span", { class: "quiet" }, duration(row.duration_s))),
-      row.state === "failed" && h("p", { class: "small failure" }, row.error),
+      row.state === "failed" && h("p", { class: "small failure" }, sentence(row.error)),
       Object.keys(row.counts).length > 0 && h("p", { class: "small" }, eventCounts(this.#app, row.counts)),
-      row.quality.length > 0 && h("p", { class: "small quiet" }, row.quality.map((found) => found.message).join("; ")))));
+      row.quality.length > 0 && h("p", { class: "small quiet" }, row.quality.map((found) => sentence(found.message)).join("; ")))));
   }
 }
 

@@ -3,25 +3,16 @@
 import { toastError } from "../dialogs.js";
 import { h, replace } from "../dom.js";
 import { attachEditor } from "../edit/editor.js";
+import { isUnreadable } from "../list/rows.js";
 import { createEventTable } from "../recording/events.js";
 import { details, head } from "../recording/head.js";
+import { sentence } from "../sentences.js";
 import { text } from "../text.js";
 import { serverSource } from "../viewer/source.js";
 import { createViewer } from "../viewer/viewer.js";
 
 /** Show the recording `params.id`. */
-export default async function recording(main, params, app) {
-  const view = new RecordingView(main, params, app);
-  try {
-    await view.start();
-  } catch (error) {
-    view.close();
-    throw error;
-  }
-  return () => view.close();
-}
-
-class RecordingView {
+export default class RecordingView {
   #app;
   #id;
   #query;
@@ -49,7 +40,7 @@ class RecordingView {
     return this.#end.signal;
   }
 
-  async start() {
+  async open() {
     const { activity } = this.#app;
     const signal = this.#signal;
     activity.addEventListener("recording", ({ detail }) => this.#news(detail), { signal });
@@ -75,6 +66,10 @@ class RecordingView {
   /** Open the viewer, once there is something to be opened. */
   async #open() {
     if (this.#viewer || this.#opening) return;
+    if (isUnreadable(this.#row)) { // why is above
+      replace(this.place);
+      return;
+    }
     this.#opening = true;
     replace(this.place, h("p", { class: "quiet", role: "status" }, text("recording.opening")));
     try {
@@ -82,23 +77,31 @@ class RecordingView {
       if (this.#signal.aborted) return;
       this.#viewer = createViewer(this.place, source, {
         text, label: (name) => this.#app.label(name), relevance: (event) => this.#relevance(event) });
-      this.#table = createEventTable(this.#app, this.#viewer);
+      this.#table = createEventTable(this.#app, this.#viewer, (event) => this.#doubt(event));
       replace(this.events, this.#table.element);
       this.#goTo(this.#query);
     } catch (error) {
       if (this.#signal.aborted) return;
-      const known = this.#row.state === "failed"; // why is above
-      replace(this.place, !known && h("p", { class: "notice error" }, error.message));
+      replace(this.place, h("p", { class: "notice error" }, sentence(error.message)));
     } finally {
       this.#opening = false;
     }
   }
 
   /** Where the model's evidence for an event lies: a corrected one has that of what the model said there. */
-  #relevance({ channel, start_s, suggestion }) {
+  #relevance(event) {
+    return this.#row.analysis?.events[this.#found_at(event)]?.relevance;
+  }
+
+  /** Why the model is uncertain of an event. */
+  #doubt(event) {
+    return this.#row.doubts?.events[this.#found_at(event)];
+  }
+
+  /** Which of the analysis' events one is, or was. */
+  #found_at({ channel, start_s, suggestion }) {
     const from_s = suggestion?.start_s ?? start_s;
-    const same = (each) => each.channel === channel && Math.abs(each.start_s - from_s) < 1e-3;
-    return this.#row.analysis?.events.find(same)?.relevance;
+    return this.#row.analysis?.events.findIndex((each) => each.channel === channel && Math.abs(each.start_s - from_s) < 1e-3) ?? -1;
   }
 
   /** Bring the time of the address, `?t=…&channel=…`, into sight. */

@@ -3,6 +3,8 @@
 import { toastError } from "../dialogs.js";
 import { button, choice, field, h, replace } from "../dom.js";
 import { orderChoice, reviewOrder } from "../edit/panel.js";
+import { isUnreadable } from "../list/rows.js";
+import { sentence } from "../sentences.js";
 import { chooseReader } from "../shell.js";
 import { number, text } from "../text.js";
 
@@ -11,13 +13,7 @@ const AROUND_S = 0.3; // that is heard before and after a disagreement
 const SCORES = ["kappa", "same_time", "f1", "agnostic_f1"];
 
 /** Show the order of review and the agreement of readers. */
-export default async function review(main, params, app) {
-  const view = new ReviewView(main, app);
-  await view.start();
-  return () => view.close();
-}
-
-class ReviewView {
+export default class ReviewView {
   #app;
   #end = new AbortController();
   #sound = new Audio();
@@ -27,7 +23,7 @@ class ReviewView {
   #pair = ["", ""];
   #layer = "events";
 
-  constructor(main, app) {
+  constructor(main, params, app) {
     this.#app = app;
     this.order = h("section", {});
     this.agreement = h("section", {});
@@ -41,7 +37,7 @@ class ReviewView {
     return this.#end.signal;
   }
 
-  async start() {
+  async open() {
     const { activity } = this.#app;
     const again = () => this.#load().catch(toastError);
     activity.addEventListener("reload", again, { signal: this.#signal });
@@ -67,7 +63,8 @@ class ReviewView {
     const known = this.#readers.some(({ name }) => name === reader);
     const query = new URLSearchParams({ order: reviewOrder(), ...(known && { reader }) });
     const { recordings } = await api.get(`review?${query}`, { signal: this.#signal });
-    const total = this.#recordings.size;
+    const unreadable = [...this.#recordings.values()].filter(isUnreadable).length;
+    const total = this.#recordings.size - unreadable;
     replace(this.order,
       h("h2", {}, text("review.next")),
       h("p", { class: "row" }, field(text("edit.order"), orderChoice(() => this.#showOrder().catch(toastError))),
@@ -75,6 +72,7 @@ class ReviewView {
       h("p", { class: "quiet" }, text(`review.order_${reviewOrder()}`)),
       reader ? h("p", {}, text("review.progress", { reader, done: total - recordings.length, total }))
         : h("p", { class: "row" }, text("edit.no_reader"), button(text("edit.begin"), () => chooseReader(this.#app).catch(toastError))),
+      unreadable > 0 && h("p", { class: "quiet" }, text("review.unreadable", { count: unreadable })),
       h("ol", {}, recordings.slice(0, SHOWN).map((id) => h("li", {}, h("a", { href: `#/recording/${id}` }, this.#name(id))))),
       recordings.length > SHOWN && h("p", { class: "quiet" }, text("review.more", { count: recordings.length - SHOWN })));
   }
@@ -110,8 +108,8 @@ class ReviewView {
       h("p", {}, text("review.common", { recordings: found.recordings, patients: found.patients })),
       h("dl", { class: "scores" }, SCORES.map((name) => h("div", {},
         h("dt", {}, text(`review.score_${name}`)), h("dd", {}, score(found[name]))))),
-      h("p", { class: "quiet small" }, text("review.how"), " ", found.no_interval && text("review.no_interval", { why: found.no_interval })),
-      found.missing && h("p", { class: "notice warn" }, found.missing),
+      h("p", { class: "quiet small" }, text("review.how"), " ", found.no_interval && text("review.no_interval", { why: sentence(found.no_interval) })),
+      found.missing && h("p", { class: "notice warn" }, sentence(found.missing)),
       classes(this.#app, found.classes, first, second),
       this.#disagreements(found, first, second),
     ];
