@@ -88,7 +88,7 @@ def networks(load: Load) -> str:
             own["what"],
             own["says"],
             f"{own['parameters'] / 1e6:.2f} M" if own["parameters"] else "",
-            f"{own['seconds_a_second']:,.0f}",
+            f"{own['seconds_a_second']:,.{0 if own['seconds_a_second'] >= 10 else 1}f}",
         ]
         for own in sorted(found["rows"], key=lambda own: -float(own["seconds_a_second"]))
     ]
@@ -120,7 +120,8 @@ def _by(found: dict[str, Any], *packages: str) -> str:
         if name in about
     ]
     where = f"{about['processor']}, {about['cores']} cores, Python {about['python']}, {', '.join(versions)}"
-    return f"{where}, {found['date']}: `{found['command']}`."
+    beside = f", beside {found['beside']}" if "beside" in found else ""
+    return f"{where}, {found['date']}{beside}: `{found['command']}`."
 
 
 def training(load: Load) -> str:
