@@ -77,14 +77,12 @@ def test_what_is_read_plainly_is_what_tyro_reads(drawn: tuple[type, list[str]]) 
     assert read(command, "laennec", words) == plain
 
 
-KINDS = {
-    "files": ["a.wav", "b c.wav", "ward"],
-    "age": ["4.5", "60", "0"],
-    "prevalence": ["0.2"],
-    "duration": ["15"],
-    "port": ["80"],
-    "rate": ["8000"],
-    "task": ["11", "22"],
+FILES = ["a.wav", "b c.wav", "ward"]
+VALUES_OF = {
+    "Literal": ["11", "22"],
+    "float": ["4.5", "60", "0"],
+    "int": ["80", "8000"],
+    "": ["x", "a/b", "wörd", "a=b"],
 }
 
 
@@ -95,7 +93,7 @@ def plain_lines(draw: st.DrawFn) -> tuple[type, list[str]]:
     parts, loose = [], []
     for own in fields(command):
         name = f"--{own.name.replace('_', '-')}"
-        value = draw(st.sampled_from(KINDS.get(own.name, ["x", "a/b", "wörd", "a=b"])))
+        value = draw(st.sampled_from(next(VALUES_OF[kind] for kind in VALUES_OF if kind in str(own.type))))
         required = own.name in ("files", "data", "out", "task", "wav") and command not in (Live,)
         if (
             not (required and own.name != "out")
@@ -104,7 +102,7 @@ def plain_lines(draw: st.DrawFn) -> tuple[type, list[str]]:
         ):
             continue
         if own.name in ("files", "folder", "source"):
-            loose = [value, *draw(st.lists(st.sampled_from(KINDS["files"]), max_size=2))]
+            loose = [value, *draw(st.lists(st.sampled_from(FILES), max_size=2))]
             loose = loose if own.name == "files" else loose[:1]
         elif own.type is bool:
             parts.append([name])
