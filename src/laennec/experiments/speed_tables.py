@@ -200,6 +200,7 @@ TABLES: dict[str, Callable[[Load], str]] = {
     "speed-front-ends": front_ends,
     "speed-networks": networks,
     "speed-bounds": bounds,
+    "speed-browser": browser,
     "speed-training": training,
     "training-card": card,
 }
