@@ -25,7 +25,7 @@ from tiny_model import RATE, tiny_model
 
 
 def analyze_files(files: Sequence[Path], **options: Any) -> int:
-    return command_line.run(Analyze(tuple(files), **options))
+    return command_line.run(Analyze(tuple(files), **{"jobs": 1, **options}))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,14 @@ from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.bootstrap import patient_draws
 from laennec.score.evaluation import score_events
-from laennec.score.events import SCORE_NAMES, event_scores, ezhounet_counts, match_events, validate
+from laennec.score.events import (
+    SCORE_NAMES,
+    event_differences,
+    event_scores,
+    ezhounet_counts,
+    match_events,
+    validate,
+)
 from laennec.score.events_table import COLUMNS, Detection, read_events_table, write_events
 from laennec.score.ranking import average_precision, frame_average_precision
 
@@ -390,3 +397,26 @@ def test_mir_eval_is_asked_for_only_when_matching(monkeypatch):
     assert match_events([], [], agnostic=True) == []
     with pytest.raises(LaennecError, match=r"pip install \"laennec\[train\]\""):
         match_events([(0.0, 1.0, W)], [(0.0, 1.0, W)], agnostic=True)
+
+
+def test_a_paired_difference_is_that_of_the_scores_and_narrower_than_either() -> None:
+    first = made_up()
+    second = [
+        replace(one, estimated=one.estimated[1:], probabilities=one.probabilities[1:]) if k % 10 == 0 else one
+        for k, one in enumerate(first)
+    ]
+    reference = [one.reference for one in first]
+    sides = [[one.estimated for one in side] for side in (first, second)]
+    subjects = [one.subject for one in first]
+    apart = event_differences(reference, *sides, CLASSES, N, subjects)
+    scores = [event_scores(reference, side, CLASSES, N, subjects) for side in sides]
+    for key in SCORE_NAMES:
+        assert apart[key].value == pytest.approx(scores[1]["scores"][key] - scores[0]["scores"][key])
+    by_class = [each["classes"][W]["f1"] for each in scores]
+    assert apart[W, "f1"].value == pytest.approx(by_class[1] - by_class[0])
+    low, high = apart["f1"].interval
+    own_low, own_high = scores[0]["intervals"]["f1"]
+    assert high - low < (own_high - own_low) / 2
+    same = event_differences(reference, sides[0], sides[0], CLASSES, N, subjects)
+    assert (same["f1"].value, same["f1"].interval) == (0, [0, 0])
+    assert event_differences(reference, *sides, CLASSES, N)["f1"].interval is None

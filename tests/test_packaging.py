@@ -64,11 +64,23 @@ def test_the_base_install_is_small():
 
 
 def test_extras_hold_what_their_names_say():
-    assert set(EXTRAS) == {"train", "web", "media", "clinic", "live", "test", "fuzz", "audit", "dev"}
+    assert set(EXTRAS) == {
+        "train",
+        "web",
+        "media",
+        "clinic",
+        "live",
+        "scale",
+        "ray",
+        "test",
+        "fuzz",
+        "audit",
+        "dev",
+    }
     assert "torch" not in names(EXTRAS["web"])
     assert {"torch", "lightning", "pandas"} <= names(EXTRAS["train"])
     assert not {"torch", "pandas", "scipy", "matplotlib"} & names(EXTRAS["test"])
-    assert any(requirement == "laennec[train,web,media,clinic,test]" for requirement in EXTRAS["dev"])
+    assert any(requirement == "laennec[train,web,media,clinic,scale,test]" for requirement in EXTRAS["dev"])
 
 
 def test_torchvision_is_installed_by_nothing():
@@ -114,7 +126,8 @@ def test_pins_lie_in_the_ranges():
 
 
 def test_every_import_is_declared():
-    extras = [requirement for extra in ("train", "web", "media", "clinic", "live") for requirement in EXTRAS[extra]]
+    kinds = ("train", "web", "media", "clinic", "live", "scale", "ray")
+    extras = [requirement for extra in kinds for requirement in EXTRAS[extra]]
     allowed = importable([*BASE, *extras]) | {"laennec", *sys.stdlib_module_names}
     for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

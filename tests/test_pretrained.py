@@ -1,6 +1,7 @@
 """The shipped model: small, honest about itself, and as good as its card says."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from laennec import load_model
 from laennec.labels import SPRSOUND_EVENTS
+from laennec.model.load import SHIPPED, load_detector
 from laennec.score.evaluation import score
 from laennec.score.predictions import read_predictions
 from laennec.simulate import demo_recordings
@@ -45,6 +47,26 @@ def test_its_card_has_the_figures_of_the_cross_validation_in_the_documentation()
     for name, value in card["scores"].items():
         assert measured["scores"][name] == value, name
     assert card["groups"] == measured["groups"]
+
+
+def test_the_model_in_eight_bits_is_of_the_one_that_ships_and_answers_alike() -> None:
+    exact, small = load_detector("recording"), load_detector("recording-int8")
+    path = Path(str(files("laennec") / "pretrained" / "recording-int8.onnx"))
+    assert path.stat().st_size <= 0.9e6
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert small.sha256 in card
+    assert exact.sha256 in card
+    own = json.loads(small.graph.metadata or "{}")["quantised"]
+    assert own["of"]["sha256"] == SHIPPED["recording"] == exact.sha256
+    assert all(own["recordings"].values())
+    assert replace(small.card, name="", data={}, metrics={}) == replace(
+        exact.card, name="", data={}, metrics={}
+    )
+    for recording in demo_recordings().values():
+        one, other = (model.run(recording.samples) for model in (exact, small))
+        for name, value in one.items():
+            error = np.sqrt(np.mean((other[name] - value) ** 2)) / value.std()
+            assert 0 < error < 0.1, name
 
 
 @pytest.mark.needs("torch")

@@ -313,7 +313,7 @@ def test_columns_that_are_only_sometimes_needed() -> None:
     text = printed(two)
     assert "channel" in text
     assert "annotated" in text
-    assert "2 channels; age, sex and position not known; events as given" in text
+    assert "2 channels; age, sex and position not given; events as given" in text
     assert "no events" in printed(analysis())
 
 

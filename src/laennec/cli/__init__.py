@@ -30,6 +30,7 @@ from laennec.version import __version__
 # The arguments of each command, and the function that takes them and returns the exit code.
 COMMANDS = {
     "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
+    "score": ("laennec.bulk.jobs:Score", "laennec.cli.score:run"),
     "serve": ("laennec.cli.arguments:Serve", "laennec.cli.serve:run"),
     "live": ("laennec.cli.arguments:Live", "laennec.cli.live:run"),
     "calibrate": ("laennec.cli.arguments:Calibrate", "laennec.cli.calibrate:run"),
@@ -74,10 +75,15 @@ EXTRAS = {
     "fastapi": "web",
     "uvicorn": "web",
     "sounddevice": "live",
+    "pyarrow": "scale",
+    "fsspec": "scale",
+    "s3fs": "scale",
+    "ray": "ray",
     "pydicom": "clinic",
 }
 
 ADDRESS = re.compile(r"(--[\w-]+=)?[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+OF_STORES = ("score",)  # commands whose arguments may be addresses of object stores
 SEVERAL = (
     "--set",
     "--seeds",
@@ -112,7 +118,7 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
     if "" in arguments:
         raise UsageError("an argument is empty; is a variable of the shell not set?")
     address = next((argument for argument in arguments if ADDRESS.match(argument)), None)
-    if address:
+    if address and name not in OF_STORES:
         raise UsageError(f"{address}: addresses are not supported; download it first and name the file")
     if "--out=-" in arguments or ("--out", "-") in pairwise(arguments):
         raise UsageError("--out -: results are files; name a folder or file to write")

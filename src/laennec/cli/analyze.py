@@ -7,6 +7,7 @@ from laennec.cli.arguments import Analyze
 from laennec.errors import UsageError
 from laennec.output.files import find_recordings, parse_formats, refuse_twice
 from laennec.output.recordings import Job, analyze_many, analyze_one
+from laennec.processes import jobs_of
 
 
 def run(command: Analyze) -> int:
@@ -21,6 +22,7 @@ def run(command: Analyze) -> int:
         raise UsageError("--events belongs to one recording; name one file")
     if command.events == Path(STANDARD_INPUT) and command.files == (command.events,):
         raise UsageError("-: standard input is the recording or its events, not both; name a file for one")
+    jobs = jobs_of(command.jobs)
     recordings = find_recordings(command.files, formats)
     if command.out is not None and several:
         refuse_twice(command.out, recordings.names, formats)
@@ -36,5 +38,5 @@ def run(command: Analyze) -> int:
         command.calibration,
     )
     if several:
-        return analyze_many(recordings, job, command.again)
+        return analyze_many(recordings, job, command.again, jobs)
     return analyze_one(*next(iter(recordings.names.items())), job)

@@ -8,17 +8,21 @@ from laennec.train.jobs import ExportJob
 # imported when the target is chosen.
 TARGETS = {
     "onnx": "laennec.train.export:export_run",
+    "int8": "laennec.train.int8:export_small",
     "web": "laennec.targets.web:write",
 }
 OPTIONS = {
     "temperature": ("onnx",),
+    "data": ("int8",),
+    "dataset": ("int8",),
+    "also": ("int8",),
     "runtime": ("web",),
 }  # targets that an option is for, where it is not for all
 
 
 def run(command: ExportJob) -> int:
     for option, targets in OPTIONS.items():
-        if getattr(command, option) is not None and command.target not in targets:
+        if getattr(command, option) not in (None, ()) and command.target not in targets:
             raise UsageError(f"--{option} is for --target {' or '.join(targets)}, not {command.target}")
     print(load(TARGETS[command.target])(command))
     return 0

@@ -19,6 +19,7 @@ from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
     clip_tables,
+    graph_tables,
     leaderboard,
     paper_tables,
     rates,
@@ -26,6 +27,7 @@ from laennec.experiments import (
     rehearsal_trials,
     reliability_tables,
     run,
+    scale_tables,
     speed_tables,
     streams,
 )
@@ -41,6 +43,8 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **streams.TABLES,
     **rates.TABLES,
     **adapting_tables.TABLES,
+    **scale_tables.TABLES,
+    **graph_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
 }

@@ -33,7 +33,6 @@ from laennec.analyze import analyze
 from laennec.audio.recording import Recording
 from laennec.audio.samples import Array
 from laennec.datasets.not_lung import NAME as NOT_LUNG
-from laennec.datasets.records import load_clips
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
 from laennec.experiments import run
@@ -52,7 +51,7 @@ from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_predictions import load_outputs
 from laennec.train.recordings import JOINED, read_each
 from laennec.train.rehearsal import told
-from laennec.train.tables import source_of, training_clips, with_auxiliary
+from laennec.train.tables import recordings_in, source_of, with_auxiliary
 from laennec.train.weights import read_run
 
 Wave = NDArray[np.floating[Any]]
@@ -287,13 +286,6 @@ def not_lungs(clips: pd.DataFrame, measured: Measured) -> dict[str, Any]:
         size = {"kind": kind, "device": device, "subjects": len(set(subjects))}
         rows.append({**size, "refused": refused, "certain": certain, "answers": dict(answers.most_common())})
     return {"in_sample": in_sample, "kinds": rows}
-
-
-def recordings_in(dataset: str, folder: Path) -> pd.DataFrame:
-    """One row per recording and channel of a data set, without its published test set."""
-    level = "event" if "event" in datasets.dataset(dataset).LEVELS else "record"
-    clips = training_clips(load_clips(dataset, folder, level))
-    return clips.drop_duplicates(["path", "channel"]).reset_index(drop=True)
 
 
 # --- command ------------------------------------------------------------------------------------------------

@@ -12,14 +12,17 @@ from laennec.model.calibration import calibrated_card, read_calibration
 from laennec.model.card import RecordingCard, read_card
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
+from laennec.model.quickest import quickest
 from laennec.model.session import Graph
 
 DEFAULT = "default"  # name of the model for clips that ships; `RECORDING` is that of the one for recordings
+AUTO = "auto"  # name of whichever model for recordings that ships is quicker on this computer
 RUN_MODEL = "model.onnx"  # in a run folder
 LARGEST_FILE = 2**30  # bytes; ONNX itself ends at twice as much
 SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced one is not taken for them
     "default": "5785aab5740aa7d36b600fe9851cec6af121340f045d38148965917ea44adfc7",
     "recording": "9a919067d50aa7dd1d94cfcc41bd76c73e2a431d3ee510ef2c6b57df4eb79bfa",
+    "recording-int8": "25bd349a080d092f17a7fe4b984ae135b2ac8d67fc50b1964c7d2cd7ef739620",
     "source": "8aa979c57ef5336c9785c8853f9e924854da8c6543407f99cf891b439d72bf15",
 }
 
@@ -46,7 +49,9 @@ def load_model(
     ----------
     path_or_name : path or str, optional
         An ``.onnx`` file, a run folder of ``laennec train``, which holds one, or the name of a model that
-        ships; by default the one called ``default``, which is for clips. ``recording`` finds events itself.
+        ships; by default the one called ``default``, which is for clips. ``recording`` finds events itself;
+        ``recording-int8`` is the same in eight bits, and ``auto`` whichever of the two is quicker on this
+        computer (:func:`laennec.model.quickest.quickest`).
     threads : int
         Processor cores that one batch may take; 0 lets ONNX Runtime decide. One is best for a recording or
         two, since the clips are small.
@@ -62,9 +67,9 @@ def load_model(
     """
     if threads < 0:
         raise LaennecError(f"threads is {threads}; expected 1 or more, or 0 for as many as are useful")
-    path = model_path(path_or_name)
+    name = named(path_or_name)
+    path = model_path(None if path_or_name is None else name)
     content = _content(path)
-    name = DEFAULT if path_or_name is None else path_or_name
     if name in SHIPPED and hashlib.sha256(content).hexdigest() != SHIPPED[str(name)]:
         raise LaennecError(
             f"{path}: not the model {str(name)!r} that ships with this version, but damaged or another one; "
@@ -111,9 +116,16 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(e.name.removesuffix(".onnx") for e in entries if e.name.endswith(".onnx")))
 
 
+def named(path_or_name: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
+    """What stands for a model: `DEFAULT` where nothing is named, and for `AUTO` the quicker one's name."""
+    if path_or_name == AUTO:
+        return quickest()
+    return DEFAULT if path_or_name is None else path_or_name
+
+
 def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
     """The file of a model by its path, its run folder or its name; of `DEFAULT` where nothing is named."""
-    name = DEFAULT if path_or_name is None else path_or_name
+    name = named(path_or_name)
     if not isinstance(name, str | os.PathLike) or not (name := os.fspath(name)):
         raise LaennecError(f"model is {path_or_name!r}; expected the path of a model file, or a model's name")
     if name in shipped_models():

@@ -16,7 +16,10 @@ FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
 TIME_DIGITS, PROBABILITY_DIGITS = 4, 6
 DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS, "edges_hz": 2, "values": 3, "per_min": 2}  # of fields
 DETAILS = ("quality", "error", "uncertain_events", "not_analysed_s", "heard_as")  # the last of the summary
+SUMMARY_DIGITS = {"probability": PROBABILITY_DIGITS, "rate_per_min": 1, "duration_s": 3, "not_analysed_s": 1}
 PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
+EVENT = ("channel", "start_s", "end_s", "label", "probability", "uncertain", "presence")  # columns
+EVENT_DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS}
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------
@@ -157,24 +160,30 @@ def to_csv(analysis: Analysis) -> str:
     false)``, presence`` (empty where not known), then the probability of each class under its name.
     :func:`laennec.annotations.read_events` reads it.
     """
-    header = ["recording", "channel", "start_s", "end_s", "label", "probability", "uncertain", "presence"]
+    header = ["recording", *EVENT, *analysis.labels]
     rows = (
         [
             analysis.name,
-            event.channel,
-            *(
-                _decimal(edge_s, TIME_DIGITS)
-                for edge_s in rounded_span(event.start_s, event.end_s, TIME_DIGITS)
-            ),
-            event.label,
-            _decimal(event.probability),
-            _flag(event.uncertain),
-            _decimal(event.presence),
-            *(_decimal(event.probabilities[label]) for label in analysis.labels),
+            *(_cell(value, EVENT_DIGITS.get(name, PROBABILITY_DIGITS)) for name, value in values.items()),
         ]
-        for event in analysis.events
+        for values in (event_values(event, analysis.labels) for event in analysis.events)
     )
-    return table.write([*header, *analysis.labels], rows)
+    return table.write(header, rows)
+
+
+def event_values(event: Event, labels: Sequence[str]) -> dict[str, Any]:
+    """Return an event by column: `EVENT`, then the probability of each class; None is what is not known."""
+    start_s, end_s = rounded_span(event.start_s, event.end_s, TIME_DIGITS)
+    return {
+        "channel": event.channel,
+        "start_s": start_s,
+        "end_s": end_s,
+        "label": event.label,
+        "probability": event.probability,
+        "uncertain": event.uncertain,
+        "presence": event.presence,
+        **{label: event.probabilities[label] for label in labels},
+    }
 
 
 def to_record_csv(analysis: Analysis) -> str:
@@ -208,31 +217,44 @@ def to_summary_csv(summaries: Sequence[Summary]) -> str:
     """
     labels = list(dict.fromkeys(label for row in summaries for label in row.events))
     rows = (
-        [
-            row.recording,
-            *_prediction_cells(row),
-            _decimal(row.duration_s, 3),
-            *(row.events.get(label, "") for label in labels),
-            "; ".join(row.quality),
-            row.error or "",
-            "" if row.error else sum(row.uncertain_events.values()),
-            "" if row.error else _decimal(row.not_analysed_s, 1),
-            row.heard_as or "",
-        ]
-        for row in summaries
+        [_cell(value, SUMMARY_DIGITS.get(name, PROBABILITY_DIGITS)) for name, value in values.items()]
+        for values in (summary_values(row, labels) for row in summaries)
     )
     return table.write(["recording", *PREDICTION, "duration_s", *labels, *DETAILS], rows)
 
 
+def summary_values(row: Summary, labels: Sequence[str]) -> dict[str, Any]:
+    """Return a row of many by column, as in the CSV of all; None is what is not known."""
+    return {
+        "recording": row.recording,
+        "label": row.label,
+        "probability": row.probability,
+        "uncertain": None if row.error else row.uncertain,
+        "refused": row.refused,
+        "rate_per_min": row.rate_per_min,
+        "rate_quality": row.rate_quality or None,
+        "duration_s": row.duration_s,
+        **{label: row.events.get(label) for label in labels},
+        "quality": "; ".join(row.quality) or None,
+        "error": row.error,
+        "uncertain_events": None if row.error else sum(row.uncertain_events.values()),
+        "not_analysed_s": None if row.error else row.not_analysed_s,
+        "heard_as": row.heard_as,
+    }
+
+
 def _prediction_cells(row: Summary) -> list[str]:
-    return [
-        row.label or "",
-        _decimal(row.probability),
-        "" if row.error else _flag(row.uncertain),
-        row.refused or "",
-        _decimal(row.rate_per_min, 1),
-        row.rate_quality,
-    ]
+    values = summary_values(row, ())
+    return [_cell(values[name], SUMMARY_DIGITS.get(name, PROBABILITY_DIGITS)) for name in PREDICTION]
+
+
+def _cell(value: Any, digits: int) -> str:
+    """Return a value as CSV has it."""
+    if isinstance(value, bool):
+        return _flag(value)
+    if isinstance(value, float):
+        return _decimal(value, digits)
+    return "" if value is None else str(value)
 
 
 def _decimal(value: float | None, digits: int = PROBABILITY_DIGITS) -> str:

@@ -106,9 +106,18 @@ class Ledger:
         return None
 
     def add(
-        self, key: str, source: Path, formats: Sequence[str], outputs: Iterable[Path], row: Summary
+        self,
+        key: str,
+        source: Path,
+        formats: Sequence[str],
+        outputs: Iterable[Path],
+        row: Summary,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep what was done; it is written every few seconds."""
+        """Keep what was done; it is written every few seconds.
+
+        `facts` are :func:`content_facts` of the source, by whoever has read it; they are found otherwise.
+        """
         written = [path.relative_to(self.out).as_posix() for path in outputs]
         earlier = self._entries.get(key, {}).get("outputs", ())
         entry: Entry = {
@@ -119,15 +128,7 @@ class Ledger:
             "outputs": list(dict.fromkeys([*written, *self._still_there(earlier)])),
             "summary": asdict(row),
         }
-        if source in self.pipes:
-            content = self.pipes[source]
-            entry |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        try:
-            facts = source.stat()
-            if stat.S_ISREG(facts.st_mode):
-                entry |= {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": sha256_of(source)}
-        except OSError:
-            pass  # gone in the meantime: it cannot be known again, and its results stay
+        entry |= content_facts(self.pipes.get(source, source)) if facts is None else facts
         self._own[key] = entry
         self._save_in_time()
 
@@ -227,6 +228,19 @@ class Ledger:
         except LaennecError as error:
             self.problem = str(error)
         return merged
+
+
+def content_facts(source: Path | bytes) -> Entry:
+    """Return what a file or the content of a pipe is known again by; nothing of a file that is gone."""
+    if isinstance(source, bytes):
+        return {"size": len(source), "sha256": hashlib.sha256(source).hexdigest()}
+    try:
+        facts = source.stat()
+        if stat.S_ISREG(facts.st_mode):
+            return {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": sha256_of(source)}
+    except OSError:
+        pass  # it cannot be known again, and its results stay
+    return {}
 
 
 def shown_name(source: Path, name: str) -> str:

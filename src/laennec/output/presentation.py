@@ -139,7 +139,7 @@ def rate_value(rate: RespiratoryRate) -> str:
 
 
 def patient(analysis: Analysis) -> dict[str, str]:
-    """Return age, sex and position as given to the model; empty where not known."""
+    """Return age, sex and position as given to the model; empty where they were not."""
     age = "" if analysis.age_years is None else f"{analysis.age_years:g} years"
     return {"Age": age, "Sex": analysis.sex or "", "Position": analysis.position or ""}
 
@@ -154,7 +154,7 @@ def boundaries(analysis: Analysis) -> str:
 def facts(analysis: Analysis) -> str:
     """Return length, rate, patient, source of the events and model in one line."""
     channels = f", {analysis.channels} channels" if analysis.channels > 1 else ""
-    known = ", ".join(filter(None, patient(analysis).values())) or "age, sex and position not known"
+    known = ", ".join(filter(None, patient(analysis).values())) or "age, sex and position not given"
     return (
         f"{analysis.duration_s:.1f} s, {analysis.sample_rate} Hz{channels}; {known}; {boundaries(analysis)}; "
         f"model {analysis.model_name} ({analysis.model_sha256[:8]})"

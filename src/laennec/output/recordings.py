@@ -1,10 +1,11 @@
-"""Recordings analysed one after the other: each is written and shown at once, what is done is left alone."""
+"""Recordings analysed on every core: each is written and shown at once, in order; what is done stays."""
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,39 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, called, planned, write_outputs
 from laennec.output.formats import Summary, summary, to_json
-from laennec.output.ledger import Ledger, shown_name
+from laennec.output.ledger import Ledger, content_facts, shown_name
 from laennec.output.spectrogram import SHOWN_S
 from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
+from laennec.processes import Lost, Ready, Workers, forks_safely
 from laennec.progress import progress_bar
 from laennec.terminal import is_unicode, terminal
 from laennec.version import __version__
 
+WORTH_STARTING = 40  # recordings, each about as long as half a start of a process that is not forked
 Show = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recording to analyse: where it is, what its results are called, and what tables call it."""
+
+    path: Path
+    source: Path | bytes
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a recording: its row, its JSON if that is shown, and the files that were written."""
+
+    row: Summary
+    text: dict[str, Any] | None = None
+    written: Sequence[Path] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    is_earlier: bool = False
+    """Whether an earlier run has done it."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +109,12 @@ class Job:
             warn(ledger.remark)
         return ledger
 
-    def analyze(self, path: Path, ledger: Ledger | None) -> tuple[Analysis, Recording | None]:
-        """Analyse a recording, and return it for page and picture; of a long one, its beginning."""
-        recording = Recording.open(ledger.pipes.get(path, path) if ledger else path, called(path))
+    def analyze(self, path: Path, source: Path | bytes) -> tuple[Analysis, Recording | None]:
+        """Analyse a recording, and return it for page and picture; of a long one, its beginning.
+
+        `source` is its file, or what a pipe of this `path` held.
+        """
+        recording = Recording.open(source, called(path))
         analysis = analyze(recording, model=self.model, **self.options)
         shown = not WITH_SOUND.isdisjoint(self.formats)
         return analysis, recording.beginning(SHOWN_S) if shown else None
@@ -119,7 +147,7 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
     if ledger is not None:
         name = ledger.names[path]
     try:
-        analysis, recording = job.analyze(path, ledger)
+        analysis, recording = job.analyze(path, ledger.pipes.get(path, path) if ledger else path)
         try:
             if ledger is not None:
                 key = ledger.key(path)
@@ -136,10 +164,11 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
     return _where(job, ledger)
 
 
-def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
-    """Analyse recordings one after the other, and show a row of each; only summaries are kept of them.
+def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -> int:
+    """Analyse recordings, and show a row of each in order; only summaries are kept of them.
 
     With `again`, what was done before is analysed too. A folder that could not be read has a row as well.
+    With several `jobs`, so many processes share the work; what comes of it is the same.
     Returns 1 if a recording or folder failed, or the folder's state cannot be written, else 0.
     """
     names = recordings.names
@@ -155,11 +184,13 @@ def analyze_many(recordings: Recordings, job: Job, again: bool) -> int:
     try:
         with _json_array(job.as_json, job.out is not None) as show, progress_bar("analysing") as advance:
             advance(0, len(names))
-            for path, name in names.items():
-                row = None if again else _done_before(path, name, job, ledger, show)
-                done += row is not None
-                rows.append(row or _summarised(path, name, job, ledger, show))
-                advance(len(rows), len(names))
+            tasks = (_task(path, name, job, ledger, again) for path, name in names.items())
+            jobs = min(jobs, len(names)) if forks_safely() or len(names) >= WORTH_STARTING else 1
+            with closing(_outcomes(tasks, job, jobs)) as outcomes:
+                for path, outcome in zip(names, outcomes, strict=True):
+                    done += outcome.is_earlier
+                    rows.append(_kept(path, outcome, job, ledger, show))
+                    advance(len(rows), len(names))
     finally:  # what was done is not lost to an interruption
         if ledger is not None:
             others = ledger.close(lost)
@@ -198,47 +229,84 @@ def _where(job: Job, ledger: Ledger | None, any_result: bool = True) -> int:
     return 1
 
 
-def _summarised(path: Path, name: str, job: Job, ledger: Ledger | None, show: Show) -> Summary:
-    """Analyse one recording of many, and return what is kept of it; what is wrong with it is in there.
+def _task(path: Path, name: str, job: Job, ledger: Ledger | None, again: bool) -> Task | Ready[Outcome]:
+    """Return what is to be done with a recording, or its outcome, if that is there or must be had here."""
+    key = ledger.key(path) if ledger else shown_name(path, name)
+    earlier = None if again or ledger is None else _done_before(path, key, job, ledger)
+    if earlier is not None:
+        return Ready(earlier)
+    task = Task(path, ledger.pipes.get(path, path) if ledger else path, name, key)
+    is_pipe = str(path) == STANDARD_INPUT or path.is_fifo()
+    return Ready(_outcome(task, job)) if is_pipe else task  # what can be read once is read here
+
+
+def _outcomes(tasks: Iterable[Task | Ready[Outcome]], job: Job, jobs: int) -> Generator[Outcome, None, None]:
+    """What becomes of each recording, in order, by so many processes; by this one, if it is one."""
+    if jobs <= 1:
+        yield from (task.result if isinstance(task, Ready) else _outcome(task, job) for task in tasks)
+        return
+    workers: Workers[Task, Outcome]
+    with Workers(partial(_work, job), jobs) as workers:
+        for outcome in workers.results(tasks):
+            if isinstance(outcome, Lost):
+                outcome = Outcome(Summary(outcome.task.key, error=outcome.why))
+            yield outcome
+
+
+def _work(job: Job, tasks: Iterator[Task]) -> Iterator[Outcome]:
+    """What each process does."""
+    return (_outcome(task, job) for task in tasks)
+
+
+def _outcome(task: Task, job: Job) -> Outcome:
+    """Analyse one recording of many and write its results; what is wrong with it is in its row.
 
     Its results are written before its JSON is printed, which may fail.
     """
-    key = ledger.key(path) if ledger else shown_name(path, name)
     text = None
     try:
-        analysis, recording = job.analyze(path, ledger)
-        row = summary(analysis, key)
+        analysis, recording = job.analyze(task.path, task.source)
+        row = summary(analysis, task.key)
         text = to_json(analysis) if job.as_json else None
-        if ledger is not None:
-            written = write_outputs(analysis, recording, ledger.out, name, job.formats)
-            ledger.add(key, path, job.formats, written, row)
+        if job.out is None:
+            return Outcome(row, text)
+        written = write_outputs(analysis, recording, job.out, task.name, job.formats)
+        return Outcome(row, text, written, content_facts(task.source))
     except LaennecError as error:
-        row = Summary(key, error=printable(without_name(error, path)))
+        row = Summary(task.key, error=printable(without_name(error, task.path)))
     except MemoryError:
-        row = Summary(key, error="there is not enough memory for it")
+        row = Summary(task.key, error="there is not enough memory for it")
     except Exception as error:  # a mistake of ours with one recording must not cost all the others
         hint = "(an error in Laennec; with this file alone, --debug shows where)"
-        row = Summary(key, error=printable(f"{type(error).__name__}: {error} {hint}"))
-    if row.error and ledger is not None:
-        ledger.fail(key, row)
-    if text is not None:
-        show(text)
-    return row
+        row = Summary(task.key, error=printable(f"{type(error).__name__}: {error} {hint}"))
+    return Outcome(row, text)
 
 
-def _done_before(path: Path, name: str, job: Job, ledger: Ledger | None, show: Show) -> Summary | None:
-    """Return what an earlier run wrote, and show its JSON; None where that is not there or out of date."""
-    if ledger is None or (job.as_json and "json" not in job.formats):
+def _kept(path: Path, outcome: Outcome, job: Job, ledger: Ledger | None, show: Show) -> Summary:
+    """Note an outcome in the folder's state, show its JSON, and return its row."""
+    if ledger is not None and not outcome.is_earlier:
+        key = ledger.key(path)
+        if outcome.row.error:
+            ledger.fail(key, outcome.row)
+        else:
+            ledger.add(key, path, job.formats, outcome.written, outcome.row, outcome.facts)
+    if outcome.text is not None:
+        show(outcome.text)
+    return outcome.row
+
+
+def _done_before(path: Path, key: str, job: Job, ledger: Ledger) -> Outcome | None:
+    """Return what an earlier run wrote, with its JSON; None where that is not there or out of date."""
+    if job.as_json and "json" not in job.formats:
         return None
-    key = ledger.key(path)
     row = ledger.done(key, path, job.formats)
-    if row is not None and job.as_json:
-        try:
-            element = json.loads(planned(ledger.out, ledger.name(key), "json").read_bytes())
-        except (OSError, ValueError):
-            return None
-        show(element)
-    return row
+    if row is None or not job.as_json:
+        return None if row is None else Outcome(row, is_earlier=True)
+    try:
+        text = json.loads(planned(ledger.out, ledger.name(key), "json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return Outcome(row, text, is_earlier=True)
 
 
 def _json_text(value: Any) -> str:

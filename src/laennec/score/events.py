@@ -317,6 +317,45 @@ def event_scores(
     }
 
 
+def event_differences(
+    reference: Sequence[Sequence[Span]],
+    first: Sequence[Sequence[Span]],
+    second: Sequence[Sequence[Span]],
+    classes: Sequence[str],
+    normal: str = "Normal",
+    subjects: Sequence[str] = (),
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[Key, Score]:
+    """Score of the second detector less that of the first on the same recordings, with a paired interval.
+
+    Parameters and keys are those of :func:`event_scores`, a class's scores by (class, name). Both detectors
+    are scored on the same resamples of patients.
+
+    Raises
+    ------
+    ValueError, LaennecError
+        As :func:`event_scores` does.
+    """
+    for estimated in (first, second):
+        _validate_recordings(reference, estimated, classes, normal, subjects)
+    counts = np.stack(
+        [
+            [_counts(*pair, classes, normal) for pair in zip(reference, estimated, strict=True)]
+            for estimated in (first, second)
+        ],
+        axis=1,
+    )
+    patients = Patients.of([*subjects] or [""] * len(reference))
+
+    def differences(drawn: Floats) -> dict[Key, Floats]:
+        before, after = (_scores(drawn[:, k], classes, normal) for k in (0, 1))
+        return {key: after[key] - before[key] for key in before}
+
+    return over_patients(patients.sums(counts), differences, draws if len(subjects) else 0, seed, level)
+
+
 def _validate_recordings(
     reference: Sequence[Sequence[Span]],
     estimated: Sequence[Sequence[Span]],

@@ -19,6 +19,13 @@ def training_clips(clips: pd.DataFrame) -> pd.DataFrame:
     return clips[~splits.in_test_set(clips)].reset_index(drop=True)
 
 
+def recordings_in(dataset: str, folder: Path) -> pd.DataFrame:
+    """One row per recording and channel of a data set, without its published test set."""
+    level = "event" if "event" in datasets.dataset(dataset).LEVELS else "record"
+    clips = training_clips(load_clips(dataset, folder, level))
+    return clips.drop_duplicates(["path", "channel"]).reset_index(drop=True)
+
+
 def with_auxiliary(recipe: Recipe, also: Sequence[str]) -> tuple[Recipe, dict[str, Path]]:
     """A recipe that trains on the data sets of ``DATASET=FOLDER`` as well, and their folders.
 

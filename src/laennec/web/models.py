@@ -10,7 +10,14 @@ from laennec.errors import LaennecError
 from laennec.files import sha256_of
 from laennec.model.calibration import read_calibration
 from laennec.model.card import RECORDING, ClipCard, RecordingCard
-from laennec.model.load import SHIPPED, load_model, model_path, shipped_models, with_calibration
+from laennec.model.load import (
+    SHIPPED,
+    load_model,
+    model_path,
+    named,
+    shipped_models,
+    with_calibration,
+)
 from laennec.web.database import Database
 from laennec.web.settings import Settings
 
@@ -53,13 +60,14 @@ class Models:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._folder = database, settings.folder
         self._given: ModelInUse | None = None
-        if settings.model is not None and settings.model not in SHIPPED:
-            loaded = load_model(settings.model)  # one that cannot be used is said now
-            path = os.path.abspath(model_path(settings.model))
+        chosen = named(settings.model or RECORDING)
+        if chosen not in SHIPPED:
+            loaded = load_model(chosen)  # one that cannot be used is said now
+            path = os.path.abspath(model_path(chosen))
             self._given = ModelInUse(
                 path, loaded.card.name, loaded.card.version, loaded.sha256, task_of(loaded.card)
             )
-        self._first = self._given or _shipped(settings.model or RECORDING)
+        self._first = self._given or _shipped(str(chosen))
 
     @property
     def first(self) -> ModelInUse:

@@ -2,7 +2,7 @@
 
 import { readableOn } from "./colours.js";
 import { h } from "./dom.js";
-import { fixed } from "./numbers.js";
+import { fixed } from "./decimals.js";
 
 const LAYERS = ["events", "phases"];
 const MOST = 250; // buttons; where more would be seen, they are drawn, and zooming in makes them buttons

@@ -1,6 +1,6 @@
 /** The time axis that waveform, spectrogram and events share: which part of a recording is shown. */
 
-import { fixed } from "./numbers.js";
+import { fixed } from "./decimals.js";
 
 const SHORTEST_S = 0.02; // that can be shown
 const CLICK_PX = 4; // a pointer that moved no further has clicked

@@ -9,7 +9,7 @@ import { createEvidence } from "./evidence.js";
 import { showKeys, useText } from "./keys.js";
 import { createLanes } from "./lanes.js";
 import { createOverview } from "./overview.js";
-import { fixed } from "./numbers.js";
+import { fixed } from "./decimals.js";
 import { createPlayer } from "./player.js";
 import { createSettings, rememberedLook, sensible } from "./settings.js";
 import { createSpectrogram, frequencyTicks } from "./spectrogram.js";
