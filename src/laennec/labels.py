@@ -30,6 +30,7 @@ SPRSOUND_RECORDS = (NORMAL, "CAS", "DAS", "CAS & DAS", POOR_QUALITY)
 SOUND_KINDS = ("lung", "speech", "music", "noise", "heart")
 PHASES = ("inspiration", "expiration")  # of breaths, with nothing said of what else is heard
 ICBHI_CYCLES = ("normal", "crackle", "wheeze", "both")
+WINDOW_LABELS = ("wheeze", "crackle")  # what a window of seconds may hold: CAS and DAS, as ICBHI calls them
 
 # The BioCAS challenge's tasks: number, then class, then the labels that the class stands for. 11 and 12 are
 # about events, 21 and 22 about whole recordings.

@@ -10,6 +10,7 @@ TARGETS = {
     "onnx": "laennec.train.export:export_run",
     "int8": "laennec.train.int8:export_small",
     "web": "laennec.targets.web:write",
+    "microcontroller": "laennec.targets.microcontroller:export_microcontroller",
 }
 OPTIONS = {
     "temperature": ("onnx",),

@@ -89,6 +89,12 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
+def present_commit() -> str | None:
+    """The commit of the work tree that this runs in, if it is one."""
+    told = subprocess.run(["git", "rev-parse", "HEAD"], check=False, capture_output=True, text=True).stdout
+    return told.strip() or None
+
+
 def main() -> None:
     """Keep the predictions of a cross-validation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -99,9 +105,11 @@ def main() -> None:
     parser.add_argument("--commit", help="that trained it, where it is not the present one")
     parser.add_argument("--out", type=Path, default=Path("docs/results/predictions"))
     options = parser.parse_args()
-    present = subprocess.run(["git", "rev-parse", "HEAD"], check=False, capture_output=True, text=True).stdout
-    commit = options.commit or present.strip() or None
-    about = {"command": options.command, "recipe": options.recipe, "commit": commit}
+    about = {
+        "command": options.command,
+        "recipe": options.recipe,
+        "commit": options.commit or present_commit(),
+    }
     print("\n".join(keep(options.cv, options.name, options.out, about)))
 
 

@@ -20,6 +20,8 @@ from laennec.labels import EVENT_FAMILY, POSITIONS
 FORMAT = 1  # of the metadata; files of a later format are refused
 METADATA_KEY = "laennec"
 RECORDING = "recording"  # the task of models for whole recordings
+WINDOW = "window"  # of those for windows of a few seconds, which are no ONNX files (`laennec.model.integer`)
+OF_RECORDINGS = (RECORDING, WINDOW)  # tasks that are learnt from whole recordings
 CLIP_TASKS = ("event", "cycle")
 INPUTS = {  # of a model for clips
     "waveform": "tensor(float)",

@@ -78,12 +78,6 @@ def family_evidence(
 ) -> npt.NDArray[np.float64]:
     """Log-odds that continuous and that discontinuous sounds are among frames, ``(2,)``.
 
-    The probability of a frame is that of an event there times that of the family's classes, averaged over
-    `EVIDENCE_FRAMES`. Frames are averaged with these probabilities themselves as weights, so that a short
-    event counts and a thousand doubtful frames do not (linear softmax pooling: Wang, Li & Metze, "A
-    comparison of five multiple instance learning pooling functions for sound event detection with weak
-    labeling", ICASSP 2019).
-
     Parameters
     ----------
     presence
@@ -91,14 +85,34 @@ def family_evidence(
     classes
         ``(classes, frames)`` logits of the `labels`.
     """
+    return log_odds(pooled_presence(family_presence(presence, classes, labels)), EVIDENCE)
+
+
+def family_presence(
+    presence: npt.NDArray[Any], classes: npt.NDArray[Any], labels: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """Probability that each family of sounds is in each frame, ``(2, frames)``.
+
+    That of an event there times that of the family's classes, averaged over `EVIDENCE_FRAMES`; parameters as
+    of :func:`family_evidence`.
+    """
     member = np.array([[family in EVENT_FAMILY[label] for label in labels] for family in FAMILIES], float)
     there = member @ softmax(classes, axis=0) * sigmoid(presence)
     # What lies beyond the ends does not count.
     frames, reach = there.shape[1], EVIDENCE_FRAMES // 2
     first, end = (np.clip(np.arange(frames) + k, 0, frames) for k in (-reach, reach + 1))
     sums = np.pad(there.cumsum(1), ((0, 0), (1, 0)))
-    there = (sums[:, end] - sums[:, first]) / (end - first)
-    return log_odds((there**2).sum(1) / (there.sum(1) + LITTLE_EVIDENCE), EVIDENCE)
+    return np.asarray((sums[:, end] - sums[:, first]) / (end - first))
+
+
+def pooled_presence(there: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Probability that each family is among frames, ``(2,)``, of those for each frame ``(2, frames)``.
+
+    Frames are averaged with these probabilities themselves as weights, so that a short event counts and a
+    thousand doubtful frames do not (linear softmax pooling: Wang, Li & Metze, "A comparison of five multiple
+    instance learning pooling functions for sound event detection with weak labeling", ICASSP 2019).
+    """
+    return np.asarray((there**2).sum(1) / (there.sum(1) + LITTLE_EVIDENCE))
 
 
 def evidence_of_records(evidence: npt.NDArray[Any], records: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -5,6 +5,8 @@ import torch
 from laennec.errors import LaennecError
 from laennec.features import build_front_end
 from laennec.features.base import FrontEnd
+from laennec.model.card import RECORDING, WINDOW
+from laennec.model.probability import FAMILIES
 from laennec.models import build_model
 from laennec.train.recipe import Recipe
 
@@ -34,7 +36,7 @@ def check_network(recipe: Recipe, front_end: FrontEnd, network: torch.nn.Module)
 
     A model for whole recordings takes images of any length, and checks their height itself.
     """
-    if front_end.task == "recording":
+    if front_end.task == RECORDING:
         return
     images = torch.zeros(2, front_end.channels, front_end.bands, front_end.frames)
     unknown = torch.zeros(2, dtype=torch.long)
@@ -43,9 +45,10 @@ def check_network(recipe: Recipe, front_end: FrontEnd, network: torch.nn.Module)
     except Exception as error:  # whatever the network does
         reason = str(error)
     else:
-        if found == (2, len(recipe.labels)):
+        outputs = len(FAMILIES) if front_end.task == WINDOW else len(recipe.labels)
+        if found == (2, outputs):
             return
-        reason = f"it gives {tuple(found)}, not (2, {len(recipe.labels)})"
+        reason = f"it gives {tuple(found)}, not (2, {outputs})"
     raise LaennecError(
         f"recipe {recipe.name}: [model] does not fit [front_end], whose image has {front_end.channels} "
         f"channels, {front_end.bands} bands and {front_end.frames} frames: {reason}"

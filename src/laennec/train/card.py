@@ -16,8 +16,10 @@ import pandas as pd
 from laennec import datasets
 from laennec.datasets.discovery import OWN
 from laennec.datasets.simulated import PREFIX, shown_name
+from laennec.model.integer import IntegerModel
 from laennec.score.markdown import table
 from laennec.score.text import interval, number, of_patients
+from laennec.score.windows import SPECIFICITY, WINDOW_HEADER, window_rows
 from laennec.train.recipe import Recipe
 from laennec.train.recording_certainty import CERTAIN, PREVALENCE
 
@@ -77,6 +79,36 @@ def render_recording_card(metadata: Mapping[str, Any], sha256: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def render_window_card(model: IntegerModel, sha256: str) -> str:
+    """The card of a model for windows as a page of Markdown."""
+    entries, data, metrics = model.metadata, model.metadata.get("data", {}), model.metadata.get("metrics", {})
+    thresholds = zip(model.labels, entries["thresholds"], strict=True)
+    lines = [
+        f"# Model {entries['name']}",
+        "",
+        "Research software, not a medical device.",
+        "",
+        f"Tells whether {' and '.join(f'{label}s' for label in model.labels)} are heard in "
+        f"{model.clip_samples / model.sample_rate:g} s of sound. Wheezes include rhonchi and stridors.",
+        "",
+        f"- Version {entries['version']}, SHA-256 `{sha256}`",
+        f"- Sample rate {model.sample_rate} Hz, samples of 16 bits",
+        f"- Integers of 8 bits: {model.weight_bytes()} bytes, {model.multiplications()} products a window",
+        f"- Thresholds: {', '.join(f'{label} {value:.3f}' for label, value in thresholds)} (specificity "
+        f"{SPECIFICITY:g} on held-out windows of all data sets)",
+        "",
+        "## Data",
+        "",
+        *(f"- {key}: {value}" for key, value in data.items()),
+        "",
+    ]
+    if "datasets" in metrics:
+        rows = window_rows(metrics["datasets"])
+        lines += ["## Measured", "", f"{metrics['how']}.", "", f"Command: `{metrics['command']}`", ""]
+        lines += [table(WINDOW_HEADER, rows), ""]
+    return "\n".join([*lines, "## Limits", "", str(entries.get("limits", "")), ""])
 
 
 def strangers_of(figures: Mapping[str, Any]) -> dict[str, Any]:

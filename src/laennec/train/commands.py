@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import read_json, write_json, write_text
-from laennec.model.card import RECORDING
+from laennec.model.card import OF_RECORDINGS, RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.predictions import Predictions, read_runs, run_files, stacked, write_predictions
@@ -48,6 +49,7 @@ from laennec.train.tables import (
     with_auxiliary,
 )
 from laennec.train.unheard import unheard
+from laennec.train.window_report import final_windows, report_windows
 
 
 def train(job: TrainJob) -> int:
@@ -97,7 +99,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Mapping[str, Path], hardware: Ha
         entries["metrics"] = summary(scores, validation["clip_id"])
         print(render_tables(scores))
     write_json(out / "card.json", entries)
-    print(f"model: {export(out, out / RUN_MODEL)}")
+    print(f"model: {export(out)}")
     return 0
 
 
@@ -144,7 +146,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     if job.final and job.protocol != "k-fold" and not takes_recordings(recipe):
         raise UsageError("--final of a model for clips is an option of --protocol k-fold")
-    if job.chosen_with and not takes_recordings(recipe):
+    if job.chosen_with and build_front_end(recipe.front_end).task != RECORDING:
         raise UsageError("--chosen-with is for models for whole recordings; this one is for clips")
     for other in job.chosen_with:  # what cannot be chosen with is named before any training
         read_json(other / "metrics.json", "name the folder of a finished run", splits=dict)
@@ -199,28 +201,39 @@ def _crossvalidate(
         progress=terminal(),
     )
     of_seed = dict(zip(job.seeds, folders, strict=True))
+    provenance = _provenance(gathered, job, recipe, hardware)
+    if whole and gathered.front_end.task == RECORDING:
+        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
+        return 0
+    if whole:
+        figures = report_windows(out, of_seed, provenance)
+        model = partial(final_windows, gathered, recipe, out, of_seed, figures, hardware)
+    else:
+        scores = report_clips(gathered, recipe, of_seed, provenance, job)
+        model = partial(final_model, gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)
+    if job.final:
+        print(f"model: {model()}")
+    return 0
+
+
+def _provenance(
+    data: CrossValidationData, job: CrossValidationJob, recipe: Recipe, hardware: Hardware
+) -> dict[str, Any]:
     dealt = f"{job.folds} folds by patient, seed {recipe.split_seed}"
     if job.protocol != "k-fold":
-        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in _run(gathered, job))}"
-    provenance = {
+        dealt = f"{job.protocol}, measured on {', '.join(fold.name for fold in _run(data, job))}"
+    return {
         "model": recipe.name,
         "split": dealt,
         "command": command(),
         "seeds": list(job.seeds),
         "arithmetic": hardware.arithmetic,
     }
-    if whole:
-        report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
-        return 0
-    scores = report_clips(gathered, recipe, of_seed, provenance, job)
-    if job.final:
-        print(f"model: {final_model(gathered, replace(recipe, seed=job.seeds[0]), out, hardware, scores)}")
-    return 0
 
 
 def takes_recordings(recipe: Recipe) -> bool:
-    """Whether a recipe is of a model for whole recordings."""
-    return build_front_end(recipe.front_end).task == RECORDING
+    """Whether a recipe learns from whole recordings, be it for them or for windows of them."""
+    return build_front_end(recipe.front_end).task in OF_RECORDINGS
 
 
 def report_clips(

@@ -24,21 +24,22 @@ from laennec.datasets.table import read_csv, write_csv
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
 from laennec.files import has_content, make_folder, read_json, remove_leftovers, write_json
-from laennec.model.card import RECORDING
+from laennec.model.card import OF_RECORDINGS, RECORDING, WINDOW
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
-from laennec.train.decision import Decision, best_f1_shift, fit_decision, shift_head
+from laennec.train.decision import Decided, Decision, best_f1_shift, fit_decision, shift_head
 from laennec.train.epochs import KeepBest
 from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
 from laennec.train.loop import predict, terminal, train_network, trial_step
 from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
-from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recordings import read_recordings
 from laennec.train.saved import is_done
 from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_decision, save_model
+from laennec.train.window_teacher import refuse_teacher
+from laennec.train.windows import read_windows
 from laennec.train.workers import Work, run_all
 
 IN_TRAINING = "training"  # folder of a fold that is being trained: where an interrupted one goes on
@@ -62,6 +63,8 @@ class CrossValidationData:
 
     def parts(self, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Any]:
         """Training, validation and test clips of a fold, normalised by the training clips alone."""
+        if self.front_end.task == WINDOW:
+            refuse_teacher(recipe, self.clips, fold)
         training = self.examples.subset(fold.train)
         copies = self.examples.additions(fold.train, recipe, self.front_end)
         if copies is not None:
@@ -128,14 +131,12 @@ def gather(
     """
     front_end, network = build_parts(recipe)  # before the recordings are read, which takes longer
     check_network(recipe, front_end, network)
-    whole = front_end.task == "recording"
-    if whole:
+    if front_end.task in OF_RECORDINGS:
         check_families(recipe, f"recipe {recipe.name}")
-    table = recordings_of(clips, records) if whole else in_taxonomy(clips, recipe)
-    if whole:
-        return CrossValidationData(
-            table, protocol(table), front_end, read_recordings(clips, table, recipe, front_end)
-        )
+        table = recordings_of(clips, records)
+        read = read_windows if front_end.task == WINDOW else read_recordings
+        return CrossValidationData(table, protocol(table), front_end, read(clips, table, recipe, front_end))
+    table = in_taxonomy(clips, recipe)
     folds = protocol(table if auxiliary is None else joined([table, auxiliary]))
     count, second = len(table), None
     if auxiliary is not None:
@@ -304,14 +305,14 @@ def train_on_all(
     recipe: Recipe,
     out: Path,
     hardware: Hardware,
-    decision: Decision | RecordingDecision,
+    decision: Decided,
 ) -> None:
     """Train on all patients with what the folds chose and write ``model.pt``.
 
     A network that is there already is kept; one for whole recordings gets what is chosen now.
     """
     if has_content(out / "model.pt"):
-        if isinstance(decision, RecordingDecision):
+        if not isinstance(decision, Decision):
             save_decision(out, decision)
         return
     print("all patients", file=sys.stderr, flush=True)

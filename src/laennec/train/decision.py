@@ -7,7 +7,7 @@ classes, logit adjustment: Menon et al., ICLR 2021).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,24 @@ Floats = NDArray[np.float64]
 
 SHIFTS = np.arange(-80, 81) * 0.05  # of the logit of Normal
 SMOOTH = 4  # steps to either side over which a shift's Score is averaged, or chance would choose a peak
+
+
+class Decided(Protocol):
+    """What a decision of any task tells of itself to whoever saves a network with it."""
+
+    @property
+    def shift(self) -> float:
+        """Added to a logit of the network, for good."""
+        ...
+
+    @property
+    def temperature(self) -> float:
+        """That logits are divided by."""
+        ...
+
+    def entries(self) -> dict[str, Any]:
+        """Entries of the model file's card."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,16 @@ from torch import Tensor, nn
 
 from laennec.errors import LaennecError, UsageError
 from laennec.features.base import FrontEnd
+from laennec.features.window import WindowLogMel
 from laennec.files import has_content, read_json, write_text, written_whole
 from laennec.labels import POSITIONS, SEXES, SOUND_KINDS
 from laennec.model.card import FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RECORDING
+from laennec.model.integer import RUN_INTEGERS, IntegerModel, save_integer_model
 from laennec.model.load import RUN_MODEL
 from laennec.models.recording_task import reach_frames, row_edges_hz
-from laennec.train.card import render_card, render_recording_card
+from laennec.train.card import render_card, render_recording_card, render_window_card
 from laennec.train.export_lstm import TRANSLATIONS, with_one_operator
+from laennec.train.integer import integer_model
 from laennec.train.jobs import ExportJob
 from laennec.train.recipe import Recipe, recipe_to_dict
 from laennec.train.recording_decision import RecordingDecision
@@ -87,7 +90,7 @@ def export(
     Parameters
     ----------
     out
-        Defaults to ``model.onnx`` in the run folder.
+        Defaults to ``model.onnx`` in the run folder, of a model for windows to ``model.npz``.
     temperature
         In place of the run's own, for a model trained on everything, whose calibration comes from the run
         that selected it.
@@ -100,8 +103,10 @@ def export(
             f"temperature is {temperature:g}; it divides the logits and must be above 0, from 1e-12 to 1e12"
         )
     recipe, front_end, network, fitted = read_run(run)
-    out = Path(out) if out else Path(run) / RUN_MODEL
     entries = {**read_entries(Path(run)), **_card_of(Path(run), card)}
+    if isinstance(front_end, WindowLogMel):
+        return _write_integers(integer_model(network, front_end, recipe, entries), Path(run), out)
+    out = Path(out) if out else Path(run) / RUN_MODEL
     common = {
         "format": FORMAT,
         "name": recipe.name,
@@ -128,6 +133,15 @@ def export(
         text = render_card
     write_text(out.with_suffix(".md"), text(metadata, hashlib.sha256(out.read_bytes()).hexdigest()))
     return out
+
+
+def _write_integers(model: IntegerModel, run: Path, out: str | os.PathLike[str] | None) -> Path:
+    """Write a model for windows, which is no ONNX file, with its card beside it."""
+    path = Path(out) if out else run / RUN_INTEGERS
+    save_integer_model(model, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_text(path.with_suffix(".md"), render_window_card(model, digest))
+    return path
 
 
 def _card_of(run: Path, card: dict[str, Any] | None) -> dict[str, Any]:

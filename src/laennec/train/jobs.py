@@ -115,7 +115,9 @@ class CrossValidationJob:
     protocol
         k-fold: every patient is measured on once. chronological: the patients who were first recorded last,
         by the last number in their recordings' names: from 1800 and from 2700 on in SPRSound, the last 30 %
-        elsewhere. leave-one-out: each data set, those of --data and --also, by a model trained on the others.
+        elsewhere. earlier: parts of the patients whom chronological's first fold trains on, to choose by
+        before that fold is measured. leave-one-out: each data set, those of --data and --also, by a model
+        trained on the others.
     folds
         As many parts of k-fold, dealt by patient, that keep rare classes apart as well as they can.
     seeds
@@ -149,7 +151,7 @@ class CrossValidationJob:
     out: Path
     dataset: str | None = None
     also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="DATASET=FOLDER")] = ()
-    protocol: Literal["k-fold", "chronological", "leave-one-out"] = "k-fold"
+    protocol: Literal["k-fold", "chronological", "earlier", "leave-one-out"] = "k-fold"
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     only: tuple[int, ...] = ()
@@ -309,6 +311,7 @@ class ExportJob:
     int8: a model for whole recordings with its convolutions in eight bits, in half the time on most
     processors. Ranges are learnt from recordings, which it may have been trained on.
     web: a folder that runs a model in a browser, on the computer in front of it.
+    microcontroller: a model for windows of 2 s as C files that need no other library.
 
     Example:  laennec export runs/first --out lungs.onnx
 
@@ -316,15 +319,18 @@ class ExportJob:
 
     Example:  laennec export --target web recording --runtime onnxruntime-web-1.30.0.tgz --out site
 
+    Example:  laennec export runs/small --target microcontroller --out wheezes-and-crackles
+
     Attributes
     ----------
     model
-        onnx: run folder of `laennec train`. Otherwise that, a model file or the name of a model that ships;
-        recording by default.
+        onnx: run folder of `laennec train`. web: that, a model file or the name of a model that ships;
+        recording by default. microcontroller: run folder or .npz file of a model for windows.
     target
         What it is for.
     out
-        onnx, int8: the file to write; of onnx, model.onnx in the run folder otherwise. web: the folder.
+        onnx, int8: the file to write; of onnx, model.onnx in the run folder otherwise. web,
+        microcontroller: the folder.
     temperature
         onnx: calibration in place of the run's own, for a model trained on everything.
     data
@@ -339,7 +345,7 @@ class ExportJob:
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL", help_behavior_hint="")] = ""
-    target: Literal["onnx", "int8", "web"] = "onnx"
+    target: Literal["onnx", "int8", "web", "microcontroller"] = "onnx"
     out: Path | None = None
     temperature: float | None = None
     data: Path | None = None

@@ -162,6 +162,20 @@ def chronological(clips: pd.DataFrame, seed: int = 0, share: float = 0.7) -> lis
     return folds
 
 
+def earlier(clips: pd.DataFrame, folds: int, seed: int = 0) -> list[Fold]:
+    """Folds by patient of those whom the first fold of `chronological` trains on; the later are left out.
+
+    What is chosen by these has not been seen by whom that fold measures on.
+    """
+    rows = np.flatnonzero(chronological(clips, seed)[0].train)
+    found = []
+    for own in k_fold(clips.iloc[rows], folds, seed):
+        train, test = np.zeros(len(clips), bool), np.zeros(len(clips), bool)
+        train[rows], test[rows] = own.train, own.test
+        found.append(Fold(own.name, train, test))
+    return found
+
+
 def leave_one_out(clips: pd.DataFrame, seed: int = 0) -> list[Fold]:
     """Each data set is measured on by a network trained on the others.
 
@@ -186,7 +200,8 @@ def leave_one_out(clips: pd.DataFrame, seed: int = 0) -> list[Fold]:
 
 
 def protocol_of(recipe: Recipe, folds: int, name: str = "k-fold") -> Protocol:
-    """Protocol that measures a recipe by itself: ``k-fold``, ``chronological`` or ``leave-one-out``.
+    """Protocol that measures a recipe by itself: ``k-fold``, ``chronological``, ``earlier`` or
+    ``leave-one-out``.
 
     Raises
     ------
@@ -199,6 +214,7 @@ def protocol_of(recipe: Recipe, folds: int, name: str = "k-fold") -> Protocol:
             "reproduce do that for recipes of cycles and for those that start from others"
         )
     seed = recipe.split_seed
-    if name == "k-fold":
-        return lambda clips: k_fold(clips, folds, seed)
+    by_number = {"k-fold": k_fold, "earlier": earlier}
+    if name in by_number:
+        return lambda clips: by_number[name](clips, folds, seed)
     return partial(chronological if name == "chronological" else leave_one_out, seed=seed)

@@ -149,6 +149,12 @@ RECORDING_SETTINGS: Mapping[str, Range] = {
         "three numbers from 0 to 1",
     ),
 }
+WINDOW_SETTINGS: Mapping[str, Range] = {
+    "sick_share": between(0, 0.9),
+    "teacher": TEXT,
+    "teacher_weight": SHARE,
+    "temperature": between(0.1, 100),
+}
 # Arguments of the front ends and networks of the package; those of others may have any meaning.
 FRONT_END: Mapping[str, Range] = {
     "sample_rate": whole(1000, 192_000),

@@ -25,6 +25,7 @@ from laennec.train.ranges import (
     MODEL,
     RECIPE,
     RECORDING_SETTINGS,
+    WINDOW_SETTINGS,
     Range,
     first_outside,
     image_too_large,
@@ -57,6 +58,22 @@ class RecordingSettings:
     def frames_tell(self) -> bool:
         """Whether the frames of the event classes learnt the record label, and have a say in it."""
         return self.evidence_weight > 0
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """What is particular to models for windows of a few seconds."""
+
+    sick_share: float = 0.5
+    """Least share of recordings with adventitious sounds among those of a kind that windows are drawn from;
+    they are drawn more often where there are fewer."""
+    teacher: str = ""
+    """Model for whole recordings whose probabilities are learnt besides: a model file, a run folder, or the
+    name of one that ships. Empty: annotations alone teach."""
+    teacher_weight: float = 0.5
+    """Share of the teacher in the loss of annotated windows; others have the teacher alone."""
+    temperature: float = 1.0
+    """That the log-odds of both are divided by before they are compared."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +153,7 @@ class Recipe:
     records: tuple[str, ...] = SPRSOUND_RECORDS
     """Labels of whole recordings, for a model of those."""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
+    window: WindowSettings = field(default_factory=WindowSettings)
     seed: int = 0
 
     @property
@@ -261,6 +279,7 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     for name, part, ranges in (
         ("augmentation", Augmentation, AUGMENTATION),
         ("recording", RecordingSettings, RECORDING_SETTINGS),
+        ("window", WindowSettings, WINDOW_SETTINGS),
     ):
         table[name] = _checked(part, table.get(name, {}), f"{where} [{name}]", ranges)
     if "name" not in table:

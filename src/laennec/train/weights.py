@@ -24,10 +24,9 @@ from laennec.features.base import FrontEnd
 from laennec.files import has_content
 from laennec.model.load import RUN_MODEL, load_model, shipped_models
 from laennec.train.build import build_parts
-from laennec.train.decision import Decision, shift_head
+from laennec.train.decision import Decided, shift_head
 from laennec.train.ranges import FINE_TUNE_PATTERN
 from laennec.train.recipe import Recipe, recipe_from_dict, recipe_to_dict
-from laennec.train.recording_decision import RecordingDecision
 from laennec.train.saved import load_weights, read_saved, save_whole
 
 SAVED = ("front_end", "network", "temperature", "recipe")  # entries of ``model.pt``
@@ -148,7 +147,7 @@ def save_model(
     folder: Path,
     front_end: FrontEnd,
     network: nn.Module,
-    decision: Decision | RecordingDecision,
+    decision: Decided,
     recipe: Recipe,
 ) -> None:
     """Write ``model.pt``, which `read_run` reads, with the decision's shift in the network.
@@ -169,7 +168,7 @@ def save_model(
     save_whole(saved, folder / "model.pt")
 
 
-def save_decision(folder: Path, decision: RecordingDecision) -> None:
+def save_decision(folder: Path, decision: Decided) -> None:
     """Give a finished ``model.pt`` another decision, which such a model's network knows nothing of."""
     saved = read_saved(folder / "model.pt", SAVED, RETRAIN)
     save_whole(

@@ -1,0 +1,205 @@
+"""The model for microcontrollers on patients recorded later: taught and alone, its teacher, in integers.
+
+    python -m laennec.experiments.microcontroller --taught runs/taught --alone runs/alone
+        --teacher later/seed0/fold1/model.onnx --choice runs/choice --model runs/taught/model.npz
+        --sprsound SPRSound --icbhi ICBHI --kauh KAUH --out docs/results/microcontroller.json
+
+`--taught` and `--alone` are folders of ``laennec crossvalidate microcontroller --protocol chronological
+--only 1`` with the same seeds, with the teacher and without; `--choice` holds those of ``--protocol earlier
+--only 1``, one for each trial. The teacher hears whole recordings, with what lies before and behind a window.
+Integers are those of the first seed, on samples of 16 bits at the level that they were recorded with.
+"""
+
+import argparse
+import datetime
+import gzip
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laennec import datasets
+from laennec.audio.recording import Recording
+from laennec.errors import LaennecError
+from laennec.experiments import run
+from laennec.experiments.microcontroller_device import device
+from laennec.experiments.predictions import MANIFEST, present_commit, read_manifest
+from laennec.files import read_json, sha256_of, write_json, written_whole
+from laennec.model.integer import IntegerModel, load_integer_model
+from laennec.progress import track
+from laennec.score.bootstrap import DRAWS
+from laennec.score.windows import Windows, window_differences, window_scores, write_windows
+from laennec.train.hardware import machine
+from laennec.train.integer import integer_model_of_run
+from laennec.train.recipe import load_recipe, with_settings
+from laennec.train.tables import recording_names, recording_tables, with_auxiliary
+from laennec.train.window_report import windows_of_seeds
+from laennec.train.window_teacher import taught_recordings
+
+SETS = ("sprsound", "icbhi", "kauh")
+TEACHER, INTEGERS = "teacher", "integers"
+COMPARISONS = (("taught", "alone"), ("taught", TEACHER), ("alone", TEACHER), (INTEGERS, "taught seed 0"))
+HELD = 64  # windows that the integers are computed of at a time
+
+
+def folds_of(cv: Path) -> dict[int, list[Path]]:
+    """Folders of the folds of each seed of a cross-validation."""
+    found = {
+        int(seed.name.removeprefix("seed")): sorted(seed.glob("fold[0-9]*"))
+        for seed in sorted(cv.glob("seed[0-9]*"))
+    }
+    if not any(found.values()):
+        raise LaennecError(f"{cv}: no folds; laennec crossvalidate writes them")
+    return found
+
+
+def with_scores(windows: Windows, name: str, scores: np.ndarray) -> Windows:
+    """The windows with another model's scores."""
+    return replace(windows, scores={**windows.scores, name: scores})
+
+
+def same_windows(first: Windows, other: Windows) -> Windows:
+    """Two tables of the same windows as one."""
+    if (first.recordings, list(first.start_s)) != (other.recordings, list(other.start_s)):
+        raise LaennecError("two cross-validations measure on different windows")
+    return replace(first, scores={**first.scores, **other.scores})
+
+
+def of_teacher(windows: Windows, recordings: pd.DataFrame, teacher: Path, length_s: float) -> np.ndarray:
+    """What the teacher hears in each window, ``(windows, 2)``."""
+    recipe = with_settings(load_recipe("microcontroller"), [f"window.teacher={teacher}"])
+    taught = taught_recordings(recordings, recipe)
+    each = zip(windows.recordings, windows.start_s, strict=True)
+    return np.array([taught[name].window(start_s, length_s) for name, start_s in each])
+
+
+def of_integers(windows: Windows, recordings: pd.DataFrame, model: IntegerModel) -> np.ndarray:
+    """Logits of the integer network for each window, ``(windows, 2)``, from samples of 16 bits."""
+    rows = dict(zip(recording_names(recordings), recordings.itertuples(), strict=True))
+    logits = np.full((len(windows), 2), np.nan)
+    names = np.array(windows.recordings)
+    for name in track(list(dict.fromkeys(windows.recordings)), "integers"):
+        row: Any = rows[name]
+        sound = Recording.read(str(row.path)).resampled(model.sample_rate)
+        samples = sound.samples[0 if pd.isna(row.channel) else int(row.channel)]
+        frames = model.log_mel(np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16))
+        own = np.flatnonzero(names == name)
+        first = np.rint(windows.start_s[own] * model.sample_rate / model.hop_length).astype(int)
+        for start in range(0, len(own), HELD):
+            part = np.stack([frames[k : k + model.frames] for k in first[start : start + HELD]])
+            logits[own[start : start + HELD]] = model.logits(part)
+    return logits
+
+
+def figures_of(windows: Windows, draws: int = DRAWS) -> dict[str, Any]:
+    """Scores of each group of models on each data set's windows, and the comparisons."""
+    groups = {
+        name: [model for model in windows.scores if model == name or model.startswith(f"{name} seed")]
+        for name in ("taught", "alone", TEACHER, INTEGERS, "taught seed 0")
+    }
+    groups = {name: models for name, models in groups.items() if models}
+    found: dict[str, Any] = {}
+    for dataset in dict.fromkeys(windows.datasets):
+        own = windows.of(dataset)
+        found[dataset] = {
+            "models": {name: window_scores(own, models, draws) for name, models in groups.items()},
+            "by_seed": {name: window_scores(own, [name], 0) for name in windows.scores},
+            "differences": [
+                {"of": a, "over": b, "labels": window_differences(own, groups[a], groups[b], draws)}
+                for a, b in COMPARISONS
+                if a in groups and b in groups
+            ],
+        }
+    return found
+
+
+def chosen_by(folder: Path) -> list[dict[str, Any]]:
+    """Trials on earlier patients: the command of each, and its scores."""
+    trials = []
+    for metrics in sorted(folder.glob("*/metrics.json")):
+        read = read_json(metrics, "delete it, and its command makes it anew")
+        sets = read["datasets"]
+        areas = [own[label]["auc"] for own in sets.values() for label in own]
+        trials.append(
+            {
+                "name": metrics.parent.name,
+                "command": read["provenance"]["command"],
+                "mean_auc": float(np.mean(areas)),
+                "auc": {
+                    name: {label: scores["auc"] for label, scores in own.items()}
+                    for name, own in sets.items()
+                },
+            }
+        )
+    return trials
+
+
+def measured(options: argparse.Namespace) -> tuple[dict[str, Any], Windows]:
+    """All figures, and the windows with every model's scores."""
+    taught, alone = (
+        windows_of_seeds(folds_of(folder), name)
+        for name, folder in (("taught", options.taught), ("alone", options.alone))
+    )
+    windows = same_windows(taught, alone)
+    folders: Mapping[str, Path] = {name: getattr(options, name) for name in SETS}
+    recipe, also = with_auxiliary(
+        load_recipe("microcontroller"), [f"{name}={folders[name]}" for name in SETS[1:]]
+    )
+    _, recordings = recording_tables(recipe, folders["sprsound"], also)
+    held_out = np.isin(np.array(recording_names(recordings)), np.unique(windows.recordings))
+    recordings = recordings[held_out].reset_index(drop=True)
+    model = integer_model_of_run(folds_of(options.taught)[0][0])
+    length_s = model.clip_samples / model.sample_rate
+    windows = with_scores(windows, TEACHER, of_teacher(windows, recordings, options.teacher, length_s))
+    windows = with_scores(windows, INTEGERS, of_integers(windows, recordings, model))
+    figures = {
+        "command": COMMAND,
+        "date": datetime.date.today().isoformat(),
+        "machine": {**machine(), "numpy": np.__version__},
+        "data": {name: datasets.dataset(name).TITLE for name in SETS},
+        "teacher_sha256": sha256_of(options.teacher),
+        "datasets": figures_of(windows),
+        "choice": chosen_by(options.choice) if options.choice else [],
+        "device": device(load_integer_model(options.model) if options.model else model),
+    }
+    return figures, windows
+
+
+COMMAND = (
+    "python -m laennec.experiments.microcontroller --taught TAUGHT --alone ALONE --teacher MODEL "
+    "--choice CHOICE --model MODEL --sprsound SPRSound --icbhi ICBHI --kauh KAUH"
+)
+
+
+def main() -> None:
+    """Measure, write the JSON and the table of all windows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in ("taught", "alone", "teacher", *SETS, "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("choice", "model", "windows"):
+        parser.add_argument(f"--{name}", type=Path)
+    options = parser.parse_args()
+    figures, windows = measured(options)
+    write_json(options.out, figures)
+    if options.windows:
+        keep_windows(windows, options.windows)
+
+
+def keep_windows(windows: Windows, path: Path) -> None:
+    """Write the table of all windows, compressed, and enter it in the manifest beside it."""
+    with tempfile.TemporaryDirectory() as place:
+        plain = Path(place) / "windows.csv"
+        write_windows(plain, windows)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
+    about = {"command": COMMAND, "recipe": "microcontroller", "commit": present_commit()}
+    entry = {**about, "seed": [0, 1, 2], "n": len(windows), "sha256": sha256_of(path)}
+    write_json(path.parent / MANIFEST, dict(sorted({**read_manifest(path.parent), path.name: entry}.items())))
+
+
+if __name__ == "__main__":
+    run(main)
