@@ -2,8 +2,8 @@
 
     python benchmarks/million.py [--rows 100000 1000000] [--out docs/results/million.json]
 
-A table of paths becomes a manifest; then every shard has a part of made-up rows with four events each, and the
-parts become the two tables. Each count and step is a process of its own, so that its largest memory is its own.
+A table of paths becomes a manifest. Then every shard has a part of made-up rows with four events each, and
+the parts become the two tables. Each count and step is a process of its own, and so is its largest memory.
 """
 
 import argparse
