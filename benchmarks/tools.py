@@ -21,7 +21,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import onnx
-import onnxruntime
 import soundfile
 import torch
 from torch import nn
@@ -35,6 +34,8 @@ from laennec.features.spectrum import linear_filters
 from laennec.model.load import load_detector, load_model, model_path
 from laennec.simulate import demo_recordings
 from laennec.train.hardware import tuned_cpu
+
+import onnxruntime  # isort: skip
 from record import in_turn, median_ratio, write
 
 ROUNDS = 7
