@@ -137,7 +137,7 @@ class WindowExamples(RecordingExamples):
             self.examples, front_end.frames, front_end.frame_s, recipe.records, taught=self.taught
         )
         rows = self._with_sick(rows, recipe.window.sick_share)
-        return DataLoader(crops, batch_sampler=Balanced(crops, rows, recipe, rank), collate_fn=as_is)
+        return DataLoader(crops, batch_sampler=Balanced(crops, rows, recipe, world, rank), collate_fn=as_is)
 
     def _with_sick(self, rows: list[int], share: float) -> list[int]:
         """The rows, those with adventitious sounds as often as it takes for their share in each data set."""
