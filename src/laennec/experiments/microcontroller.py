@@ -13,6 +13,7 @@ Integers are those of the first seed, on samples of 16 bits at the level that th
 import argparse
 import datetime
 import gzip
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,7 +36,7 @@ from laennec.score.bootstrap import DRAWS
 from laennec.score.windows import Windows, window_differences, window_scores, write_windows
 from laennec.train.hardware import machine
 from laennec.train.integer import integer_model_of_run
-from laennec.train.recipe import load_recipe, with_settings
+from laennec.train.recipe import load_recipe, recipe_to_dict, with_settings
 from laennec.train.tables import recording_names, recording_tables, with_auxiliary
 from laennec.train.window_report import windows_of_seeds
 from laennec.train.window_teacher import taught_recordings
@@ -118,24 +119,40 @@ def figures_of(windows: Windows, draws: int = DRAWS) -> dict[str, Any]:
 
 
 def chosen_by(folder: Path) -> list[dict[str, Any]]:
-    """Trials on earlier patients: the command of each, and its scores."""
-    trials = []
+    """Trials on earlier patients: in which settings each differs from the recipe, and its scores."""
+    shipped, trials = _leaves(recipe_to_dict(load_recipe("microcontroller"))), []
     for metrics in sorted(folder.glob("*/metrics.json")):
-        read = read_json(metrics, "delete it, and its command makes it anew")
-        sets = read["datasets"]
-        areas = [own[label]["auc"] for own in sets.values() for label in own]
+        remedy = "delete it, and its command makes it anew"
+        sets = read_json(metrics, remedy)["datasets"]
+        own = _leaves(read_json(folds_of(metrics.parent)[0][0] / "recipe.json", remedy))
+        areas = [scores[label]["auc"] for scores in sets.values() for label in scores]
         trials.append(
             {
                 "name": metrics.parent.name,
-                "command": read["provenance"]["command"],
+                "settings": [
+                    f"{name}={json.dumps(value)}"
+                    for name, value in own.items()
+                    if shipped.get(name) != value and name not in ("also", "precision", "title")
+                ],
                 "mean_auc": float(np.mean(areas)),
                 "auc": {
-                    name: {label: scores["auc"] for label, scores in own.items()}
-                    for name, own in sets.items()
+                    name: {label: own_scores["auc"] for label, own_scores in scores.items()}
+                    for name, scores in sets.items()
                 },
             }
         )
-    return trials
+    return sorted(trials, key=lambda trial: -trial["mean_auc"])
+
+
+def _leaves(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings of a recipe by their names with dots, lists as JSON has them."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            found |= _leaves(value, f"{before}{name}.")
+        else:
+            found[before + name] = json.loads(json.dumps(value))
+    return found
 
 
 def measured(options: argparse.Namespace) -> tuple[dict[str, Any], Windows]:

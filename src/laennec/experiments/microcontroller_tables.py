@@ -62,8 +62,8 @@ def choice(load: Load) -> str:
     rows = []
     for trial in load(FILE)["choice"]:
         areas = [trial["auc"][name][label] for name in NAMES for label in WINDOW_LABELS]
-        settings = trial["command"].partition("--set ")[2].replace("'", "")
-        rows.append([trial["name"], f"`{settings}`" if settings else "the recipe", *areas, trial["mean_auc"]])
+        settings = " ".join(f"`{setting}`" for setting in trial["settings"]) or "the recipe"
+        rows.append([trial["name"], settings, *areas, trial["mean_auc"]])
     header = ["trial", "settings"] + [
         f"{name}, {label}" for name in NAMES.values() for label in WINDOW_LABELS
     ]
