@@ -56,6 +56,7 @@ def main() -> None:
         "command": f"python benchmarks/browser.py --runtime {ARCHIVE} --rounds {asked.rounds}",
         "date": datetime.date.today().isoformat(),
         "machine": {"processor": machine()["processor"], "cores": cores()},
+        "model_sha256": load_model("recording").sha256,
         "versions": {
             "laennec": __version__,
             "onnxruntime": onnxruntime.__version__,

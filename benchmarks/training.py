@@ -94,7 +94,7 @@ def plain(name: str, precision: str, threads: int, steps: int) -> list[tuple[flo
     for batch in loader:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == BF16):
-            loss = task.loss(network, batch)
+            loss = task.loss(network, task.prepared(network, batch))
         loss.backward()
         if recipe.gradient_clip:
             torch.nn.utils.clip_grad_norm_(trained, recipe.gradient_clip)

@@ -192,13 +192,14 @@ def _spelt(code: int) -> str:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, shared: bool = False) -> Iterator[None]:
     """Refuse a folder that another process has claimed; the claim ends with the block or the process.
 
-    Where the system locks no folders (Windows, some disks of a network), nothing is refused.
+    Claims that are `shared` go together. Where the system locks no folders (Windows, some disks of a
+    network), nothing is refused.
     """
     with _lockable(folder) as handle:
-        if not _lock(handle):
+        if not _lock(handle, shared):
             raise LaennecError(
                 f"{folder}: another process is writing into this folder; wait for its end, or name another"
             )
@@ -229,12 +230,12 @@ def _lockable(folder: Path) -> Iterator[int | None]:
             os.close(handle)
 
 
-def _lock(handle: int | None) -> bool:
+def _lock(handle: int | None, shared: bool = False) -> bool:
     """Whether there is nothing to wait for: the lock is ours, or there is none to be had."""
     if handle is None:
         return True
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

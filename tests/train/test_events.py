@@ -17,6 +17,7 @@ from laennec.features.event import (
     draw_event_variation,
     vary_events,
 )
+from laennec.features.spectrum import BAND_FLOOR, PowerSpectrum, log_above
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.models.event import EventNet
 from laennec.score.evaluation import score
@@ -46,6 +47,35 @@ def test_what_is_beside_the_event_is_not_heard() -> None:
     alone = torch.zeros_like(clip)
     alone[:, 6000:12_000] = clip[:, 6000:12_000]
     torch.testing.assert_close(front_end(clip, bounds), front_end(alone, bounds))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_frames_outside_an_event_need_not_be_computed(half: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    front_end = EventLogMel(windows=[512, 256, 64])
+    clips = noise(front_end.clip_samples, clips=4)
+    bounds = torch.tensor([[6000, 12_000], [9000, 9010], [0, 19_200], [-500, 300]])
+
+    def computed() -> torch.Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return front_end(clips, bounds)
+
+    some, asked = computed(), []
+    whole = PowerSpectrum.forward
+
+    def every(power: PowerSpectrum, waveform: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        asked.append(int(chosen.sum()))
+        return whole(power, waveform)[chosen]
+
+    monkeypatch.setattr(PowerSpectrum, "some", every)
+    assert torch.equal(some, computed())
+    assert asked[0] < 0.5 * 4 * front_end.frames
+    # All frames' bands, as a graph that is exported computes them.
+    monkeypatch.setattr(
+        EventLogMel,
+        "_bands",
+        lambda own, power, gain, waveform, inside: log_above(power(waveform) * gain @ own.mel, BAND_FLOOR),
+    )
+    assert torch.equal(some, computed())
 
 
 def test_chunks_of_a_batch_are_varied_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

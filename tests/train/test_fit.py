@@ -393,7 +393,7 @@ clips = clips.normalised(front_end)
 task = clips.task(recipe, front_end)
 module = Module(network, task, recipe, 1)
 for _ in range(60):
-    task.loss(module.network, clips.__getitems__(range(16))).backward()
+    task.loss(module.network, task.prepared(module.network, clips.__getitems__(range(16)))).backward()
 print("trained")
 """
 

@@ -12,7 +12,15 @@ import pytest
 import torch
 
 from laennec.train import hardware as module
-from laennec.train.hardware import FULL, HALF, Hardware, choose_precision, choose_threads, settled
+from laennec.train.hardware import (
+    FULL,
+    HALF,
+    Hardware,
+    Trial,
+    choose_precision,
+    choose_threads,
+    settled,
+)
 from laennec.train.recipe import Recipe, changed_settings, load_recipe, recipe_to_dict
 
 AUTO = load_recipe("nguyen2022-source")
@@ -31,7 +39,7 @@ def clock_of(*seconds: float) -> Callable[[], float]:
     return readings().__next__
 
 
-def no_trial() -> Callable[[], object]:
+def no_trial() -> Trial:
     raise AssertionError("nothing is to be timed")
 
 
@@ -59,9 +67,24 @@ def test_a_disturbed_round_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(("one_s", "all_s", "chosen"), [(1.0, 0.6, 4), (0.6, 1.0, 1), (1.0, 0.9, 1)])
 def test_threads_are_chosen_by_the_time_of_a_step(one_s: float, all_s: float, chosen: int) -> None:
     used = []
-    found, seconds = choose_threads(lambda: used.append(torch.get_num_threads()), 4, clock_of(one_s, all_s))
-    assert (found, set(used)) == (chosen, {1, 4})
-    assert seconds == pytest.approx({1: one_s, 4: all_s})
+    trial = Trial(lambda: used.append(torch.get_num_threads()))
+    found, ahead, seconds = choose_threads(trial, 4, clock_of(one_s, all_s))
+    assert (found, ahead, set(used)) == (chosen, False, {1, 4})
+    assert seconds == pytest.approx({"with 1": one_s, "with 4": all_s})
+
+
+@pytest.mark.parametrize(
+    ("all_s", "ahead_s", "chosen"),
+    [(1.0, 0.7, (1, True)), (1.0, 0.9, (1, False)), (0.6, 0.7, (2, False)), (0.7, 0.6, (1, True))],
+)
+def test_the_next_batch_is_prepared_beside_a_step_where_that_is_the_fastest(
+    all_s: float, ahead_s: float, chosen: tuple[int, bool]
+) -> None:
+    used = []
+    trial = Trial(lambda: None, lambda: used.append(torch.get_num_threads()))
+    found = choose_threads(trial, 2, clock_of(1.0, all_s, ahead_s))
+    assert found[:2] == chosen
+    assert set(used) == {1}
 
 
 def test_the_products_that_are_timed_are_computed_in_both_precisions() -> None:
@@ -73,10 +96,11 @@ def test_the_products_that_are_timed_are_computed_in_both_precisions() -> None:
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Stand in for the timing: what it would choose now."""
-    now: dict[str, object] = {"precision": FULL, "threads": 1}
+    now: dict[str, object] = {"precision": FULL, "threads": 1, "ahead": False}
     monkeypatch.setattr(module, "cores", lambda: 4)
     monkeypatch.setattr(module, "_timed_precision", lambda: (now["precision"], {FULL: 0.002, HALF: 0.001}))
-    monkeypatch.setattr(module, "choose_threads", lambda step, most: (now["threads"], {1: 0.03, most: 0.02}))
+    seconds = {"with 1": 0.03, "with 4": 0.02}
+    monkeypatch.setattr(module, "choose_threads", lambda trial, most: (now["threads"], now["ahead"], seconds))
     return now
 
 
@@ -85,7 +109,7 @@ def test_a_run_keeps_what_it_began_with(
 ) -> None:
     auto = Hardware("cpu")
     timed |= {"precision": HALF, "threads": 4}
-    began = settled(auto, AUTO, tmp_path, lambda: lambda: None)
+    began = settled(auto, AUTO, tmp_path, lambda: Trial(lambda: None))
     assert (began.precision, began.threads) == (HALF, 4)
     said = capsys.readouterr().err
     assert "precision bf16-mixed, the faster here (2.0 ms 32-true, 1.0 ms bf16-mixed)" in said
@@ -93,8 +117,11 @@ def test_a_run_keeps_what_it_began_with(
     timed |= {"precision": FULL, "threads": 1}
     assert settled(auto, AUTO, tmp_path, no_trial) == began
     # Another network of the same command has threads of its own, and the same precision.
-    other = settled(auto, load_recipe("chen2022-cnn"), tmp_path, lambda: lambda: None)
-    assert (other.precision, other.threads) == (HALF, 1)
+    timed |= {"ahead": True}
+    other = settled(auto, load_recipe("chen2022-cnn"), tmp_path, lambda: Trial(lambda: None))
+    assert (other.precision, other.threads, other.ahead) == (HALF, 1, True)
+    assert "1 thread, the next batch beside (30.0 ms with 1" in capsys.readouterr().err
+    assert settled(auto, load_recipe("chen2022-cnn"), tmp_path, no_trial) == other
     kept = json.loads((tmp_path / "arithmetic.json").read_text())
     assert kept["threads"] == {"nguyen2022-source": 4, "chen2022-cnn": 1}
     assert settled(began, AUTO, tmp_path / "elsewhere", no_trial) == began

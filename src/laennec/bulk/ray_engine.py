@@ -1,7 +1,9 @@
 """Ray: actors on the machines of a cluster score shards; what Ray starts again does a shard again."""
 
+import inspect
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from laennec.bulk.places import Place, place_of
 from laennec.bulk.score import Options, is_remote, score_shards, workers_for
 from laennec.errors import LaennecError
 
-RESTARTS = 100  # of an actor, and tries of a shard; Ray Data has none unless it is told
+RESTARTS = 100  # of an actor, and tries of a shard
 IN_FLIGHT = 2  # shards an actor is given at a time
 
 
@@ -54,15 +56,19 @@ def cluster(
     there = ray.cluster_resources()  # type: ignore[no-untyped-call]
     actors = min(jobs or int(there.get("CPU", 1)), len(shards))
     table = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
-    scored = table.map_batches(
-        ScoreShard,
-        fn_constructor_args=(options, manifest.run, place.root),
-        batch_size=1,
-        num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
-        max_restarts=RESTARTS,
-        max_task_retries=RESTARTS,
-    )
+    # Releases of Ray differ in what is started again by itself; later ones take no such arguments any more.
+    takes_them = "ray_remote_args" in inspect.signature(table.map_batches).parameters
+    restarts = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS} if takes_them else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scored = table.map_batches(
+            ScoreShard,
+            fn_constructor_args=(options, manifest.run, place.root),
+            batch_size=1,
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT),
+            **restarts,
+        )
     try:
         for row in scored.iter_rows():
             on_rows(int(row["rows"]))

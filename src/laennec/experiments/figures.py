@@ -31,6 +31,7 @@ from laennec.experiments import (
     scale_tables,
     speed_tables,
     streams,
+    training_tables,
 )
 from laennec.files import write_text
 
@@ -49,6 +50,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **graph_tables.TABLES,
     **leaderboard.TABLES,
     **speed_tables.TABLES,
+    **training_tables.TABLES,
 }
 
 

@@ -108,6 +108,7 @@ def browser(load: Load) -> str:
 TABLES: dict[str, Callable[[Load], str]] = {
     "speed-recordings": recordings,
     "speed-ratios": ratios,
+    "speed-browser": browser,
     "speed-training": training,
     "training-card": card,
 }

@@ -134,9 +134,15 @@ class FrontEnd(nn.Module):
         """Images of a batch, unvaried."""
         return batch["image"]
 
-    def augment(self, batch: Batch, settings: Augmentation) -> Batch:
-        """A batch of training, varied, with the network's input as ``image``."""
-        return {**batch, "image": masked(batch["image"], settings)}
+    def augment(
+        self, batch: Batch, settings: Augmentation, generator: torch.Generator | None = None
+    ) -> Batch:
+        """A batch of training, varied, with the network's input as ``image``.
+
+        Numbers are drawn from `generator`, or from PyTorch's own. One that takes no generator works as well;
+        its batches are not prepared ahead (`laennec.train.ahead`).
+        """
+        return {**batch, "image": masked(batch["image"], settings, generator)}
 
     def unnormalised(self, waveform: Tensor) -> Tensor:
         """``(batch, clip_samples) -> (batch, channels, bands, frames)``, before `normalised`."""
@@ -157,11 +163,11 @@ class FrontEnd(nn.Module):
                 part.as_convolution = on
 
 
-def masked(images: Tensor, settings: Augmentation) -> Tensor:
+def masked(images: Tensor, settings: Augmentation, generator: torch.Generator | None = None) -> Tensor:
     """Images shifted and masked as a recipe wants it."""
     count, _, bins, frames = images.shape
     if settings.circular_shift or settings.frequency_masks or settings.time_masks:
-        return vary_images(images, draw_image_variation(count, bins, frames, settings))
+        return vary_images(images, draw_image_variation(count, bins, frames, settings, generator))
     return images
 
 

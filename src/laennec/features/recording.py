@@ -97,14 +97,16 @@ class RecordingLogMel(FrontEnd):
         """Seconds from one frame of the image to the next."""
         return self.hop_length / self.sample_rate
 
-    def augment(self, batch: Batch, settings: Augmentation) -> Batch:
+    def augment(
+        self, batch: Batch, settings: Augmentation, generator: torch.Generator | None = None
+    ) -> Batch:
         """A batch of unnormalised images, varied and normalised, `spans` with them.
 
         ``beside``, where there is any, are images of other sounds, mixed into those of lungs (kind 0);
         ``progress`` is how far the training is, 0 to 1: responses grow milder towards its end.
         """
         image, beside = batch["image"], batch.get("beside")
-        drawn = draw_recording_variation(image.shape, settings, device=image.device)
+        drawn = draw_recording_variation(image.shape, settings, generator, image.device)
         if beside is not None:
             image = mix_beside(image, beside, drawn.beside_db, batch["kind"] == 0)
         late = max(LATE_RESPONSE, 1 - 0.8 * float(batch.get("progress", 1.0)))

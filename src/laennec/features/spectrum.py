@@ -103,9 +103,17 @@ class PowerSpectrum(nn.Module):
             inside = padded[:, None, self.before : padded.shape[1] - self.before]
             real, imaginary = F.conv1d(inside, self.basis, stride=self.hop_length).chunk(2, dim=1)
             return (real.square() + imaginary.square()).transpose(1, 2)
-        frames = padded.unfold(-1, self.n_fft, self.hop_length) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames)[..., : self.bins]).square_()
+        return self.of_frames(padded.unfold(-1, self.n_fft, self.hop_length))
+
+    def of_frames(self, frames: Tensor) -> Tensor:
+        """Power spectra of frames, ``(…, n_fft) -> (…, bins)``, as training computes them."""
+        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window)[..., : self.bins]).square_()
         return spectrum[..., 0] + spectrum[..., 1]
+
+    def some(self, waveform: Tensor, chosen: Tensor) -> Tensor:
+        """Power spectra of the frames where `chosen` ``(batch, frames)`` is True, ``(chosen, bins)``."""
+        padded = F.pad(waveform, (self.n_fft // 2, self.n_fft // 2)) if self.centre else waveform
+        return self.of_frames(padded.unfold(-1, self.n_fft, self.hop_length)[chosen])
 
 
 def unit_rms(waveform: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from laennec.models.recording import (
     family_shares,
     pool,
 )
-from laennec.models.tasks import among_allowed, laid_out, weighted_loss
+from laennec.models.tasks import among_allowed, augmented, laid_out, weighted_loss
 from laennec.score.confusion import accuracy, challenge_scores, confusion_matrix
 from laennec.score.ranking import average_precision
 
@@ -64,11 +64,14 @@ class RecordingTask:
         assert isinstance(network.time_stride, int)
         return self.front_end.frame_s * network.time_stride
 
+    def prepared(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        varied = augmented(self.front_end, batch, self.augmentation, generator)
+        return {**varied, "image": laid_out(varied["image"], network)}
+
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        varied = self.front_end.augment(batch, self.augmentation)
-        output = network(laid_out(varied["image"], network))
+        output = network(batch["image"])
         return self.annotated_loss(
-            {name: value.float() for name, value in output.items()}, varied, self.frame_s(network)
+            {name: value.float() for name, value in output.items()}, batch, self.frame_s(network)
         )
 
     def annotated_loss(self, output: dict[str, Tensor], batch: Batch, frame_s: float) -> Tensor:

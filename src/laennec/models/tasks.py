@@ -22,8 +22,17 @@ from laennec.score.ranking import average_precision
 class Task(Protocol):
     """The contract of tasks."""
 
+    @property
+    def front_end(self) -> Any:
+        """What varies batches, and makes images of them."""
+        ...
+
+    def prepared(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        """A batch of training, varied and laid out for the network; nothing is computed by its weights."""
+        ...
+
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Loss of a batch of training, augmented by the global generator."""
+        """Loss of a `prepared` batch."""
         ...
 
     def predictions(self, network: nn.Module, batch: Batch) -> Any:
@@ -63,19 +72,26 @@ class ClipTask:
         logits: Tensor = network(image, batch["age_years"], batch["sex"], batch["position"])
         return logits.float()
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        target = F.one_hot(batch["label"], len(self.labels)).float()
-        allowed = batch.get("allowed")
-        batch = self.front_end.augment(batch, self.augmentation)
+    def prepared(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        settings, target = self.augmentation, F.one_hot(batch["label"], len(self.labels)).float()
+        batch = augmented(self.front_end, batch, settings, generator)
         image = batch["image"]
-        if self.augmentation.mixup > 0:
-            mixing = draw_mixing(len(image), self.augmentation.mixup)
+        if settings.mixup > 0:
+            mixing = draw_mixing(len(image), settings.mixup, generator)
             image, target = mix(image, mixing), mix(target, mixing)
-        hidden = draw_hidden_metadata(len(image), self.augmentation.metadata_dropout).to(image.device)
-        batch["age_years"] = batch["age_years"].masked_fill(hidden[0], torch.nan)
-        batch["sex"] = batch["sex"].masked_fill(hidden[1], 0)
-        batch["position"] = batch["position"].masked_fill(hidden[2], 0)
-        logits = self._logits(network, laid_out(image, network), batch)
+        hidden = draw_hidden_metadata(len(image), settings.metadata_dropout, generator).to(image.device)
+        return {
+            **batch,
+            "age_years": batch["age_years"].masked_fill(hidden[0], torch.nan),
+            "sex": batch["sex"].masked_fill(hidden[1], 0),
+            "position": batch["position"].masked_fill(hidden[2], 0),
+            "image": laid_out(image, network),
+            "target": target,
+        }
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        target, allowed = batch["target"], batch.get("allowed")
+        logits = self._logits(network, batch["image"], batch)
         if allowed is not None:
             target = among_allowed(logits, allowed)
         gamma = self.focal_gamma if self.loss_kind == "focal" else 0.0
@@ -95,6 +111,15 @@ class ClipTask:
             "accuracy": float(accuracy(confusion)),
             "average_precision": float(np.nan_to_num(ranked)),
         }
+
+
+def augmented(
+    front_end: FrontEnd, batch: Batch, settings: Augmentation, generator: torch.Generator | None
+) -> Batch:
+    """What `FrontEnd.augment` makes of a batch, also of one that takes no generator where none is given."""
+    if generator is None:
+        return front_end.augment(batch, settings)
+    return front_end.augment(batch, settings, generator)
 
 
 def weighted_loss(

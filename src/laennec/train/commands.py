@@ -1,6 +1,5 @@
 """What ``laennec train`` and ``laennec crossvalidate`` do: paths in, files out, sentences on the terminal."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -36,6 +35,7 @@ from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import terminal
+from laennec.train.processes import is_first, started
 from laennec.train.protocols import Fold, protocol_of
 from laennec.train.recipe import Recipe, check_seeds, in_precision, load_recipe, with_settings
 from laennec.train.recording_report import FILES, report_recordings
@@ -60,16 +60,17 @@ def train(job: TrainJob) -> int:
         if given is not None and any(setting.partition("=")[0].strip() == name for setting in job.settings):
             raise UsageError(f"--{name.replace('_', '-')} and --set {name}=… are one setting; give it once")
     recipe = with_settings(load_recipe(job.recipe, **options), job.settings)
-    hardware = Hardware(job.accelerator, job.devices, job.nodes, job.strategy, job.threads)
+    devices, nodes, launched = started(job.devices, job.nodes)
+    hardware = Hardware(job.accelerator, devices, nodes, job.strategy, job.threads, launched=launched)
     recipe, also = with_auxiliary(recipe, job.also)
-    with at_work(job.out, outside=(job.data, *also.values())):
+    with at_work(job.out, outside=(job.data, *also.values()), together=True):
         return _train(job, recipe, also, hardware)
 
 
 def _train(job: TrainJob, recipe: Recipe, also: Mapping[str, Path], hardware: Hardware) -> int:
     out = job.out
     prepared = prepare(*_tables(job.data, recipe, also, recipe.split.startswith("official")))
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    first = is_first()
     if first:
         print(_describe(recipe, prepared), file=sys.stderr)
     hardware = prepared.settled(hardware, recipe, out)
@@ -153,7 +154,9 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     protocol_of(recipe, job.folds, job.protocol)
     if job.against is not None:
         _other(job.against, job.only)  # what cannot be compared with is named before any training
-    with at_work(job.out, outside=(job.data, *also.values())):
+    # Machines that share a disk may train a fold each, into one folder.
+    part = bool(job.only) and not job.final
+    with at_work(job.out, outside=(job.data, *also.values()), part=part):
         return _crossvalidate(job, recipe, also, hardware, files)
 
 

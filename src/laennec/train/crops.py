@@ -16,7 +16,7 @@ from laennec.errors import LaennecError
 from laennec.features.base import Batch
 from laennec.labels import NORMAL, POOR_QUALITY, SOUND_KINDS
 from laennec.models.recording_task import UNKNOWN
-from laennec.train.data import as_is
+from laennec.train.data import as_is, share_of
 from laennec.train.recipe import Recipe
 
 UNLABELLED = 0.2  # weight of a data set of lungs that says nothing of their sounds, against one that does
@@ -117,10 +117,13 @@ class Balanced(Sampler[list[Crop]]):
         Rows of `crops.examples` to draw from.
     """
 
-    def __init__(self, crops: Crops, usable: Sequence[int], recipe: Recipe, rank: int = 0) -> None:
+    def __init__(
+        self, crops: Crops, usable: Sequence[int], recipe: Recipe, world: int = 1, rank: int = 0
+    ) -> None:
         settings = recipe.recording
-        self.crops, self.recipe, self.rank, self.epoch = crops, recipe, rank, 0
+        self.crops, self.recipe, self.world, self.rank, self.epoch = crops, recipe, world, rank, 0
         self.size = max(2, round(settings.batch_s / settings.piece_s))
+        self.share = share_of(self.size, world, self.size)
         rows = np.asarray(usable)
         groups, self.weights = groups_of([crops.examples[row] for row in usable], settings.shares)
         self.groups = [rows[group] for group in groups]
@@ -143,7 +146,8 @@ class Balanced(Sampler[list[Crop]]):
         return self.recipe.recording.batches
 
     def __iter__(self) -> Iterator[list[Crop]]:
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, self.rank])
+        # Every process draws the same batches, and takes its share of each; 0 was a process's number once.
+        rng = np.random.default_rng([self.recipe.seed, self.epoch, 0])
         total = self.recipe.epochs * len(self)
         for number in range(len(self)):
             progress = (self.epoch * len(self) + number) / total
@@ -155,7 +159,7 @@ class Balanced(Sampler[list[Crop]]):
                     kind = rng.choice(len(self.beside), p=self.beside_weights)
                     beside = self._placed(rng, self.beside[kind])
                 batch.append(Crop(row, first, *beside, progress))
-            yield batch
+            yield batch[self.rank :: self.world][: self.share]
 
     def _placed(self, rng: np.random.Generator, rows: np.ndarray) -> tuple[int, int]:
         """One of the rows, and the first frame of a crop of it."""
@@ -193,9 +197,14 @@ def groups_of(examples: Sequence[Any], shares: Sequence[float]) -> tuple[list[np
 
 
 def crop_loader(
-    examples: Sequence[Any], usable: Sequence[int], recipe: Recipe, front_end: Any, rank: int = 0
+    examples: Sequence[Any],
+    usable: Sequence[int],
+    recipe: Recipe,
+    front_end: Any,
+    world: int = 1,
+    rank: int = 0,
 ) -> DataLoader[Batch]:
-    """Batches of about `RecordingSettings.batch_s` seconds of sound each."""
+    """Batches of about `RecordingSettings.batch_s` seconds of sound each, shared out over processes."""
     frames = round(recipe.recording.piece_s / front_end.frame_s)
     crops = Crops(examples, frames, front_end.frame_s, recipe.records)
-    return DataLoader(crops, batch_sampler=Balanced(crops, usable, recipe, rank), collate_fn=as_is)
+    return DataLoader(crops, batch_sampler=Balanced(crops, usable, recipe, world, rank), collate_fn=as_is)

@@ -35,7 +35,7 @@ from laennec.train.loop import predict, terminal, train_network, trial_step
 from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recordings import read_recordings
-from laennec.train.saved import is_done
+from laennec.train.saved import held, is_done
 from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_decision, save_model
 from laennec.train.window_teacher import refuse_teacher
@@ -397,7 +397,7 @@ def fold_work(
             progress,
         )
         name = f"{of}seed {seed}, fold {number} of {len(data.folds)}"
-        yield Work(name, run, is_done(folder, "fold.json"))
+        yield Work(name, partial(held, folder, run), is_done(folder, "fold.json"))
 
 
 # --- predictions of several folds ---------------------------------------------------------------------------

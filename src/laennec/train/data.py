@@ -135,13 +135,18 @@ class ClipTensors(Dataset[Batch]):
     def training_loader(
         self, recipe: Recipe, front_end: FrontEnd, world: int = 1, rank: int = 0
     ) -> DataLoader[Batch]:
-        """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
+        """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it.
+
+        Of several processes each takes its share of every batch, and no clip is taken twice.
+        """
         sampler: DistributedSampler[Batch]
         if recipe.normal_share < 1:
             sampler = FewerNormal(self, recipe.normal_share, world, rank, recipe.seed)
         else:
-            sampler = DistributedSampler(self, world, rank, shuffle=True, seed=recipe.seed)
-        batch_size = min(recipe.batch_size, len(sampler))
+            sampler = DistributedSampler(
+                self, world, rank, shuffle=True, seed=recipe.seed, drop_last=world > 1
+            )
+        batch_size = share_of(recipe.batch_size, world, len(sampler))
         # Batch norm cannot learn from a batch of one, so an incomplete last batch is left out.
         return DataLoader(self, batch_size, sampler=sampler, collate_fn=as_is, drop_last=True)
 
@@ -244,7 +249,8 @@ class FewerNormal(DistributedSampler[Batch]):
         normal = clips.label == 0
         self.normal, self.others = normal.nonzero()[:, 0], (~normal).nonzero()[:, 0]
         self.kept = max(1, round(share * len(self.normal))) if len(self.normal) else 0
-        super().__init__(range(self.kept + len(self.others)), world, rank, seed=seed)  # type: ignore[arg-type]
+        chosen: Any = range(self.kept + len(self.others))
+        super().__init__(chosen, world, rank, seed=seed, drop_last=world > 1)
 
     def __iter__(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
@@ -252,6 +258,19 @@ class FewerNormal(DistributedSampler[Batch]):
         chosen = torch.cat([drawn, self.others])
         places: Iterator[Any] = super().__iter__()
         return (int(chosen[place]) for place in places)
+
+
+def share_of(batch: int, world: int, there: int) -> int:
+    """Items of a batch that each of several processes takes, of as many as are `there` for it.
+
+    LaennecError if that is one, which batch norm cannot learn from.
+    """
+    share = min(batch // world, there)
+    if world > 1 and share < 2:
+        raise LaennecError(
+            f"a batch of {min(batch, there * world)} cannot be shared out over {world} processes; start fewer"
+        )
+    return share
 
 
 def as_is(batch: Any) -> Any:

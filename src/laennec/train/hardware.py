@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from laennec.audio.samples import counted
 from laennec.errors import UsageError
 from laennec.files import read_json, write_json
 from laennec.threads import cores
+from laennec.train.processes import is_first
 from laennec.train.recipe import Recipe
 from laennec.train.workers import check_jobs
 from laennec.version import __version__
@@ -38,6 +39,8 @@ SAVED_BY_HALF, SAVED_BY_THREADS = 0.05, 0.15
 TRIAL_S = 0.4  # s of timing, at least `TRIALS` rounds
 TRIALS = 3
 ARITHMETIC = "arithmetic.json"
+AHEAD = "with 1 and the next batch beside"  # the name of that way among those that are timed
+AHEAD_TOO = ", the next batch beside"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class Hardware:
     """Lightning's name of it; empty until it is chosen (`settled`)."""
     jobs: int = 1
     """Trainings at a time, in processes of their own (`laennec.train.workers`)."""
+    ahead: bool = False
+    """Whether the next batch is prepared beside a step (`laennec.train.ahead`), by timing (`settled`)."""
+    launched: bool = False
+    """Whether torchrun or ``srun``, and not Lightning, started all processes (`laennec.train.processes`)."""
 
     def __post_init__(self) -> None:
         for name, value, least in (("threads", self.threads, 0), ("nodes", self.nodes, 1)):
@@ -66,7 +73,7 @@ class Hardware:
     @property
     def arithmetic(self) -> str:
         """Precision and threads, as reports name them."""
-        return f"{self.precision}, {counted(self.threads, 'thread')}"
+        return f"{self.precision}, {counted(self.threads, 'thread')}"  # `ahead` changes no bit
 
     @property
     def on_gpu(self) -> bool:
@@ -78,7 +85,7 @@ class Hardware:
     @property
     def processes(self) -> int:
         """Processes that share the cores of this machine out."""
-        return max(1, self.devices) if self.accelerator == "cpu" else 1
+        return 1 if self.on_gpu else max(1, self.devices)
 
 
 # --- choosing by timing -------------------------------------------------------------------------------------
@@ -144,30 +151,43 @@ def usable_precision(precision: str, hardware: Hardware) -> str:
     return HALF if hardware.on_gpu else _timed_precision()[0]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A training step to time, and the same with the next batch prepared beside it, where that can be."""
+
+    step: Callable[[], object]
+    ahead: Callable[[], object] | None = None
+
+
 def choose_threads(
-    step: Callable[[], object], most: int, clock: Callable[[], float] = time.perf_counter
-) -> tuple[int, dict[int, float]]:
-    """One thread or `most` for a training step, and the seconds of both.
+    trial: Trial, most: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[int, bool, dict[str, float]]:
+    """One thread or `most` for a training step, whether the next batch is prepared beside it, and seconds.
 
     Threads wait for each other after every layer: a small network, or any on a busy machine, is faster with
-    one. Here the time until the step is done counts.
+    one, and another core may prepare the next batch meanwhile. Here the time until the step is done counts.
     """
 
-    def with_threads(count: int) -> None:
+    def with_threads(count: int, step: Callable[[], object]) -> None:
         torch.set_num_threads(count)
         step()
 
+    ways: dict[str, tuple[int, Callable[[], object]]] = {}
+    ways = {"with 1": (1, trial.step), f"with {most}": (most, trial.step)}
+    if trial.ahead is not None:
+        ways[AHEAD] = (1, trial.ahead)
     before = torch.get_num_threads()
     try:
-        seconds = quickest_s({1: lambda: with_threads(1), most: lambda: with_threads(most)}, clock)
+        seconds = quickest_s({name: partial(with_threads, *way) for name, way in ways.items()}, clock)
     finally:
         torch.set_num_threads(before)
-    return most if seconds[most] < (1 - SAVED_BY_THREADS) * seconds[1] else 1, seconds
+    best = min(seconds, key=seconds.__getitem__)
+    if seconds[best] >= (1 - SAVED_BY_THREADS) * seconds["with 1"]:
+        best = "with 1"
+    return ways[best][0], best == AHEAD, seconds
 
 
-def settled(
-    hardware: Hardware, recipe: Recipe, folder: Path, trial_step: Callable[[], Callable[[], object]]
-) -> Hardware:
+def settled(hardware: Hardware, recipe: Recipe, folder: Path, trial_step: Callable[[], Trial]) -> Hardware:
     """The hardware with precision and threads chosen: as the run in `folder` began, or by timing.
 
     What the recipe or the user names is taken as it is.
@@ -185,9 +205,10 @@ def settled(
     before = read_json(path, f"delete it, and {folder} with it to begin anew") if path.exists() else {}
     kept: dict[str, Any] = {"threads": {}, **before}
     said = []
-    if recipe.precision != "auto" or hardware.on_gpu or hardware.nodes > 1:
-        # Machines of several nodes must agree, and cannot ask each other yet.
-        several = hardware.nodes > 1 and not hardware.on_gpu and recipe.precision == "auto"
+    apart = hardware.nodes > 1 or hardware.launched
+    if recipe.precision != "auto" or hardware.on_gpu or apart:
+        # Processes must agree, and cannot ask each other yet; those that Lightning starts read the file.
+        several = apart and not hardware.on_gpu and recipe.precision == "auto"
         precision = FULL if several else usable_precision(recipe.precision, hardware)
         said.append(f"precision {precision}")
     elif "precision" in before:
@@ -197,41 +218,42 @@ def settled(
         precision, seconds = _timed_precision()
         kept |= {"precision": precision, "precision_seconds": seconds}
         said.append(f"precision {precision}, the faster here ({_times(seconds)})")
-    threads, why = _threads(hardware, recipe, kept, trial_step)
-    if kept != before and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    threads, ahead, why = _threads(hardware, recipe, kept, trial_step)
+    if kept != before and is_first():
         write_json(path, kept)
         print("; ".join([*said, why]), file=sys.stderr, flush=True)
-    return replace(hardware, precision=precision, threads=threads)
+    return replace(hardware, precision=precision, threads=threads, ahead=ahead)
 
 
 def _threads(
-    hardware: Hardware, recipe: Recipe, kept: dict[str, Any], trial_step: Callable[[], Callable[[], object]]
-) -> tuple[int, str]:
-    """The number of threads, noted in `kept`, and in words how it was chosen."""
+    hardware: Hardware, recipe: Recipe, kept: dict[str, Any], trial_step: Callable[[], Trial]
+) -> tuple[int, bool, str]:
+    """Number of threads, whether batches are prepared ahead, noted in `kept`; in words how it was chosen."""
     share, began = max(1, cores() // hardware.processes), kept["threads"].get(recipe.name)
-    seconds: dict[int, float] = {}
+    ahead, seconds = False, dict[str, float]()
     if hardware.threads:
         threads = hardware.threads
     elif hardware.jobs > 1:
         threads = 1
     elif began:
-        threads = int(began)
+        # A core that another process has needs no second thread; no bit depends on it.
+        threads, ahead = int(began), share > 1 and bool(kept.get("ahead", {}).get(recipe.name))
     elif share == 1 or hardware.processes * hardware.nodes > 1 or hardware.on_gpu:
         threads = share
     else:
         with tuned_cpu(1, 1):
-            threads, seconds = choose_threads(trial_step(), share)
+            threads, ahead, seconds = choose_threads(trial_step(), share)
+        kept["ahead"] = {**kept.get("ahead", {}), recipe.name: ahead}
     kept["threads"] = {**kept["threads"], recipe.name: threads}
     if began and threads != began:
-        return threads, f"{counted(threads, 'thread')}, {began} before: the last bits will differ"
+        return threads, False, f"{counted(threads, 'thread')}, {began} before: the last bits will differ"
     why = f" ({_times(seconds)} a step of a few examples)" if seconds else ""
-    return threads, f"{counted(threads, 'thread')}{why}"
+    return threads, ahead, f"{counted(threads, 'thread')}{AHEAD_TOO if ahead else ''}{why}"
 
 
 def _times(seconds: Mapping[Any, float]) -> str:
     """Seconds of candidates in words."""
-    named = ((str(name) if isinstance(name, str) else f"with {name}", own) for name, own in seconds.items())
-    return ", ".join(f"{1000 * own:.1f} ms {name}" for name, own in named)
+    return ", ".join(f"{1000 * own:.1f} ms {name}" for name, own in seconds.items())
 
 
 # --- the process --------------------------------------------------------------------------------------------

@@ -4,15 +4,15 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import lightning as L
-import numpy as np
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -24,10 +24,12 @@ from laennec.errors import LaennecError, UsageError
 from laennec.features.base import Batch, FrontEnd
 from laennec.files import has_content
 from laennec.models.tasks import Task, memory_format
+from laennec.train.ahead import DRAWN, PreparedAhead, beside, prepared, seed_of, takes_generator
 from laennec.train.build import build_parts
 from laennec.train.epochs import StopEarly
 from laennec.train.graphs import RecordedPasses
-from laennec.train.hardware import Hardware, tuned_cpu, usable_precision
+from laennec.train.hardware import HALF, Hardware, Trial, tuned_cpu, usable_precision
+from laennec.train.processes import gathered, share_buffers, started_by
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
 from laennec.train.weights import DIVERGED, Start, freeze_before, take_over
@@ -51,7 +53,7 @@ class Examples(Protocol):
     def training_loader(
         self, recipe: Recipe, front_end: FrontEnd, world: int = 1, rank: int = 0
     ) -> DataLoader[Batch]:
-        """Batches in an order that depends on seed and epoch alone."""
+        """Batches in an order that depends on seed and epoch alone, shared out over `world` processes."""
         ...
 
     def loader(self) -> DataLoader[Batch]:
@@ -73,7 +75,7 @@ class Module(L.LightningModule):
         self.network = network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
         self.task, self.recipe, self.batches_per_epoch = task, recipe, batches_per_epoch
         self.history: list[dict[str, float]] = []
-        self._validated: list[tuple[Any, Batch]] = []
+        self._validated: list[tuple[int, Any, Batch]] = []
         self.epoch_started = 0.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -92,10 +94,13 @@ class Module(L.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         # Dropout and augmentation draw from the global generator; seeding it by what is being trained makes
         # a resumed run equal to one that was never interrupted.
-        place = (self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
-        self._seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        if DRAWN in batch:
+            torch.default_generator.set_state(batch[DRAWN])
+        else:
+            self._seed(seed_of(self.recipe.seed, self.current_epoch, batch_index, self.global_rank))
+            batch = self.task.prepared(self.network, batch)
         loss = self.task.loss(self.network, batch)
-        count = next(len(batch[name]) for name in ("image", "waveform") if name in batch)
+        count = len(batch["image"])
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=count, sync_dist=True)
         return loss
 
@@ -105,11 +110,18 @@ class Module(L.LightningModule):
         else:
             torch.manual_seed(seed)
 
+    def on_validation_epoch_start(self) -> None:
+        share_buffers(self.network)
+
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self._validated.append((self.task.predictions(self.network, batch), batch))
+        # Of several processes each predicts its share, and all get the scores of the whole.
+        if batch_index % self.trainer.world_size == self.global_rank:
+            self._validated.append((batch_index, self.task.predictions(self.network, batch), batch))
 
     def on_validation_epoch_end(self) -> None:
-        predictions, batches = zip(*self._validated, strict=True)
+        own = [(index, _on_cpu(found), _on_cpu(batch)) for index, found, batch in self._validated]
+        whole = sorted(gathered(own), key=lambda each: each[0]) if self.trainer.world_size > 1 else own
+        _, predictions, batches = zip(*whole, strict=True)
         self._validated.clear()
         scores = {**self.task.scores(predictions, batches), "last": float(self.current_epoch)}
         for name, value in scores.items():
@@ -232,7 +244,9 @@ def _trainer(
         logger=loggers or False,
         callbacks=callbacks,
         enable_checkpointing=checkpoints,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), *_cluster()],
+        # Batch norm's statistics are those of the whole batch; PyTorch has that for graphics cards alone.
+        sync_batchnorm=hardware.on_gpu and hardware.devices * hardware.nodes != 1,
         enable_progress_bar=progress,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -240,6 +254,11 @@ def _trainer(
         log_every_n_steps=1_000_000,
         deterministic="warn",
     )
+
+
+def _cluster() -> list[Any]:
+    """SLURM without Lightning's own checkpoints and jobs in its queue: the same command resumes."""
+    return [SLURMEnvironment(auto_requeue=False)] if started_by() == "srun" else []
 
 
 def _checkpoints(folder: Path, recipe: Recipe) -> list[Callback]:
@@ -295,7 +314,7 @@ def train_network(
         try:
             trainer.fit(
                 module,
-                batches,
+                _ahead(batches, module, hardware, trainer.global_rank),
                 None if validation is None else validation.loader(),
                 ckpt_path=resumed,
             )
@@ -310,6 +329,14 @@ def train_network(
             cause = stopped.__context__
             raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from None
     return module, trainer
+
+
+def _ahead(batches: DataLoader[Batch], module: Module, hardware: Hardware, rank: int) -> Any:
+    """The batches of a training, prepared beside its steps where that was found to be faster."""
+    if not hardware.ahead or hardware.on_gpu or not takes_generator(module.task.front_end):
+        return batches
+    seed, half = module.recipe.seed, hardware.precision == HALF
+    return PreparedAhead(batches, module.task, module.network, seed, rank, half)
 
 
 @torch.no_grad()
@@ -346,8 +373,8 @@ def _on_cpu(predicted: Any) -> Any:
     return predicted.cpu()
 
 
-def trial_step(examples: Examples, recipe: Recipe, front_end: FrontEnd) -> Callable[[], None]:
-    """A training step of a few examples, to time."""
+def trial_step(examples: Examples, recipe: Recipe, front_end: FrontEnd) -> Trial:
+    """A training step of a few examples, to time; also with the next batch prepared beside it."""
     shorter = replace(recipe.recording, batch_s=recipe.recording.batch_s / 4)
     few = replace(recipe, batch_size=min(8, recipe.batch_size), recording=shorter)
     network = build_parts(few)[1]
@@ -356,11 +383,20 @@ def trial_step(examples: Examples, recipe: Recipe, front_end: FrontEnd) -> Calla
     batch = next(iter(examples.training_loader(few, front_end)))
     task = examples.task(few, front_end)
 
-    def step() -> None:
-        network.zero_grad()
-        task.loss(network, dict(batch)).backward()
+    def prepare() -> Batch:
+        return prepared(task, network, dict(batch), torch.Generator().manual_seed(0), half=False)
 
-    return step
+    def learn(ready: Batch) -> None:
+        network.zero_grad()
+        task.loss(network, ready).backward()
+
+    def step() -> None:
+        learn(task.prepared(network, dict(batch)))
+
+    if not takes_generator(front_end):
+        return Trial(step)
+    ready = prepare()
+    return Trial(step, lambda: beside(lambda: learn(ready), prepare))
 
 
 def terminal() -> bool:
@@ -371,9 +407,10 @@ def terminal() -> bool:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Hide Lightning's advice, which speaks of its own interface, and PyTorch's on recorded passes."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
@@ -384,7 +421,8 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def step_times(

@@ -152,7 +152,7 @@ class RecordingExamples(Dataset[Batch]):
         rows = self.usable(recipe, front_end)
         if not any(self.examples[row].kind == 0 for row in rows):
             raise LaennecError(f"no recording lasts {recipe.recording.shortest_s:g} s, which training needs")
-        return crop_loader(self.examples, rows, recipe, front_end, rank)
+        return crop_loader(self.examples, rows, recipe, front_end, world, rank)
 
     def loader(self) -> DataLoader[Batch]:
         """All recordings in their own order, one at a time."""

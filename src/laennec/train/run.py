@@ -25,6 +25,7 @@ from laennec.files import read_json, write_json
 from laennec.train.crossval import CrossValidationData, claim, gather, same_clips
 from laennec.train.hardware import Hardware, machine, tuned_cpu
 from laennec.train.loop import Module, predict, terminal, train_network
+from laennec.train.processes import is_first
 from laennec.train.protocols import holdout
 from laennec.train.recipe import Recipe, parent_of
 from laennec.train.saved import is_done, load_weights, read_saved
@@ -72,7 +73,8 @@ def fit(
             f"recipe {recipe.name} fine-tunes a source model from {recipe.fine_tune_from} on; "
             f"laennec transfer --recipe {recipe.name} does that"
         )
-    claim(out, data, data.folds[0], recipe)
+    if is_first():
+        claim(out, data, data.folds[0], recipe)
     if is_done(out, "run.json"):
         return out
     source = None

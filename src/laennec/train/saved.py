@@ -12,8 +12,9 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import nn
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.files import claimed, has_content, make_folder, written_whole
+from laennec.train.processes import is_first, started_by
 
 RESULTS = ("run.json", "fold.json", "model.pt", "predictions.csv", "events.csv", "outputs.npz")
 
@@ -89,14 +90,28 @@ def is_done(folder: Path, last: str) -> bool:
     return has_content(folder / last) and not emptied
 
 
+def held(folder: Path, work: Callable[[], object]) -> None:
+    """Do work in a folder that no other process works in meanwhile; LaennecError if one does."""
+    with claimed(make_folder(folder)):
+        work()
+
+
 @contextmanager
-def at_work(out: Path, outside: Sequence[Path | None] = ()) -> Iterator[Path]:
+def at_work(
+    out: Path, outside: Sequence[Path | None] = (), part: bool = False, together: bool = False
+) -> Iterator[Path]:
     """Make a folder of results and hold it for the time of a command.
 
-    A second command in the same folder is refused; the system ends the hold with the process, however that
-    ends. Of several processes of one training, the first holds the folder.
+    A second command in the same folder is refused, unless both do a `part` of the work there, such as a fold;
+    the system ends the hold with the process, however that ends. Of several processes of one training, the
+    first holds the folder; torchrun and ``srun`` start several of commands that train `together` alone.
     """
+    launcher = started_by()
+    if launcher and not together:
+        raise UsageError(
+            f"{launcher} started several processes, but this command trains each model by one: start it "
+            "once, with --jobs, or a command for each fold, with --only"
+        )
     folder = make_folder(out, outside)
-    first = all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK"))
-    with claimed(folder) if first else nullcontext():
+    with claimed(folder, shared=part) if is_first() else nullcontext():
         yield folder

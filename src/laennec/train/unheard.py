@@ -24,9 +24,10 @@ def unheard(clips: pd.DataFrame, clip_ids: Sequence[str]) -> dict[str, np.ndarra
         is the same for all clips is left out.
     """
     rows = clips.drop_duplicates("clip_id").set_index("clip_id").loc[list(clip_ids)]
-    known = {
-        "position": rows["location"].fillna("").to_numpy(str),
-        "device": rows["device"].fillna("").to_numpy(str),
-        "duration": (rows["end_s"] - rows["start_s"]).to_numpy(float),
-    }
+    known: dict[str, Any] = {}
+    for name, column in (("position", "location"), ("device", "device")):
+        if column in rows:
+            known[name] = rows[column].astype(object).fillna("").to_numpy(str)
+    if {"start_s", "end_s"} <= set(rows):
+        known["duration"] = (rows["end_s"] - rows["start_s"]).to_numpy(float)
     return {name: values for name, values in known.items() if len(np.unique(values)) > 1}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from watching import Watch
 
 from laennec.web.database import FILE
+from watching import Watch
 
 Serve = Callable[..., str]
 FIRST_MS = 60_000  # decoding and WebGL without a graphics card begin slowly on a busy machine

@@ -14,20 +14,15 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Browser, BrowserType, Page, expect
-from watching import Watch
 
 from laennec import Recording, analyze
+from watching import Watch
 
 RATE = 48_000  # what Chromium's file in place of a microphone is played at
 SHADES = """() => {
   const canvas = document.querySelector(".moving");
   const picture = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height - 60);
   return new Set(picture.data).size;
-}"""
-COUNTED = """() => {
-  const clock = document.querySelector(".live .clock");
-  window.counted = [];
-  new MutationObserver(() => clock.value && counted.push(clock.value)).observe(clock, { childList: true });
 }"""
 REFUSED = """navigator.mediaDevices.getUserMedia = async () => {
   throw new DOMException("no", window.why ?? "NotAllowedError");
@@ -128,25 +123,3 @@ def test_who_refuses_the_microphone_is_told_what_to_do(
     page.evaluate("window.why = 'NotFoundError'")
     page.get_by_role("button", name="Allow the microphone").click()
     expect(page.get_by_role("status").first).to_contain_text("No audio input was found")
-
-
-def test_a_countdown_can_be_left_and_ends_in_a_recording(
-    microphone: Browser, watch: Watch, served: Callable[..., str], tmp_path: Path
-) -> None:
-    folder = tmp_path / "ward"
-    folder.mkdir()
-    page = opened(microphone, watch, served(folder), permissions=["microphone"])
-    clock, stop = page.locator(".live .clock"), page.get_by_role("button", name="Stop")
-    page.get_by_role("button", name="Record", exact=True).click()
-    expect(clock).to_have_text(re.compile(r"begins in \d …"))
-    stop.click()
-    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()
-    page.wait_for_timeout(3500)
-    assert not list(folder.rglob("*.flac")), "nothing began"
-    page.evaluate(COUNTED)
-    page.get_by_role("button", name="Record", exact=True).click()
-    expect(clock).to_have_text(re.compile(r"\d\.\d s of 15\.0 s"), timeout=60_000)
-    assert page.evaluate("counted.slice(0, 3)") == [f"begins in {left} …" for left in (3, 2, 1)]
-    stop.click()
-    page.wait_for_url(re.compile(r"#/recording/\d+"), timeout=60_000)
-    assert len(list(folder.rglob("*.flac"))) == 1

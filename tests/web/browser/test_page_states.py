@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
+
 from watching import Watch
 
 Serve = Callable[..., str]
@@ -61,6 +62,7 @@ def test_everything_is_german_on_a_german_page(
     expect(page.locator(".viewer-lanes .event").first).to_have_attribute(
         "aria-label", re.compile(r"Feines Rasseln.* \d+,\d\d bis \d+,\d\d s")
     )
+    expect(page.locator(".viewer-axis span").first).to_have_text("0")
     page.locator("body").press("Shift+?")
     keys = page.get_by_role("dialog")
     expect(keys).to_contain_text("Umschalt ←")

@@ -7,7 +7,8 @@ export function fixed(value, digits = 0) {
   const key = `${document.documentElement.lang || "en"}/${digits}`;
   if (!formats.has(key)) {
     const [language] = key.split("/");
-    formats.set(key, new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }));
+    formats.set(key, new Intl.NumberFormat(language, {
+      minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false, signDisplay: "negative" })); // never -0
   }
   return formats.get(key).format(value);
 }

@@ -3,7 +3,7 @@
 import { EVENT_FAMILY } from "./events.js";
 import { classLogits, cut, row } from "./frames.js";
 import { argmax, average, calibrated, counted, logOdds, median, percent, rint, sigmoid, softmax } from "./numbers.js";
-import { breathOnsets, respiratoryRate } from "./rate.js";
+import { breathOnsets, repetitionOf, respiratoryRate } from "./rate.js";
 
 const SEGMENT_S = 15, SHORTEST_SEGMENT_S = 5; // a shorter rest belongs to the segment before
 const SILENT_SHARE = 0.5; // of the frames, from which a segment is refused
@@ -19,7 +19,7 @@ const NORMAL = "Normal", POOR_QUALITY = "Poor Quality";
  * @param {object} frames as of `framesOf`
  * @param {object} card
  * @param {number} silent_range extent up to which a frame is silent
- * @returns {object[]} {start_s, end_s, probabilities, sound_classes, loud, refused, heard_as}
+ * @returns {object[]} {start_s, end_s, probabilities, sound_classes, loud, refused, heard_as, repetition}
  */
 export function segmentsOf(frames, card, silent_range) {
   const [length, rest] = [SEGMENT_S, SHORTEST_SEGMENT_S].map((seconds) => rint(seconds / card.frame_s));
@@ -42,11 +42,13 @@ function predicted(frames, card, silent_range) {
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const sound_classes = softmax(card.kinds.map((_, k) => mean(row(frames.kind, k))));
   const share = (values, holds) => values.reduce((count, value) => count + holds(value), 0) / values.length;
-  const middle = median(frames.level_db.data);
+  const heard = frames.level_db.data.filter((_, k) => frames.extent.data[k] > silent_range);
+  const usual_db = heard.length ? median(heard) : Infinity;
   return {
     probabilities: withEvidence(calibrated(logits, card.record_temperature, card.record_bias), frames, card),
     sound_classes,
-    loud: share(frames.level_db.data, (value) => value > middle + LOUD_DB),
+    loud: share(frames.level_db.data, (value) => value > usual_db + LOUD_DB),
+    repetition: repetitionOf(frames, card),
     ...refusal(share(frames.extent.data, (value) => value <= silent_range), sound_classes, card),
   };
 }
@@ -138,7 +140,7 @@ export function answerOf(card, { number, events, segments }, quality) {
     probabilities: Object.fromEntries(card.records.map((label, k) => [label, probabilities[k]])),
     uncertain: doubts.length > 0 || !isCertain(probabilities, card),
     reasons: [...reasons(card, events, segments), ...doubts],
-    rate: respiratoryRate(breathOnsets(events)),
+    rate: respiratoryRate(breathOnsets(events), segments.filter(({ refused }) => !refused).map(({ repetition }) => repetition), card.frame_s),
   };
 }
 

@@ -15,6 +15,7 @@ import { readCard } from "./card.js";
 import { eventsOf } from "./events.js";
 import { framesOf, OUTPUTS } from "./frames.js";
 import { surveyed } from "./quality.js";
+import { SHORTEST_BREATH_S } from "./rate.js";
 import { resample } from "./resample.js";
 import { eventsOfWindows } from "./windows.js";
 
@@ -99,7 +100,7 @@ export class Model {
     const { card } = this;
     const quality = [...findings, ...survey.findings];
     const said = [...notes, ...remarks(survey, card)];
-    const chosen = worthAnalysing(survey, said);
+    const chosen = worthAnalysing(survey, card, said);
     const channels = [];
     for (const [k, number] of chosen.entries()) {
       const sound = resample(survey.channels[number], rate, card.sample_rate);
@@ -173,9 +174,11 @@ function remarks({ rate }, card) {
 }
 
 /** Numbers of the channels that are neither silent nor too short nor copies; `notes` gets why the others are not. */
-function worthAnalysing({ channels, rate, findings, silent, twins }, notes) {
-  if (findings.some(({ kind }) => kind === "too_short")) {
-    notes.push(`not analysed: ${(channels[0].length / rate).toFixed(3)} s are too short to hold a respiratory sound`);
+function worthAnalysing({ channels, rate, findings, silent, twins }, card, notes) {
+  const duration_s = channels[0].length / rate;
+  const is_short = findings.some(({ kind }) => kind === "too_short");
+  if (is_short || (card.task === "recording" && duration_s < SHORTEST_BREATH_S)) {
+    notes.push(`not analysed: ${duration_s.toFixed(3)} s are too short to hold a ${is_short ? "respiratory sound" : "breath"}`);
     return [];
   }
   return channels.flatMap((_, k) => {
