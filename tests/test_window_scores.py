@@ -110,6 +110,7 @@ def test_tables_of_the_documentation(windows: Windows) -> None:
     scores = window_scores(windows.of("icbhi"), ["poor"], draws=50)
     pair = window_differences(windows.of("icbhi"), ["good seed 0"], ["poor"], draws=50)
     figures = {
+        "runs": ["taught seed 0", "taught seed 1"],
         "datasets": {
             "icbhi": {
                 "models": {"taught": scores},
@@ -132,6 +133,7 @@ def test_tables_of_the_documentation(windows: Windows) -> None:
     }  # fmt: skip
     pages = {name: render(lambda _: figures) for name, render in TABLES.items()}
     assert f"{scores['wheeze']['auc']:.3f}" in pages["microcontroller-windows"]
+    assert "with a teacher, mean of 2 seeds" in pages["microcontroller-windows"]
     assert f"{pair['crackle']['auc']['value']:+.3f}" in pages["microcontroller-differences"]
     assert "| plain | `epochs=6` | 0.400 |" in pages["microcontroller-choice"]
     assert "60,305 bytes of flash" in pages["microcontroller-device"]
