@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import onnxruntime
 import soundfile
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
@@ -31,6 +30,8 @@ from laennec.targets.web import contents
 from laennec.threads import cores
 from laennec.train.hardware import machine
 from laennec.version import __version__
+
+import onnxruntime  # isort: skip
 
 LENGTHS_S = (15, 120)
 START = """async (data) => {

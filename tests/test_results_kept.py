@@ -341,8 +341,9 @@ def test_a_signal_to_end_keeps_what_is_done(
         return analyze(source, **told)
 
     monkeypatch.setattr("laennec.output.recordings.analyze", ended)
+    options = ["--model", model, "--out", str(tmp_path / "out"), "--format", "json", "--jobs", "1"]
     with pytest.raises(SystemExit) as stopped:
-        main(["analyze", str(ward), "--model", model, "--out", str(tmp_path / "out"), "--format", "json"])
+        main(["analyze", str(ward), *options])
     assert stopped.value.code == 128 + number
     assert capsys.readouterr().err == "laennec: interrupted; the same command resumes where it can\n"
     assert rows_of(tmp_path / "out") == ["a.wav"]

@@ -70,7 +70,7 @@ def in_a_frame(code: str, act: Callable[[], None], wait: int) -> Iterator[None]:
 
 def interrupted(sounds: Path, out: Path, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["analyze", str(sounds), "--out", str(out), "--format", "json"])
+        main(["analyze", str(sounds), "--out", str(out), "--format", "json", "--jobs", "1"])
     assert stopped.value.code == code
     assert capsys.readouterr().err == "laennec: interrupted; the same command resumes where it can\n"
     known = json.loads((out / LEDGER).read_text())["files"] if (out / LEDGER).exists() else {}

@@ -16,11 +16,11 @@ from rich.console import Console
 from laennec import Analysis, Event, analyze
 from laennec.analyze.analysis import RecordingPrediction
 from laennec.cli import COMMANDS, main
+from laennec.console import terminal
 from laennec.model.load import load_model
 from laennec.output.formats import Summary
 from laennec.output.presentation import brief
 from laennec.output.text import print_summary, print_table
-from laennec.terminal import terminal
 from tiny_model import RATE, tiny_model
 
 NAME = "录音 naïve 🫁 :m: \x1b[31mred [bold]x.wav"

@@ -58,7 +58,7 @@ def cluster(
     table = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     # Releases of Ray differ in what is started again by itself; later ones take no such arguments any more.
     takes_them = "ray_remote_args" in inspect.signature(table.map_batches).parameters
-    restarts = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS} if takes_them else {}
+    restarts: Any = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS} if takes_them else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         scored = table.map_batches(

@@ -1,7 +1,7 @@
 """The command line: a table of commands, each with its arguments and the function that does it.
 
 The modules of both are imported when the command is chosen, so that ``--help`` comes at once and without
-PyTorch.
+PyTorch; and the parser of all command lines only for those that are not plain.
 
 Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``--debug`` shows where); 143 and
 129 after SIGTERM and SIGHUP.
@@ -12,15 +12,13 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields, make_dataclass
-from functools import partial
+from dataclasses import fields
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, get_args
 
-import tyro
-
-from laennec.cli.usage import no_such_command, parsed, with_help
+from laennec.cli.options import read_plainly
+from laennec.cli.usage import no_such_command, with_help
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
 from laennec.signals import Terminated, ended_by_signals
@@ -59,8 +57,6 @@ Every command has its own --help with an example. --debug shows where an error c
 the version. Research software, not a medical device."""
 
 DATASETS = "{datasets}"  # in help: the data sets that are found
-
-CONFIG = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
 
 EXTRAS = {
     "torch": "train",
@@ -127,8 +123,8 @@ def parse(name: str, arguments: Sequence[str]) -> Any:
             raise UsageError(f"{option} is given twice; give it once, with all its values behind it")
     # Path("./-") would be standard input, as - is.
     words = [os.path.abspath(each) if each == os.path.join(".", "-") else each for each in arguments]
-    called = f"laennec {name}"
-    return parsed(lambda: tyro.cli(command, prog=called, args=words, config=CONFIG), called, words)
+    plain = read_plainly(command, words)
+    return load("laennec.cli.parser:read")(command, f"laennec {name}", words) if plain is None else plain
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -139,27 +135,12 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         if arguments and not arguments[0].startswith("-"):
             raise UsageError(with_help(no_such_command(arguments[0], list(COMMANDS)), "laennec"))
-        help_of_all = partial(
-            tyro.extras.subcommand_cli_from_dict,
-            {name: _described(name) for name in COMMANDS},
-            prog="laennec",
-            description=DESCRIPTION,
-            args=list(arguments) or ["--help"],
-        )
-        parsed(help_of_all, "laennec", arguments or ["--help"])
+        described = {name: str(load(own).__doc__).split("\n")[0] for name, (own, _) in COMMANDS.items()}
+        load("laennec.cli.parser:help_of_all")(described, DESCRIPTION, arguments or ["--help"])
         raise UsageError("the command comes first; see laennec --help")
     name, *others = arguments
     command = parse(name, others)
     return int(load(COMMANDS[name][1])(command))
-
-
-def _described(name: str) -> type:
-    """Return what stands for a command in the help of all: a class with its first line.
-
-    A class and not a function, for which tyro would import typeguard, in 0.1 s.
-    """
-    first = str(load(COMMANDS[name][0]).__doc__).split("\n")[0]
-    return make_dataclass(name, (), namespace={"__doc__": first})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg, subcommand
+from laennec.cli.options import Positional, arg, subcommand
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from laennec.cli.options import Positional, arg
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
+from laennec.console import plain, terminal
 from laennec.datasets.table import Defect, write_csv
 from laennec.errors import LaennecError
 from laennec.score.predictions import Predictions, read_runs, run_files
-from laennec.terminal import plain, terminal
 
 FEW = 20  # of a class: fewer clips than this give no threshold that means anything
 

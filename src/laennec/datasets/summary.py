@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from laennec.audio.samples import counted
+from laennec.console import plain, terminal
 from laennec.datasets.check import DefectError
 from laennec.datasets.discovery import DataSet
 from laennec.datasets.simulated import check_simulation, shown_name
@@ -15,7 +16,6 @@ from laennec.datasets.splits import unknown_patients
 from laennec.datasets.table import SPLITS, Defect
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, age_group
-from laennec.terminal import plain, terminal
 
 UNKNOWN = "unknown"
 SHOWN_A_KIND = 10  # defects of one kind that are printed in full

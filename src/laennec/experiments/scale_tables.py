@@ -1,8 +1,58 @@
-"""Tables of scoring by the million: kills, and what a second process brings."""
+"""Tables of scoring by the million: rate, memory, cost, kills, and what a second process brings."""
 
 from collections.abc import Callable
+from typing import Any
 
 from laennec.score.markdown import Load, table
+
+PRICE_PER_CORE_HOUR = 0.04  # US dollars, an assumption: about what a shared virtual core is let for
+
+
+def _cost(row: dict[str, Any]) -> float:
+    """Dollars a million recordings, by the processor time of those that were scored."""
+    return float(row["processor_s"] / row["recordings"] * 1e6 / 3600 * PRICE_PER_CORE_HOUR)
+
+
+def score(load: Load) -> str:
+    """Return the rate, memory and cost of `laennec score` at each count."""
+    header = [
+        "recordings of 3 s",
+        "rows, failed",
+        "kill -9 of all processes",
+        "wall",
+        "processor time a recording",
+        "memory of all processes: first third, last third",
+        "cost of a million",
+    ]
+    cells = []
+    for row in load("score")["rows"]:
+        runs = row["runs"]
+        first, last = (
+            max(each[f"peak_of_{third}_third_mib"] for each in runs) for third in ("first", "last")
+        )
+        timed = row["processor_s"] is not None
+        cells.append(
+            [
+                f"{row['recordings']:,}",
+                f"{row['rows']:,}, {row['failed']:,}",
+                f"{row['kills']} times, resumed" if row["kills"] else "–",
+                f"{row['seconds']:,.0f} s",
+                f"{1000 * row['processor_s'] / row['recordings']:.1f} ms" if timed else "–",
+                f"{first}, {last} MiB",
+                f"${_cost(row):.2f}" if timed else "–",
+            ]
+        )
+    return table(header, cells)
+
+
+def million(load: Load) -> str:
+    """Return processor time and memory of listing and merging."""
+    named = {"list": "listing a table of paths", "merge": "merging the parts"}
+    cells = [
+        [named[each["step"]], f"{each['rows']:,}", f"{each['processor_s']:.1f} s", f"{each['peak_mib']} MiB"]
+        for each in load("million")["rows"]
+    ]
+    return table(["step", "rows", "processor time", "largest memory of the process"], cells)
 
 
 def kills(load: Load) -> str:
@@ -41,4 +91,9 @@ def cores(load: Load) -> str:
     return table(header, cells)
 
 
-TABLES: dict[str, Callable[[Load], str]] = {"score-kills": kills, "cores": cores}
+TABLES: dict[str, Callable[[Load], str]] = {
+    "score": score,
+    "million": million,
+    "score-kills": kills,
+    "cores": cores,
+}

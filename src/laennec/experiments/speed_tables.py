@@ -22,18 +22,106 @@ def _cost(own: dict[str, Any]) -> str:
     return f"{own['cpu_s']:.2f} s of processor time, {memory}"
 
 
-def ratios(load: Load) -> str:
-    """Speed against alternatives."""
+def start(load: Load) -> str:
+    """Processor time of a whole process, before and now, and the least that it can take."""
+    found = load("speed")["start"]
+    (row,) = found["rows"]
+    least = row["imports"] + row["analysis"]
+    seconds = [
+        ["before", row["before"]],
+        [f"now, {row['memory_mib']} MiB", row["now"]],
+        ["Python with NumPy, ONNX Runtime and libsndfile imported", row["imports"]],
+        ["the analysis itself, warm", row["analysis"]],
+        ["both: the least that it can take", least],
+    ]
+    cells = [[what, f"{own:.3f}", f"{own / least:.2f}"] for what, own in seconds]
+    header = ["`laennec analyze` of 15 s, with `--json`", "s of processor time", "of the least"]
+    return f"{_by(found)} Before / now {row['ratio']:.2f}.\n\n{table(header, cells)}"
+
+
+def outputs(load: Load) -> str:
+    """Processor time from a recording to its files, before and now."""
+    found = load("speed")["outputs"]
+    rows = {row["step"]: row for row in found["rows"]}
+    network = {side: rows["network"][side] for side in ("before", "now")}
+    steps = (
+        ("network", "network"),
+        ("analysis", "analysis, network included"),
+        ("json", "JSON"),
+        ("html", "page"),
+        ("png", "picture"),
+    )
+    cells: list[list[str]] = []
+    total = dict.fromkeys(network, 0.0)
+    for step, what in steps:
+        row, kilobytes = rows[step], rows.get(f"{step} bytes")
+        sizes = [f"{kilobytes[side] / 1000:.0f}" if kilobytes else "" for side in network]
+        cells.append([what, *(number(row[side], 1) for side in network), f"{row['ratio']:.2f}", *sizes])
+        if step == "network":
+            continue
+        total = {side: total[side] + row[side] for side in network}
+        if step != "analysis":
+            names = {"json": "folder with JSON", "html": "with JSON and page", "png": "with all three"}
+            times = [f"{total[side]:.1f} ({total[side] / network[side]:.1f})" for side in network]
+            cells.append([f"*{names[step]}*", *times, f"{total['before'] / total['now']:.2f}", "", ""])
+    header = ["step", "before, ms", "now, ms", "before / now", "before, kB", "now, kB"]
+    return f"{_by(found)}\n\n{table(header, cells)}"
+
+
+def front_ends(load: Load) -> str:
+    """Front ends beside other libraries."""
+    found = load("speed")["front_ends"]
+    rows = [
+        [own["what"], name, f"{own['ms']['Laennec']:.3f}", f"{own['ms'][name]:.3f}", f"{ratio:.1f}"]
+        for own in found["rows"]
+        for name, ratio in own["ratio"].items()
+    ]
+    header = ["what", "against", "Laennec, ms a clip", "the other", "times faster"]
+    return f"{_by(found, 'torch', 'librosa', 'kaldi-native-fbank')}\n\n{table(header, rows)}"
+
+
+def networks(load: Load) -> str:
+    """Seconds of sound a processor second, of networks of several sizes."""
+    found = load("speed")["networks"]
+    rows = [
+        [
+            own["what"],
+            own["says"],
+            f"{own['parameters'] / 1e6:.2f} M" if own["parameters"] else "",
+            f"{own['seconds_a_second']:,.{0 if own['seconds_a_second'] >= 10 else 1}f}",
+        ]
+        for own in sorted(found["rows"], key=lambda own: -float(own["seconds_a_second"]))
+    ]
+    header = ["network", "what it tells", "parameters", "seconds of sound a second of one core"]
+    return f"{_by(found, 'torch', 'silero-vad', 'ai-edge-litert')}\n\n{table(header, rows)}"
+
+
+def bounds(load: Load) -> str:
+    """Stages beside the least that their arithmetic takes."""
+    found = load("speed")["bounds"]
     rows = []
-    for own in load("speed")["ratios"]:
-        ratio = f"{' to '.join(map(str, own['ratio']))} times faster" if "ratio" in own else _cost(own)
-        if "beside_other_work" in own:
-            ratio += f"; {' to '.join(map(str, own['beside_other_work']))} beside other work"
-        what, against = own["what"], own.get("against", "–")
-        if "seconds" in own:
-            what, against = f"{what}, {own['seconds']} s", f"{against}, {own['against_seconds']} s"
-        rows.append([what, against, ratio, f"`{own['command']}`"])
-    return table(["what", "against", "ratio", "command"], rows)
+    for own in found["rows"]:
+        if "stage_ms" in own:
+            values = [f"{own[f'{side}_ms']:.3f} ms" for side in ("stage", "bound")]
+        else:
+            values = [f"{own[f'{side}_gflops']:.0f} GFLOP/s" for side in ("stage", "bound")]
+        rows.append([own["stage"], values[0], own["bound"], values[1], f"{own['ratio']:.2f}"])
+    header = ["stage", "takes", "bound", "takes", "stage / bound, in time"]
+    return f"{_by(found, 'torch', 'soundfile')}\n\n{table(header, rows)}"
+
+
+def _by(found: dict[str, Any], *packages: str) -> str:
+    """Return machine, versions, day and command of a measurement."""
+    about = found["machine"]
+    names = {"numpy": "NumPy", "onnxruntime": "ONNX Runtime", "torch": "PyTorch"}
+    versions = [
+        f"{names.get(name, name)} {about[name]}"
+        for name in ("numpy", "onnxruntime", *packages)
+        if name in about
+    ]
+    where = f"{about['processor']}, {about['cores']} cores, Python {about['python']}, {', '.join(versions)}"
+    beside = f", beside {found['beside']}" if "beside" in found else ""
+    return f"{where}, {found['date']}{beside}: `{found['command']}`."
 
 
 def training(load: Load) -> str:
@@ -107,7 +195,11 @@ def browser(load: Load) -> str:
 
 TABLES: dict[str, Callable[[Load], str]] = {
     "speed-recordings": recordings,
-    "speed-ratios": ratios,
+    "speed-start": start,
+    "speed-outputs": outputs,
+    "speed-front-ends": front_ends,
+    "speed-networks": networks,
+    "speed-bounds": bounds,
     "speed-browser": browser,
     "speed-training": training,
     "training-card": card,

@@ -18,8 +18,6 @@ from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.output.fhir import R4, R5, to_fhir
 from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
-from laennec.output.page import write_report
-from laennec.output.picture import draw
 
 # Label files lie in a folder of their own, under the recording's name: that is where their programs look for
 # them, and two formats share a suffix. SPRSound's folders of annotations end in "json".
@@ -212,10 +210,8 @@ def write_outputs(
                     written.append(part.with_name(f"{part.stem}{RECORD_PART}.csv"))
                     write_text(part, to_csv(analysis))
                     write_text(written[-1], to_record_csv(analysis))
-                case "html" if recording is not None:
-                    write_report(shown, recording, part)
-                case "png" if recording is not None:
-                    draw(shown, recording, part, channel=channel)
+                case "html" | "png" if recording is not None:
+                    _show(shown, recording, part, channel)
                 case "audacity":
                     write_text(part, to_audacity(analysis, channel))
                 case "icbhi":
@@ -227,6 +223,17 @@ def write_outputs(
                 case "fhir-r5":
                     write_json(part, to_fhir(analysis, R5))
     return written
+
+
+def _show(analysis: Analysis, recording: Recording, path: Path, channel: int) -> None:
+    """Write a page, or a picture of a channel, by the suffix."""
+    from laennec.output.page import write_report  # what pages need would delay every start
+    from laennec.output.picture import draw
+
+    if path.suffix == SUFFIXES["png"]:
+        draw(analysis, recording, path, channel=channel)
+    else:
+        write_report(analysis, recording, path)
 
 
 def _parts(path: Path, channels: int) -> Iterator[tuple[int, Path]]:

@@ -153,7 +153,8 @@ class Ledger:
             # Perhaps they were there by another name before, of another folder.
             own = {entry["path"] for entry in self._own.values()}
             others = [entry for entry in merged.values() if entry["path"] not in own and self._is_kept(entry)]
-            rows = [row for entry in (*others, *self._own.values()) if (row := _row(entry)) is not None]
+            entries = (*others, *self._in_order().values())
+            rows = [row for entry in entries if (row := _row(entry)) is not None]
             try:
                 if more is not None or os.path.isfile(self.out / SUMMARY):
                     write_text(self.out / SUMMARY, to_summary_csv([*rows, *(more or ())]))
@@ -206,6 +207,14 @@ class Ledger:
     def _still_there(self, outputs: Iterable[str]) -> list[str]:
         return [name for name in outputs if os.path.isfile(self.out / name)]
 
+    def _in_order(self) -> dict[str, Entry]:
+        """Return this run's entries in the order of the recordings.
+
+        What is done already is known before what is still being analysed by other processes.
+        """
+        order = {self.key(path): number for number, path in enumerate(self.names)}
+        return dict(sorted(self._own.items(), key=lambda item: order.get(item[0], len(order))))
+
     def _save_in_time(self) -> None:
         if time.monotonic() < self._due:
             return
@@ -221,7 +230,7 @@ class Ledger:
         if closing:
             there = {key: entry for key, entry in there.items() if entry != claimed.get(key)}
             claimed = {}
-        merged = {**claimed, **there, **self._own}
+        merged = {**claimed, **there, **self._in_order()}
         try:
             write_json(self.path, {"format": LEDGER_FORMAT, "files": merged})
             self.problem = None

@@ -13,7 +13,8 @@ from laennec.analyze.analysis import Event
 from laennec.audio.capture import levels_db
 from laennec.audio.quality import Finding
 from laennec.audio.samples import Array
-from laennec.terminal import is_unicode, plain, terminal
+from laennec.console import plain, terminal
+from laennec.terminal import is_unicode
 
 SHOWN_EVENTS = 8
 WIDTH = 40  # of the meter, in characters

@@ -24,11 +24,10 @@ from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, called, planne
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger, content_facts, shown_name
 from laennec.output.spectrogram import SHOWN_S
-from laennec.output.text import print_summary, print_table
 from laennec.patient import Patient
 from laennec.processes import Lost, Ready, Workers, forks_safely
 from laennec.progress import progress_bar
-from laennec.terminal import is_unicode, terminal
+from laennec.terminal import is_unicode
 from laennec.version import __version__
 
 WORTH_STARTING = 40  # recordings, each about as long as half a start of a process that is not forked
@@ -157,7 +156,7 @@ def analyze_one(path: Path, name: str, job: Job) -> int:
             if job.as_json:
                 print(_json_text([to_json(analysis)]))
             else:
-                print_table(analysis, terminal())
+                _print_table(analysis)
     finally:
         if ledger is not None:
             ledger.close()
@@ -196,7 +195,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -
             others = ledger.close(lost)
     rows += lost
     if not job.as_json:
-        print_summary(rows, terminal())
+        _print_table(rows)
     if recordings.passed_over:
         job.say(f"{counted_endings(recordings.passed_over)}; name a file to have it analysed")
     if recordings.linked:
@@ -214,6 +213,17 @@ def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -
     if failed[len(lost) :]:
         warn(f"{len(failed) - len(lost)} of {len(names)} recordings failed")
     return 1 if failed else code
+
+
+def _print_table(shown: Analysis | Sequence[Summary]) -> None:
+    """Print a recording, or a row of each of several."""
+    from laennec.console import terminal  # Rich is a tenth of a start, and JSON does without
+    from laennec.output.text import print_summary, print_table
+
+    if isinstance(shown, Analysis):
+        print_table(shown, terminal())
+    else:
+        print_summary(shown, terminal())
 
 
 def _where(job: Job, ledger: Ledger | None, any_result: bool = True) -> int:

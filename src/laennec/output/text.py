@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from laennec.analyze.analysis import Analysis
+from laennec.console import plain
 from laennec.output.formats import Summary
 from laennec.output.presentation import (
     ANY_SOUND,
@@ -18,7 +19,6 @@ from laennec.output.presentation import (
     notes,
     rate_in_words,
 )
-from laennec.terminal import plain
 from laennec.version import DISCLAIMER
 
 SHOWN_EVENTS = 40

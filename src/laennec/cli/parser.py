@@ -1,0 +1,72 @@
+"""Every command line and all help, by tyro; plain ones are read without it (:mod:`laennec.cli.options`)."""
+
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass, make_dataclass
+from functools import partial
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import tyro
+
+from laennec.cli.options import Marker
+from laennec.cli.usage import parsed
+
+CONFIG = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+
+
+def read(command: type, called: str, words: Sequence[str]) -> Any:
+    """Return the arguments of a command, that is `called` so; SystemExit after ``--help``.
+
+    UsageError if they are wrong.
+    """
+    _mark(command)
+    return parsed(lambda: tyro.cli(command, prog=called, args=words, config=CONFIG), called, words)
+
+
+def help_of_all(described: Mapping[str, str], description: str, words: Sequence[str]) -> None:
+    """Print the help of all commands, of which the first line of each is given, or refuse `words`."""
+    # Classes and not functions, for which tyro would import typeguard, in 0.1 s.
+    commands = {
+        name: make_dataclass(name, (), namespace={"__doc__": first}) for name, first in described.items()
+    }
+    parsed(
+        partial(
+            tyro.extras.subcommand_cli_from_dict,
+            commands,
+            prog="laennec",
+            description=description,
+            args=list(words),
+        ),
+        "laennec",
+        words,
+    )
+
+
+def _mark(command: type) -> None:
+    """Put tyro's markers in the place of ours, in a dataclass and in those that are its fields.
+
+    Tyro reads the annotations; the types that dataclasses keep stay as they are, for plain words.
+    """
+    for base in filter(is_dataclass, command.__mro__):
+        own = inspect.get_annotations(base)
+        base.__annotations__ = {name: _marked(hint) for name, hint in own.items()}
+
+
+def _marked(hint: Any) -> Any:
+    if isinstance(hint, type) and is_dataclass(hint):
+        _mark(hint)
+    if get_origin(hint) is Annotated:
+        inner, *markers = get_args(hint)
+        return Annotated[(_marked(inner), *map(_tyro_marker, markers))]  # type: ignore[return-value]
+    if get_origin(hint) in (Union, types.UnionType):
+        return Union[tuple(map(_marked, get_args(hint)))]  # noqa: UP007
+    return hint
+
+
+def _tyro_marker(marker: Any) -> Any:
+    """Return what tyro has for a marker of ours; others are its own."""
+    if not isinstance(marker, Marker):
+        return marker
+    found = getattr(tyro.conf, marker.name)
+    return found(**dict(marker.given)) if marker.given else get_args(found[int])[1]
