@@ -91,7 +91,7 @@ def test_a_plural_has_both_forms() -> None:
 # Whose sentences the page shows: what is wrong with a recording, an edit, a label file, what is learnt.
 SPOKEN = (
     *("audio/quality.py", "audio/stream.py", "audio/containers.py", "audio/media.py", "audio/recording.py"),
-    *("analyze/recording.py", "analyze/inputs.py", "analyze/rate.py"),
+    *("analyze/recording.py", "analyze/inputs.py", "analyze/rate.py", "annotations/formats.py"),
     *("web/corrections.py", "web/database.py", "web/edits.py", "web/exchange.py", "web/folder.py"),
     *("web/jobs.py", "web/learn.py", "web/learning.py", "web/library.py", "web/live.py", "web/models.py"),
     *("web/device.py", "web/sounds.py", "web/uploads.py", "web/worker.py", "web/described.py"),

@@ -26,7 +26,8 @@ ENOUGH_INTERVALS = 3
 STEADY = 0.35  # interquartile range over median, up to which breathing counts as steady
 LONGEST_INTERVALS = 1.7  # times the median: a longer interval holds a breath that was not found
 
-# Chosen on half of the patients of docs/results/rate.json, where they are measured on the other half.
+# Searched on the even patients of docs/results/rates.json and rounded; docs/detection.md says what else was
+# looked at.
 SMOOTHING = np.array([0.25, 0.75, 1.0, 0.75, 0.25]) / 3.0  # of features over time, in frames of 50 ms
 ALIKE = 0.2  # correlation of a breath with the next that counts, where many breaths were compared
 ALIKE_IF_FEW = 0.4  # more than that, divided by the number of breaths compared

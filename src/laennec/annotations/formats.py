@@ -109,13 +109,15 @@ def _not_held(labels: LabelFile, form: Format) -> Iterator[str]:
     words = {label: form.word(label) for label in {str(event.annotated) for event in named}}
     counts = Counter(str(event.annotated) for event in named)
     for label in sorted(label for label, word in words.items() if word is None):
-        yield f"{_events(counts[label])} labelled {label} not in the file: {form.title} has no place for that"
+        what = f"{_events(counts[label])} labelled {label} not in the file"
+        yield f"{what}: {form.title} has no place for that"
     for label, word in sorted(words.items()):
         if word is not None and word != label:
             yield f"{_events(counts[label])} labelled {label} become {word} in {form.title}"
     held = [event for event in named if words[str(event.annotated)] is not None]
-    if CHANNELS not in form.holds and len({event.channel for event in held}) > 1:
-        yield f"events of several channels are not told apart: {form.title} has no channels"
+    channels = {event.channel for event in held}
+    if CHANNELS not in form.holds and len(channels) > 1:
+        yield f"events of {len(channels)} channels are not told apart: {form.title} has no channels"
     elif CHANNELS not in form.holds and any(event.channel for event in held):
         yield f"the events' channel is not in the file: {form.title} has no channels"
     if BANDS not in form.holds and any(event.low_hz is not None for event in held):

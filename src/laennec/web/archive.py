@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from laennec.annotations import table
+from laennec.annotations.formats import Format
 from laennec.files import printable
 from laennec.labels import PHASES
 from laennec.web.corrections import Corrections, Reading
-from laennec.web.exchange import COLUMNS, Format, rejected_events, table_rows, write_labels
+from laennec.web.exchange import COLUMNS, rejected_events, table_rows, write_labels
 
 CLIPS = "clips.csv"
 RECORDS = "records.csv"

@@ -6,23 +6,22 @@ reader, so that one undo takes it back: events that it has too are accepted, the
 taken away, and the rest is added.
 """
 
-import json
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from laennec.annotations import LabelFile, audacity, icbhi, raven, read_content, sprsound, table
-from laennec.audio.samples import counted
+from laennec.annotations import Boundary, LabelFile, read_content, table
+from laennec.annotations.formats import CHANNELS, PROBABILITIES, About, Format, Written
+from laennec.annotations.formats import FORMATS as ALL_FORMATS
+from laennec.annotations.formats import write_labels as written_labels
 from laennec.errors import LaennecError
-from laennec.labels import ICBHI_CYCLES, SPRSOUND_EVENTS, spelling, to_icbhi
 from laennec.web.corrections import Corrections, Reading
 from laennec.web.edits import Bounds, Marked, checked_label, layer_of
 
+CSV = ALL_FORMATS["csv"]
 SAME_S = 0.0015  # borders that a format of whole milliseconds may have moved
 MOST_IMPORTED = 20_000
-TOP_HZ = 4000.0  # of a recording whose rate is not known
 COLUMNS = (
     *("recording", "channel", "start_s", "end_s", "label", "layer", "status"),
     *("suggested_start_s", "suggested_end_s", "suggested_label", "probability", "uncertain"),
@@ -36,87 +35,14 @@ class LabelFileError(LaennecError):
     status = 422
 
 
-@dataclass(frozen=True)
-class Format:
-    """What a format of label files can hold.
-
-    `takes` is whether it has a place for a label; `keeps` whether the label is read back as it was.
-    """
-
-    name: str
-    title: str
-    suffix: str
-    has_channels: bool
-    has_record: bool
-    takes: Callable[[str], bool]
-    keeps: Callable[[str], bool]
-    write: Callable[[Sequence[Marked], Reading], str]
-
-
-@dataclass(frozen=True)
-class Written:
-    """A label file, and what is not in it, in sentences."""
-
-    text: str
-    not_held: tuple[str, ...]
-
-
 # --- written ------------------------------------------------------------------------------------------------
 
-
-def _spans(events: Iterable[Marked]) -> list[tuple[float, float, str]]:
-    return [(event.start_s, event.end_s, event.label) for event in events]
-
-
-def _sprsound(events: Sequence[Marked], reading: Reading) -> str:
-    return (
-        json.dumps(sprsound.write(_spans(events), reading.state.record), indent=2, ensure_ascii=False) + "\n"
-    )
-
-
-def _raven(events: Sequence[Marked], reading: Reading) -> str:
-    rate = reading.recording["sample_rate"]
-    spans = ((event.channel, event.start_s, event.end_s, event.label) for event in events)
-    return raven.write(spans, rate / 2 if rate else TOP_HZ)
-
-
-def _icbhi(events: Sequence[Marked], _: Reading) -> str:
-    return icbhi.write(_spans(events))
-
-
-def _audacity(events: Sequence[Marked], _: Reading) -> str:
-    return audacity.write(_spans(events))
-
-
-def _table(events: Sequence[Marked], reading: Reading) -> str:
-    return table.write(COLUMNS, table_rows(reading, events))
-
-
-def _has_cycle(label: str) -> bool:
-    return to_icbhi(label) is not None
-
-
-def _is_cycle(label: str) -> bool:
-    return label in icbhi.LABEL_OF_FLAGS.values()
-
-
-def _always(_: str) -> bool:
-    return True
-
-
-def _is_sprsound(label: str) -> bool:
-    return spelling(label, SPRSOUND_EVENTS) is not None
-
-
+TABLE = replace(
+    CSV, name="table", holds=CSV.holds - {PROBABILITIES}
+)  # the page's own, with all that it knows
 FORMATS = {
-    each.name: each
-    for each in (
-        Format("audacity", "Audacity", ".txt", False, False, _always, _always, _audacity),
-        Format("raven", "Raven", ".txt", True, False, _always, _always, _raven),
-        Format("icbhi", "ICBHI 2017", ".txt", False, False, _has_cycle, _is_cycle, _icbhi),
-        Format("sprsound", "SPRSound", ".json", False, True, _is_sprsound, _is_sprsound, _sprsound),
-        Format("table", "CSV", ".csv", True, False, _always, _always, _table),
-    )
+    **{name: form for name, form in ALL_FORMATS.items() if form is not CSV},
+    TABLE.name: TABLE,
 }
 
 
@@ -133,24 +59,18 @@ def write_labels(
     """Return a label file of events, by default all that the page shows of a channel or of all."""
     events = reading.state.events if events is None else events
     wanted = [event for event in events if channel in (None, event.channel)]
-    held = [event for event in wanted if form.takes(event.label)]
-    return Written(form.write(held, reading), tuple(_not_held(reading, form, wanted)))
-
-
-def _not_held(reading: Reading, form: Format, events: Sequence[Marked]) -> Iterator[str]:
-    left_out = Counter(event.label for event in events if not form.takes(event.label))
-    for label, count in sorted(left_out.items()):
-        what = f"{counted(count, 'event')} labelled {label} not in the file"
-        yield f"{what}: {form.title} has no place for that"
-    held = [event for event in events if form.takes(event.label)]
-    broader = sorted({event.label for event in held if not form.keeps(event.label)})
-    if broader:
-        yield f"{', '.join(broader)} become a broader label: {form.title} has {', '.join(ICBHI_CYCLES)}"
-    channels = {event.channel for event in held}
-    if not form.has_channels and len(channels) > 1:
-        yield f"events of {len(channels)} channels are not told apart: {form.title} has no channels"
-    if not form.has_record and reading.state.record is not None:
-        yield f"the recording's label {reading.state.record} is not in the file: {form.title} has none"
+    # Of one channel that was asked for, a format without channels leaves nothing out.
+    untold = channel is not None and CHANNELS not in form.holds
+    marks = tuple(
+        Boundary(event.start_s, event.end_s, event.label, None if untold else event.channel)
+        for event in wanted
+    )
+    rate = reading.recording["sample_rate"]
+    about = About(reading.recording["path"], reading.recording["duration_s"], rate)
+    written = written_labels(LabelFile(marks, record=reading.state.record), form, about)
+    if form is TABLE:
+        return replace(written, text=table.write(COLUMNS, table_rows(reading, wanted)))
+    return written
 
 
 # --- tables -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from laennec.annotations.formats import CHANNELS, RECORD
 from laennec.web.agreement import compare_all, compare_recording
 from laennec.web.api.answers import errors, sound_body
 from laennec.web.archive import archive
@@ -132,9 +133,9 @@ def label_formats() -> dict[str, Any]:
                 "name": each.name,
                 "title": each.title,
                 "suffix": each.suffix,
-                "has_channels": each.has_channels,
-                "has_record": each.has_record,
-                "has_phases": each.takes("inspiration"),
+                "has_channels": CHANNELS in each.holds,
+                "has_record": RECORD in each.holds,
+                "has_phases": each.word("inspiration") is not None,
             }
             for each in FORMATS.values()
         ]
