@@ -203,6 +203,18 @@ def test_a_damaged_archive_gives_what_was_before_and_says_so(damage: str, tmp_pa
     assert "damaged or cut short after" in last["error"]
 
 
+@pytest.mark.usefixtures("here")
+def test_the_merge_sees_a_gap_among_the_recordings_of_an_archive(tmp_path: Path, model: str) -> None:
+    (tmp_path / "s.tar").write_bytes(archive({f"{number}.wav": sound(number) for number in range(3)}))
+    out = tmp_path / "out"
+    score(tmp_path / "s.tar", out, model)
+    whole = pq.read_table(out / part_name(0))
+    for rows_kept in ([0, 2], [0, 1, 1, 2], [1, 0, 2]):
+        pq.write_table(whole.take(rows_kept), out / part_name(0))
+        with pytest.raises(LaennecError, match="not those of the archive, once each"):
+            score(tmp_path / "s.tar", out, model)
+
+
 # --- resuming, shares, refusals -----------------------------------------------------------------------------
 
 

@@ -8,10 +8,11 @@ from laennec.score.text import interval, number
 
 NAMES = {"sprsound": "SPRSound", "icbhi": "ICBHI, a subset", "kauh": "KAUH"}
 MODELS = {
-    "teacher": "its teacher, on whole recordings",
-    "taught": "taught, mean of three seeds",
-    "alone": "alone, mean of three seeds",
-    "taught seed 0": "taught, seed 0",
+    "teacher": "the recipe `recording`, on whole recordings",
+    "taught": "with a teacher, mean of {} seeds",
+    "alone": "without a teacher, mean of {} seeds",
+    "taught seed 0": "with a teacher, seed 0",
+    "alone seed 0": "without a teacher, seed 0",
     "integers": "the same in integers",
 }
 FILE = "microcontroller"
@@ -19,11 +20,12 @@ FILE = "microcontroller"
 
 def windows(load: Load) -> str:
     """AUC and sensitivity of every model, by data set and label."""
-    rows = []
+    rows, runs = [], load(FILE)["runs"]
     for name, own in load(FILE)["datasets"].items():
         for label in WINDOW_LABELS:
             for model, title in MODELS.items():
-                if model not in own["models"]:
+                seeds = sum(run.startswith(f"{model} seed") for run in runs)
+                if model not in own["models"] or seeds == 1:  # which stands in a row of its own
                     continue
                 score = own["models"][model][label]
                 size = f"{score['windows']}, {score['patients']}"
@@ -33,7 +35,7 @@ def windows(load: Load) -> str:
                         NAMES[name],
                         label,
                         size,
-                        title,
+                        title.format(seeds),
                         _with(score["auc"], score["auc_interval"]),
                         _with(score["sensitivity"], score["sensitivity_interval"]),
                     ]
@@ -62,8 +64,8 @@ def choice(load: Load) -> str:
     rows = []
     for trial in load(FILE)["choice"]:
         areas = [trial["auc"][name][label] for name in NAMES for label in WINDOW_LABELS]
-        settings = trial["command"].partition("--set ")[2].replace("'", "")
-        rows.append([trial["name"], f"`{settings}`" if settings else "the recipe", *areas, trial["mean_auc"]])
+        settings = " ".join(f"`{setting}`" for setting in trial["settings"]) or "the recipe"
+        rows.append([trial["name"], settings, *areas, trial["mean_auc"]])
     header = ["trial", "settings"] + [
         f"{name}, {label}" for name in NAMES.values() for label in WINDOW_LABELS
     ]

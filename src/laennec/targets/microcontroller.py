@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError
 from laennec.files import make_folder, write_text
 from laennec.model.integer import (
     BAND_DEVIATION,
@@ -38,17 +38,17 @@ TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uin
 
 def export_microcontroller(job: ExportJob) -> Path:
     """Write the C program that a job of `laennec export` asks for, and return its folder."""
-    if not job.model:
-        raise UsageError("name the run folder, or the .npz file, of a model for windows")
-    model = load_integer_model(integer_model_path(job.model))
+    model = load_integer_model(integer_model_path(job.model or SHIPPED))
     return write_program(model, job.out or Path(f"laennec-{SHIPPED}"))
 
 
 def integer_model_path(name: str) -> Path:
-    """The file of a model in integers: of a run folder, or the file itself.
+    """The file of a model in integers: of the one that ships, a run folder, or the file itself.
 
     LaennecError if there is none.
     """
+    if name == SHIPPED:
+        return Path(str(files("laennec").joinpath("pretrained", f"{SHIPPED}.npz")))
     path = Path(name)
     if path.is_dir():
         if not (path / RUN_INTEGERS).is_file():
@@ -58,7 +58,7 @@ def integer_model_path(name: str) -> Path:
             )
         return path / RUN_INTEGERS
     if not path.exists():
-        raise LaennecError(f"{name}: no such model in integers")
+        raise LaennecError(f"{name}: no such model in integers, nor the one that ships ({SHIPPED})")
     return path
 
 

@@ -319,13 +319,14 @@ class ExportJob:
 
     Example:  laennec export --target web recording --runtime onnxruntime-web-1.30.0.tgz --out site
 
-    Example:  laennec export runs/small --target microcontroller --out wheezes-and-crackles
+    Example:  laennec export --target microcontroller --out wheezes-and-crackles
 
     Attributes
     ----------
     model
         onnx: run folder of `laennec train`. web: that, a model file or the name of a model that ships;
-        recording by default. microcontroller: run folder or .npz file of a model for windows.
+        recording by default. microcontroller: run folder or .npz file of a model for windows;
+        the one that ships otherwise.
     target
         What it is for.
     out

@@ -71,15 +71,15 @@ def refuse_teacher(recipe: Recipe, recordings: pd.DataFrame, fold: Fold) -> None
             "of them (--set split=none)"
         )
     table = read_csv(beside, dtype=str, keep_default_na=False)
-    trained = _patients(table[table["side"] == "train"])
-    heard = _patients(recordings[tested]) & trained
+    trained = patients_of(table[table["side"] == "train"])
+    heard = patients_of(recordings[tested]) & trained
     if heard:
         raise LaennecError(
             f"teacher {recipe.window.teacher}: trained on {len(heard)} of the patients that are measured on"
         )
 
 
-def _patients(table: pd.DataFrame) -> set[tuple[str, str]]:
+def patients_of(table: pd.DataFrame) -> set[tuple[str, str]]:
     """Data set and subject of each row, or its recording where that is not known."""
     source = source_of(table)
     who = table["subject"].where(table["subject"].fillna("") != "", table["recording"]).astype(str)
