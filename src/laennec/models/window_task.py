@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from laennec.features.augment import Augmentation
 from laennec.features.base import Batch
 from laennec.features.window import WindowLogMel
-from laennec.models.tasks import laid_out
+from laennec.models.tasks import augmented, laid_out
 from laennec.score.ranking import average_precision
 
 LEAST_PROBABILITY = 1e-4  # of a teacher: its log-odds end there
@@ -42,9 +42,12 @@ class WindowTask:
     teacher_weight: float = 0.0
     temperature: float = 1.0
 
+    def prepared(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Batch:
+        varied = augmented(self.front_end, batch, self.augmentation, generator)
+        return {**varied, "image": laid_out(varied["image"], network)}
+
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        varied = self.front_end.augment(batch, self.augmentation)
-        logits: Tensor = network(laid_out(varied["image"], network)).float()
+        logits: Tensor = network(batch["image"]).float()
         hard = F.binary_cross_entropy_with_logits(
             logits, batch["target"].nan_to_num(), pos_weight=self.weights.to(logits.device), reduction="none"
         )
