@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Page, expect
-from watching import Watch
 
 from laennec import Event, Recording
 from laennec.analyze.analysis import Analysis, Relevance
 from laennec.output.page import write_report
+from watching import Watch
 
 RELEVANCE = Relevance(1.0, 2.0, (100.0, 400.0, 1600.0), ((0.0, 1.0), (0.5, 0.0)))
 # How many bright pixels the spectrogram has, once it has some; noise fills it.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
+
 from watching import Watch
 
 Serve = Callable[..., str]
