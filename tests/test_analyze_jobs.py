@@ -102,7 +102,12 @@ def test_an_interruption_leaves_no_process_and_is_resumed(ward: Path, tmp_path: 
     words = ["analyze", str(ward), "--out", str(out), "--format", "json", "--jobs", "2"]
     command = [sys.executable, "-m", "laennec", *words]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it for us
     )
     until = time.monotonic() + 60
     while len(list(out.glob("c*.json"))) < 8 and time.monotonic() < until:
