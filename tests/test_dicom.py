@@ -132,6 +132,14 @@ def test_a_folder_is_written_with_its_labels(tmp_path, capsys):
     assert not again[0].notes
 
 
+def test_a_fault_in_the_labels_leaves_nothing_written(tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", samples(), RATE, subtype="PCM_16")
+    (tmp_path / "a.json").write_text("{")
+    (done,) = write_all([tmp_path / "a.wav"], tmp_path / "out")
+    assert "a.json" in done.error
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_the_waveform_is_analysed(tmp_path: Path):
     from laennec import analyze
     from laennec.simulate import simulate_dataset

@@ -10,16 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from laennec.annotations import SUFFIXES, read_labels
 from laennec.annotations.events import LabelFile
-from laennec.annotations.formats import FORMATS, About, write_labels
-from laennec.audio.folder import audio_files
+from laennec.annotations.formats import About, write_labels
+from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.clinic.tags import strip_tags
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, written_whole
 
 TIME = 315_532_800  # seconds; midnight of 1 January 1980, the earliest that every archive can hold
-LABELS = FORMATS["csv"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def deidentify(files: Sequence[Path], out: Path, keep_names: bool = False) -> It
     UsageError
         If nothing is named, a folder holds no recording, `out` lies in a folder named, or holds files.
     """
-    sources = _sources(files)
+    sources = named_recordings(files)
     make_folder(out, outside=[each for each in files if each.is_dir()])
     if any(out.iterdir()):
         raise UsageError(f"{out}: not empty; recordings of another time could be told by their place in it")
@@ -66,12 +64,6 @@ def deidentify(files: Sequence[Path], out: Path, keep_names: bool = False) -> It
             yield Deidentified(source, error=str(error))
 
 
-def _sources(files: Sequence[Path]) -> list[Path]:
-    if not files:
-        raise UsageError("name at least one recording or folder; see --help")
-    return [path for given in files for path in (audio_files(given).paths if given.is_dir() else [given])]
-
-
 def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
     try:
         stripped = strip_tags(source)
@@ -82,7 +74,7 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
     if target.exists():
         raise LaennecError(f"{source}: {target.name} is there already; leave out --keep-names")
     removed = [*([f"name {source.name}"] if renamed else []), f"time {int(stat.st_mtime)}", *stripped.removed]
-    labels = next(_labels(source), None)  # before anything is written: a fault in them is one of both
+    labels = labels_beside(source)  # before anything is written: a fault in them is one of both
     written = [target]
     _write(target, stripped.content)
     if labels is not None:
@@ -91,17 +83,6 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
         _write(written[-1], write_labels(LabelFile(own.events), LABELS, About(target.name)).text.encode())
         removed.append(f"all of {path.name} but {len(own.events)} labels")
     return Deidentified(source, tuple(written), tuple(removed))
-
-
-def _labels(source: Path) -> Iterator[tuple[Path, LabelFile]]:
-    """Yield the label files of a recording's name beside it; one with a fault is an error."""
-    for suffix in SUFFIXES:
-        path = source.with_suffix(suffix)
-        if path.is_file():
-            labels = read_labels(path, source.name)
-            if labels.problems:
-                raise LaennecError(f"{path}: {labels.problems[0]}; mend it or move it away")
-            yield path, labels
 
 
 def _write(target: Path, content: bytes) -> None:

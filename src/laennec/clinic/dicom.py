@@ -20,17 +20,15 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, GeneralAudioWaveformStorage, generate_uid
 
-from laennec.annotations import SUFFIXES, read_labels
-from laennec.annotations.formats import FORMATS, About, write_labels
-from laennec.audio.folder import audio_files
+from laennec.annotations.formats import About, write_labels
 from laennec.audio.recording import Recording
+from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_text, written_whole
 from laennec.version import __version__
 
 MOST_CHANNELS = 2  # of General Audio
 SOURCE = codes.CID3000.PhysiologicalAudioSignal
-LABELS = FORMATS["csv"]
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,7 @@ def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> 
     UsageError
         If nothing is named, or two recordings would become the same file.
     """
-    sources = [path for given in files for path in (audio_files(given).paths if given.is_dir() else [given])]
-    if not sources:
-        raise UsageError("name at least one recording or folder; see --help")
+    sources = named_recordings(files)
     make_folder(out)
     taken: dict[str, Path] = {}
     for source in sources:
@@ -82,20 +78,16 @@ def _one(source: Path, out: Path, number: int, position: str | None) -> Written:
     samples, notes = sixteen_bits(recording)
     when = datetime.fromtimestamp(source.stat().st_mtime, UTC)
     dataset = to_dicom(samples, recording.sample_rate, when, number, position)
+    labels = labels_beside(source)  # before anything is written: a fault in them is one of both
     target = out / f"{source.stem}.dcm"
     held = io.BytesIO()
     pydicom.dcmwrite(held, dataset, enforce_file_format=True)
     with written_whole(target) as temporary:
         temporary.write_bytes(held.getvalue())
     files = [target]
-    for path in (source.with_suffix(suffix) for suffix in SUFFIXES):
-        if path.is_file():
-            labels = read_labels(path, source.name)
-            if labels.problems:
-                raise LaennecError(f"{path}: {labels.problems[0]}")
-            files.append(out / f"{source.stem}{LABELS.suffix}")
-            write_text(files[-1], write_labels(labels, LABELS, About(target.name)).text)
-            break
+    if labels is not None:
+        files.append(out / f"{source.stem}{LABELS.suffix}")
+        write_text(files[-1], write_labels(labels[1], LABELS, About(target.name)).text)
     return Written(source, tuple(files), (*recording.repairs, *notes))
 
 

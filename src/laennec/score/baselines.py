@@ -52,10 +52,11 @@ def baseline_scores(
     draws, seed
         Of the bootstrap over patients.
     """
-    rows = []
+    rows, classes, own = [], predictions.classes, _confusions(predictions)
     for name, rule in baselines(predictions, known).items():
-        values, intervals = as_json(scores_of(rule, draws, seed))
-        less = difference(rule, predictions, draws, seed)[SCORE]
+        of_rule = _confusions(rule)
+        values, intervals = as_json(_scores(of_rule, classes, draws, seed))
+        less = _differences(of_rule, own, classes, draws, seed)[SCORE]
         rows.append(
             BaselineScores(
                 name=name,
@@ -70,22 +71,30 @@ def baseline_scores(
 
 def scores_of(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> dict[str, Score]:
     """Return `SCORES` with their intervals over patients; of several trainings, the means."""
-    classes = predictions.classes
-    return over_patients(_confusions(predictions), lambda drawn: _means(drawn, classes), draws, seed)
+    return _scores(_confusions(predictions), predictions.classes, draws, seed)
 
 
 def difference(
     first: Predictions, second: Predictions, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, Score]:
     """Return `SCORES` of the second less those of the first for the same clips, paired over patients."""
-    tables = [_confusions(each) for each in (first, second)]
-    runs = tables[0].shape[1]
+    return _differences(_confusions(first), _confusions(second), first.classes, draws, seed)
+
+
+def _scores(confusions: Floats, classes: Sequence[str], draws: int, seed: int) -> dict[str, Score]:
+    return over_patients(confusions, lambda drawn: _means(drawn, classes), draws, seed)
+
+
+def _differences(
+    first: Floats, second: Floats, classes: Sequence[str], draws: int, seed: int
+) -> dict[str, Score]:
+    runs = first.shape[1]
 
     def differences(drawn: Floats) -> dict[str, Floats]:
-        before, after = (_means(each, first.classes) for each in (drawn[:, :runs], drawn[:, runs:]))
+        before, after = (_means(each, classes) for each in (drawn[:, :runs], drawn[:, runs:]))
         return {name: after[name] - before[name] for name in SCORES}
 
-    return over_patients(np.concatenate(tables, axis=1), differences, draws, seed)
+    return over_patients(np.concatenate([first, second], axis=1), differences, draws, seed)
 
 
 def _confusions(predictions: Predictions) -> Floats:
