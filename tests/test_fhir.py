@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from analyses import bare_analysis
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RespiratoryRate
 from laennec.annotations import read_labels
 from laennec.annotations.fhir import FINDINGS
@@ -21,23 +22,12 @@ def event(start_s: float, end_s: float, label: str, channel: int = 0, uncertain:
 
 
 def analysis(*events: Event, label: str | None = "CAS & DAS", rate: str = "good") -> Analysis:
-    return Analysis(
+    return bare_analysis(
         name="ward/patient one.wav",
         duration_s=15.0,
-        sample_rate=8000,
         channels=2,
         events=events,
-        segmentation="detected",
-        window_s=None,
-        hop_s=None,
-        quality=(),
-        repairs=(),
-        notes=(),
         model_name="recording",
-        model_version="1",
-        model_sha256="ab" * 32,
-        labels=SPRSOUND_EVENTS,
-        normal="Normal",
         position="left-posterior",
         record=RecordingPrediction(
             label,

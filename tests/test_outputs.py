@@ -14,6 +14,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analyses import bare_analysis
 from laennec import Analysis, Event, LaennecError, RecordAnswer, Recording
 from laennec.analyze.analysis import RespiratoryRate
 from laennec.annotations import read_events, read_labels
@@ -48,25 +49,7 @@ def answer(label: str | None, channel: int | None = None, **changes: object) -> 
 
 
 def analysis(events: Sequence[Event] = (), **changes: object) -> Analysis:
-    found = Analysis(
-        name="a.wav",
-        duration_s=1_000.0,
-        sample_rate=RATE,
-        channels=1,
-        events=tuple(events),
-        segmentation="detected",
-        window_s=None,
-        hop_s=None,
-        quality=(),
-        repairs=(),
-        notes=(),
-        model_name="tiny",
-        model_version="0.1.0",
-        model_sha256="0123456789abcdef" * 4,
-        labels=SPRSOUND_EVENTS,
-        normal="Normal",
-    )
-    return replace(found, **changes)  # type: ignore[arg-type]
+    return bare_analysis(**{"duration_s": 1_000.0, "sample_rate": RATE, "events": tuple(events), **changes})
 
 
 @st.composite

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from accessibility import contrast, contrasts, faults, mixed
 
+from analyses import bare_analysis
 from laennec import Analysis, Event, RecordAnswer, Recording
 from laennec.analyze.analysis import Relevance, RespiratoryRate
 from laennec.errors import LaennecError
@@ -73,27 +74,10 @@ def event(start_s: float, end_s: float, label: str = "Wheeze", **changes: object
 
 
 def analysis(of: Recording, *events: Event, **changes: object) -> Analysis:
-    found = Analysis(
-        name=of.name,
-        duration_s=of.duration_s,
-        sample_rate=of.sample_rate,
-        channels=of.channels,
-        events=events,
-        segmentation="detected",
-        window_s=None,
-        hop_s=None,
-        quality=(),
-        repairs=(),
-        notes=(),
-        model_name="tiny",
-        model_version="0.1.0",
-        model_sha256="0123456789abcdef" * 4,
-        labels=SPRSOUND_EVENTS,
-        normal="Normal",
-        model_data="a hospital's children",
-        model_limits="not for adults",
-    )
-    return replace(found, **changes)  # type: ignore[arg-type]
+    own = {"name": of.name, "duration_s": of.duration_s, "sample_rate": of.sample_rate}
+    own |= {"channels": of.channels, "events": events}
+    model = {"model_data": "a hospital's children", "model_limits": "not for adults"}
+    return bare_analysis(**{**own, **model, **changes})
 
 
 def answer(label: str = "CAS", **changes: object) -> RecordAnswer:
