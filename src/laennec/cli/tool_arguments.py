@@ -15,12 +15,13 @@ class Convert:
     """Write label files in another format; what it cannot hold is named.
 
     Read are Audacity, Raven, Praat TextGrid, ELAN, RTTM, Label Studio JSON, BirdNET's table, CSV, SPRSound
-    JSON, ICBHI and HF_Lung text, and FHIR bundles of Laennec; which one a file is, its content tells. A
+    JSON, ICBHI and HF_Lung text, and FHIR bundles of Laennec; which one a file is, its content tells. Of an
+    analysis, its CSV is read, not its JSON. A
     recording of the same name beside a label file gives duration and sample rate where a format has them.
 
     Exit code 1: a file could not be read; the others are done all the same.
 
-    Example:  laennec convert rec.json --to textgrid --out praat
+    Example:  laennec convert results/rec.csv --to textgrid --out praat
 
     Example:  laennec convert labels/ --to label-studio --out tasks --terms
 
@@ -50,7 +51,8 @@ class Deidentify:
     """Copy recordings and their labels without names, tags and times, and list what was taken off.
 
     Samples are copied bit for bit; of a WAV or FLAC file nothing but sound is kept. Label files of the same
-    name become CSV with times and labels alone. What is spoken stays in the sound: listen before you share.
+    name in the same folder become CSV with times and labels alone. What is spoken stays in the sound: listen
+    before you share.
 
     Example:  laennec deidentify ward/ --out shared --map secret.csv
 
@@ -80,7 +82,8 @@ class Dicom:
     """Write recordings as DICOM General Audio Waveforms, with their labels as a table beside them.
 
     The patient is left empty; the time is that of the file. Samples are written in 16 bits. The commands that
-    read recordings read such files, too. Needs the extra "clinic".
+    read recordings read such files, too, named one by one: of a folder they take sound files alone. Needs the
+    extra "clinic".
 
     Example:  laennec dicom ward/ --out dicom
 
