@@ -57,16 +57,19 @@ def children(process: int) -> list[int]:
     """Processes that a process has started and that have loaded what they need: the workers."""
     found = Path(f"/proc/{process}/task/{process}/children")
     try:
-        return [int(child) for child in found.read_text().split() if b"spawn_main" in _line(int(child))]
+        return [int(child) for child in found.read_text().split() if _is_worker(int(child))]
     except OSError:
         return []
 
 
-def _line(process: int) -> bytes:
+def _is_worker(process: int) -> bool:
+    """Whether a process is a worker that has begun: several killed before that are one error, by design."""
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes()
+        place = Path(f"/proc/{process}")
+        is_child = b"spawn_main" in (place / "cmdline").read_bytes()
+        return is_child and b"onnxruntime" in (place / "maps").read_bytes()
     except OSError:
-        return b""
+        return False
 
 
 def parts(out: Path) -> int:
