@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Event
+from laennec.analyze.breathing import Phases, with_breathing
 from laennec.analyze.events import classify, decode, place
 from laennec.analyze.inputs import Remarks, boundaries_in, channels_of, model_for, on_channel, recording_of
 from laennec.analyze.recording import (
@@ -56,6 +57,7 @@ def analyze(
     hop_s: float | None = None,
     any_sound: bool = False,
     calibration: str | os.PathLike[str] | None = None,
+    phases: Phases = False,
     found: Found | None = None,
 ) -> Analysis:
     """Find and label the respiratory events of a recording.
@@ -86,6 +88,11 @@ def analyze(
     calibration : path, optional
         A file of ``laennec calibrate`` for this model: how sure it is then holds for the device and the kind
         of patients that the file was made with. For models for whole recordings.
+    phases : bool, path, sequence or PhaseModel
+        True: tell inspiration, expiration and pause as well, and when in a breath adventitious sounds are
+        heard (`Analysis.breathing`, `Event.timing`), by the model that ships. Or given phases: a label file,
+        or ``(start_s, end_s, label)`` of each, labelled ``inspiration`` or ``expiration``, such as those of
+        an airflow signal (:func:`laennec.datasets.airflow.phases_from_airflow`).
     found : callable, optional
         Called with events of each chunk of the sound, ``found(events, processed_s)``, while the rest is still
         to be processed, by a model for whole recordings that finds events. What it raises ends the analysis.
@@ -126,7 +133,8 @@ def analyze(
         segmentation = "windows"
     if boundaries is not None:
         segmentation = "given"
-    return summarise(recording, predicted, loaded, patient, remarks, segmentation, window)
+    analysis = summarise(recording, predicted, loaded, patient, remarks, segmentation, window)
+    return analysis if phases is False else with_breathing(analysis, recording, channels, phases)
 
 
 def listen(recording: Recording, channels: Sequence[int], model: Detector) -> Iterator[tuple[Frames, ...]]:

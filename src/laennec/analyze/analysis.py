@@ -26,13 +26,41 @@ class Relevance:
 
 
 @dataclass(frozen=True)
+class EventTiming:
+    """When in a breath an adventitious sound is heard, by the phases of its channel (`Breathing`).
+
+    Attributes
+    ----------
+    phase : str or None
+        ``inspiration``, ``expiration`` or ``both``; None where it is not known, and `reason` says why.
+    part : str or None
+        Of crackles in one phase: ``early``, ``mid`` or ``late``, by thirds of that phase.
+    share : float or None
+        Of continuous sounds: how much of their phase they last, or of the breath where they are in both.
+    pitch_hz : float or None
+        Of continuous sounds: the frequency that stands out most; None where none does.
+    probability : float or None
+        That `phase` is right; None where phases were given.
+    reason : str or None
+        Why the phase is not known.
+    """
+
+    phase: str | None
+    part: str | None = None
+    share: float | None = None
+    pitch_hz: float | None = None
+    probability: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Event:
     """A labelled part of a recording: its likeliest class, and the probability of every class.
 
     `annotated` is what a given events file calls it. `presence` is the mean probability, over the event, that
     there is an event at all; None where boundaries were given. The model abstains where the event is
     `uncertain`: its probability lies below the one at which the card's risk was measured. `relevance` is None
-    for a model that cannot tell.
+    for a model that cannot tell; `timing` where phases were not asked for, and of normal breathing.
     """
 
     start_s: float
@@ -45,6 +73,69 @@ class Event:
     presence: float | None = None
     uncertain: bool = False
     relevance: Relevance | None = None
+    timing: EventTiming | None = None
+
+
+@dataclass(frozen=True)
+class BreathPhase:
+    """One inspiration, expiration or pause; `probability` that it is, None where phases were given.
+
+    `breath` counts inspirations from 0; None before the first one.
+    """
+
+    start_s: float
+    end_s: float
+    phase: str
+    probability: float | None = None
+    breath: int | None = None
+
+
+@dataclass(frozen=True)
+class Breathing:
+    """The phases of a channel's breaths.
+
+    Attributes
+    ----------
+    channel : int
+    source : str
+        ``model``: told from the sound; ``given``: as given.
+    known : bool
+        Whether phases are told. `reason` says why not.
+    probability : float or None
+        The mean chance that an inspiration or expiration is right; None where phases were given, or nothing
+        was heard.
+    phases : tuple of BreathPhase
+        In order of time; empty where they are not known.
+    breaths : int
+        Whole breaths, from an inspiration to the next, which the rest is about.
+    ie_ratio : float or None
+        Time of inspiration over the time from its end to the next inspiration, the median; None without a
+        whole breath. `ie_quartiles` are a quarter and three quarters of the breaths.
+    inspiration_s, expiration_s, pause_s : float or None
+        Medians.
+    """
+
+    channel: int
+    source: str
+    known: bool
+    reason: str | None = None
+    probability: float | None = None
+    phases: tuple[BreathPhase, ...] = ()
+    breaths: int = 0
+    ie_ratio: float | None = None
+    ie_quartiles: tuple[float, ...] = ()
+    inspiration_s: float | None = None
+    expiration_s: float | None = None
+    pause_s: float | None = None
+
+
+@dataclass(frozen=True)
+class PhaseModelUsed:
+    """The model that told the phases, by name, version and SHA-256 of its file."""
+
+    name: str
+    version: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -158,6 +249,10 @@ class Analysis:
         What the model learnt from, and what it is not for.
     calibration : CalibrationUsed or None
         That was used in place of the model's own.
+    breathing : tuple of Breathing or None
+        Each channel that was analysed; None where phases were not asked for.
+    phase_model : PhaseModelUsed or None
+        That told the phases.
     """
 
     name: str
@@ -185,6 +280,8 @@ class Analysis:
     model_data: str = ""
     model_limits: str = ""
     calibration: CalibrationUsed | None = None
+    breathing: tuple[Breathing, ...] | None = None
+    phase_model: PhaseModelUsed | None = None
 
     @property
     def adventitious(self) -> tuple[Event, ...]:

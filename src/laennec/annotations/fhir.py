@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from laennec.annotations.events import LabelFile, Problem, Row, collect
+from laennec.labels import PHASES
 
 SNOMED, LOINC, UCUM = "http://snomed.info/sct", "http://loinc.org", "http://unitsofmeasure.org"
 
@@ -38,6 +39,8 @@ class Code:
 AUSCULTATION = Code(SNOMED, "37931006", "Auscultation")
 CRACKLES = Code(SNOMED, "48409008", "Respiratory crackles")
 WHEEZING = Code(SNOMED, "56018004", "Wheezing")
+INSPIRATORY_WHEEZING = Code(SNOMED, "31572008", "Inspiratory wheezing")
+EXPIRATORY_WHEEZING = Code(SNOMED, "9763007", "Expiratory wheezing")
 RHONCHI = Code(SNOMED, "24612001", "Wheeze - rhonchi")
 STRIDOR = Code(SNOMED, "70407001", "Stridor")
 NORMAL_SOUNDS = Code(SNOMED, "48348007", "Normal breath sounds")
@@ -62,6 +65,11 @@ FINDINGS: Mapping[str, tuple[Code, ...]] = {
     "crackle": (CRACKLES,),
     "wheeze": (WHEEZING,),
     "both": (WHEEZING, CRACKLES),
+}
+# Findings that have a code of their own where they are heard in one phase of the breath.
+IN_PHASE: Mapping[tuple[Code, str], Code] = {
+    (WHEEZING, PHASES[0]): INSPIRATORY_WHEEZING,
+    (WHEEZING, PHASES[1]): EXPIRATORY_WHEEZING,
 }
 CHANNEL = "channel"
 

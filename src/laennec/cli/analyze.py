@@ -20,6 +20,8 @@ def run(command: Analyze) -> int:
     several = len(command.files) > 1 or any(path.is_dir() for path in command.files)
     if command.events is not None and several:
         raise UsageError("--events belongs to one recording; name one file")
+    if command.phases_from is not None and several:
+        raise UsageError("--phases-from belongs to one recording; name one file")
     if command.events == Path(STANDARD_INPUT) and command.files == (command.events,):
         raise UsageError("-: standard input is the recording or its events, not both; name a file for one")
     jobs = jobs_of(command.jobs)
@@ -36,6 +38,7 @@ def run(command: Analyze) -> int:
         command.json,
         command.any_sound,
         command.calibration,
+        command.phases_from or command.phases,
     )
     if several:
         return analyze_many(recordings, job, command.again, jobs)

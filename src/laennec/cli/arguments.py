@@ -32,6 +32,8 @@ class Analyze:
 
     Example:  laennec analyze rec.wav --calibration ward.json
 
+    Example:  laennec analyze rec.wav --phases
+
     Attributes
     ----------
     files
@@ -65,6 +67,12 @@ class Analyze:
         Analyse what does not sound like a lung all the same; such an answer is uncertain.
     calibration
         A file of `laennec calibrate`, made with the same stethoscope and patients of the same kind.
+    phases
+        Tell inspiration, expiration and pause as well, the I:E ratio, and when in a breath crackles and
+        wheezes are heard; "unknown" where that cannot be told.
+    phases_from
+        The phases of one recording, in place of those told from its sound: a label file with inspiration and
+        expiration.
     """
 
     files: Annotated[
@@ -83,6 +91,8 @@ class Analyze:
     jobs: Annotated[int | None, arg(metavar="N")] = None
     any_sound: bool = False
     calibration: Annotated[Path | None, arg(metavar="FILE")] = None
+    phases: bool = False
+    phases_from: Annotated[Path | None, arg(metavar="FILE")] = None
 
 
 @dataclass(frozen=True)

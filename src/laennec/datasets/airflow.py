@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.errors import LaennecError
+from laennec.labels import PHASES
 
 # Of the flow's 95th percentile: beyond a pneumotachograph's tremble, below any breath (ours).
 HYSTERESIS = 0.1
@@ -70,6 +71,21 @@ def cycles_from_airflow(
         FlowCycle(start / sample_rate, middle / sample_rate, end / sample_rate)
         for (sign, start), (_, middle), (_, end) in zip(onsets, onsets[1:], onsets[2:], strict=False)
         if sign > 0
+    ]
+
+
+def phases_from_airflow(flow: npt.ArrayLike, sample_rate: int) -> list[tuple[float, float, str]]:
+    """The phases of the whole cycles in an airflow signal, as `laennec.analyze.analyze` takes ``phases``.
+
+    ``(start_s, end_s, label)``; arguments and errors are those of `cycles_from_airflow`.
+    """
+    return [
+        phase
+        for cycle in cycles_from_airflow(flow, sample_rate)
+        for phase in (
+            (cycle.start_s, cycle.inspiration_end_s, PHASES[0]),
+            (cycle.inspiration_end_s, cycle.end_s, PHASES[1]),
+        )
     ]
 
 

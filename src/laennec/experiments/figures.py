@@ -18,6 +18,7 @@ from typing import Any
 from laennec.errors import LaennecError
 from laennec.experiments import (
     adapting_tables,
+    breath_tables,
     clip_tables,
     graph_tables,
     leaderboard,
@@ -44,6 +45,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **rehearsal_trials.TABLES,
     **streams.TABLES,
     **rates.TABLES,
+    **breath_tables.TABLES,
     **adapting_tables.TABLES,
     **microcontroller_tables.TABLES,
     **scale_tables.TABLES,

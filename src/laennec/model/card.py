@@ -21,7 +21,8 @@ FORMAT = 1  # of the metadata; files of a later format are refused
 METADATA_KEY = "laennec"
 RECORDING = "recording"  # the task of models for whole recordings
 WINDOW = "window"  # of those for windows of a few seconds, which are no ONNX files (`laennec.model.integer`)
-OF_RECORDINGS = (RECORDING, WINDOW)  # tasks that are learnt from whole recordings
+BREATHS = "breath-phases"  # of those for the phases of breaths, beside one for recordings (`.phases`)
+OF_RECORDINGS = (RECORDING, WINDOW, BREATHS)  # learnt from whole recordings
 CLIP_TASKS = ("event", "cycle")
 INPUTS = {  # of a model for clips
     "waveform": "tensor(float)",
@@ -35,10 +36,8 @@ OUTPUTS = ("presence", "evidence", "context", "record", "kind")  # of a model fo
 LONGEST_SAMPLES = 2**30  # a clip or a reach of more is a mistake
 LONGEST_FRAME = 2**20  # samples
 LONGEST_WORD = 200  # characters
-DEEPEST = 20  # objects and lists within each other
-LARGEST_WEIGHT = 1e6  # of the rule of events, of a bias or a shift
-SHORTEST_HOP_S = 0.001
-MOST_PHASES = 64
+DEEPEST, LARGEST_WEIGHT = 20, 1e6  # objects and lists within each other; of a rule, of a bias or a shift
+SHORTEST_HOP_S, MOST_PHASES = 0.001, 64
 
 Shape = tuple[int | None, ...]  # of an output; None: any length
 Check = Callable[[Any], Any]  # returns an entry in its type; ValueError says what is expected
@@ -177,7 +176,7 @@ class ModelCard:
 
     name: str = entry(filled_text)
     version: str = entry(text)
-    task: str = entry(one_of(*CLIP_TASKS, RECORDING), default="event")
+    task: str = entry(one_of(*CLIP_TASKS, RECORDING, BREATHS), default="event")
     labels: tuple[str, ...] = entry(words)
     normal: str = entry(text)
     sample_rate: int = entry(whole(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE))
@@ -325,7 +324,7 @@ class RecordingCard(ModelCard):
     level: float = entry(number(2.0**-30, 1.0), default=2.0**-8)
     phases: int = entry(whole(1, MOST_PHASES), default=4)
     edges_hz: tuple[float, ...] = entry(numbers(0.0, MAX_SAMPLE_RATE))
-    rule: EventRule = entry(lambda value: _read(EventRule, mapping(value), "rule."))  # noqa: RUF009 (a field)
+    rule: EventRule = entry(lambda value: read_part(EventRule, mapping(value), "rule."))  # noqa: RUF009 (a field)
     event_temperature: float = entry(TEMPERATURE)
     record_temperature: float = entry(TEMPERATURE)
     event_bias: tuple[float, ...] = entry(WEIGHTS, default=())
@@ -387,9 +386,18 @@ def read_card(metadata: str | None, source: str = "model") -> ClipCard | Recordi
     """Return the card that a file holds as JSON under the key ``laennec``; its task decides which.
 
     LaennecError, which names the entry and calls the file `source`, if there is no metadata (None), it is no
-    JSON object, it is of a later format, or an entry is missing, of another type, out of its range, or
-    contradicts another one.
+    JSON object, of a later format or of breath phases, or an entry is missing, wrong, or contradicts another.
     """
+    entries = entries_in(metadata, source)
+    if entries.get("task") == BREATHS:
+        raise LaennecError(f"{source}: tells phases of breaths alone; `laennec analyze --phases` uses it")
+    if entries.get("task") != RECORDING:
+        return read_card_of(ClipCard, entries, source)
+    return read_card_of(RecordingCard, entries, source)
+
+
+def entries_in(metadata: str | None, source: str) -> dict[str, Any]:
+    """The entries that a file holds, of a format that this version reads."""
     if metadata is None:
         raise LaennecError(
             f"{source}: an ONNX file without Laennec's metadata; `laennec export` writes files that have it"
@@ -408,15 +416,18 @@ def read_card(metadata: str | None, source: str = "model") -> ClipCard | Recordi
             f"{source}: a model file of format {shown(file_format)}, and this Laennec reads up to {FORMAT}; "
             "update it: pip install -U laennec"
         )
+    return entries
+
+
+def read_card_of(kind: type[Kind], entries: Mapping[str, Any], source: str) -> Kind:
+    """A card of a kind, of a file's entries; LaennecError names the entry that is wrong."""
     try:
-        if entries.get("task") == RECORDING:
-            return _read(RecordingCard, entries)
-        return _read(ClipCard, entries)
+        return read_part(kind, entries)
     except ValueError as error:
         raise LaennecError(f"{source}: wrong metadata: {error}") from error
 
 
-def _read(kind: type[Kind], entries: Mapping[str, Any], prefix: str = "") -> Kind:
+def read_part(kind: type[Kind], entries: Mapping[str, Any], prefix: str = "") -> Kind:
     """Make a card of the entries that its fields name; others are left alone. ValueError names an entry.
 
     An optional entry may be null, which says as much as leaving it out.

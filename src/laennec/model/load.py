@@ -69,7 +69,7 @@ def load_model(
         raise LaennecError(f"threads is {threads}; expected 1 or more, or 0 for as many as are useful")
     name = named(path_or_name)
     path = model_path(None if path_or_name is None else name)
-    content = _content(path)
+    content = file_content(path)
     if name in SHIPPED and hashlib.sha256(content).hexdigest() != SHIPPED[str(name)]:
         raise LaennecError(
             f"{path}: not the model {str(name)!r} that ships with this version, but damaged or another one; "
@@ -96,7 +96,8 @@ def with_calibration(model: LungModel | Detector, path: str | os.PathLike[str]) 
     return replace(model, card=calibrated_card(model.card, model.sha256, own, path), calibration=own)
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
+    """What stands in a model file; LaennecError if it cannot be one."""
     try:
         if not path.is_file():  # a pipe or a device would be read for ever
             raise LaennecError(f"{path}: not a file")

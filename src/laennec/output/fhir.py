@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from laennec.analyze.analysis import Analysis, Event, RecordingPrediction
+from laennec.analyze.analysis import Analysis, Breathing, Event, RecordingPrediction
+from laennec.analyze.timing import timing_in_words
 from laennec.annotations.fhir import (
     AUSCULTATION,
     BY_SOFTWARE,
     CHANNEL,
     FINDINGS,
+    IN_PHASE,
     INDETERMINATE,
     NORMAL_SOUNDS,
     RESPIRATORY_RATE,
@@ -37,6 +39,17 @@ TEXTS = {
 }
 DIGITS = 4
 Resource = dict[str, Any]
+UNKNOWN: Resource = {
+    "dataAbsentReason": {
+        "coding": [
+            {
+                "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
+                "code": "unknown",
+                "display": "Unknown",
+            }
+        ]
+    }
+}
 
 
 def to_fhir(analysis: Analysis, version: str = R4, recorded: datetime | None = None) -> Resource:
@@ -100,6 +113,9 @@ class _Writer:
         if own.calibration is not None:
             calibration = {"type": {"text": "SHA-256 of the calibration"}, "value": own.calibration.sha256}
             versions.append(calibration)
+        if own.phase_model is not None:
+            phases = {"type": {"text": "SHA-256 of the model of phases"}, "value": own.phase_model.sha256}
+            versions.append(phases)
         name = {"name" if self.version == R4 else "value": named}
         kind = {"text": "Software that analyses lung sounds"}
         return {
@@ -156,6 +172,33 @@ class _Writer:
             yield self._normal(own.record)
         if own.record is not None and own.record.rate is not None:
             yield self._rate(own.record)
+        for breathing in own.breathing or ():
+            yield self._breathing(breathing)
+
+    def _breathing(self, breathing: Breathing) -> Resource:
+        """Return the phases of a channel's breaths, for which no code was verified."""
+        resource = {
+            **self._observation(f"phases {breathing.channel}"),
+            "code": {"text": "Phases of breathing"},
+            "method": {"text": "As given" if breathing.source == "given" else "Told from the sound"},
+        }
+        components: list[Resource] = [{"code": {"text": CHANNEL}, "valueInteger": breathing.channel}]
+        if not breathing.known:
+            note = [{"text": f"Unknown: {breathing.reason}"}]
+            return {**resource, **UNKNOWN, "note": note, "component": components}
+        if breathing.ie_ratio:
+            ratio = {"numerator": {"value": 1}, "denominator": {"value": round(1 / breathing.ie_ratio, 2)}}
+            components.append({"code": {"text": "I:E ratio, median"}, "valueRatio": ratio})
+        for name in ("inspiration", "expiration", "pause"):
+            length_s = getattr(breathing, f"{name}_s")
+            if length_s is not None:
+                value = _quantity(length_s, "s", digits=DIGITS)
+                components.append({"code": {"text": f"{name}, median"}, "valueQuantity": value})
+        components.append({"code": {"text": "whole breaths"}, "valueInteger": breathing.breaths})
+        if breathing.probability is not None:
+            value = _quantity(breathing.probability, "1")
+            components.append({"code": {"text": "probability that a phase is right"}, "valueQuantity": value})
+        return {**resource, "component": components}
 
     def _finding(self, channel: int, finding: Code | str, events: Sequence[Event]) -> Resource:
         labels = ", ".join(dict.fromkeys(event.label for event in events))
@@ -170,6 +213,7 @@ class _Writer:
                 "valueQuantity": _quantity(max(event.probability for event in events), "1"),
             },
             *map(_component, events),
+            *(_timing(event) for event in events if event.timing is not None and event.timing.phase),
         ]
         return {
             **self._observation(f"finding {channel} {what}"),
@@ -192,15 +236,7 @@ class _Writer:
         how = "From the onsets of events and how soon their sound repeats itself"
         note = [{"text": f"{how}, {rate.quality}: {rate.reason}"}] if rate.reason else []
         if rate.per_min is None or rate.quality != "good":
-            resource["dataAbsentReason"] = {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
-                        "code": "unknown",
-                        "display": "Unknown",
-                    }
-                ]
-            }
+            resource |= UNKNOWN
         else:
             resource["valueQuantity"] = _quantity(rate.per_min, "/min", "breaths/min", digits=1)
         return {**resource, **({"note": note} if note else {})}
@@ -272,8 +308,10 @@ def _by_finding(events: Sequence[Event], normal: str) -> Mapping[Code | str, lis
     found: dict[Code | str, list[Event]] = {}
     for event in events:
         if event.label != normal:
+            phase = event.timing.phase if event.timing is not None and event.timing.phase else ""
             for finding in FINDINGS.get(event.label, (event.label,)):
-                found.setdefault(finding, []).append(event)
+                own = finding if isinstance(finding, str) else IN_PHASE.get((finding, phase), finding)
+                found.setdefault(own, []).append(event)
     return found
 
 
@@ -284,6 +322,13 @@ def _component(event: Event) -> Resource:
     }
     uncertain = {"interpretation": [_uncertain()]} if event.uncertain else {}
     return {"code": {"text": event.label}, "valueRange": span, **uncertain}
+
+
+def _timing(event: Event) -> Resource:
+    """Return when in a breath an event is heard, as text."""
+    assert event.timing is not None
+    when = f"{event.start_s:.{DIGITS}f} to {event.end_s:.{DIGITS}f} s"
+    return {"code": {"text": f"timing of {when}"}, "valueString": timing_in_words(event.timing)}
 
 
 def _quantity(value: float, code: str, unit: str = "", digits: int = 6) -> Resource:

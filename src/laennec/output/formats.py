@@ -15,6 +15,8 @@ from laennec.version import DISCLAIMER, __version__
 FORMAT = 1  # of the JSON; a key once in it stays and keeps its meaning
 TIME_DIGITS, PROBABILITY_DIGITS = 4, 6
 DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS, "edges_hz": 2, "values": 3, "per_min": 2}  # of fields
+DIGITS |= dict.fromkeys(("inspiration_s", "expiration_s", "pause_s"), TIME_DIGITS)
+DIGITS |= {"pitch_hz": 1, "share": 3, "ie_ratio": 3, "ie_quartiles": 3}
 DETAILS = ("quality", "error", "uncertain_events", "not_analysed_s", "heard_as")  # the last of the summary
 SUMMARY_DIGITS = {"probability": PROBABILITY_DIGITS, "rate_per_min": 1, "duration_s": 3, "not_analysed_s": 1}
 PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
@@ -29,9 +31,19 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return an analysis as JSON's types.
 
     The keys are stable for ``"format": 1``: one once in it stays and keeps its meaning. All are always
-    there; ``analysis.schema.json``, in this package, describes each. Events and predictions have the fields
-    of their dataclasses.
+    there but ``breathing``, ``phase_model`` and an event's ``timing``, which need phases to be asked for;
+    ``analysis.schema.json``, in this package, describes each. Events and predictions have the fields of their
+    dataclasses.
     """
+    told = _always(analysis)
+    if analysis.breathing is not None:
+        told["breathing"] = [_plain(own) for own in analysis.breathing]
+        told["phase_model"] = _plain(analysis.phase_model)
+    return told
+
+
+def _always(analysis: Analysis) -> dict[str, Any]:
+    """Return the keys that every analysis has."""
     return {
         "format": FORMAT,
         "laennec": __version__,
@@ -69,8 +81,11 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def channel_first(value: Event | RecordingPrediction) -> dict[str, Any]:
-    """Return an event or a prediction as JSON's types."""
-    return {"channel": value.channel, **_plain(value)}
+    """Return an event or a prediction as JSON's types; without a timing that was not asked for."""
+    told = {"channel": value.channel, **_plain(value)}
+    if told.get("timing") is None:
+        told.pop("timing", None)
+    return told
 
 
 def _plain(value: Any, digits: int = PROBABILITY_DIGITS) -> Any:

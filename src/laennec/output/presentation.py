@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
+from laennec.analyze.timing import timing_in_words
 from laennec.labels import NORMAL, SPRSOUND_RECORDS
 
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
@@ -244,9 +245,10 @@ def event_columns(events: Sequence[Event], channels: int) -> dict[str, list[str]
         "next likeliest": [_runner_up(event) for event in events],
         "presence": ["" if event.presence is None else f"{event.presence:.2f}" for event in events],
         "annotated": [event.annotated or "" for event in events],
+        "in the breath": [timing_in_words(event.timing) if event.timing else "" for event in events],
         "uncertain": ["uncertain" if event.uncertain else "" for event in events],
     }
-    sometimes = ("channel", "presence", "annotated", "uncertain")
+    sometimes = ("channel", "presence", "annotated", "in the breath", "uncertain")
     return {name: cells for name, cells in columns.items() if name not in sometimes or any(cells)}
 
 

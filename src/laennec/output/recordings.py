@@ -20,6 +20,7 @@ from laennec.errors import LaennecError, UsageError, without_name
 from laennec.files import make_folder, printable, remove_leftovers
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
+from laennec.model.phases import PhaseModel, load_phase_model
 from laennec.output.files import SUMMARY, WITH_SOUND, Recordings, called, planned, write_outputs
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger, content_facts, shown_name
@@ -77,6 +78,7 @@ class Job:
         as_json: bool,
         any_sound: bool = False,
         calibration: Path | None = None,
+        phases: bool | Path = False,
     ) -> "Job":
         """Check the patient, load the model that `analyze` would take, and make the folder, before the work.
 
@@ -90,6 +92,8 @@ class Job:
         if out is not None:
             make_folder(out)
         options = {"events": events, **metadata, "any_sound": any_sound}
+        if phases:
+            options["phases"] = load_phase_model() if phases is True else phases
         return cls(loaded, options, out, formats, as_json)
 
     def ledger(self, names: Mapping[Path, str]) -> Ledger | None:
@@ -102,6 +106,8 @@ class Job:
         options = {"laennec": __version__, "model": self.model.sha256, **self.options}
         if isinstance(self.model, Detector) and self.model.calibration is not None:
             options["calibration"] = self.model.calibration.sha256
+        if isinstance(phases := self.options.get("phases"), PhaseModel):
+            options["phases"] = phases.sha256
         ledger = Ledger(self.out, options, _pipes(names))
         ledger.claim(names, self.formats)
         if ledger.remark:

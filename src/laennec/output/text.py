@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from laennec.analyze.analysis import Analysis
+from laennec.analyze.breathing import in_words
 from laennec.console import plain
 from laennec.output.formats import Summary
 from laennec.output.presentation import (
@@ -73,6 +74,9 @@ def _print_answers(analysis: Analysis, console: Console) -> None:
             console.print(plain(f"  {reason}"))
         if record.rate is not None:
             console.print(plain(rate_in_words(record.rate)))
+    for breathing in analysis.breathing or ():
+        where = f"channel {breathing.channel}: " if analysis.channels > 1 else ""
+        console.print(plain(where + in_words(breathing)))
     for each in analysis.channel_records if analysis.channels > 1 else ():
         console.print(plain(f"channel {each.channel}: {answer(each)}"))
 

@@ -5,7 +5,7 @@ import torch
 from laennec.errors import LaennecError
 from laennec.features import build_front_end
 from laennec.features.base import FrontEnd
-from laennec.model.card import RECORDING, WINDOW
+from laennec.model.card import BREATHS, RECORDING, WINDOW
 from laennec.model.probability import FAMILIES
 from laennec.models import build_model
 from laennec.train.recipe import Recipe
@@ -36,7 +36,7 @@ def check_network(recipe: Recipe, front_end: FrontEnd, network: torch.nn.Module)
 
     A model for whole recordings takes images of any length, and checks their height itself.
     """
-    if front_end.task == RECORDING:
+    if front_end.task in (RECORDING, BREATHS):
         return
     images = torch.zeros(2, front_end.channels, front_end.bands, front_end.frames)
     unknown = torch.zeros(2, dtype=torch.long)

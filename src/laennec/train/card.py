@@ -18,6 +18,7 @@ from laennec.datasets.discovery import OWN
 from laennec.datasets.simulated import PREFIX, shown_name
 from laennec.model.integer import IntegerModel
 from laennec.score.markdown import table
+from laennec.score.phases import PHASE_HEADER, phase_rows
 from laennec.score.text import interval, number, of_patients
 from laennec.score.windows import SPECIFICITY, WINDOW_HEADER, window_rows
 from laennec.train.recipe import Recipe
@@ -109,6 +110,33 @@ def render_window_card(model: IntegerModel, sha256: str) -> str:
         lines += ["## Measured", "", f"{metrics['how']}.", "", f"Command: `{metrics['command']}`", ""]
         lines += [table(WINDOW_HEADER, rows), ""]
     return "\n".join([*lines, "## Limits", "", str(entries.get("limits", "")), ""])
+
+
+def render_phase_card(metadata: Mapping[str, Any], sha256: str) -> str:
+    """The card of a model for breath phases as a page of Markdown."""
+    metrics = metadata.get("metrics", {})
+    frame_s = metadata["frame_samples"] / metadata["sample_rate"]
+    lines = [
+        f"# Model {metadata['name']}",
+        "",
+        "Research software, not a medical device.",
+        "",
+        f"Tells {', '.join(metadata['labels'])} in sound of a lung.",
+        "",
+        f"- Version {metadata['version']}, SHA-256 `{sha256}`",
+        f"- Sample rate {metadata['sample_rate']} Hz, a prediction every {1000 * frame_s:g} ms, from "
+        f"{metadata['reach_frames'] * frame_s:g} s to either side",
+        "",
+        "## Data",
+        "",
+        *(f"- {key}: {value}" for key, value in metadata.get("data", {}).items()),
+        "",
+    ]
+    if "seeds" in metrics:
+        rows = [row for seed, own in metrics["seeds"].items() for row in phase_rows(own, f"seed {seed}")]
+        lines += ["## Measured", "", f"{metrics['how']}.", "", f"Command: `{metrics['command']}`", ""]
+        lines += [table(PHASE_HEADER, rows), ""]
+    return "\n".join([*lines, "## Limits", "", str(metadata.get("limits", "")), ""])
 
 
 def strangers_of(figures: Mapping[str, Any]) -> dict[str, Any]:

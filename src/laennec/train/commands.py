@@ -1,7 +1,7 @@
 """What ``laennec train`` and ``laennec crossvalidate`` do: paths in, files out, sentences on the terminal."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
 from laennec.files import read_json, write_json, write_text
-from laennec.model.card import OF_RECORDINGS, RECORDING
+from laennec.model.card import BREATHS, OF_RECORDINGS, RECORDING
 from laennec.model.load import RUN_MODEL
 from laennec.score.evaluation import score_events, score_predictions
 from laennec.score.predictions import Predictions, read_runs, run_files, stacked, write_predictions
@@ -35,6 +35,7 @@ from laennec.train.folds_figures import difference, measure, render_differences
 from laennec.train.hardware import Hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import terminal
+from laennec.train.phase_report import final_phases, report_phases
 from laennec.train.processes import is_first, started
 from laennec.train.protocols import Fold, protocol_of
 from laennec.train.recipe import Recipe, check_seeds, in_precision, load_recipe, with_settings
@@ -147,10 +148,11 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     if job.final and job.protocol != "k-fold" and not takes_recordings(recipe):
         raise UsageError("--final of a model for clips is an option of --protocol k-fold")
-    if job.chosen_with and build_front_end(recipe.front_end).task != RECORDING:
+    held = {RECORDING: "splits", BREATHS: "seeds"}.get(build_front_end(recipe.front_end).task)
+    if job.chosen_with and held is None:
         raise UsageError("--chosen-with is for models for whole recordings; this one is for clips")
     for other in job.chosen_with:  # what cannot be chosen with is named before any training
-        read_json(other / "metrics.json", "name the folder of a finished run", splits=dict)
+        read_json(other / "metrics.json", "name the folder of a finished run", **{str(held): dict})
     protocol_of(recipe, job.folds, job.protocol)
     if job.against is not None:
         _other(job.against, job.only)  # what cannot be compared with is named before any training
@@ -208,7 +210,11 @@ def _crossvalidate(
     if whole and gathered.front_end.task == RECORDING:
         report_recordings(gathered, recipe, out, of_seed, provenance, hardware, job, files)
         return 0
-    if whole:
+    model: Callable[[], Path]
+    if gathered.front_end.task == BREATHS:
+        told = report_phases(out, of_seed, provenance, job.chosen_with)
+        model = partial(final_phases, gathered, recipe, out, job.seeds[0], told, hardware)
+    elif whole:
         figures = report_windows(out, of_seed, provenance)
         model = partial(final_windows, gathered, recipe, out, of_seed, figures, hardware)
     else:

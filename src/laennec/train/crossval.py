@@ -24,7 +24,7 @@ from laennec.datasets.table import read_csv, write_csv
 from laennec.errors import LaennecError
 from laennec.features.base import FrontEnd
 from laennec.files import has_content, make_folder, read_json, remove_leftovers, write_json
-from laennec.model.card import OF_RECORDINGS, RECORDING, WINDOW
+from laennec.model.card import BREATHS, OF_RECORDINGS, RECORDING, WINDOW
 from laennec.score.predictions import Predictions, read_predictions
 from laennec.train.build import build_parts, check_network
 from laennec.train.data import in_taxonomy, read_auxiliary, read_clips
@@ -32,6 +32,7 @@ from laennec.train.decision import Decided, Decision, best_f1_shift, fit_decisio
 from laennec.train.epochs import KeepBest
 from laennec.train.hardware import Hardware, machine, settled, tuned_cpu
 from laennec.train.loop import predict, terminal, train_network, trial_step
+from laennec.train.phases import read_phases
 from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recordings import read_recordings
@@ -134,7 +135,7 @@ def gather(
     if front_end.task in OF_RECORDINGS:
         check_families(recipe, f"recipe {recipe.name}")
         table = recordings_of(clips, records)
-        read = read_windows if front_end.task == WINDOW else read_recordings
+        read: Any = {WINDOW: read_windows, BREATHS: read_phases}.get(front_end.task, read_recordings)
         return CrossValidationData(table, protocol(table), front_end, read(clips, table, recipe, front_end))
     table = in_taxonomy(clips, recipe)
     folds = protocol(table if auxiliary is None else joined([table, auxiliary]))

@@ -21,11 +21,13 @@ from laennec.features.base import FrontEnd
 from laennec.features.window import WindowLogMel
 from laennec.files import has_content, read_json, write_text, written_whole
 from laennec.labels import POSITIONS, SEXES, SOUND_KINDS
-from laennec.model.card import FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RECORDING
+from laennec.model.card import BREATHS, FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RECORDING
 from laennec.model.integer import RUN_INTEGERS, IntegerModel, save_integer_model
 from laennec.model.load import RUN_MODEL
+from laennec.model.phases import OUTPUT as PHASE_OUTPUT
+from laennec.model.phases import STATES
 from laennec.models.recording_task import reach_frames, row_edges_hz
-from laennec.train.card import render_card, render_recording_card, render_window_card
+from laennec.train.card import render_card, render_phase_card, render_recording_card, render_window_card
 from laennec.train.export_lstm import TRANSLATIONS, with_one_operator
 from laennec.train.integer import integer_model
 from laennec.train.jobs import ExportJob
@@ -51,6 +53,18 @@ class DeployedModel(nn.Module):
         fitted = self.fit(waveform, length)
         image = self.front_end(*fitted) if isinstance(fitted, tuple) else self.front_end(fitted)
         return (self.network(image, age_years, sex, position) / self.temperature).softmax(1)
+
+
+class DeployedPhaseModel(nn.Module):
+    """Front end and network as one graph: ``(1, samples)`` to logits ``(1, 3, frames)``."""
+
+    def __init__(self, front_end: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.front_end, self.network = front_end, network
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.front_end(waveform))
+        return logits
 
 
 class DeployedRecordingModel(nn.Module):
@@ -117,17 +131,19 @@ def export(
     }
     front_end.for_export()
     with_one_operator(network)
-    if front_end.task == RECORDING:
+    if front_end.task == BREATHS:
+        metadata = {**common, **_phase_entries(recipe, front_end, network), **entries}
+        _write_frames(DeployedPhaseModel(front_end, network), [PHASE_OUTPUT], metadata, out)
+        text = render_phase_card
+    elif front_end.task == RECORDING:
         metadata = {**common, **_recording_entries(recipe, front_end, network), **entries}
-        module: nn.Module = DeployedRecordingModel(front_end, network).eval()
-        example = {"waveform": torch.randn(1, 5 * front_end.sample_rate) * 0.1}
-        shortest = metadata["frame_samples"]
-        shapes: Any = ({1: torch.export.Dim("samples", min=shortest)},)
-        write_model(module, example, OUTPUTS, shapes, metadata, out)
+        _write_frames(DeployedRecordingModel(front_end, network), OUTPUTS, metadata, out)
         text = render_recording_card
     else:
         temperature = fitted if temperature is None else temperature
-        module = DeployedModel(front_end.fitting(recipe.padding), front_end, network, temperature).eval()
+        module: nn.Module = DeployedModel(
+            front_end.fitting(recipe.padding), front_end, network, temperature
+        ).eval()
         metadata = {**common, **_clip_entries(recipe, front_end, network, temperature), **entries}
         _write_clip_model(module, front_end.clip_samples, metadata, out)
         text = render_card
@@ -189,6 +205,24 @@ def _recording_entries(recipe: Recipe, front_end: Any, network: Any) -> dict[str
         "recipe": _recipe_entry(recipe),
         **RecordingDecision().entries(),
     }
+
+
+def _phase_entries(recipe: Recipe, front_end: Any, network: Any) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "labels": list(STATES),
+        "normal": STATES[0],  # none of them is abnormal
+        "frame_samples": front_end.hop_length * network.time_stride,
+        "reach_frames": reach_frames(front_end, network),
+        "recipe": _recipe_entry(recipe),
+    }
+
+
+def _write_frames(module: nn.Module, outputs: Sequence[str], metadata: Mapping[str, Any], out: Path) -> None:
+    """Write a model that takes sound of any length, and answers for every frame."""
+    example = {"waveform": torch.randn(1, 5 * int(metadata["sample_rate"])) * 0.1}
+    shapes = ({1: torch.export.Dim("samples", min=metadata["frame_samples"])},)
+    write_model(module.eval(), example, outputs, shapes, metadata, out)
 
 
 def _write_clip_model(module: nn.Module, samples: int, metadata: Mapping[str, Any], out: Path) -> None:

@@ -155,6 +155,15 @@ WINDOW_SETTINGS: Mapping[str, Range] = {
     "teacher_weight": SHARE,
     "temperature": between(0.1, 100),
 }
+PHASE_SETTINGS: Mapping[str, Range] = {
+    "clips": whole(0, 65_536),
+    "cycles": whole(0, 65_536),
+    "breaths": whole(0, 65_536),
+    "loss_weights": (
+        lambda weights: len(weights) == 3 and all(map(between(0, 1e6)[0], weights)),
+        "three numbers from 0 to 1e+06",
+    ),
+}
 # Arguments of the front ends and networks of the package; those of others may have any meaning.
 FRONT_END: Mapping[str, Range] = {
     "sample_rate": whole(1000, 192_000),

@@ -23,6 +23,7 @@ from laennec.train.ranges import (
     FRONT_END_OF_RECORDINGS,
     LARGEST_IMAGE,
     MODEL,
+    PHASE_SETTINGS,
     RECIPE,
     RECORDING_SETTINGS,
     WINDOW_SETTINGS,
@@ -74,6 +75,20 @@ class WindowSettings:
     """Share of the teacher in the loss of annotated windows; others have the teacher alone."""
     temperature: float = 1.0
     """That the log-odds of both are divided by before they are compared."""
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """What is particular to models for breath phases."""
+
+    clips: int = 64
+    """Clips of one phase in a batch."""
+    cycles: int = 6
+    """Pieces of recordings with respiratory cycles in a batch."""
+    breaths: int = 5
+    """Pieces of recordings with annotated breaths in a batch."""
+    loss_weights: tuple[float, ...] = (1.0, 1.0, 0.5)
+    """Of clips, cycles and breaths."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +169,7 @@ class Recipe:
     """Labels of whole recordings, for a model of those."""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     window: WindowSettings = field(default_factory=WindowSettings)
+    phases: PhaseSettings = field(default_factory=PhaseSettings)
     seed: int = 0
 
     @property
@@ -280,6 +296,7 @@ def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
         ("augmentation", Augmentation, AUGMENTATION),
         ("recording", RecordingSettings, RECORDING_SETTINGS),
         ("window", WindowSettings, WINDOW_SETTINGS),
+        ("phases", PhaseSettings, PHASE_SETTINGS),
     ):
         table[name] = _checked(part, table.get(name, {}), f"{where} [{name}]", ranges)
     if "name" not in table:
