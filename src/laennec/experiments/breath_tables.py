@@ -101,7 +101,8 @@ def simulated(load: Load) -> str:
     own = load(FILE)["simulated"]
     ie, crackles, tones = own["ie"], own["crackles"], own["tones"]
     rows = [["recordings whose phases are told", f"{own['told']} of {own['recordings']}"]]
-    if own["told"]:
+    rows.append(["measured, as if all that hold a whole breath were told", str(own["measured"])])
+    if own["measured"]:
         rows += [
             ["inspirations and expirations that are right", with_interval(own["right"])],
             ["onsets of inspiration, F", with_interval(own["onsets"]["f"])],
@@ -134,14 +135,14 @@ def simulated(load: Load) -> str:
 
 def kauh(load: Load) -> str:
     """In which phase wheezes are told to be, whose phase names of files tell."""
-    own = load(FILE)["kauh"]["wheezes"]
+    found = load(FILE)["kauh"]
     rows = [
         [
             name,
             str(each["persons"]),
             *(str(each[key]) for key in ("events", "inspiration", "expiration", "both", "unknown")),
         ]
-        for name, each in own.items()
+        for name, each in found["wheezes"].items()
     ]
     header = [
         "wheezes by the file's name",
@@ -152,7 +153,8 @@ def kauh(load: Load) -> str:
         "both",
         "unknown",
     ]
-    return table(header, rows)
+    told = f"Told: {with_interval(found['told'])} of the recordings. As if all of them were:"
+    return f"{told}\n\n{table(header, rows)}"
 
 
 TABLES: dict[str, Callable[[Load], str]] = {

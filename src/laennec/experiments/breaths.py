@@ -1,17 +1,20 @@
 """Breath phases: out of fold, against baselines, simulated truth, and what names of files tell.
 
-    python -m laennec.experiments.breaths RUN --icbhi ICBHI --kauh KAUH --out docs/results/breaths.json
+    python -m laennec.experiments.breaths RUN --chosen-with STRANGERS --icbhi ICBHI --kauh KAUH --out OUT
 
-The folder is one of ``laennec crossvalidate phases``; its first seed counts. Of ICBHI's recordings each was
-read by the network, rule and certainty of patients that it does not hold. The baselines are told by the model
+The folders are of ``laennec crossvalidate phases``: by patients, whose first seed counts, and by a network
+that was trained without ICBHI, with which the file that ships was chosen. Of ICBHI's recordings each was
+read by the network, rule and certainty of other patients. The baselines are told by the model
 for recordings that ships: onsets of its events, and onsets equally spaced by the rate that it finds, from the
 first of these events on. Simulated recordings and KAUH's, on which nothing was learnt or chosen, are analysed
-as `laennec analyze --phases` does it.
+as `laennec analyze --phases` does it; how many phases are told counts by the model's threshold, and what is
+told is measured as if there were none, since few pass it.
 """
 
 import argparse
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,7 @@ from laennec.simulate.patient import Breathing as Drawn
 from laennec.simulate.recording import SimulatedRecording
 from laennec.train.hardware import machine
 from laennec.train.phase_outputs import load_phase_outputs
-from laennec.train.phase_report import Read, measured
+from laennec.train.phase_report import Read, measured, outputs_of
 from laennec.train.tables import recording_names
 from laennec.version import __version__
 
@@ -127,13 +130,11 @@ def simulated(number: int, model: Any, phases: Any) -> tuple[SimulatedRecording,
     return made, analyze(made.samples, sample_rate=made.sample_rate, model=model, phases=phases)
 
 
-def of_simulated(pairs: Sequence[tuple[SimulatedRecording, Analysis]]) -> dict[str, Any]:
+def of_simulated(pairs: Sequence[tuple[SimulatedRecording, Analysis]], threshold: float) -> dict[str, Any]:
     """How well phases, I:E and the timing of sounds are told; each recording is its own patient."""
     told: list[tuple[SimulatedRecording, Analysis, Breathing]] = []
     for made, analysis in pairs:
-        (own,) = analysis.breathing or ()
-        if own.known:
-            told.append((made, analysis, own))
+        told += [(made, analysis, own) for own in analysis.breathing or () if own.known]
     right, of, onsets = [], [], []
     for number, (made, _, own) in enumerate(told):
         cycles = np.array([[breath.start_s, breath.end_s] for breath in made.breaths if breath.whole])
@@ -145,7 +146,8 @@ def of_simulated(pairs: Sequence[tuple[SimulatedRecording, Analysis]]) -> dict[s
     names = [str(number) for number in range(len(onsets))]
     return {
         "recordings": len(pairs),
-        "told": len(told),
+        "told": sum((own.probability or 0.0) >= threshold for *_, own in told),
+        "measured": len(told),
         "right": score_json(share_scores(right, of)) if right else None,
         "onsets": {k: score_json(v) for k, v in onset_scores(onsets, names).items()} if onsets else {},
         "ie": _ie_errors(told),
@@ -225,14 +227,17 @@ def _tones(told: Sequence[tuple[SimulatedRecording, Analysis, Breathing]]) -> di
 # --- KAUH ---------------------------------------------------------------------------------------------------
 
 
-def kauh(root: Path, model: Any, phases: Any) -> dict[str, Any]:
+def kauh(root: Path, model: Any, phases: Any, threshold: float) -> dict[str, Any]:
     """In which phase sounds are told to be that file names call expiratory alone, or of both phases."""
     clips = datasets.load("kauh", root, "record")
     rows: dict[str, list[tuple[str, str | None]]] = {}
     told = []
     for row in track(list(clips.itertuples()), "KAUH"):
         analysis = analyze(str(row.path), model=model, phases=phases)
-        told += [(str(row.subject), own.known) for own in analysis.breathing or ()]
+        told += [
+            (str(row.subject), own.known and (own.probability or 0.0) >= threshold)
+            for own in analysis.breathing or ()
+        ]
         named = Path(str(row.path)).stem.split(",")[1].split()
         if "W" in named:
             name = "expiratory" if "I" not in named else "of both phases"
@@ -267,6 +272,7 @@ def main() -> None:
     """Measure breath phases."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of laennec crossvalidate phases")
+    parser.add_argument("--chosen-with", type=Path, required=True, help="folder of the run on strangers")
     parser.add_argument("--icbhi", type=Path, required=True, help="its folder")
     parser.add_argument("--kauh", type=Path, required=True, help="its folder")
     parser.add_argument("--simulated", type=int, default=120, help="simulated recordings, 120")
@@ -275,14 +281,15 @@ def main() -> None:
     detector, phases = load_model("recording"), load_phase_model()
     assert isinstance(detector, Detector)
     folds = seeds_of(options.run)[0]
-    figures, choice, held = measured(load_phase_outputs(folds))
+    figures, choice, held = measured(load_phase_outputs(folds), [outputs_of(options.chosen_with)])
     provenance: Mapping[str, Any] = read_json(options.run / "metrics.json", AGAIN, provenance=dict)[
         "provenance"
     ]
-    numbers = track(range(options.simulated), "simulated")
+    numbers, threshold = track(range(options.simulated), "simulated"), phases.card.unknown_below
+    telling = replace(phases, card=replace(phases.card, unknown_below=0.0))
     content = {
-        "command": f"python -m laennec.experiments.breaths RUN --icbhi ICBHI --kauh KAUH --simulated "
-        f"{options.simulated}",
+        "command": "python -m laennec.experiments.breaths RUN --chosen-with STRANGERS --icbhi ICBHI --kauh "
+        f"KAUH --simulated {options.simulated}",
         "training": provenance["command"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
@@ -291,8 +298,8 @@ def main() -> None:
         "choice": choice.entries(),
         **figures,
         "baselines": baselines([own for own, *_ in held], options.icbhi, detector),
-        "simulated": of_simulated([simulated(number, detector, phases) for number in numbers]),
-        "kauh": kauh(options.kauh, detector, phases),
+        "simulated": of_simulated([simulated(number, detector, telling) for number in numbers], threshold),
+        "kauh": kauh(options.kauh, detector, telling, threshold),
     }
     write_json(options.out, content)
 

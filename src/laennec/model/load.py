@@ -19,6 +19,7 @@ DEFAULT = "default"  # name of the model for clips that ships; `RECORDING` is th
 AUTO = "auto"  # name of whichever model for recordings that ships is quicker on this computer
 RUN_MODEL = "model.onnx"  # in a run folder
 LARGEST_FILE = 2**30  # bytes; ONNX itself ends at twice as much
+BESIDE = "phases.onnx"  # ships too, and answers beside one of these (`laennec.model.phases`)
 SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced one is not taken for them
     "default": "5785aab5740aa7d36b600fe9851cec6af121340f045d38148965917ea44adfc7",
     "recording": "9a919067d50aa7dd1d94cfcc41bd76c73e2a431d3ee510ef2c6b57df4eb79bfa",
@@ -114,7 +115,8 @@ def shipped_models() -> tuple[str, ...]:
     """Names of the models that are installed with the package, sorted."""
     folder = files("laennec").joinpath("pretrained")
     entries = folder.iterdir() if folder.is_dir() else ()
-    return tuple(sorted(e.name.removesuffix(".onnx") for e in entries if e.name.endswith(".onnx")))
+    names = (entry.name for entry in entries if entry.name != BESIDE)
+    return tuple(sorted(name.removesuffix(".onnx") for name in names if name.endswith(".onnx")))
 
 
 def named(path_or_name: str | os.PathLike[str] | None) -> str | os.PathLike[str]:

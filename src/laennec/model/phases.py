@@ -34,16 +34,16 @@ from laennec.model.card import (
     read_part,
     whole,
 )
-from laennec.model.load import file_content, model_path
+from laennec.model.load import BESIDE, file_content, model_path
 from laennec.model.session import Graph, Model, fits
 
 PAUSE = "pause"
 STATES = (*PHASES, PAUSE)  # of the outputs
 OUTPUT = "phases"
 NAME = "phases"  # of the model that ships
-SHIPPED = Path(str(files("laennec").joinpath("pretrained", f"{NAME}.onnx")))
+SHIPPED = Path(str(files("laennec").joinpath("pretrained", BESIDE)))
 # SHA-256 of that file, so that a damaged or replaced one is not taken for it.
-SHA256 = "c372462878f9d7c4dd2cd5d62289d4acb6f07cfd1cc3e69d39dd9a188292cb62"
+SHA256 = "13c885cf3832674260982e40d822323e7f5a95f5793e52cfdd2d3c1275c636df"
 Logits = npt.NDArray[np.float64]
 
 
