@@ -1,7 +1,5 @@
 """A client of the page's server, for tests: it asks as a program on this computer does."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ from fastapi.testclient import TestClient
 from laennec.web.app import create_app
 from laennec.web.settings import Settings
 from laennec.web.sounds import FOLDER, Sounds
+from waiting import until
 
 ADDRESS = "http://127.0.0.1:8765"
 API = "/api/v1"
@@ -24,15 +23,6 @@ def web_client(folder: Path, **settings: Any) -> TestClient:
     app = create_app(Settings(folder, **({"warm": False} | settings)))
     app.state.server.sounds = app.state.server.library.sounds = Sounds(folder / FOLDER)
     return TestClient(app, base_url=ADDRESS)
-
-
-def until(wanted: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-    """What `wanted` gives once that is true."""
-    ends = time.monotonic() + timeout_s
-    while not (found := wanted()):
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.02)
-    return found
 
 
 def rows(client: TestClient) -> dict[str, dict[str, Any]]:
