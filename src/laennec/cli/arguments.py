@@ -189,8 +189,34 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Croissant:
+    """Describe a data set for other programs: Croissant metadata, with every record and file digest.
+
+    One JSON file holds recordings, events, labels of whole recordings and patients, the SHA-256 of each sound
+    file, licence and citation. No sound is in it and nothing is sent; what is known of patients is in it.
+
+    Example:  laennec datasets croissant sprsound ~/data/SPRSound --out ~/data/SPRSound/metadata.json
+
+    Example:  laennec datasets croissant folder ward/ --out ward/metadata.json
+
+    Attributes
+    ----------
+    name
+        {datasets}.
+    folder
+        Its folder.
+    out
+        JSON file to write; its paths are those below the folder.
+    """
+
+    name: Positional[str]
+    folder: Positional[Path]
+    out: Annotated[Path, arg(metavar="FILE")]
+
+
+@dataclass(frozen=True)
 class Datasets:
-    """List, check, audit and download data sets.
+    """List, check, audit, describe and download data sets.
 
     Example:  laennec datasets info sprsound ~/data/SPRSound --strict
     """
@@ -199,6 +225,7 @@ class Datasets:
         Annotated[List, subcommand("list")]
         | Annotated[Info, subcommand("info")]
         | Annotated[Audit, subcommand("audit")]
+        | Annotated[Croissant, subcommand("croissant")]
         | Annotated[Download, subcommand("download")]
     ) = List()
 
