@@ -17,7 +17,7 @@ import soundfile
 from laennec import Analysis, LaennecError, analyze
 from laennec.audio.folder import is_audio
 from laennec.cli import analyze as command_line
-from laennec.cli.arguments import Analyze
+from laennec.cli.analyze_arguments import Analyze
 from laennec.errors import UsageError
 from laennec.output.files import find_recordings, parse_formats
 from laennec.output.ledger import LEDGER

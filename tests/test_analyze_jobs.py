@@ -15,11 +15,11 @@ import pytest
 import soundfile
 
 from laennec.cli import analyze as command_line
-from laennec.cli.arguments import Analyze
+from laennec.cli.analyze_arguments import Analyze
+from laennec.cores import forks_safely
 from laennec.errors import UsageError
 from laennec.output import recordings
 from laennec.output.ledger import LEDGER
-from laennec.processes import forks_safely
 from tiny_model import RATE, tiny_model
 
 pytestmark = pytest.mark.skipif(not forks_safely(), reason="a patched process must be forked, as on Linux")
