@@ -52,7 +52,7 @@ def test_a_name_tells_the_analysis_and_what_is_given_goes_before(
     (told,) = json.loads(capsys.readouterr().out)
     assert told["patient"] == {"age_years": 5.0, "sex": "female", "position": "left-posterior"}
     assert any("makes no use of" in note for note in told["notes"])
-    (bundle,) = tmp_path.glob("[!.]*.json")
+    (bundle,) = tmp_path.glob("fhir/*.json")
     assert "Chest, left posterior" in bundle.read_text()
 
 
