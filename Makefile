@@ -92,6 +92,8 @@ $(BASE): pyproject.toml $(PINS) | $(BIN)/python
 $(DEV): pyproject.toml $(PINS) | $(BIN)/python
 	@echo "Installing Laennec into .venv with PyTorch and the development tools (some minutes the first time)"
 	$(PIP_INSTALL) --editable '.[dev]'
+	@# Of what it depends on, pyproject.toml has what its reading of tasks needs; OpenCV is for images.
+	$(PIP_INSTALL) --no-deps label-studio-sdk
 	@touch $(BASE) $@
 
 # ONNX Runtime for browsers, which an exported page is tested with: npm's package, whose hashes the export checks.

@@ -24,10 +24,10 @@ import soundfile
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from laennec import analyze, load_model
+from laennec.cores import cores
 from laennec.simulate import write_demo
 from laennec.targets.runtime import ARCHIVE, VERSION, read_runtime
 from laennec.targets.web import contents
-from laennec.threads import cores
 from laennec.train.hardware import machine
 from laennec.version import __version__
 

@@ -51,7 +51,7 @@ def write(out: Path, name: str, rows: Any, *packages: str, **more: Any) -> None:
         **more,
         "rows": rows,
     }
-    out.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
 def _named(word: str) -> str:

@@ -1,9 +1,13 @@
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from laennec.model.detector import Detector
 
 # How long an example takes is the machine's matter; a busy one must not fail a test.
 hypothesis.settings.register_profile("laennec", deadline=None)
@@ -47,6 +51,14 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("simulated") / "sprsound"
     simulate_dataset(out, subjects=7, seed=1, recordings_per_subject=2)
     return out
+
+
+@pytest.fixture(scope="session")
+def detector() -> "Detector":
+    """The shipped model for whole recordings; nothing changes it."""
+    from laennec.model.load import load_detector
+
+    return load_detector("recording")
 
 
 @pytest.fixture(scope="session")

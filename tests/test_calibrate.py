@@ -49,13 +49,6 @@ WHEEZE = Event(3.0, 4.0, "Wheeze", 0.6, {"Wheeze": 0.6}, uncertain=True)  # spea
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
-    model = load_model("recording")
-    assert isinstance(model, Detector)
-    return model
-
-
-@pytest.fixture(scope="module")
 def card(detector: Detector) -> RecordingCard:
     return detector.card
 

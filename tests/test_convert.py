@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import given
@@ -204,17 +206,65 @@ def test_label_studio_gets_predictions_with_scores(tmp_path: Path) -> None:
         assert region["value"]["start"] < region["value"]["end"]
 
 
+LABEL_STUDIO = (
+    '<View><Labels name="label" toName="audio">{}</Labels><AudioPlus name="audio" value="$audio"/></View>'
+)
+
+
+@pytest.fixture(scope="module")
+def label_studio() -> Any:
+    """Label Studio's own reader, with a labelling setup for the labels of `LABELLED`."""
+    sdk = pytest.importorskip("label_studio_sdk.label_interface")
+    labels = "".join(f"<Label value={quoteattr(str(each.annotated))}/>" for each in LABELLED.events)
+    interface = sdk.LabelInterface(LABEL_STUDIO.format(labels))
+    interface.validate()
+    return interface
+
+
+def test_label_studio_accepts_our_predictions(label_studio, tmp_path: Path) -> None:
+    (task,) = json.loads(written("label-studio", tmp_path).read_text())
+    (prediction,) = task["predictions"]
+    assert label_studio.validate_prediction(prediction, return_errors=True) == []
+    for key, value in (("from_name", "other"), ("type", "choices"), ("value", {"labels": ["Wheeze"]})):
+        wrong = {**prediction, "result": [{**prediction["result"][0], key: value}]}
+        assert label_studio.validate_prediction(wrong, return_errors=True), key
+
+
+def test_label_studio_converts_our_tasks(label_studio, tmp_path: Path) -> None:
+    converter = pytest.importorskip("label_studio_sdk.converter")
+    (task,) = json.loads(written("label-studio", tmp_path).read_text())
+    (prediction,) = task.pop("predictions")
+    annotated = {**task, "id": 1, "annotations": [{"id": 1, "result": prediction["result"]}]}
+    (tmp_path / "tasks.json").write_text(json.dumps([annotated]))
+    reader = converter.Converter(label_studio.config, project_dir=str(tmp_path))
+    reader.convert_to_json_min(str(tmp_path / "tasks.json"), str(tmp_path / "out"), is_dir=False)
+    (row,) = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert row["audio"] == ABOUT.recording
+    assert sorted((each["start"], each["end"], *each["labels"]) for each in row["label"]) == SPANS
+
+
+def test_we_read_regions_that_label_studio_makes(label_studio) -> None:
+    spans = [{"start": start, "end": end, "label": [label]} for start, end, label in SPANS]
+    regions = [region.model_dump(mode="json") for region in label_studio.create_regions({"label": spans})]
+    task = [{"id": 1, "data": {"audio": "rec 1.wav"}, "annotations": [{"result": regions}]}]
+    labels = read_content(json.dumps(task).encode(), "export.json", "rec 1.wav")
+    assert sorted((e.start_s, e.end_s, e.annotated) for e in labels.events) == SPANS
+
+
 # --- what others write --------------------------------------------------------------------------------------
 
 
 def test_hf_lung_as_published() -> None:
-    text = "I\t00:00:00.500\t00:00:01.250\nD\t00:00:01.000\t00:00:01.500\nWheeze\t00:01:02.000\t00:01:03.5\n"
+    text = "I 00:00:00.500 00:00:01.250\nD 00:00:01.000 00:00:01.500\nWheeze 00:01:02.000 00:01:03.500\n"
     labels = read_content(text.encode(), "steth_label.txt")
     assert [(e.start_s, e.end_s, e.annotated) for e in labels.events] == [
         (0.5, 1.25, "inspiration"),
         (1.0, 1.5, "Crackle"),
         (62.0, 63.5, "Wheeze"),
     ]
+    assert write_labels(labels, FORMATS["hf-lung"], ABOUT).text == text
+    tabs = read_content(text.replace(" ", "\t").replace("500\n", "5\n").encode(), "steth_label.txt")
+    assert tabs.events == labels.events
 
 
 def test_an_audacity_band_belongs_to_the_label_before() -> None:

@@ -33,13 +33,6 @@ ANALYZE = sys.modules["laennec.analyze"]  # the package's attribute of this name
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
-    model = load_model("recording")
-    assert isinstance(model, Detector)
-    return model
-
-
-@pytest.fixture(scope="module")
 def sound() -> np.ndarray:
     """Seventy seconds of breathing, with a silent stretch and music in it."""
     parts = [recording.samples for recording in demo_recordings().values()]

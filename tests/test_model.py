@@ -232,7 +232,7 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_model(run).source == str(path)
     with pytest.raises(LaennecError, match="threads is -1"):
         load_model(threads=-1)
-    monkeypatch.setattr(load_module, "files", lambda package: tmp_path)
+    monkeypatch.setattr(load_module, "PRETRAINED", tmp_path / "pretrained")
     with pytest.raises(LaennecError, match="no model ships with this installation"):
         load_model()
     (tmp_path / "pretrained").mkdir()

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from laennec.cli import COMMANDS, load, parse
-from laennec.cli.arguments import Adapt, Analyze, Calibrate, Datasets, Live, Serve, Simulate
+from laennec.cli.analyze_arguments import Analyze
+from laennec.cli.arguments import Adapt, Calibrate, Datasets, Live, Serve, Simulate
 from laennec.cli.options import Positional, arg, read_plainly
 from laennec.cli.parser import read
 from laennec.cli.tool_arguments import Challenge

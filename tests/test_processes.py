@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from laennec.errors import LaennecError, UsageError
-from laennec.processes import Lost, Ready, Workers, forks_safely, jobs_of
+from laennec.cores import forks_safely
+from laennec.errors import LaennecError
+from laennec.processes import Lost, Ready, Workers
 
 pytestmark = pytest.mark.skipif(not forks_safely(), reason="the tests fork, as on Linux")
 
@@ -126,11 +127,3 @@ def test_no_process_outlives_one_that_stops_early() -> None:
         started = [next(results)[1] for _ in range(4)]
         assert all(is_alive(process) for process in started)
     assert not any(is_alive(process) for process in started)
-
-
-def test_the_number_of_processes_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("laennec.processes.usable_cores", lambda: 3)
-    assert (jobs_of(None), jobs_of(5)) == (3, 5)
-    for jobs in (0, -1, 1025):
-        with pytest.raises(UsageError, match="expected 1 to 1024"):
-            jobs_of(jobs)

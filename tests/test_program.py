@@ -167,7 +167,7 @@ def test_attributes_of_absurd_sizes_are_refused_and_ends_of_slices_are_not() -> 
 
 
 def test_what_is_read_is_what_onnx_reads() -> None:
-    path = Path(str(load_module.files("laennec") / "pretrained" / "default.onnx"))
+    path = load_module.PRETRAINED / "default.onnx"
     content = path.read_bytes()
     graph = next(value for number, value in fields(memoryview(content)) if number == 7)
     assert isinstance(graph, memoryview)
@@ -301,7 +301,7 @@ def test_the_models_that_ship_are_those_that_were_released(
         assert load_model(name).sha256 == digest
     (tmp_path / "pretrained").mkdir()
     tiny_model(tmp_path / "pretrained" / "default.onnx")
-    monkeypatch.setattr(load_module, "files", lambda package: tmp_path)
+    monkeypatch.setattr(load_module, "PRETRAINED", tmp_path / "pretrained")
     for name in (None, "default"):
         with pytest.raises(
             LaennecError, match=r"default\.onnx: not the model 'default' that ships .*install Laennec"
@@ -311,7 +311,7 @@ def test_the_models_that_ship_are_those_that_were_released(
 
 def test_it_costs_milliseconds() -> None:
     """Measured 3 ms; far more would be noticed whenever a recording is analysed."""
-    content = Path(str(load_module.files("laennec") / "pretrained" / "default.onnx")).read_bytes()
+    content = (load_module.PRETRAINED / "default.onnx").read_bytes()
     best = min(seconds(lambda: check_program(content, "m")) for _ in range(5))
     assert best < 0.05
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from laennec.cli import analyze as command_line
-from laennec.cli.arguments import Analyze
+from laennec.cli.analyze_arguments import Analyze
 from laennec.model import load, quickest
 from laennec.model.load import load_model, model_path
 from laennec.model.quickest import CHOICE, EXACT, SMALL, cache_folder, computer, trial

@@ -1,10 +1,19 @@
 """Respiratory rate: right where breathing is steady, flagged or withheld where it is not."""
 
+import statistics
+
 import numpy as np
 import pytest
 
 from laennec import analyze
-from laennec.analyze.rate import Repetition, breath_onsets, rate_of_onsets, repetition, respiratory_rate
+from laennec.analyze.rate import (
+    Repetition,
+    breath_onsets,
+    median,
+    rate_of_onsets,
+    repetition,
+    respiratory_rate,
+)
 from laennec.simulate import demo_recordings
 
 
@@ -177,3 +186,12 @@ def test_the_simulated_wheezes_are_not_counted_twice() -> None:
     assert record.rate is not None
     breaths = 60 / np.median([breath.end_s - breath.start_s for breath in drawn.breaths])
     assert record.rate.quality != "good" or record.rate.per_min == pytest.approx(breaths, rel=0.15)
+
+
+def test_the_median_is_numpys_to_the_bit() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 3, 10, 301):
+        for kind in (np.float64, np.float32):
+            values = (40 * rng.standard_normal(size)).astype(kind)
+            assert median(values) == np.median(values)
+        assert median(values.tolist()) == statistics.median(values.tolist())

@@ -21,7 +21,7 @@ from laennec import Analysis, LaennecError, analyze
 from laennec.annotations import read_events, table
 from laennec.cli import analyze as command_line
 from laennec.cli import main
-from laennec.cli.arguments import Analyze
+from laennec.cli.analyze_arguments import Analyze
 from laennec.errors import UsageError
 from laennec.files import locked, printable
 from laennec.output.challenge import answer_folder

@@ -26,6 +26,7 @@ FLOORS = (
         "signals",
         "terminal",
         "extensions",
+        "cores",
         "threads",
         "processes",
     ),

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, get_context
 from typing import Any, Generic, TypeVar
 
-from laennec.errors import LaennecError, UsageError
+from laennec.cores import forks_safely
+from laennec.errors import LaennecError
 from laennec.signals import ended_by_signals
-from laennec.threads import usable_cores
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -31,26 +31,8 @@ Work = Callable[[Iterator[Task]], Iterator[Result]]
 
 STOPPING_S = 20.0  # within which a process ends once it was asked to; a checkpoint takes far less
 HELD_BACK = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-MOST_JOBS = 1024
 MOST_WAITING = 16  # results of each worker that wait until those before them are there
 MOST_FALSE_STARTS = 3  # processes that end before they are ready, one after the other
-
-
-def forks_safely() -> bool:
-    """Whether processes may be forked here, with all that their parent has loaded, as on Linux."""
-    return sys.platform not in ("win32", "darwin")
-
-
-def jobs_of(jobs: int | None) -> int:
-    """Return the number of worker processes: the given one, or as many as there are cores to use.
-
-    UsageError if it cannot be.
-    """
-    if jobs is None:
-        return min(usable_cores(), MOST_JOBS)
-    if not 1 <= jobs <= MOST_JOBS:
-        raise UsageError(f"--jobs is {jobs}; expected 1 to {MOST_JOBS}")
-    return jobs
 
 
 # --- one child ----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from laennec.bulk.jobs import Score
 from laennec.bulk.score import part_name
 from laennec.cli import analyze as analyze_command
 from laennec.cli import score as score_command
-from laennec.cli.arguments import Analyze
+from laennec.cli.analyze_arguments import Analyze
 from laennec.errors import LaennecError, UsageError
 
 

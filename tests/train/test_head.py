@@ -43,13 +43,6 @@ def made_up(patients: int = 20, events: int = 12, seed: int = 0, moved: float = 
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
-    model = load_model("recording")
-    assert isinstance(model, Detector)
-    return model
-
-
-@pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("ward") / "data"
     simulate_dataset(root, subjects=10, recordings_per_subject=1, seed=3)

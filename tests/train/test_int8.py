@@ -39,11 +39,6 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Detector:
-    return load_detector("recording")
-
-
-@pytest.fixture(scope="module")
 def small(ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector:
     out = tmp_path_factory.mktemp("int8") / "small.onnx"
     assert export_int8("recording", ward, None, (), out) == out
@@ -54,13 +49,13 @@ def graph_of(model: Detector) -> onnx.GraphProto:
     return onnx.load_from_string(model.graph.content).graph
 
 
-def test_the_card_is_that_of_the_model_with_what_was_done(plain: Detector, small: Detector) -> None:
-    before, after = (json.loads(each.graph.metadata or "{}") for each in (plain, small))
+def test_the_card_is_that_of_the_model_with_what_was_done(detector: Detector, small: Detector) -> None:
+    before, after = (json.loads(each.graph.metadata or "{}") for each in (detector, small))
     assert after["name"] == "recording-int8"
     own = after.pop("quantised")
-    assert own["of"] == {"name": "recording", "version": plain.card.version, "sha256": plain.sha256}
+    assert own["of"] == {"name": "recording", "version": detector.card.version, "sha256": detector.sha256}
     assert sum(map(len, own["recordings"].values())) == 6
-    assert plain.sha256 in after["metrics"]["of"]
+    assert detector.sha256 in after["metrics"]["of"]
     changed = {key for key in after if after[key] != before[key]}
     assert changed == {"name", "data", "metrics"}
     text = Path(small.source).with_suffix(".md").read_text()
@@ -68,14 +63,14 @@ def test_the_card_is_that_of_the_model_with_what_was_done(plain: Detector, small
     assert "6 of sprsound" in text
 
 
-def test_answers_stay_near(plain: Detector, small: Detector) -> None:
+def test_answers_stay_near(detector: Detector, small: Detector) -> None:
     reference, estimated = [], []
     for recording in demo_recordings().values():
-        exact, near = plain.run(recording.samples), small.run(recording.samples)
+        exact, near = detector.run(recording.samples), small.run(recording.samples)
         for name in OUTPUTS:
             error = np.sqrt(np.mean((near[name] - exact[name]) ** 2)) / exact[name].std()
             assert 0 < error < 0.15, name
-        found = [analyze(recording.samples, sample_rate=8000, model=model) for model in (plain, small)]
+        found = [analyze(recording.samples, sample_rate=8000, model=model) for model in (detector, small)]
         assert found[0].record is not None
         assert found[1].record is not None
         assert found[0].record.label == found[1].record.label
@@ -83,15 +78,15 @@ def test_answers_stay_near(plain: Detector, small: Detector) -> None:
         assert found[1].model_sha256 == small.sha256
         for side, analysis in zip((reference, estimated), found, strict=True):
             side.append([(event.start_s, event.end_s, event.label) for event in analysis.events])
-    scores = event_scores(reference, estimated, plain.card.labels, draws=0)["scores"]
+    scores = event_scores(reference, estimated, detector.card.labels, draws=0)["scores"]
     assert scores["f1"] is not None
     assert scores["f1"] > 0.9
 
 
 def test_front_end_first_convolution_and_output_layers_are_as_they_were(
-    plain: Detector, small: Detector
+    detector: Detector, small: Detector
 ) -> None:
-    before, after = graph_of(plain), graph_of(small)
+    before, after = graph_of(detector), graph_of(small)
     kept = [node.name for node in before.node if node.op_type == "Conv"]
     inner = inner_convolutions(before)
     assert len(inner) == len(kept) - 4  # the transform, the first, and two of outputs
@@ -108,11 +103,11 @@ def test_front_end_first_convolution_and_output_layers_are_as_they_were(
         np.testing.assert_array_equal(numpy_helper.to_array(same), numpy_helper.to_array(floats[name]))
 
 
-def test_weights_have_seven_bits_and_a_scale_for_each_channel(plain: Detector, small: Detector) -> None:
-    floats = {each.name: numpy_helper.to_array(each) for each in graph_of(plain).initializer}
+def test_weights_have_seven_bits_and_a_scale_for_each_channel(detector: Detector, small: Detector) -> None:
+    floats = {each.name: numpy_helper.to_array(each) for each in graph_of(detector).initializer}
     constants = {each.name: numpy_helper.to_array(each) for each in graph_of(small).initializer}
     weights = [name for name, value in constants.items() if value.dtype == np.int8 and value.ndim > 1]
-    assert len(weights) == len(inner_convolutions(graph_of(plain)))
+    assert len(weights) == len(inner_convolutions(graph_of(detector)))
     for name in weights:
         values, base = constants[name], name.removesuffix("_quantized")
         scale = constants[f"{base}_scale"]
@@ -141,15 +136,15 @@ def test_its_head_can_be_adapted(small: Detector) -> None:
     assert AdaptableModel(small).head.weights.shape[0] == len(small.card.labels)
 
 
-def test_the_transform_of_the_front_end_cannot_be_quantised(plain: Detector, ward: Path) -> None:
+def test_the_transform_of_the_front_end_cannot_be_quantised(detector: Detector, ward: Path) -> None:
     """Why it is left out: with it, nothing is left of the outputs."""
     everything = Scheme(lambda graph: [node.name for node in graph.node if node.op_type == "Conv"])
     rows = drawn_recordings(recordings_in("sprsound", ward), 3)
-    content = quantised(plain, calibration_of(rows, 8000), everything)
+    content = quantised(detector, calibration_of(rows, 8000), everything)
     path = ward.parent / "everything.onnx"
     path.write_bytes(content)
     samples = demo_recordings()["wheezes"].samples
-    exact, wrong = plain.run(samples), load_detector(path).run(samples)
+    exact, wrong = detector.run(samples), load_detector(path).run(samples)
     assert np.sqrt(np.mean((wrong["presence"] - exact["presence"]) ** 2)) > 0.5 * exact["presence"].std()
 
 
@@ -169,14 +164,14 @@ def test_recordings_are_drawn_from_patients_evenly() -> None:
     assert len(drawn_recordings(clips, 100)) == 16
 
 
-def test_what_cannot_be_quantised(plain: Detector, small: Detector, ward: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_quantised(detector: Detector, small: Detector, ward: Path, tmp_path: Path) -> None:
     rows = drawn_recordings(recordings_in("sprsound", ward), 1)
     with pytest.raises(LaennecError, match="in eight bits already"):
         quantised(small, calibration_of(rows, 8000))
     with pytest.raises(LaennecError, match="no recording to learn ranges from"):
-        quantised(plain, Calibration({}, ()))
+        quantised(detector, Calibration({}, ()))
     with pytest.raises(LaennecError, match="nothing to do"):
-        quantised(plain, calibration_of(rows, 8000), Scheme(lambda graph: []))
+        quantised(detector, calibration_of(rows, 8000), Scheme(lambda graph: []))
     with pytest.raises(LaennecError, match="is a model for clips"):
         export_int8("default", ward, None, (), tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()

@@ -18,7 +18,6 @@ from laennec.experiments.int8 import (
     refusals_of,
 )
 from laennec.model.detector import Detector
-from laennec.model.load import load_detector
 from laennec.models.recording import pool
 from laennec.score.predictions import Predictions
 from laennec.score.summary import bootstrap_difference, evaluate
@@ -27,11 +26,6 @@ from laennec.train.int8 import inner_convolutions
 
 NAMES = ("presence", "classes", "record", "kind")
 RECORDS = ("Normal", "CAS", "DAS", "CAS & DAS", "Poor Quality")
-
-
-@pytest.fixture(scope="module")
-def model() -> Detector:
-    return load_detector("recording")
 
 
 def made_up(count: int, seed: int) -> list[Answer]:
@@ -45,12 +39,12 @@ def rows_of(labels: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"label": list(labels), "subject": subjects})
 
 
-def test_scores_of_records_are_those_of_the_one_scoring_path(model: Detector) -> None:
-    model = replace(model, card=replace(model.card, normal_shift={}, poor_shift={}))
+def test_scores_of_records_are_those_of_the_one_scoring_path(detector: Detector) -> None:
+    unshifted = replace(detector, card=replace(detector.card, normal_shift={}, poor_shift={}))
     rng = np.random.default_rng(0)
     labels = [RECORDS[k] for k in rng.integers(0, 5, 80)]
     rows, first, second = rows_of(labels), made_up(80, 1), made_up(80, 2)
-    found = records_of(rows, list(zip(first, second, strict=True)), model)
+    found = records_of(rows, list(zip(first, second, strict=True)), unshifted)
     assert (found["recordings"], found["patients"]) == (80, 9)
     subjects = tuple(rows["subject"])
     for name, own in (("float", first), ("int8", second)):
@@ -78,10 +72,10 @@ def test_scores_of_records_are_those_of_the_one_scoring_path(model: Detector) ->
     assert found["scores"]["accuracy"]["difference"]["interval"] == pytest.approx(apart["interval"])
 
 
-def test_a_model_differs_from_itself_in_nothing(model: Detector) -> None:
+def test_a_model_differs_from_itself_in_nothing(detector: Detector) -> None:
     own = made_up(30, 3)
     rows = rows_of([RECORDS[k % 5] for k in range(30)])
-    found = records_of(rows, list(zip(own, own, strict=True)), model)
+    found = records_of(rows, list(zip(own, own, strict=True)), detector)
     assert found["same_answer"] == 1
     assert found["largest_difference_of_a_probability"] == 0
     for score in found["scores"].values():
@@ -99,10 +93,10 @@ def test_refusals_are_counted_by_kind() -> None:
     assert shares == {"heart": [0.5, 1.0, 0.5], "speech": [0.5, 0.0, -0.5]}
 
 
-def test_schemes_name_nodes_of_the_graph(model: Detector) -> None:
+def test_schemes_name_nodes_of_the_graph(detector: Detector) -> None:
     import onnx
 
-    graph = onnx.load_from_string(model.graph.content).graph
+    graph = onnx.load_from_string(detector.graph.content).graph
     names = [node.name for node in graph.node]
     kept = inner_convolutions(graph)
     everything = convolutions(graph)
@@ -113,12 +107,12 @@ def test_schemes_name_nodes_of_the_graph(model: Detector) -> None:
     assert [len(nodes) - len(kept) for nodes in chosen.values()][:4] == [0, 0, 1, 3]
 
 
-def test_pooled_logits_are_those_of_training(model: Detector) -> None:
+def test_pooled_logits_are_those_of_training(detector: Detector) -> None:
     import torch
 
     samples = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.05
-    found = logits_of(model, samples)
-    record = torch.from_numpy(model.run(samples)["record"])[None]
+    found = logits_of(detector, samples)
+    record = torch.from_numpy(detector.run(samples)["record"])[None]
     np.testing.assert_allclose(found["record"], pool(record)[0].numpy(), rtol=1e-4)
 
 

@@ -14,8 +14,9 @@ import pytest
 
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
-from web_client import API, rows, settled, until, web_client
+from web_client import API, rows, settled, web_client
 
+from laennec.analyze.described import known_to
 from laennec.labels import POSITIONS
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
@@ -26,6 +27,7 @@ from laennec.web.doubts import event_doubt, record_doubt
 from laennec.web.jobs import AnalysisQueue, FailedError
 from laennec.web.settings import Settings
 from laennec.web.state import Server
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,7 @@ def test_a_file_with_other_content_is_analysed_anew_and_its_earlier_answer_not_s
     shutil.copy(folder / "fine_crackles.wav", folder / "wheezes.wav")
     assert analysed_anew(folder) == {"wheezes.wav"}
     server = Server(Settings(folder, warm=False))
-    numbers = {row["name"]: row["id"] for row in server.library.rows()}
+    numbers = {row["name"]: row["id"] for row in server.library.rows()[1]}
     assert server.library.analysis(numbers["wheezes.wav"]) is None
     assert server.library.analysis(numbers["fine_crackles.wav"]) is not None
     server.database.close()
@@ -193,9 +195,9 @@ def test_a_place_finer_than_the_models_is_the_next_coarser(position: str | None,
     card = SimpleNamespace(uses_metadata=True, positions=POSITIONS)
     model: Any = SimpleNamespace(card=card)
     told = {"age_years": 4.0} | ({} if position is None else {"position": position})
-    assert worker.known_to(model, told) == {"age_years": 4.0, "position": known}
+    assert known_to(model, told) == {**told, **({"position": known} if position else {})}
     card.uses_metadata = False
-    assert worker.known_to(model, told) == {}
+    assert known_to(model, told) == {}
 
 
 # --- why it is uncertain ------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from laennec.analyze.recording import (
     without_refused,
 )
 from laennec.analyze.windows import classify_clips, window_and_hop
-from laennec.annotations import Boundary
+from laennec.annotations.events import Boundary
 from laennec.audio.level import SILENT_RANGE
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError

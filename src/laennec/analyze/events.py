@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Event, Relevance
-from laennec.annotations import Boundary
+from laennec.annotations.events import Boundary
 from laennec.labels import EVENT_FAMILY
 from laennec.model.card import EventRule, RecordingCard
 from laennec.model.detector import Frames

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from laennec import annotations
 from laennec.analyze.rate import SHORTEST_BREATH_S
-from laennec.annotations import Boundary, LabelFile, make_boundary, read_given
+from laennec.annotations.events import Boundary, LabelFile, make_boundary
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.errors import LaennecError
@@ -102,7 +103,7 @@ def boundaries_in(
     """
     if isinstance(events, str | os.PathLike):
         name = os.path.abspath(recording.path) if recording.path else recording.name
-        labels, place = read_given(events, name), f"{os.path.basename(events)}: "
+        labels, place = annotations.read_given(events, name), f"{os.path.basename(events)}: "
     else:
         labels, place = LabelFile(tuple(_boundaries_of(events))), ""
     reasons = [_outside(event, recording, labels.first_channel) for event in labels.events]

@@ -17,7 +17,7 @@ from laennec.analyze.analysis import (
     RefusedPart,
 )
 from laennec.analyze.inputs import Remarks
-from laennec.analyze.rate import Repetition, breath_onsets, repetition, respiratory_rate
+from laennec.analyze.rate import Repetition, breath_onsets, median, repetition, respiratory_rate
 from laennec.audio.level import SILENT_RANGE
 from laennec.audio.quality import SILENT_SHARE, Finding
 from laennec.audio.recording import Recording
@@ -140,7 +140,7 @@ def predict_segment(
     sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
     is_silent = frames.extent <= silent_range
     silent = float(is_silent.mean())
-    usual_db = np.median(frames.level_db[~is_silent]) if silent < 1 else np.inf
+    usual_db = median(frames.level_db[~is_silent]) if silent < 1 else np.inf
     loud = float((frames.level_db > usual_db + LOUD_DB).mean())
     refused, heard_as = refusal(silent, sound_classes, card, any_sound)
     return Segment(

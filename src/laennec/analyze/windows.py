@@ -9,7 +9,7 @@ import numpy.typing as npt
 from laennec.analyze.analysis import Event
 from laennec.analyze.inputs import Remarks, on_channel
 from laennec.analyze.recording import Channel
-from laennec.annotations import Boundary
+from laennec.annotations.events import Boundary
 from laennec.audio.quality import MIN_DURATION_S, SILENT_SHARE, silent_share
 from laennec.audio.recording import Recording
 from laennec.audio.segment import CENTRE, cut, windows

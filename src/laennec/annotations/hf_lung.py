@@ -1,9 +1,11 @@
 """HF_Lung's text: a label, its start and its end in a line, times as hours:minutes:seconds.
 
 ``I`` and ``E`` are inhalation and exhalation, ``D`` are crackles; ``Wheeze``, ``Rhonchi`` and ``Stridor`` are
-spelt out. Seconds alone are taken as times as well.
+spelt out. Blanks stand between, as in the published files; tabs, and seconds alone, are read as well.
 
-Source: Hsu et al., PLOS ONE 16(7), 2021, HF_Lung_V1.
+Sources: Hsu et al., PLOS ONE 16(7), 2021, HF_Lung_V1; for the form of a line, programs that read published
+files (knosmos/pulma on GitHub, ``frame_cnn/dataset_gen.py``, splits a line of ``…_label.txt`` at blanks into
+label, start and end).
 """
 
 import re
@@ -68,7 +70,7 @@ def write(events: Iterable[tuple[float, float, str]]) -> str:
     for start_s, end_s, label in events:
         code = in_vocabulary(label, code_of(label), "HF_Lung", LABELS)
         times = (_clock(time_s) for time_s in rounded_span(start_s, end_s, 3))
-        lines.append("\t".join((code, *times)) + "\n")
+        lines.append(" ".join((code, *times)) + "\n")
     return "".join(lines)
 
 

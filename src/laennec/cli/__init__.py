@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 wrong usage, 1 anything else, with one line on stderr (``-
 129 after SIGTERM and SIGHUP.
 """
 
+import gc
 import os
 import re
 import sys
@@ -18,7 +19,6 @@ from itertools import pairwise
 from typing import Any, get_args
 
 from laennec.cli.options import read_plainly
-from laennec.cli.usage import no_such_command, with_help
 from laennec.errors import LaennecError, UsageError
 from laennec.files import printable
 from laennec.signals import Terminated, ended_by_signals
@@ -27,7 +27,7 @@ from laennec.version import __version__
 
 # The arguments of each command, and the function that takes them and returns the exit code.
 COMMANDS = {
-    "analyze": ("laennec.cli.arguments:Analyze", "laennec.cli.analyze:run"),
+    "analyze": ("laennec.cli.analyze_arguments:Analyze", "laennec.cli.analyze:run"),
     "score": ("laennec.bulk.jobs:Score", "laennec.cli.score:run"),
     "serve": ("laennec.cli.arguments:Serve", "laennec.cli.serve:run"),
     "live": ("laennec.cli.arguments:Live", "laennec.cli.live:run"),
@@ -134,13 +134,17 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if not arguments or arguments[0] not in COMMANDS:
         if arguments and not arguments[0].startswith("-"):
-            raise UsageError(with_help(no_such_command(arguments[0], list(COMMANDS)), "laennec"))
+            problem = load("laennec.cli.usage:no_such_command")(arguments[0], list(COMMANDS))
+            raise UsageError(load("laennec.cli.usage:with_help")(problem, "laennec"))
         described = {name: str(load(own).__doc__).split("\n")[0] for name, (own, _) in COMMANDS.items()}
         load("laennec.cli.parser:help_of_all")(described, DESCRIPTION, arguments or ["--help"])
         raise UsageError("the command comes first; see laennec --help")
     name, *others = arguments
     command = parse(name, others)
-    return int(load(COMMANDS[name][1])(command))
+    work = load(COMMANDS[name][1])
+    gc.freeze()  # what is loaded stays: nothing of it is looked through again
+    gc.enable()
+    return int(work(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from laennec.audio.source import STANDARD_INPUT
-from laennec.cli.arguments import Analyze
+from laennec.cli import load
+from laennec.cli.analyze_arguments import Analyze
+from laennec.cores import jobs_of
 from laennec.errors import UsageError
 from laennec.output.files import find_recordings, parse_formats, refuse_twice
-from laennec.output.recordings import Job, analyze_many, analyze_one
-from laennec.processes import jobs_of
+from laennec.output.recordings import Job, analyze_one
 
 
 def run(command: Analyze) -> int:
@@ -41,5 +42,6 @@ def run(command: Analyze) -> int:
         command.phases_from or command.phases,
     )
     if several:
-        return analyze_many(recordings, job, command.again, jobs)
+        analyze_many = load("laennec.output.several:analyze_many")  # with what starts processes
+        return int(analyze_many(recordings, job, command.again, jobs))
     return analyze_one(*next(iter(recordings.names.items())), job)

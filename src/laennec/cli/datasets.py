@@ -1,7 +1,7 @@
-"""``laennec datasets``: list, check, audit and download data sets."""
+"""``laennec datasets``: list, check, audit, describe and download data sets."""
 
 from laennec import datasets
-from laennec.cli.arguments import Audit, Datasets, Download, Info
+from laennec.cli.arguments import Audit, Croissant, Datasets, Download, Info
 
 
 def run(command: Datasets) -> int:
@@ -10,6 +10,8 @@ def run(command: Datasets) -> int:
             return datasets.print_info(name, folder, strict)
         case Audit(name, folder, predictions, out, shown):
             return datasets.print_audit(name, folder, predictions, out, shown)
+        case Croissant(name, folder, out):
+            datasets.print_croissant(name, folder, out)
         case Download(name, to):
             print(f"{name} is in {datasets.download(name, to)}")
         case _:

@@ -11,6 +11,7 @@ TARGETS = {
     "int8": "laennec.train.int8:export_small",
     "web": "laennec.targets.web:write",
     "microcontroller": "laennec.targets.microcontroller:export_microcontroller",
+    "chai": "laennec.targets.chai:write",
 }
 OPTIONS = {
     "temperature": ("onnx",),

@@ -14,9 +14,9 @@ from laennec.bulk.merge import merge, missing
 from laennec.bulk.places import Place, place_of
 from laennec.bulk.score import Options
 from laennec.bulk.source import Source, listed, source_of
+from laennec.cores import jobs_of
 from laennec.errors import LaennecError, UsageError
 from laennec.model.detector import Detector
-from laennec.processes import jobs_of
 from laennec.progress import progress_bar
 from laennec.version import __version__
 

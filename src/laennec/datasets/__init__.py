@@ -16,6 +16,7 @@ from rich.console import Console
 from laennec.datasets.discovery import DataSet, data_sets, dataset, guess
 from laennec.datasets.table import COLUMNS, Archive, Defect, overlapped
 from laennec.errors import UsageError
+from laennec.files import printable
 from laennec.labels import to_icbhi
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "list_datasets",
     "load",
     "print_audit",
+    "print_croissant",
     "print_info",
 ]
 
@@ -114,6 +116,15 @@ def print_audit(
     answered = audit.cross_validated(predictions)
     clips = module.load(Path(root))
     return audit.print_audit(clips, answered, module.check(Path(root), progress), out, shown)
+
+
+def print_croissant(name: str, root: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Write the Croissant metadata of a copy, and print what it holds; :mod:`laennec.datasets.croissant`."""
+    module = dataset(name)
+    from laennec.datasets.croissant import write_croissant
+
+    for line in write_croissant(module, Path(root), Path(out)):
+        print(printable(line))
 
 
 def download(name: str, to: str | os.PathLike[str], progress: bool = True) -> Path:

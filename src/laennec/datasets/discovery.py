@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "laennec.datasets"
 OWN = "folder"  # your own recordings: any folder with sound is one, so the others are asked first
 # No data sets, and they need pandas or requests.
-TRAINING_LAYER = {"audit", "fetch", "records", "splits", "summary"}
+TRAINING_LAYER = {"audit", "croissant", "fetch", "records", "splits", "summary"}
 NEEDED = ("NAME", "TITLE", "CITATION", "LICENCE", "MATCHES", "tiny", "load", "check")
 DEFAULTS: dict[str, Any] = {
     "HOMEPAGE": "",

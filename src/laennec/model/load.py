@@ -3,7 +3,6 @@
 import hashlib
 import os
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import overload
 
@@ -12,7 +11,7 @@ from laennec.model.calibration import calibrated_card, read_calibration
 from laennec.model.card import RecordingCard, read_card
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
-from laennec.model.quickest import quickest
+from laennec.model.quickest import PRETRAINED, quickest
 from laennec.model.session import Graph
 
 DEFAULT = "default"  # name of the model for clips that ships; `RECORDING` is that of the one for recordings
@@ -71,12 +70,13 @@ def load_model(
     name = named(path_or_name)
     path = model_path(None if path_or_name is None else name)
     content = file_content(path)
-    if name in SHIPPED and hashlib.sha256(content).hexdigest() != SHIPPED[str(name)]:
+    sha256 = hashlib.sha256(content).hexdigest()
+    if name in SHIPPED and sha256 != SHIPPED[str(name)]:
         raise LaennecError(
             f"{path}: not the model {str(name)!r} that ships with this version, but damaged or another one; "
             "install Laennec again, or name a model of your own by its path"
         )
-    graph = Graph(content, str(path), threads)
+    graph = Graph(content, str(path), threads, checked=sha256 in SHIPPED.values())
     card = read_card(graph.metadata, str(path))
     graph.check(card)
     model = Detector(card, graph) if isinstance(card, RecordingCard) else LungModel(card, graph)
@@ -113,10 +113,7 @@ def file_content(path: Path) -> bytes:
 
 def shipped_models() -> tuple[str, ...]:
     """Names of the models that are installed with the package, sorted."""
-    folder = files("laennec").joinpath("pretrained")
-    entries = folder.iterdir() if folder.is_dir() else ()
-    names = (entry.name for entry in entries if entry.name != BESIDE)
-    return tuple(sorted(name.removesuffix(".onnx") for name in names if name.endswith(".onnx")))
+    return tuple(sorted(path.stem for path in PRETRAINED.glob("*.onnx") if path.name != BESIDE))
 
 
 def named(path_or_name: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
@@ -132,7 +129,7 @@ def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
     if not isinstance(name, str | os.PathLike) or not (name := os.fspath(name)):
         raise LaennecError(f"model is {path_or_name!r}; expected the path of a model file, or a model's name")
     if name in shipped_models():
-        return Path(str(files("laennec").joinpath("pretrained", f"{name}.onnx")))
+        return PRETRAINED / f"{name}.onnx"
     if path_or_name is None:
         raise LaennecError("no model ships with this installation; name a model file")
     path = Path(name)

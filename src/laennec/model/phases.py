@@ -7,8 +7,6 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,13 +33,14 @@ from laennec.model.card import (
     whole,
 )
 from laennec.model.load import BESIDE, file_content, model_path
+from laennec.model.quickest import PRETRAINED
 from laennec.model.session import Graph, Model, fits
 
 PAUSE = "pause"
 STATES = (*PHASES, PAUSE)  # of the outputs
 OUTPUT = "phases"
 NAME = "phases"  # of the model that ships
-SHIPPED = Path(str(files("laennec").joinpath("pretrained", BESIDE)))
+SHIPPED = PRETRAINED / BESIDE
 # SHA-256 of that file, so that a damaged or replaced one is not taken for it.
 SHA256 = "13c885cf3832674260982e40d822323e7f5a95f5793e52cfdd2d3c1275c636df"
 Logits = npt.NDArray[np.float64]

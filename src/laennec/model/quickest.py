@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from laennec.files import make_folder, read_json, write_json
 from laennec.model.card import OUTPUTS
 from laennec.model.session import Graph
 
+PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"  # models that are installed with the package
 EXACT, SMALL = "recording", "recording-int8"
 SECONDS, RATE = 1.0, 8000
 ROUNDS = 3  # of which the quickest counts, after one that warms up
@@ -99,7 +99,7 @@ def cache_folder() -> Path:
 
 def _content(name: str) -> bytes:
     try:
-        return files("laennec").joinpath("pretrained", f"{name}.onnx").read_bytes()
+        return (PRETRAINED / f"{name}.onnx").read_bytes()
     except OSError as error:
         raise LaennecError(f"the model {name} does not ship with this installation ({error})") from error
 

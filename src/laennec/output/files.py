@@ -16,7 +16,6 @@ from laennec.audio.recording import Recording
 from laennec.audio.source import STANDARD_INPUT
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
-from laennec.output.fhir import R4, R5, to_fhir
 from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
 
 # Label files lie in a folder of their own, under the recording's name: that is where their programs look for
@@ -218,10 +217,10 @@ def write_outputs(
                     write_text(part, to_icbhi(analysis, channel))
                 case "sprsound":
                     write_json(part, to_sprsound(analysis, channel))
-                case "fhir":
-                    write_json(part, to_fhir(analysis, R4))
-                case "fhir-r5":
-                    write_json(part, to_fhir(analysis, R5))
+                case "fhir" | "fhir-r5":
+                    from laennec.output.fhir import R4, R5, to_fhir  # as what pages need, below
+
+                    write_json(part, to_fhir(analysis, R4 if form == "fhir" else R5))
     return written
 
 

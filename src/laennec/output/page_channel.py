@@ -19,7 +19,7 @@ from laennec.audio.samples import mixed
 from laennec.output.html import data_uri, fill, png, text, wav
 from laennec.output.page_events import PageEvent, label_classes, legend
 from laennec.output.presentation import Strip, short_label, strips, tick_step
-from laennec.output.spectrogram import COARSE, FMIN_HZ, SHOWN_S, TICKS_HZ, spectrogram_of
+from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ, coarse, spectrogram_of
 
 Samples = npt.NDArray[np.float32]
 
@@ -65,7 +65,7 @@ def channel_section(
         hertz=_frequency_ticks(recording.sample_rate),
         strips="\n".join(_strip(row, mine, shown_s, classes) for row in rows),
         waveform=waveform_svg(samples),
-        spectrogram=data_uri(png(COARSE[spectrogram.grey], noisy=True), "image/png"),
+        spectrogram=data_uri(png(coarse(spectrogram.grey), noisy=True), "image/png"),
         subject=f"{title.lower()}, {FMIN_HZ:g} to {spectrogram.fmax_hz:g} Hz, 0 to {shown_s:.1f} s",
         shades="".join(_shade(each, analysis.normal, shown_s) for each in mine),
         times=_time_ticks(shown_s),

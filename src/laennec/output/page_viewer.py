@@ -20,13 +20,14 @@ from laennec.output.html import PEAK, asset, png, script_json
 from laennec.output.page_events import PageEvent
 from laennec.output.presentation import analysis_colours, short_label
 from laennec.output.scripts import joined
-from laennec.output.spectrogram import COARSE, SHOWN_S
+from laennec.output.spectrogram import SHOWN_S, coarse
 from laennec.output.tiles import COLUMN_S, RANGE_DB, Pyramid
 
 Samples = npt.NDArray[np.float32]
 
 LEAST_LEVEL = 2  # columns of 16 ms; finer ones would make a page of 15 s larger than its sound
 MOST_TILES = 24  # of all channels together, on the finest level that is in the page
+ENOUGH_TILES = 4  # of a level: a thousand columns, which a screen shows as they are; none coarser is needed
 WAVE_COLUMNS = 16_384
 WINDOW_MS = 32
 
@@ -56,6 +57,10 @@ def _finest_level(recording: Recording, channels: int) -> int:
     return next(fitting, pyramid.levels - 1)
 
 
+def _coarsest_level(pyramid: Pyramid, finest: int) -> int:
+    return next(k for k in range(finest, pyramid.levels) if pyramid.tiles(k) <= ENOUGH_TILES)
+
+
 def _shown_length(recording: Recording) -> int:
     return min(recording.length, math.ceil(SHOWN_S * recording.sample_rate))
 
@@ -63,7 +68,8 @@ def _shown_length(recording: Recording) -> int:
 def _channel(recording: Recording, channel: int, finest: int, sound: str) -> dict[str, Any]:
     samples = recording.samples[channel, : _shown_length(recording)]
     pyramid = Pyramid(samples.size, recording.sample_rate, WINDOW_MS)
-    tiles = [[_tile(pixels) for pixels in level] for level in pyramid.pictures(samples, finest)]
+    pictures = pyramid.pictures(samples, finest, _coarsest_level(pyramid, finest))
+    tiles = [[_tile(pixels) for pixels in level] for level in pictures]
     return {
         "channel": channel,
         "duration_s": samples.size / recording.sample_rate,
@@ -78,7 +84,7 @@ def _channel(recording: Recording, channel: int, finest: int, sound: str) -> dic
 
 
 def _tile(grey: npt.NDArray[np.uint8]) -> str:
-    return base64.b64encode(png(COARSE[grey], noisy=True)).decode()
+    return base64.b64encode(png(coarse(grey), noisy=True)).decode()
 
 
 def _wave(samples: Samples) -> str:

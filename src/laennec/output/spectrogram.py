@@ -24,6 +24,7 @@ FRAMES_AT_ONCE = 64  # their spectra stay in the processor's cache
 GREYS = 64  # in files, from black to white: two thirds of the bytes, and no eye sees it
 STEPS = ((np.arange(256) * (GREYS - 1) + 127) // 255).astype(np.uint8)  # which of them, by grey
 COARSE = ((STEPS.astype(int) * 255 + GREYS // 2) // (GREYS - 1)).astype(np.uint8)  # what it is, by grey
+_COARSE = COARSE.tobytes()
 TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -156,6 +157,11 @@ def top_level_db(level_db: npt.NDArray[Any]) -> float:
     if place < 0:
         return float(np.percentile(levels, TOP))
     return float(np.percentile(loudest, 100 * place / max(1, loudest.size - 1)))
+
+
+def coarse(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return pixels in `GREYS` greys, in the order of rows that files have."""
+    return np.frombuffer(grey.tobytes().translate(_COARSE), np.uint8).reshape(grey.shape)
 
 
 def grey(level_db: Floats) -> tuple[npt.NDArray[np.uint8], float]:

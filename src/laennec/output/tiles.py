@@ -87,16 +87,19 @@ class Pyramid:
         """Return columns of a level from sample `start` on, ``(columns, ROWS)`` in dB, low ones first."""
         return to_db(self._powers(samples, start, self._hop(level), columns, self._frames(level)), FLOOR)
 
-    def pictures(self, samples: Samples, finest: int) -> list[list[npt.NDArray[np.uint8]]]:
+    def pictures(
+        self, samples: Samples, finest: int, coarsest: int | None = None
+    ) -> list[list[npt.NDArray[np.uint8]]]:
         """Return all tiles, as of :meth:`tile`, of each level from one on, for what is looked at as a whole.
 
-        The columns of the finest level are averaged for those above, and give the reference.
+        The columns of the finest level are averaged for those above, and give the reference. `coarsest` is
+        the last level, by default that of a single tile.
         """
         count = COLUMNS * self.tiles(finest)
         power = self._powers(samples, 0, self._hop(finest), count, self._frames(finest))
         reference_db = self._reference_db(power[: math.ceil(self.length / self._hop(finest))])
         levels = []
-        for level in range(finest, self.levels):
+        for level in range(finest, self.levels if coarsest is None else coarsest + 1):
             if level > finest:
                 power = power[::2] + power[1::2]
                 power *= np.float32(0.5)

@@ -21,57 +21,61 @@ from laennec.score.markdown import table
 from laennec.score.phases import PHASE_HEADER, phase_rows
 from laennec.score.text import interval, number, of_patients
 from laennec.score.windows import SPECIFICITY, WINDOW_HEADER, window_rows
+from laennec.train.card_facts import (
+    REMARKS,
+    auxiliary,
+    clip_classes,
+    development_data,
+    inputs,
+    measured_on,
+    purpose,
+)
 from laennec.train.recipe import Recipe
 from laennec.train.recording_certainty import CERTAIN, PREVALENCE
+from laennec.version import DISCLAIMER
 
 
 def render_card(metadata: Mapping[str, Any], sha256: str) -> str:
     """Markdown from the metadata of a model file; what is not known is left out."""
+    data, limits = development_data(metadata), metadata.get("limits")
     lines = [
         f"# Model card: {metadata['name']}",
         "",
-        "Research software, not a medical device.",
+        DISCLAIMER,
         "",
         f"- File: sha256 `{sha256}`, written by Laennec {metadata['version']}",
-        f"- Task: one of {len(metadata['labels'])} classes for an event: {', '.join(metadata['labels'])}",
-        f"- Input: waveform at {metadata['sample_rate']} Hz; a clip is brought to "
-        f"{metadata['clip_samples'] / metadata['sample_rate']:g} s ({metadata['padding']}); age, sex and "
-        "position may be missing",
+        f"- Task: {clip_classes(metadata)}",
+        f"- {inputs(metadata)}",
         *(["- Age, sex and position are accepted and not used"] if not metadata["uses_metadata"] else []),
         f"- Calibration: temperature {metadata['temperature']:.3f}",
         "",
-        *_data(metadata.get("data", {})),
-        *_figures(metadata.get("metrics", {})),
+        *(["## Training data", "", *data, ""] if data else []),
+        *_figures(metadata),
+        *(["## Limits", "", str(limits), ""] if limits else []),
     ]
-    if metadata.get("limits"):
-        lines += ["## Limits", "", str(metadata["limits"]), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def render_recording_card(metadata: Mapping[str, Any], sha256: str) -> str:
     """The card as a page of Markdown."""
-    data, metrics = metadata.get("data", {}), metadata.get("metrics", {})
-    frame_s = metadata["frame_samples"] / metadata["sample_rate"]
+    metrics = metadata.get("metrics", {})
+    figures = (
+        f"- {' '.join((f'{key}: {value}', REMARKS.get(key, ''))).rstrip()}"
+        for key, value in metrics.items()
+        if key != "strangers"
+    )
     lines = [
-        f"# Model {metadata['name']}",
-        "",
-        "Research software, not a medical device.",
-        "",
-        "Finds respiratory events in recordings without annotation, classifies them "
-        f"({', '.join(metadata['labels'])}) and the whole ({', '.join(metadata['records'])}), and "
-        "refuses what does not sound like a lung.",
-        "",
+        *_beginning(metadata),
         f"- Version {metadata['version']}, SHA-256 `{sha256}`",
-        f"- Sample rate {metadata['sample_rate']} Hz, a prediction every "
-        f"{1000 * frame_s:g} ms, from {metadata['reach_frames'] * frame_s:g} s to either side",
+        f"- {inputs(metadata)}",
         "",
         "## Data",
         "",
-        *(f"- {key}: {value}" for key, value in data.items()),
+        *development_data(metadata),
         "",
         "## Measured",
         "",
-        *(f"- {key}: {value}" for key, value in metrics.items() if key != "strangers"),
+        *figures,
         "",
         *_strangers(metrics.get("strangers", {})),
         "## Limits",
@@ -84,30 +88,24 @@ def render_recording_card(metadata: Mapping[str, Any], sha256: str) -> str:
 
 def render_window_card(model: IntegerModel, sha256: str) -> str:
     """The card of a model for windows as a page of Markdown."""
-    entries, data, metrics = model.metadata, model.metadata.get("data", {}), model.metadata.get("metrics", {})
+    entries, metrics = model.metadata, model.metadata.get("metrics", {})
     thresholds = zip(model.labels, entries["thresholds"], strict=True)
     lines = [
-        f"# Model {entries['name']}",
-        "",
-        "Research software, not a medical device.",
-        "",
-        f"Tells whether {' and '.join(f'{label}s' for label in model.labels)} are heard in "
-        f"{model.clip_samples / model.sample_rate:g} s of sound. Wheezes include rhonchi and stridors.",
-        "",
+        *_beginning(entries),
         f"- Version {entries['version']}, SHA-256 `{sha256}`",
-        f"- Sample rate {model.sample_rate} Hz, samples of 16 bits",
+        f"- {inputs(entries)}",
         f"- Integers of 8 bits: {model.weight_bytes()} bytes, {model.multiplications()} products a window",
         f"- Thresholds: {', '.join(f'{label} {value:.3f}' for label, value in thresholds)} (specificity "
         f"{SPECIFICITY:g} on held-out windows of all data sets)",
         "",
         "## Data",
         "",
-        *(f"- {key}: {value}" for key, value in data.items()),
+        *development_data(entries),
         "",
     ]
     if "datasets" in metrics:
         rows = window_rows(metrics["datasets"])
-        lines += ["## Measured", "", f"{metrics['how']}.", "", f"Command: `{metrics['command']}`", ""]
+        lines += ["## Measured", "", measured_on(entries), "", f"Command: `{metrics['command']}`", ""]
         lines += [table(WINDOW_HEADER, rows), ""]
     return "\n".join([*lines, "## Limits", "", str(entries.get("limits", "")), ""])
 
@@ -115,28 +113,25 @@ def render_window_card(model: IntegerModel, sha256: str) -> str:
 def render_phase_card(metadata: Mapping[str, Any], sha256: str) -> str:
     """The card of a model for breath phases as a page of Markdown."""
     metrics = metadata.get("metrics", {})
-    frame_s = metadata["frame_samples"] / metadata["sample_rate"]
     lines = [
-        f"# Model {metadata['name']}",
-        "",
-        "Research software, not a medical device.",
-        "",
-        f"Tells {', '.join(metadata['labels'])} in sound of a lung.",
-        "",
+        *_beginning(metadata),
         f"- Version {metadata['version']}, SHA-256 `{sha256}`",
-        f"- Sample rate {metadata['sample_rate']} Hz, a prediction every {1000 * frame_s:g} ms, from "
-        f"{metadata['reach_frames'] * frame_s:g} s to either side",
+        f"- {inputs(metadata)}",
         "",
         "## Data",
         "",
-        *(f"- {key}: {value}" for key, value in metadata.get("data", {}).items()),
+        *development_data(metadata),
         "",
     ]
     if "seeds" in metrics:
         rows = [row for seed, own in metrics["seeds"].items() for row in phase_rows(own, f"seed {seed}")]
-        lines += ["## Measured", "", f"{metrics['how']}.", "", f"Command: `{metrics['command']}`", ""]
+        lines += ["## Measured", "", measured_on(metadata), "", f"Command: `{metrics['command']}`", ""]
         lines += [table(PHASE_HEADER, rows), ""]
     return "\n".join([*lines, "## Limits", "", str(metadata.get("limits", "")), ""])
+
+
+def _beginning(metadata: Mapping[str, Any]) -> list[str]:
+    return [f"# Model {metadata['name']}", "", DISCLAIMER, "", purpose(metadata), ""]
 
 
 def strangers_of(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,41 +176,14 @@ def _strangers(told: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _data(data: Mapping[str, Any]) -> list[str]:
-    if not data:
-        return []
-    lines = ["## Training data", ""]
-    for own in (data, *_beside(data)):
-        counts = ", ".join(f"{label} {count}" for label, count in own["per_class"].items())
-        cited = f" Cite: {own['citation']}." if own["citation"] else ""
-        lines += [
-            f"{own['dataset']}: {own['clips']} events of {of_patients(own['patients'])} ({counts}).",
-            "",
-            f"Licence: {own['licence']}.{cited}",
-            "",
-        ]
-    return lines
-
-
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
+def _figures(metadata: Mapping[str, Any]) -> list[str]:
+    metrics = metadata.get("metrics", {})
     if not metrics:
         return []
-    seeds = metrics.get("seeds")
-    basis = (
-        f"Cross-validation, {metrics['clips']} events of {of_patients(metrics['patients'])} "
-        f"({metrics['split']}; "
-        f"mean of seeds {', '.join(map(str, seeds))}): each was answered for by a model of the same recipe "
-        "that never heard the patient. The file itself was trained on all of them, and has no figures of its "
-        "own."
-        if seeds
-        else f"On the validation side, {metrics['clips']} events of {of_patients(metrics['patients'])} "
-        f"(split {metrics['split']}). The best epoch and the temperature were chosen there, so the figures "
-        "are somewhat optimistic."
-    )
     lines = [
         "## Figures",
         "",
-        f"{basis} Intervals: 95 %, bootstrap over patients.",
+        f"{measured_on(metadata)} Intervals: 95 %, bootstrap over patients.",
         "",
         f"Command: `{metrics['command']}`",
         "",
@@ -253,12 +221,6 @@ def card(recipe: Recipe, trained: pd.DataFrame, *others: pd.DataFrame) -> dict[s
     return {"data": data, "limits": limits(recipe, trained, *others)}
 
 
-def _beside(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Entries of the data sets that a model was trained on beside its first."""
-    beside = data.get("beside", [])
-    return beside if isinstance(beside, list) else [beside]
-
-
 def _data_entries(dataset: str, clips: pd.DataFrame) -> dict[str, Any]:
     module = datasets.dataset(dataset)
     return {
@@ -279,7 +241,7 @@ def learnt_from(recipe: Mapping[str, Any], data: Mapping[str, Any], public: bool
     """
     also = recipe.get("also") or []
     names = [recipe.get("dataset"), *([also] if isinstance(also, str) else also)]  # one, in earlier files
-    told: list[Mapping[str, Any]] = [data, *_beside(data), *({} for _ in names)]
+    told: list[Mapping[str, Any]] = [data, *auxiliary(data), *({} for _ in names)]
     modules = [(datasets.dataset(str(name)), own) for name, own in zip(names, told, strict=False) if name]
     return {
         (PREFIX if str(entries.get("dataset", "")).startswith(PREFIX) else "") + module.NAME

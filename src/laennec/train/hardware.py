@@ -21,9 +21,9 @@ import torch
 from torch.nn import functional as F
 
 from laennec.audio.samples import counted
+from laennec.cores import cores
 from laennec.errors import UsageError
 from laennec.files import read_json, write_json
-from laennec.threads import cores
 from laennec.train.processes import is_first
 from laennec.train.recipe import Recipe
 from laennec.train.workers import check_jobs

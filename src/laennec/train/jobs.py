@@ -312,6 +312,7 @@ class ExportJob:
     processors. Ranges are learnt from recordings, which it may have been trained on.
     web: a folder that runs a model in a browser, on the computer in front of it.
     microcontroller: a model for windows of 2 s as C files that need no other library.
+    chai: the model's card alone, as the Applied Model Card of the Coalition for Health AI, in XML.
 
     Example:  laennec export runs/first --out lungs.onnx
 
@@ -321,16 +322,18 @@ class ExportJob:
 
     Example:  laennec export --target microcontroller --out wheezes-and-crackles
 
+    Example:  laennec export recording --target chai --out recording.xml
+
     Attributes
     ----------
     model
-        onnx: run folder of `laennec train`. web: that, a model file or the name of a model that ships;
+        onnx: run folder of `laennec train`. web, chai: that, a model file or the name of a model that ships;
         recording by default. microcontroller: run folder or .npz file of a model for windows;
         the one that ships otherwise.
     target
         What it is for.
     out
-        onnx, int8: the file to write; of onnx, model.onnx in the run folder otherwise. web,
+        onnx, int8, chai: the file to write; of onnx, model.onnx in the run folder otherwise. web,
         microcontroller: the folder.
     temperature
         onnx: calibration in place of the run's own, for a model trained on everything.
@@ -346,7 +349,7 @@ class ExportJob:
     """
 
     model: Annotated[Positional[str], arg(metavar="MODEL", help_behavior_hint="")] = ""
-    target: Literal["onnx", "int8", "web", "microcontroller"] = "onnx"
+    target: Literal["onnx", "int8", "web", "microcontroller", "chai"] = "onnx"
     out: Path | None = None
     temperature: float | None = None
     data: Path | None = None

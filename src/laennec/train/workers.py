@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from laennec.cores import forks_safely, jobs_of
 from laennec.errors import LaennecError, UsageError
-from laennec.processes import begin, forks_safely, jobs_of, start, stop, why_ended
+from laennec.processes import begin, start, stop, why_ended
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,10 @@ class AnalysisQueue:
             self._tell(task, {"kind": "failed", "error": f"{type(error).__name__} (an error in Laennec)"})
 
     def _tell(self, task: Task, message: Message) -> None:
+        if message["kind"] in ENDS:
+            with self._changed:
+                if self._running is task:
+                    self._running = None  # whoever is told of its end cannot cancel it any more
         try:
             task.report(message)
         except Exception as error:  # such as a full disk: the others go on
