@@ -196,7 +196,8 @@ def _threshold(read: Sequence[Read], certainty: Sequence[float]) -> float:
         key=lambda each: -each[0],
     )
     best, right, count = 1.0, 0, 0
-    for (chance, own), (following, _) in zip(told, [*told[1:], (0.0, [])], strict=True):
+    following_ones = [*(chance for chance, _ in told[1:]), 0.0]
+    for (chance, own), following in zip(told, following_ones, strict=False):
         right, count = right + sum(own), count + len(own)
         if count and right >= RIGHT * count:
             best = (chance + following) / 2
