@@ -323,6 +323,9 @@ def test_fhir_has_the_code_of_the_phase_and_the_ratio():
         if "valueCodeableConcept" in each["resource"]
     ]
     assert codes == ["48409008", "9763007"]
+    early, wheeze = whole().events
+    unsure = replace(whole(), events=(early, replace(wheeze, timing=replace(wheeze.timing, probability=0.8))))
+    assert "9763007" not in json.dumps(to_fhir(unsure, R4))
     (phases,) = [
         e["resource"] for e in bundle["entry"] if "Phases of breathing" in str(e["resource"].get("code"))
     ]

@@ -38,6 +38,7 @@ TEXTS = {
     "Poor Quality": "Recording of poor quality",
 }
 DIGITS = 4
+SURE_PHASE = 0.9  # chance from which a finding gets the code of its phase: loud wheezes mislead the model
 Resource = dict[str, Any]
 UNKNOWN: Resource = {
     "dataAbsentReason": {
@@ -308,11 +309,19 @@ def _by_finding(events: Sequence[Event], normal: str) -> Mapping[Code | str, lis
     found: dict[Code | str, list[Event]] = {}
     for event in events:
         if event.label != normal:
-            phase = event.timing.phase if event.timing is not None and event.timing.phase else ""
+            phase = _sure_phase(event)
             for finding in FINDINGS.get(event.label, (event.label,)):
                 own = finding if isinstance(finding, str) else IN_PHASE.get((finding, phase), finding)
                 found.setdefault(own, []).append(event)
     return found
+
+
+def _sure_phase(event: Event) -> str:
+    """Return the phase that an event is in, given or `SURE_PHASE`; empty otherwise."""
+    own = event.timing
+    if own is None or own.phase is None or (own.probability is not None and own.probability < SURE_PHASE):
+        return ""
+    return own.phase
 
 
 def _component(event: Event) -> Resource:
