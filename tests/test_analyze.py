@@ -305,8 +305,8 @@ def test_event_files(tmp_path: Path, name: str) -> None:
         ("a.json", b" \n", "a.json: empty; expected SPRSound's annotation"),
         (
             "a.json",
-            b'{"laennec": "1", "events": []}',
-            "an analysis by Laennec; its events are read from the CSV",
+            b'{"laennec": "1", "events": [{"start_s": 1}]}',
+            "expected analyses by Laennec, each with its events",
         ),
         (
             "a.json",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, unread
 from laennec.model.calibration import calibrated_card, read_calibration
 from laennec.model.card import RecordingCard, read_card
 from laennec.model.clips import LungModel
@@ -106,7 +106,7 @@ def _content(path: Path) -> bytes:
             raise LaennecError(f"{path}: empty, the file has 0 bytes; name a model file (.onnx)")
         return path.read_bytes()
     except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+        raise LaennecError(f"{path}: {unread(error)}") from error
 
 
 def shipped_models() -> tuple[str, ...]:
