@@ -226,7 +226,7 @@ def test_a_comparison_needs_the_names_of_clips(tmp_path):
     assert codes(report, CAUTION) == {"no-patients"}
     assert report.definitions
     assert not report.scores
-    with pytest.raises(LaennecError, match="nothing can be compared"):
+    with pytest.raises(LaennecError, match="so the systems cannot be compared"):
         referee("icbhi", predictions=tmp_path / "b.npy", against=given)
 
 
