@@ -13,6 +13,7 @@ pytest.importorskip("pytest_playwright", reason="needs pytest-playwright")
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from waiting import WAIT_S
 from watching import Watch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -21,9 +22,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
     "--disable-quic", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
-WAIT_MS = 15_000  # a busy machine is no fault
 
-expect.set_options(timeout=WAIT_MS)
+expect.set_options(timeout=1000 * WAIT_S)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,6 @@ def watch() -> Iterator[Watch]:
 @pytest.fixture
 def page(context: BrowserContext, watch: Watch) -> Page:
     """A page that is watched."""
-    context.set_default_timeout(WAIT_MS)
     return watch.follow(context.new_page())
 
 

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Page, Request
 
+from waiting import WAIT_S
+
 
 class Watch:
     """What went wrong in the pages that it follows."""
@@ -18,7 +20,8 @@ class Watch:
         self._allowed.append(re.compile(pattern))
 
     def follow(self, page: Page) -> Page:
-        """Note the faults of a page from now on."""
+        """Note the faults of a page from now on, and wait for it as long as for all others."""
+        page.set_default_timeout(1000 * WAIT_S)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.faults.append(f"exception: {error}"))
         page.on("request", self._request)

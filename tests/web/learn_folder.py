@@ -9,6 +9,7 @@ from laennec.web.app import create_app
 from laennec.web.settings import Settings
 
 READER = "Anna"
+LEARNT_S = 300.0  # the longest that learning may take; a busy machine is no fault
 
 
 def labelled_folder(folder: Path, patients: int = 10) -> Path:

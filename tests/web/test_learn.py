@@ -2,8 +2,6 @@
 
 import io
 import shutil
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +15,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("onnx")
 from corrections_folder import SHA, add_analysis, add_recording
 from fastapi.testclient import TestClient
-from learn_folder import READER, labelled_folder
+from learn_folder import LEARNT_S, READER, labelled_folder
 from web_client import web_client
 
 import laennec
@@ -25,6 +23,7 @@ from laennec.model.card import RecordingCard
 from laennec.model.load import SHIPPED, load_model
 from laennec.train.adapt import labelled_events
 from laennec.web import device
+from waiting import until
 
 API = "/api/v1"
 
@@ -56,13 +55,13 @@ def asked(client: TestClient, path: str, **query: Any) -> dict[str, Any]:
 
 def ended(client: TestClient, path: str) -> dict[str, Any]:
     """The latest job, when it is over."""
-    end_s = time.monotonic() + 120
-    while True:
-        job = asked(client, path)["job"]
-        if job["state"] != "running":
-            return dict(job)
-        assert time.monotonic() < end_s
-        threading.Event().wait(0.05)
+
+    def last() -> dict[str, Any] | None:
+        job = dict(asked(client, path)["job"])
+        return None if job["state"] == "running" else job
+
+    found: dict[str, Any] = until(last, LEARNT_S)
+    return found
 
 
 def exported(client: TestClient, out: Path, events: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
-from web_client import API, rows, settled, until, web_client
+from web_client import API, rows, settled, web_client
 
 from laennec.labels import POSITIONS
 from laennec.model.card import RecordingCard
@@ -26,6 +26,7 @@ from laennec.web.doubts import event_doubt, record_doubt
 from laennec.web.jobs import AnalysisQueue, FailedError
 from laennec.web.settings import Settings
 from laennec.web.state import Server
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ def test_a_file_with_other_content_is_analysed_anew_and_its_earlier_answer_not_s
     shutil.copy(folder / "fine_crackles.wav", folder / "wheezes.wav")
     assert analysed_anew(folder) == {"wheezes.wav"}
     server = Server(Settings(folder, warm=False))
-    numbers = {row["name"]: row["id"] for row in server.library.rows()}
+    numbers = {row["name"]: row["id"] for row in server.library.rows()[1]}
     assert server.library.analysis(numbers["wheezes.wav"]) is None
     assert server.library.analysis(numbers["fine_crackles.wav"]) is not None
     server.database.close()

@@ -23,9 +23,9 @@ from isolated import STRACE, network_use, strace_works
 from laennec.cli import main
 from laennec.files import is_running
 from laennec.simulate import write_demo
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals")
-PATIENCE_S = 60.0  # on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -62,20 +62,12 @@ def ask(address: str, path: str, content: bytes | Iterator[bytes] | None = None)
     request = urllib.request.Request(f"{address}api/v1/{path}", content)
     if isinstance(content, bytes) and content.startswith(b"{"):
         request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+    with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
         return json.loads(answer.read())
 
 
 def rows(address: str) -> list[dict[str, Any]]:
     return list(ask(address, "recordings")["recordings"])
-
-
-def until(wanted: Any) -> Any:
-    ends = time.monotonic() + PATIENCE_S
-    while not (found := wanted()):
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.02)
-    return found
 
 
 def test_a_folder_is_open_once_a_port_taken_once_and_ctrl_c_ends_it_although_a_page_is_open(
@@ -93,10 +85,10 @@ def test_a_folder_is_open_once_a_port_taken_once_and_ctrl_c_ends_it_although_a_p
                 main(["serve", str(folder), "--port", asked])
             assert left.value.code == 1
             assert said in capsys.readouterr().err
-        news = urllib.request.urlopen(f"{address}api/v1/activity", timeout=PATIENCE_S)
+        news = urllib.request.urlopen(f"{address}api/v1/activity", timeout=WAIT_S)
         assert news.readline() == b"event: hello\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(WAIT_S) == 0
         assert process.stderr.read() == ""
         news.close()
     assert not (tmp_path / ".laennec" / "address").exists()
@@ -166,7 +158,7 @@ def test_after_a_kill_nothing_that_was_answered_is_lost(demo: Path, tmp_path: Pa
         process.wait()
         until(lambda: not [worker for worker in workers if is_running(worker)])
         for thread in threads:
-            thread.join(PATIENCE_S)
+            thread.join(WAIT_S)
     with serving(tmp_path) as (_, address):
         state = ask(address, f"recordings/{a['id']}/events?reader=Ada")
         kept = [event for event in state["events"] if event["status"] == "added"]
@@ -204,6 +196,6 @@ def test_it_asks_no_other_computer_and_leaves_nothing_at_home(demo: Path, tmp_pa
         ask(address, "models")
         for child in children(process.pid):  # of strace
             os.kill(child, signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(WAIT_S) == 0
     assert network_use(trace) == []
     assert list(home.iterdir()) == []

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import pytest
 pytest.importorskip("fastapi")
 import soundfile
 from fastapi.testclient import TestClient
-from web_client import API, rows, settled, until, web_client
+from web_client import API, rows, settled, web_client
 
 from laennec.cli import main
 from laennec.simulate import write_demo
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +95,12 @@ def test_what_is_sent_is_kept_under_a_name_of_ours_and_answered_within_a_second(
 ) -> None:
     settled(ward)
     content = (demo / "fine_crackles.wav").read_bytes()
-    before_s, begun = worker_s(ward), time.monotonic()
+    before_s = worker_s(ward)
     sent = ward.post(f"{API}/recordings?name=..%2F..%2Fetc%2Ffine_crackles.wav", content=content)
     assert sent.status_code == 201
     row = sent.json()
     assert row["name"] == "fine_crackles.wav"
     until(lambda: rows(ward)["fine_crackles.wav"]["state"] == "done")
-    assert time.monotonic() - begun < 10.0, "on a machine that does other things as well"
     assert worker_s(ward) - before_s < 0.5, "processor time, so that it is there within a second"
     folder = ward.app.state.server.settings.folder  # type: ignore[attr-defined]
     (kept,) = (folder / "uploads").iterdir()

@@ -1,7 +1,5 @@
 """A client of the page's server, for tests: it asks as a program on this computer does."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ from fastapi.testclient import TestClient
 from laennec.web.app import create_app
 from laennec.web.settings import Settings
 from laennec.web.sounds import FOLDER, Sounds
+from waiting import until
 
 ADDRESS = "http://127.0.0.1:8765"
 API = "/api/v1"
@@ -26,17 +25,10 @@ def web_client(folder: Path, **settings: Any) -> TestClient:
     return TestClient(app, base_url=ADDRESS)
 
 
-def until(wanted: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-    """What `wanted` gives once that is true."""
-    ends = time.monotonic() + timeout_s
-    while not (found := wanted()):
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.02)
-    return found
-
-
 def rows(client: TestClient) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in client.get(f"{API}/recordings").json()["recordings"]}
+    """All rows by name, without the stamp that every answer has anew."""
+    found = client.get(f"{API}/recordings").json()["recordings"]
+    return {row["name"]: {key: row[key] for key in row if key != "revision"} for row in found}
 
 
 def settled(client: TestClient) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,10 @@
 """The recordings of a folder: found, described, analysed, and what is known of each."""
 
+import itertools
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ from laennec.web.database import Database, now_utc
 from laennec.web.described import checked
 from laennec.web.doubts import doubts_of
 from laennec.web.folder import Folder
-from laennec.web.jobs import AnalysisQueue, Task
+from laennec.web.jobs import ENDS, AnalysisQueue, Task
 from laennec.web.models import ModelInUse, Models
 from laennec.web.rows import row_of, summary_of
 from laennec.web.settings import Settings
@@ -76,29 +78,35 @@ class Library:
         self.queue, self.sounds, self.corrections = queue, sounds, corrections
         self._now: dict[int, dict[str, Any]] = {}  # what is not written down, see `row_of`
         self._ended_count = 0
+        # Stamps of rows; from the clock, so that those of a later server are greater.
+        self._revisions = itertools.count(time.time_ns() // 1000)
         self._lock = threading.RLock()
 
     # --- what there is ---
 
-    def rows(self) -> list[dict[str, Any]]:
-        """A `Row` for every recording, in JSON's types, in order of their paths."""
+    def rows(self) -> tuple[int, list[dict[str, Any]]]:
+        """The revision of the list, and a `Row` for every recording, in JSON's types, in order of paths."""
         return self._rows(f"{ROWS} ORDER BY path")
 
     def row(self, number: int) -> dict[str, Any]:
         """The `Row` of one recording; NoRecordingError."""
-        found = self._rows(f"{ROWS} AND recording.id = ?", (number,))
+        _, found = self._rows(f"{ROWS} AND recording.id = ?", (number,))
         if not found:
             raise NoRecordingError("there is no such recording")
         return found[0]
 
-    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> tuple[int, list[dict[str, Any]]]:
+        # The stamp first: of two readings, the one that began after a change has it, and the greater stamp.
+        # Then what is not written down: a result that is written meanwhile is still told to run, not to wait.
+        revision = next(self._revisions)
+        with self._lock:
+            now = {number: dict(each) for number, each in self._now.items()}
         model = self.models.in_use()
         reviewed = self.corrections.reviewed()
-        found = self.database.rows(query, values)
-        with self._lock:
-            now = {row["id"]: dict(self._now.get(row["id"], {})) for row in found}
-        return [
-            row_of(row, now[row["id"]], reviewed.get(row["id"], []), _is_current(row, model)) for row in found
+        return revision, [
+            row_of(row, now.get(row["id"], {}), reviewed.get(row["id"], []), _is_current(row, model))
+            | {"revision": revision}
+            for row in self.database.rows(query, values)
         ]
 
     def path_of(self, number: int) -> Path:
@@ -222,8 +230,14 @@ class Library:
         def report(message: Message) -> None:
             with self._lock:
                 is_wanted = self._now.get(row["id"]) is now  # another may have taken its place
-            if is_wanted:
-                self._hear(row, model, now, message)
+            try:
+                if is_wanted:
+                    self._hear(row, model, now, message)
+            except Exception:
+                if message["kind"] in ENDS:  # no other message comes, and it must not run for ever
+                    now.update(state="failed", error="the result is not kept: an error in Laennec")
+                self.activity.send("reload", {})
+                raise
 
         path = self.folder.path_of(row["path"])
         cache = str(self.sounds.folder_of(path)) if urgent else None  # somebody will look at it

@@ -65,6 +65,7 @@ class Row(BaseModel):
     least_certain: float | None = Field(description="smallest probability of the record and its events")
     reviewed: list[str] = Field(description="readers who are done with it")
     model: ModelUsed | None
+    revision: int = Field(description="of two rows of one recording, the greater is that of the later one")
 
 
 EMPTY: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from laennec.simulate import write_demo
 from laennec.web.app import create_app
 from laennec.web.serving import PageServer
 from laennec.web.settings import Settings
-
-START_S = 20.0
+from waiting import WAIT_S, until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,18 +45,15 @@ def served() -> Iterator[Callable[..., str]]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         running.append((server, thread))
-        end_s = time.monotonic() + START_S
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            assert time.monotonic() < end_s, "the server takes too long"
-            time.sleep(0.02)
+        until(lambda: server.started or not thread.is_alive())
+        assert thread.is_alive(), "the server did not start"
         return f"http://127.0.0.1:{port}/"
 
     yield start
     for server, _ in running:
         server.should_exit = True
     for _, thread in running:
-        thread.join(START_S)
+        thread.join(WAIT_S)
         assert not thread.is_alive(), "the server does not end"
 
 

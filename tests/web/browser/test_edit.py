@@ -15,7 +15,6 @@ from laennec.web.database import FILE
 from watching import Watch
 
 Serve = Callable[..., str]
-FIRST_MS = 60_000  # decoding and WebGL without a graphics card begin slowly on a busy machine
 Axe = Callable[[Page], list[str]]
 
 
@@ -34,7 +33,7 @@ def open_as(page: Page, address: str, reader: str | None) -> None:
     if reader:
         page.evaluate(f"localStorage.setItem('laennec.reader', {json.dumps(reader)})")
     page.goto(f"{address}#/recording/1")
-    expect(events(page).first).to_be_visible(timeout=FIRST_MS)
+    expect(events(page).first).to_be_visible()
 
 
 def events(page: Page) -> Locator:
@@ -219,7 +218,7 @@ def test_another_models_suggestions_are_offered_and_adopted(
     assert count > 0
     assert page.request.post(f"{address}api/v1/models/default/use").ok
     offer = page.locator(".edit .notice").filter(has_text="by the model default")
-    expect(offer).to_be_visible(timeout=FIRST_MS)
+    expect(offer).to_be_visible()
     assert told(page) == before, "nothing is replaced unasked"
     offer.get_by_role("button", name="Show them").click()
     expect(page.locator('.event[data-status="offered"]').first).to_be_visible()

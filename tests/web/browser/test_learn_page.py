@@ -8,13 +8,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from learn_folder import READER, labelled_folder
+from learn_folder import LEARNT_S, READER, labelled_folder
 
 from laennec.model.load import load_model
 
 Serve = Callable[..., str]
 Axe = Callable[[Page], list[str]]
-LEARNT_MS = 120_000  # a busy machine is no fault
 ALL_BY_WARD = """async () => {
   const { recordings } = await (await fetch('api/v1/recordings')).json();
   return recordings.length && recordings.every((row) => row.state === 'done' && row.model.name === 'ward');
@@ -33,7 +32,7 @@ def test_corrections_become_a_model_that_answers(page: Page, served: Serve, axe:
     expect(train.get_by_text("10 of 10")).to_be_visible()
     train.get_by_role("button", name="Train").click()
     expect(train.get_by_role("button", name="Stop")).to_be_visible()
-    expect(train.get_by_role("heading", name="New model ward")).to_be_visible(timeout=LEARNT_MS)
+    expect(train.get_by_role("heading", name="New model ward")).to_be_visible(timeout=1000 * LEARNT_S)
     expect(train.get_by_role("row", name="Probability given to the label")).to_be_visible()
     models = page.get_by_role("region", name="Models")
     models.get_by_text("What it is worth", exact=True).click()
@@ -45,6 +44,6 @@ def test_corrections_become_a_model_that_answers(page: Page, served: Serve, axe:
     models.get_by_role("button", name="Use ward").click()
     page.get_by_role("dialog").get_by_role("button", name="Use").click()
     expect(models.get_by_text("in use", exact=True)).to_be_visible()
-    page.wait_for_function(ALL_BY_WARD, timeout=LEARNT_MS)
+    page.wait_for_function(ALL_BY_WARD, timeout=1000 * LEARNT_S)
     (file,) = (folder / "models").glob("*.onnx")
     assert load_model(file).card.name == "ward"

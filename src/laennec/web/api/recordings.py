@@ -27,6 +27,7 @@ class Rows(BaseModel):
     """All recordings of the folder."""
 
     recordings: list[Row]
+    revision: int = Field(description="a row of a greater one, told by `activity`, is later than this list")
 
 
 class Uploaded(Row):
@@ -82,7 +83,8 @@ class Scanned(BaseModel):
 @router.get("/recordings", response_model=Rows, summary="List the recordings")
 def recordings(server: Here) -> Response:
     """Every recording of the folder with its state and its answer in short."""
-    return JSONResponse({"recordings": server.library.rows()})
+    revision, rows = server.library.rows()
+    return JSONResponse({"recordings": rows, "revision": revision})
 
 
 @router.post(

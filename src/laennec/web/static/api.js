@@ -6,7 +6,7 @@ import { text } from "./text.js";
 const BASE = "api/v1/";
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const IDLE_MS = 60_000; // hidden pages let their connection go, since a browser opens six to one server
-const KINDS = ["recording", "found", "edits", "job", "reload", "hello", "ping"];
+const KINDS = ["recording", "found", "edits", "job", "reload"];
 
 /** What went wrong, in a sentence; `status` is 0 where the server did not answer. */
 export class ApiError extends Error {
@@ -96,15 +96,64 @@ export function upload(path, file, { progress, signal } = {}) {
 }
 
 /**
+ * Of two rows of a recording the later one, whichever came first: answers and news take different ways.
+ *
+ * @param {object|undefined|null} known
+ * @param {object} row
+ */
+export function later(known, row) {
+  return known && row.revision < known.revision ? known : row;
+}
+
+/**
+ * The rows of a list by their numbers, with what has come of them since the list was made.
+ *
+ * @param {Iterable<object>} known rows
+ * @param {{recordings: object[], revision: number}} list
+ * @returns {Map<number, object>}
+ */
+export function upToDate(known, { recordings, revision }) {
+  const newer = new Map([...known].filter((row) => row.revision > revision).map((row) => [row.id, row]));
+  return new Map([...recordings.map((row) => [row.id, newer.get(row.id) ?? row]), ...newer]);
+}
+
+/** What is known of a recording once a row of it has come: with an analysis or without, late or not. */
+export function merged(known, row) {
+  const { analysis, doubts, sound } = row.analysis === undefined ? known ?? {} : row;
+  return { ...later(known, row), analysis, doubts, sound };
+}
+
+/**
+ * Have a question be asked once at a time, and once more where it is wanted meanwhile, so that what is shown
+ * last is the answer to the last one.
+ *
+ * @param {() => Promise<void>} ask asks, and shows the answer
+ * @returns {() => Promise<void>} resolves once an answer is shown that was asked for after the call
+ */
+export function oneAtATime(ask) {
+  let running = null;
+  let next = null;
+  const run = () => {
+    running = ask().finally(() => { running = null; });
+    return running;
+  };
+  return () => {
+    if (!running) return run();
+    next ??= running.catch(() => {}).then(() => { next = null; return run(); });
+    return next;
+  };
+}
+
+/**
  * News of the server: an EventTarget of CustomEvents `recording`, `found`, `edits`, `job` with `detail`;
- * `reload` where some may have been missed, so that what is shown must be asked for again; `connection` with
+ * `reload` where some may have been missed, so that what is shown must be asked for again: whenever the server
+ * begins to tell, also for the first time, since a view may have been answered before. `connection` with
  * `{connected}`.
  */
 export class Activity extends EventTarget {
   #source = null;
   #timer = 0;
   #failures = 0;
-  #wasConnected = false;
   #end = new AbortController();
 
   constructor() {
@@ -138,9 +187,8 @@ export class Activity extends EventTarget {
     source.onopen = () => {
       this.#failures = 0;
       this.#tell("connection", { connected: true });
-      if (this.#wasConnected) this.#tell("reload", {});
-      this.#wasConnected = true;
     };
+    source.addEventListener("hello", () => this.#tell("reload", {}));
     source.onerror = () => {
       this.#tell("connection", { connected: false });
       this.#disconnect();

@@ -58,30 +58,23 @@ class App {
   }
 
   async start() {
-    const shared = this.#ask();
+    this.activity.addEventListener("reload", () => this.load().catch((error) => this.shell && toastError(error)));
+    const shared = this.load();
     shared.catch(() => {}); // told below
     await words.useLanguage(words.preferredLanguage());
     useText(text);
     this.shell = createShell(this);
     addEventListener("hashchange", () => this.refresh(true));
-    this.activity.addEventListener("reload", () => this.load().catch(toastError));
-    await this.#share(shared).catch(toastError);
+    await shared.catch(toastError);
+    this.shell.update();
     await this.refresh();
   }
 
   /** Ask anew for what the views share. */
-  load() {
-    return this.#share(this.#ask());
-  }
-
-  #ask() {
-    return Promise.all([api.get("health"), api.get("labels")]);
-  }
-
-  async #share(answers) {
-    [this.health, this.labels] = await answers;
-    this.shell.update();
-  }
+  load = api.oneAtATime(async () => {
+    [this.health, this.labels] = await Promise.all([api.get("health"), api.get("labels")]);
+    this.shell?.update();
+  });
 
   /** Show the view of the address, and end the one before. */
   async refresh(moved = false) {

@@ -19,6 +19,8 @@ export class Store extends EventTarget {
   #sending = false;
   #timer = 0;
   #failures = 0;
+  #heard = 0; // newest revision that there is news of
+  #isDue = false; // an answer was put aside, since a correction was on its way
   #end = new AbortController(); // of what is heard
   #sent = new AbortController(); // of the question whether to leave the page
 
@@ -58,7 +60,9 @@ export class Store extends EventTarget {
   async load() {
     const query = new URLSearchParams({ reader: this.reader });
     const state = await this.#app.api.get(`${this.#path}/events?${query}`, { signal: this.#end.signal });
-    if (this.#sending || state.revision < this.#server?.revision) return; // something newer is known
+    if (state.revision < this.#server?.revision) return; // something newer is known
+    this.#isDue = this.#sending; // what the correction makes of it is to come
+    if (this.#isDue) return;
     this.#server = state;
     this.#tell();
   }
@@ -90,6 +94,7 @@ export class Store extends EventTarget {
       this.#sending = false;
     }
     if (!this.waits) this.#send();
+    if (this.#queue.length === 0 && (this.#isDue || this.#heard > this.#server.revision)) this.#again();
     if (this.#end.signal.aborted && this.#queue.length === 0) this.#sent.abort();
   }
 
@@ -140,8 +145,9 @@ export class Store extends EventTarget {
   }
 
   #hear({ id, reader, revision }) {
-    if (String(id) !== this.recording || reader !== this.reader || this.#sending) return;
-    if (revision > (this.#server?.revision ?? 0)) this.#again();
+    if (String(id) !== this.recording || reader !== this.reader) return;
+    this.#heard = Math.max(this.#heard, revision);
+    if (!this.#sending && this.#heard > (this.#server?.revision ?? 0)) this.#again();
   }
 
   #again() {

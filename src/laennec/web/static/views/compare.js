@@ -1,5 +1,6 @@
 /** Two recordings one above the other: before and after, left and right. */
 
+import { later, merged, oneAtATime } from "../api.js";
 import { answerSentence, answerShort, inOrder, qualityShort } from "../answer.js";
 import { button, field, h, replace } from "../dom.js";
 import { toastError } from "../dialogs.js";
@@ -59,9 +60,12 @@ export default class Compare {
     this.#viewers = [];
   }
 
-  async #load() {
+  #load = oneAtATime(() => this.#ask());
+
+  async #ask() {
     const { signal } = this.#end;
-    this.#rows = await Promise.all(this.#ids.map((id) => this.#app.api.get(`recordings/${encodeURIComponent(id)}`, { signal })));
+    const found = await Promise.all(this.#ids.map((id) => this.#app.api.get(`recordings/${encodeURIComponent(id)}`, { signal })));
+    this.#rows = found.map((row, k) => merged(this.#rows[k], row));
     this.#show();
     this.#showEvents();
   }
@@ -69,9 +73,10 @@ export default class Compare {
   #news(row) {
     const k = this.#ids.indexOf(String(row.id));
     if (k < 0) return;
-    const isNew = row.state === "done" && this.#rows[k]?.state !== "done";
-    this.#rows[k] = { ...this.#rows[k], ...row };
-    if (isNew) this.#load().catch(toastError);
+    const before = this.#rows[k];
+    if (later(before, row) !== row) return;
+    this.#rows[k] = merged(before, row);
+    if (!before || (row.state === "done" && before.state !== "done")) this.#load().catch(toastError);
     else this.#show();
   }
 

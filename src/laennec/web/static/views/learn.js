@@ -1,5 +1,6 @@
 /** Learn: check the device, train on corrections, choose among models. */
 
+import { oneAtATime } from "../api.js";
 import { eventCounts, inOrder } from "../answer.js";
 import { confirm, toast, toastError } from "../dialogs.js";
 import { button, field, h, replace } from "../dom.js";
@@ -37,7 +38,9 @@ export default class Learn {
     return this.#load();
   }
 
-  async #load() {
+  #load = oneAtATime(() => this.#ask());
+
+  async #ask() {
     const { api, reader } = this.#app;
     const { signal } = this.#end;
     const query = `?reader=${encodeURIComponent(reader ?? "")}`;

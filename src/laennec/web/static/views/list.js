@@ -1,5 +1,6 @@
 /** All recordings of the folder: add some, see how far they are, find, choose and describe them. */
 
+import { later, oneAtATime, upToDate } from "../api.js";
 import { toast, toastError } from "../dialogs.js";
 import { button, h, replace } from "../dom.js";
 import { createFilters } from "../list/filters.js";
@@ -42,9 +43,11 @@ export default class List {
     return this.#load();
   }
 
-  async #load() {
-    const { recordings } = await this.#app.api.get("recordings", { signal: this.#end.signal });
-    this.#rows = new Map(recordings.map((row) => [row.id, row]));
+  #load = oneAtATime(() => this.#ask());
+
+  async #ask() {
+    const list = await this.#app.api.get("recordings", { signal: this.#end.signal });
+    this.#rows = upToDate(this.#rows.values(), list);
     for (const id of this.#chosen) if (!this.#rows.has(id)) this.#chosen.delete(id);
     this.#show();
     this.#showUploads();
@@ -112,7 +115,7 @@ export default class List {
   /** Show the events of a running analysis as they are found. */
   #count({ id, events }) {
     const row = this.#rows.get(id);
-    if (!row || row.state === "done") return;
+    if (row?.state !== "running") return;
     const counts = { ...this.#found.get(id) };
     for (const { label } of events) counts[label] = (counts[label] ?? 0) + 1;
     this.#found.set(id, counts);
@@ -120,6 +123,7 @@ export default class List {
   }
 
   #changed(news) {
+    if (later(this.#rows.get(news.id), news) !== news) return;
     if (news.state !== "running") this.#found.delete(news.id);
     const counts = this.#found.get(news.id);
     const row = counts ? { ...news, counts } : news;

@@ -1,5 +1,6 @@
 /** A patient's chest, front and back: each position with its answer, to be listened to. */
 
+import { later, oneAtATime, upToDate } from "../api.js";
 import { answerSentence, answerShort, eventCounts, meaning, shortWord } from "../answer.js";
 import { drawChest, pointOf } from "../chest/drawing.js";
 import { createPlayer } from "../chest/player.js";
@@ -13,7 +14,8 @@ import { duration, number, text, textOr } from "../text.js";
 export default class Patient {
   #app;
   #name;
-  #rows = [];
+  #known = new Map(); // every recording, by its number
+  #rows = []; // those of the patient
   #place = null; // the position whose recordings are shown; "" for those of none
   #end = new AbortController();
 
@@ -43,9 +45,11 @@ export default class Patient {
     return this.#load();
   }
 
-  async #load() {
-    const { recordings } = await this.#app.api.get("recordings", { signal: this.#end.signal });
-    this.#rows = recordings.filter((row) => row.patient === this.#name);
+  #load = oneAtATime(() => this.#ask());
+
+  async #ask() {
+    const list = await this.#app.api.get("recordings", { signal: this.#end.signal });
+    this.#known = upToDate(this.#known.values(), list);
     this.#show();
   }
 
@@ -55,13 +59,14 @@ export default class Patient {
   }
 
   #changed(row) {
-    const others = this.#rows.filter((each) => each.id !== row.id);
-    if (row.patient !== this.#name && others.length === this.#rows.length) return;
-    this.#rows = row.patient === this.#name ? [...others, row].sort((one, other) => one.id - other.id) : others;
-    this.#show();
+    const before = this.#known.get(row.id);
+    if (later(before, row) !== row) return;
+    this.#known.set(row.id, row);
+    if ([row.patient, before?.patient].includes(this.#name)) this.#show();
   }
 
   #show() {
+    this.#rows = [...this.#known.values()].filter((row) => row.patient === this.#name).sort((one, other) => one.id - other.id);
     const known = new Map(this.#app.labels.positions.map((place) => [place.name, place]));
     const groups = Map.groupBy ? Map.groupBy(this.#rows, (row) => row.position ?? "") : grouped(this.#rows);
     this.facts.textContent = facts(this.#rows);

@@ -1,5 +1,6 @@
 /** One recording: its answer, the viewer, the editor, its events. */
 
+import { later, merged, oneAtATime } from "../api.js";
 import { toastError } from "../dialogs.js";
 import { h, replace } from "../dom.js";
 import { attachEditor } from "../edit/editor.js";
@@ -45,20 +46,23 @@ export default class RecordingView {
     const signal = this.#signal;
     activity.addEventListener("recording", ({ detail }) => this.#news(detail), { signal });
     activity.addEventListener("found", ({ detail }) => this.#add(detail), { signal });
-    activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
-    await this.#load();
+    activity.addEventListener("reload", () => this.#again().catch(toastError), { signal });
+    await this.#again();
   }
 
-  async #load() {
+  #ask = oneAtATime(async () => {
     this.#show(await this.#app.api.get(`recordings/${encodeURIComponent(this.#id)}`, { signal: this.#signal }));
+  });
+
+  async #again() {
+    await this.#ask();
     await this.#open();
-    await this.#attachEditor();
+    await this.#attach();
     this.#showEvents();
   }
 
   #show(row) {
-    const before = this.#row;
-    this.#row = before && row.analysis === undefined ? { ...before, ...row } : row;
+    this.#row = merged(this.#row, row);
     replace(this.head, head(this.#app, this.#row, { act: (kind) => this.#act(kind) }));
     replace(this.more, details(this.#row));
   }
@@ -114,6 +118,8 @@ export default class RecordingView {
     this.#viewer.seek(t);
   }
 
+  #attach = oneAtATime(() => this.#attachEditor()); // else there might be two
+
   /** The editor comes with its own events: those of the model with what the reader made of them. */
   async #attachEditor() {
     const busy = ["running", "waiting"].includes(this.#row.state);
@@ -134,10 +140,10 @@ export default class RecordingView {
   }
 
   #news(row) {
-    if (String(row.id) !== String(this.#id)) return;
-    if (row.state === "done" && this.#row.state !== "done") {
+    if (String(row.id) !== String(this.#id) || later(this.#row, row) !== row) return;
+    if (!this.#row || (row.state === "done" && this.#row.state !== "done")) {
       this.#found = [];
-      this.#load().catch(toastError);
+      this.#again().catch(toastError);
       return;
     }
     if (row.state !== "done" && this.#row.state === "done") this.#row = { ...this.#row, analysis: null };

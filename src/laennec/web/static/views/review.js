@@ -1,5 +1,6 @@
 /** Which recordings to review next, and how well two readers agree. */
 
+import { oneAtATime } from "../api.js";
 import { toastError } from "../dialogs.js";
 import { button, choice, field, h, replace } from "../dom.js";
 import { orderChoice, reviewOrder } from "../edit/panel.js";
@@ -44,7 +45,9 @@ export default class ReviewView {
     await this.#load();
   }
 
-  async #load() {
+  #load = oneAtATime(() => this.#ask());
+
+  async #ask() {
     const { api } = this.#app;
     const signal = this.#signal;
     const [{ recordings }, { readers }] = await Promise.all([api.get("recordings", { signal }), api.get("readers", { signal })]);
