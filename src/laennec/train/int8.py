@@ -8,6 +8,7 @@ standard's operators, which every runtime can load.
 
 Front end, first convolution and output layers stay in float32: the front end's powers span nine orders of
 magnitude, the first convolution has two channels and gains nothing, and the outputs are what is calibrated.
+Biases are corrected (`laennec.train.int8_biases`).
 Weights have seven bits. Processors with AVX2 or AVX-512 and no VNNI add two products in 16 bits, which would
 overflow with eight; so answers do not depend on the processor.
 """
