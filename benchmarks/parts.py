@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -121,7 +120,7 @@ def main() -> None:
     if options.out:
         known = json.loads(options.out.read_text()) if options.out.exists() else {}
         about = {
-            "command": f"python benchmarks/parts.py {' '.join(sys.argv[1:])}",
+            "command": f"python benchmarks/parts.py{' --compile' * options.compile}",
             "machine": {**machine(), "cores": os.cpu_count()},
             "date": time.strftime("%Y-%m-%d"),
             "load": round(os.getloadavg()[2], 1),

@@ -155,7 +155,8 @@ def write(options: argparse.Namespace, steps_ms: Any, commands: Any) -> None:
     about = {**machine(), "cores": os.cpu_count()}
     about.pop("threads")
     known["release"] = {
-        "command": f"python benchmarks/release.py --rounds {options.rounds} --epochs {options.epochs}",
+        "command": f"python benchmarks/release.py --rounds {options.rounds} --commands {options.commands} "
+        f"--cores {options.cores} --folds {' '.join(map(str, options.folds))} --epochs {options.epochs}",
         "release": "0.1.0",
         "machine": about,
         "date": time.strftime("%Y-%m-%d"),

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from laennec import Analysis, LaennecError, analyze
+from laennec.analyze import described
 from laennec.audio.folder import is_audio
 from laennec.cli import analyze as command_line
 from laennec.cli.analyze_arguments import Analyze
@@ -62,7 +63,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(found.name)
         return found
 
-    monkeypatch.setattr("laennec.output.recordings.analyze", counted)
+    monkeypatch.setattr(described, "analyze", counted)
     return names
 
 
@@ -202,7 +203,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         return analyze(source, **told)
 
     with monkeypatch.context() as patched:
-        patched.setattr("laennec.output.recordings.analyze", stopped)
+        patched.setattr(described, "analyze", stopped)
         with pytest.raises(KeyboardInterrupt):
             analyze_files([ward], model=model, out=out, format="json")
     assert [row["recording"] for row in rows_of(out)] == ["a.wav", "bed 1/a.FLAC"]
@@ -244,7 +245,7 @@ def test_a_mistake_of_ours_costs_one_recording(
             raise ZeroDivisionError("oh")
         return analyze(source, **told)
 
-    monkeypatch.setattr("laennec.output.recordings.analyze", mistaken)
+    monkeypatch.setattr(described, "analyze", mistaken)
     assert analyze_files([ward], model=model, out=tmp_path / "out", format="json") == 1
     errors = {row["recording"]: row["error"] for row in rows_of(tmp_path / "out")}
     assert errors["a.wav"].startswith("ZeroDivisionError: oh (an error in Laennec")
@@ -267,7 +268,7 @@ def test_analyses_are_not_kept(tmp_path: Path, model: str, monkeypatch: pytest.M
 
     for number in range(8):
         write_sound(tmp_path / "in" / f"{number}.wav", 0.1)
-    monkeypatch.setattr("laennec.output.recordings.analyze", watched)
+    monkeypatch.setattr(described, "analyze", watched)
     analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json", json=True)
     assert len(alive) == 8
     assert most <= 1
@@ -284,7 +285,7 @@ def test_a_long_recording_is_heard_from_its_file_and_shown_by_its_beginning(
         return analyze(source, **told)
 
     write_sound(tmp_path / "long.wav", 0.2, 9.0)
-    monkeypatch.setattr("laennec.output.recordings.analyze", seen)
+    monkeypatch.setattr(described, "analyze", seen)
     monkeypatch.setattr("laennec.audio.stream.KEPT_SAMPLES", 0)
     monkeypatch.setattr("laennec.output.recordings.SHOWN_S", 4.0)
     out = tmp_path / "out"

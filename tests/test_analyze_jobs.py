@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from laennec.analyze import described
 from laennec.cli import analyze as command_line
 from laennec.cli.analyze_arguments import Analyze
 from laennec.cores import forks_safely
 from laennec.errors import UsageError
-from laennec.output import recordings
 from laennec.output.ledger import LEDGER
 from tiny_model import RATE, tiny_model
 
@@ -72,7 +72,7 @@ def test_several_processes_write_and_print_what_one_does(
 def test_a_recording_whose_process_is_killed_is_tried_again_then_fails_alone(
     ward: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark, analyze = tmp_path / "mark", recordings.analyze
+    mark, analyze = tmp_path / "mark", described.analyze
 
     def killed(recording: Any, **options: Any) -> Any:
         if recording.name == "5.wav" or (recording.name == "3.wav" and not mark.exists()):
@@ -80,7 +80,7 @@ def test_a_recording_whose_process_is_killed_is_tried_again_then_fails_alone(
             os.kill(os.getpid(), signal.SIGKILL)
         return analyze(recording, **options)
 
-    monkeypatch.setattr(recordings, "analyze", killed)
+    monkeypatch.setattr(described, "analyze", killed)
     assert analyzed([ward], out=tmp_path / "out", model=model, format="csv", jobs=2) == 1
     text = (tmp_path / "out" / "summary.csv").read_text()
     failed = [line for line in text.splitlines() if "5.wav" in line or "2.wav" in line]

@@ -8,8 +8,8 @@ import pytest
 
 pd = pytest.importorskip("pandas")
 
+from laennec.annotations.described import ICBHI_PLACES
 from laennec.annotations.sprsound import parse_name
-from laennec.datasets import icbhi
 from laennec.errors import LaennecError
 from laennec.labels import (
     AGE_GROUPS,
@@ -68,7 +68,7 @@ def test_a_place_is_known_however_a_data_set_writes_it() -> None:
     ]
     assert chest_place("knee") is None
     assert len(POSITION_SPELLINGS) == sum(1 + len(place.spellings) for place in CHEST_PLACES.values())
-    assert set(CHEST_PLACES) >= {*POSITIONS, *icbhi.LOCATIONS.values()}
+    assert set(CHEST_PLACES) >= {*POSITIONS, *ICBHI_PLACES.values()}
     assert check_position("P L L") == "left-posterior"
     with pytest.raises(LaennecError, match="position is 'Tc'"):
         check_position("Tc")

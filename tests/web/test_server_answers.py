@@ -16,6 +16,7 @@ pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 from web_client import API, rows, settled, web_client
 
+from laennec.analyze.described import known_to
 from laennec.labels import POSITIONS
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
@@ -194,9 +195,9 @@ def test_a_place_finer_than_the_models_is_the_next_coarser(position: str | None,
     card = SimpleNamespace(uses_metadata=True, positions=POSITIONS)
     model: Any = SimpleNamespace(card=card)
     told = {"age_years": 4.0} | ({} if position is None else {"position": position})
-    assert worker.known_to(model, told) == {"age_years": 4.0, "position": known}
+    assert known_to(model, told) == {**told, **({"position": known} if position else {})}
     card.uses_metadata = False
-    assert worker.known_to(model, told) == {}
+    assert known_to(model, told) == {}
 
 
 # --- why it is uncertain ------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ class Analysis:
     labels : tuple of str
         Classes of the model; `normal` is the one of normal breathing.
     age_years, sex, position
-        What was given of the patient; None: not known.
+        What is known of the patient; None: not known. A model may make no use of it.
     record : RecordingPrediction or None
         All channels together; None where the model predicts none for whole recordings.
     channel_records : tuple of RecordingPrediction

@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from laennec.analyze import analyze
+from laennec.analyze.described import analyze_described
 from laennec.analyze.inputs import model_for
+from laennec.annotations.described import described
 from laennec.audio.recording import Recording
 from laennec.bulk.addresses import filesystem, scheme_of
 from laennec.bulk.archive import Fault, members
@@ -189,7 +190,10 @@ def row_of(task: Task, reading: "Future[Sound]", model: Any, options: Options) -
         return Row(task.row, task.key, failed(task.name, _why_unread(error), options.labels), task.member)
     try:
         recording = Recording.open(sound.source, name)
-        values, events = scored(analyze(recording, model=model, any_sound=options.any_sound), task.name)
+        known = described(Path(name).stem).metadata
+        values, events = scored(
+            analyze_described(recording, model, known, any_sound=options.any_sound), task.name
+        )
     except LaennecError as error:
         values, events = failed(task.name, printable(without_name(error, name)), options.labels), []
     except MemoryError:

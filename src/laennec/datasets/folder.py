@@ -28,13 +28,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laennec.annotations import read_labels
+from laennec.annotations import described, read_labels
 from laennec.annotations.names import composed, key_of, suffix_of
 from laennec.annotations.table import TIMES, channel_of, time_of
 from laennec.audio.folder import SUFFIXES_SHOWN, counted_endings, counted_links, found_among, is_recording
 from laennec.audio.samples import counted
 from laennec.datasets import check as checks
-from laennec.datasets import kauh
 from laennec.datasets.table import (
     SPLITS,
     Defect,
@@ -232,8 +231,8 @@ def _name(path: Path, root: Path) -> str:
 def _subject_by_place(path: Path, root: Path) -> str | None:
     if path.parent != root:
         return composed(path.parent.relative_to(root).as_posix())
-    if (known := kauh.parse_name(path.stem)) is not None:
-        return composed(known["patient"])
+    if (known := described.kauh(path.stem)) is not None:
+        return composed(known.patient or "")
     before, underscore, _ = path.stem.partition("_")
     return composed(before) or None if underscore else None
 

@@ -14,14 +14,13 @@ Source: Rocha et al., Physiological Measurement 40(3), 2019; the challenge's pag
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laennec.annotations import read_labels
+from laennec.annotations import described, read_labels
 from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
@@ -39,7 +38,6 @@ from laennec.datasets.table import (
 from laennec.datasets.tiny import write_sound, write_text
 from laennec.errors import LaennecError, no_folder
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
-from laennec.patient import POSITION_SPELLINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,11 +65,7 @@ RECORDINGS, PATIENTS = 920, 126
 CYCLES = {"normal": 3642, "crackle": 1864, "wheeze": 886, "both": 506}
 SPLIT_RECORDINGS = {"train": 539, "test": 381}
 
-LOCATIONS = {code: POSITION_SPELLINGS[code.lower()] for code in ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")}
 DEVICES = ("AKGC417L", "LittC2SE", "Litt3200", "Meditron")
-FILE_NAME = re.compile(
-    r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[A-Z][a-z])_(?P<mode>sc|mc)_(?P<device>\w+)"
-)
 MATCHES = has_files(SPLIT_FILE, "ICBHI_final_database/", "[0-9]*_*_[A-Z][a-z]_[sm]c_*.txt")
 
 
@@ -157,7 +151,7 @@ def _find(root: Path, defects: list[Defect]) -> tuple[dict[str, Path], dict[Path
 
 def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> dict[str, Any] | None:
     """What the name and the three tables tell of a recording."""
-    name = parse_name(stem)
+    name = described.icbhi(stem)
     if name is None:
         detail = "not patient_index_location_mode_device; left out"
         defects.append(Defect("malformed name", str(path), detail))
@@ -174,19 +168,6 @@ def _describe(stem: str, path: Path, tables: _Tables, defects: list[Defect]) -> 
         "diagnosis": tables.diagnosis.get(patient),
         "dataset": NAME,
         **tables.demographics.get(patient, {}),
-    }
-
-
-def parse_name(stem: str) -> dict[str, str] | None:
-    """Read a file name without its suffix: subject, location, device; None if it is not of ICBHI's form."""
-    match = FILE_NAME.fullmatch(stem)
-    if match is None:
-        return None
-    place = match["location"]
-    return {
-        "subject": match["patient"],
-        "location": LOCATIONS.get(place, place),
-        "device": match["device"],
     }
 
 

@@ -19,12 +19,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laennec.annotations import described
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import Defect, clips_table, files_of, has_files, noted, only_records, patient_of
 from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError, no_folder
-from laennec.patient import chest_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,6 @@ LEVELS = ("record",)
 LABELS = {"record": ("normal", "crackle", "wheeze", "both", "bronchial")}
 TO_CANONICAL = {"bronchial": None}
 
-FILTERS = {"B": "bell", "D": "diaphragm", "E": "extended"}
 SOUNDS = {
     "n": "normal",
     "w": "wheeze",
@@ -52,10 +51,6 @@ SOUNDS = {
 PHASES = {"i", "e"}
 FACES, SIDES = {"A": "anterior", "P": "posterior"}, {"L": "left", "R": "right"}
 PLACE = re.compile(r"(?P<face>[AP]) (?:(?P<side>[LR]) [UML]|[UML] (?P<last>[LR]))")
-FILE_NAME = re.compile(
-    r"(?P<filter>[BDE])P(?P<person>\d+)_(?P<diagnosis>[^,]*),(?P<sound>[^,]*),(?P<place>[^,]*),"
-    r"(?P<age>[^,]*),(?P<sex>[^,]*)"
-)
 MATCHES = has_files("[BDE]P[0-9]*_*,*,*,*,*")
 
 
@@ -81,7 +76,7 @@ def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[
     for path in sorted(files_of(root, defects)):
         if path.suffix.lower() not in AUDIO_SUFFIXES:
             continue
-        match = FILE_NAME.fullmatch(path.stem)
+        match = described.KAUH.fullmatch(path.stem)
         if match is None:
             detail = "not FILTERPnumber_diagnosis,sound,place,age,sex; left out"
             defects.append(Defect("malformed name", str(path), detail))
@@ -110,30 +105,6 @@ def label_of(sound: str) -> str:
     return next(label for label in ("crackle", "wheeze", "bronchial", "normal") if label in heard)
 
 
-def parse_name(stem: str) -> dict[str, Any] | None:
-    """Read a file name without its suffix, as far as it can be read: patient, position, age, sex, device.
-
-    The patient keeps the ``P`` before the number, since others number their patients too; the filter before
-    it is none of the person's.
-    """
-    match = FILE_NAME.fullmatch(stem)
-    if match is None:
-        return None
-    known = {
-        "patient": f"P{match['person']}",
-        "position": chest_place(match["place"]),
-        "device": _device(match),
-    }
-    try:
-        return known | patient_of(match["age"], match["sex"], [], stem, "name")
-    except LaennecError:
-        return known
-
-
-def _device(match: re.Match[str]) -> str:
-    return f"Littmann 3200 {FILTERS[match['filter']]}"
-
-
 def _describe(match: re.Match[str], path: Path, defects: list[Defect]) -> dict[str, Any]:
     diagnosis = match["diagnosis"].strip().lower()
     place = PLACE.fullmatch(match["place"].strip().upper())
@@ -147,7 +118,7 @@ def _describe(match: re.Match[str], path: Path, defects: list[Defect]) -> dict[s
         "label": label_of(match["sound"]),
         "subject": match["person"],
         "location": place and f"{SIDES[place['side'] or place['last']]}-{FACES[place['face']]}",
-        "device": _device(match),
+        "device": described.kauh_device(match),
         "channel": 0,
         "dataset": NAME,
         "diagnosis": {"n": "normal"}.get(diagnosis, diagnosis) or None,

@@ -240,7 +240,8 @@ def keep_windows(windows: Windows, path: Path) -> None:
         with written_whole(path) as temporary:
             temporary.write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
     about = {"command": COMMAND, "recipe": "microcontroller", "commit": present_commit()}
-    entry = {**about, "seed": [0], "n": len(windows), "sha256": sha256_of(path)}
+    seeds = sorted({int(name.rpartition(" seed ")[2]) for name in windows.scores if " seed " in name})
+    entry = {**about, "seed": seeds, "n": len(windows), "sha256": sha256_of(path)}
     write_json(path.parent / MANIFEST, dict(sorted({**read_manifest(path.parent), path.name: entry}.items())))
 
 

@@ -13,8 +13,8 @@ MODELS = {
     "alone": "without a teacher, mean of {} seeds",
     "taught seed 0": "with a teacher, seed 0",
     "alone seed 0": "without a teacher, seed 0",
-    "integers": "the same in integers",
 }
+INTEGERS = "integers"  # of the first run
 FILE = "microcontroller"
 
 
@@ -23,7 +23,7 @@ def windows(load: Load) -> str:
     rows, runs = [], load(FILE)["runs"]
     for name, own in load(FILE)["datasets"].items():
         for label in WINDOW_LABELS:
-            for model, title in MODELS.items():
+            for model, title in {**MODELS, INTEGERS: f"{MODELS[runs[0]]}, in integers"}.items():
                 seeds = sum(run.startswith(f"{model} seed") for run in runs)
                 if model not in own["models"] or seeds == 1:  # which stands in a row of its own
                     continue
@@ -49,6 +49,8 @@ def differences(load: Load) -> str:
     rows = []
     for name, own in load(FILE)["datasets"].items():
         for pair in own["differences"]:
+            if pair["of"] == INTEGERS and pair["over"] != load(FILE)["runs"][0]:
+                continue
             for label in WINDOW_LABELS:
                 found = pair["labels"][label]
                 cells = [

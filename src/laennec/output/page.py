@@ -148,7 +148,7 @@ def _rate(rate: RespiratoryRate) -> str:
 
 def _facts(analysis: Analysis) -> str:
     merged = ", merged" if analysis.segmentation == "windows" else ""
-    known = {f"{name} (model input)": text(value or "not given") for name, value in patient(analysis).items()}
+    known = {name: text(value or "not known") for name, value in patient(analysis).items()}
     return facts(
         {
             "Duration": f"{analysis.duration_s:.1f} s",

@@ -139,7 +139,7 @@ def rate_value(rate: RespiratoryRate) -> str:
 
 
 def patient(analysis: Analysis) -> dict[str, str]:
-    """Return age, sex and position as given to the model; empty where they were not."""
+    """Return age, sex and position as they are known; empty where they are not."""
     age = "" if analysis.age_years is None else f"{analysis.age_years:g} years"
     return {"Age": age, "Sex": analysis.sex or "", "Position": analysis.position or ""}
 

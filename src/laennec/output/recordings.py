@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
+from laennec.analyze.described import analyze_described
 from laennec.analyze.inputs import model_for
+from laennec.annotations.described import described
 from laennec.audio.recording import Recording
 from laennec.audio.source import STANDARD_INPUT, locate
 from laennec.errors import LaennecError, UsageError
@@ -81,10 +82,12 @@ class Job:
     def analyze(self, path: Path, source: Path | bytes) -> tuple[Analysis, Recording | None]:
         """Analyse a recording, and return it for page and picture; of a long one, its beginning.
 
-        `source` is its file, or what a pipe of this `path` held.
+        `source` is its file, or what a pipe of this `path` held. What its name tells of the patient is known
+        where the options do not say it.
         """
         recording = Recording.open(source, called(path))
-        analysis = analyze(recording, model=self.model, **self.options)
+        known = described(Path(called(path)).stem).metadata
+        analysis = analyze_described(recording, self.model, known, **self.options)
         shown = not WITH_SOUND.isdisjoint(self.formats)
         return analysis, recording.beginning(SHOWN_S) if shown else None
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from laennec.annotations.described import ICBHI_PLACES
 from laennec.annotations.sprsound import parse_name
-from laennec.datasets.icbhi import DEVICES, LOCATIONS
+from laennec.datasets.icbhi import DEVICES
 
 _ICBHI = re.compile(
-    rf"(?<!\d)(?P<patient>\d{{3}})_[^_/\\]+_(?P<place>{'|'.join(LOCATIONS)})_(?:sc|mc)_(?P<device>{'|'.join(DEVICES)})"
+    rf"(?<!\d)(?P<patient>\d{{3}})_[^_/\\]+_(?P<place>{'|'.join(ICBHI_PLACES)})_(?:sc|mc)_(?P<device>{'|'.join(DEVICES)})"
 )
 # Some copies of the database and of its list name another device.
 SAME_RECORDING = {"226_1b1_Pl_sc_Meditron": "226_1b1_Pl_sc_LittC2SE"}
@@ -39,7 +40,7 @@ def _icbhi(name: str) -> ClipName:
     match = _ICBHI.search(name)
     if match is None:
         return ClipName(name)
-    position = LOCATIONS[match["place"]]
+    position = ICBHI_PLACES[match["place"]]
     recording = SAME_RECORDING.get(match[0], match[0])
     return ClipName(name, recording, match["patient"], position, match["device"], name[match.end() :])
 

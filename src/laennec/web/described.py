@@ -1,31 +1,16 @@
-"""What is known of a recording's patient and place: from the name of a data set's file, or as people say."""
+"""What people say of a recording's patient and place, as it is kept."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from laennec.annotations import sprsound
-from laennec.datasets import icbhi, kauh
+from laennec.annotations.described import Described
 from laennec.errors import LaennecError
 from laennec.patient import CHEST_PLACES, check_age, check_position, check_sex
 
-FIELDS = ("patient", "position", "age_years", "sex", "device")
+FIELDS = tuple(field.name for field in fields(Described))
 PLACES = tuple(CHEST_PLACES)
 LONGEST = 100  # characters
-
-
-def described(stem: str) -> dict[str, Any]:
-    """What a file name without its suffix tells, where it is that of a data set."""
-    known = dict.fromkeys(FIELDS)
-    recording = sprsound.parse_name(stem)
-    if recording is not None:
-        patient = recording.patient
-        known |= {"patient": recording.subject, "position": patient.position}
-        return known | {"age_years": patient.age_years, "sex": patient.sex}
-    cycle = icbhi.parse_name(stem)
-    if cycle is not None:
-        place = cycle["location"] if cycle["location"] in PLACES else None
-        return known | {"patient": cycle["subject"], "position": place, "device": cycle["device"]}
-    return known | (kauh.parse_name(stem) or {})
 
 
 def checked(changes: Mapping[str, Any]) -> dict[str, Any]:

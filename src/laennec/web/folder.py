@@ -8,11 +8,12 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import Any
 
+from laennec.annotations.described import described
 from laennec.audio.folder import AUDIO_SUFFIXES, files_below, found_among
 from laennec.errors import LaennecError
 from laennec.files import printable, sha256_of
 from laennec.web.database import Database, Execute, now_utc
-from laennec.web.described import FIELDS, described
+from laennec.web.described import FIELDS
 
 UPLOADS = "uploads"  # folder of recordings that were sent, below the folder
 HIDDEN = ".laennec"  # folder of what can be made anew, below the folder; no scan looks into it
@@ -132,7 +133,7 @@ class Folder:
         marks = ",".join("?" * len(names))
         number = do(
             f"INSERT INTO recording ({','.join(names)}) VALUES ({marks})",
-            (*values, *(known[field] for field in FIELDS)),
+            (*values, *(getattr(known, field) for field in FIELDS)),
         ).lastrowid
         assert number is not None
         return number

@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from laennec.annotations.described import described
 from laennec.errors import LaennecError
 from laennec.web.jobs import ENDS, AnalysisQueue, Task
 from laennec.web.library import Library
@@ -50,9 +52,9 @@ class Programs:
         def report(message: Message) -> None:
             loop.call_soon_threadsafe(heard.put_nowait, message)
 
-        nobody = dict.fromkeys(("age_years", "sex", "position"))
+        known = asdict(described(Path(name).stem))
         key = f"{KEY}{next(self._numbers)}"
-        self._queue.put(Task(key, self._library.order(path, name, nobody), report, urgent=True))
+        self._queue.put(Task(key, self._library.order(path, name, known), report, urgent=True))
         try:
             while True:
                 message = await heard.get()

@@ -18,8 +18,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from laennec.analyze import analyze
 from laennec.analyze.analysis import Event
+from laennec.analyze.described import analyze_described
 from laennec.analyze.inputs import model_for
 from laennec.audio import stream
 from laennec.audio.media import UNKNOWN_LENGTH
@@ -31,7 +31,6 @@ from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import model_path
 from laennec.output.formats import to_json
-from laennec.patient import check_position
 from laennec.web.sounds import CacheError, prepare
 
 try:
@@ -62,7 +61,7 @@ class Order:
 
     The fields are of JSON's types.
 
-    `metadata` (age_years, sex, position) goes to a model that makes use of it. `cache` is where the decoded
+    `metadata` (age_years, sex, position) is what is known of the patient. `cache` is where the decoded
     sound goes for people to look at and listen to, before the analysis or, with `is_decoding`, instead of it;
     None where nobody will.
     """
@@ -254,23 +253,7 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         if events:
             send({"kind": "found", "events": [shown_event(event) for event in events]})
 
-    metadata = known_to(model, order.metadata)
-    return to_json(analyze(recording, model=model, found=found, **metadata))
-
-
-def known_to(model: Detector | LungModel, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What of age, sex and position a model makes use of; of a place that it does not know, the next coarser.
-
-    A place that is in none of the model's is not known to it.
-    """
-    if not model.card.uses_metadata:
-        return {}
-    known = dict(metadata)
-    try:
-        known["position"] = check_position(metadata.get("position"), model.card.positions)
-    except LaennecError:
-        known["position"] = None
-    return known
+    return to_json(analyze_described(recording, model, order.metadata, found=found))
 
 
 def refuse_long(path: str, name: str, longest_s: float) -> None:
