@@ -26,8 +26,10 @@ from laennec.train.int8 import (
     drawn_recordings,
     export_int8,
     inner_convolutions,
+    network_convolutions,
     quantised,
 )
+from laennec.train.int8_biases import means
 from laennec.train.tables import recordings_in
 
 
@@ -117,6 +119,24 @@ def test_weights_have_seven_bits_and_a_scale_for_each_channel(detector: Detector
         np.testing.assert_allclose(
             values * scale.reshape(shape), floats[base], atol=float(scale.max()) * 0.5001
         )
+
+
+def test_biases_bring_back_the_means_of_float32(detector: Detector, small: Detector, ward: Path) -> None:
+    """On the recordings that ranges are learnt from, of every convolution behind the first, in its units."""
+    rows = drawn_recordings(recordings_in("sprsound", ward))
+    sounds = list(calibration_of(rows, 8000).sounds)
+    others = onnx.load_from_string(quantised(detector, calibration_of(rows, 8000), Scheme(corrected=False)))
+    exact = onnx.load_from_string(detector.graph.content)
+    outputs = [
+        node.output[0] for node in exact.graph.node if node.name in network_convolutions(exact.graph)[1:]
+    ]
+    wanted = means(exact, outputs, sounds)
+    apart = {}
+    for name, model in (("corrected", onnx.load_from_string(small.graph.content)), ("not", others)):
+        found = means(model, outputs, sounds)
+        apart[name] = np.array([np.abs(found[own] - wanted[own]).mean() for own in outputs])
+    assert (apart["corrected"] < apart["not"]).all()
+    assert apart["corrected"].sum() < 0.2 * apart["not"].sum()
 
 
 def test_the_file_says_enough_for_another_runtime(small: Detector) -> None:

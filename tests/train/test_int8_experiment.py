@@ -104,7 +104,8 @@ def test_schemes_name_nodes_of_the_graph(detector: Detector) -> None:
     assert set(additions(graph)) <= set(names)
     assert not set(additions(graph)) & {"node_add_22", "node_add_35"}  # of the front end
     chosen = {name: scheme.nodes(graph) for name, scheme in SCHEMES.items()}
-    assert [len(nodes) - len(kept) for nodes in chosen.values()][:4] == [0, 0, 1, 3]
+    assert [len(nodes) - len(kept) for nodes in chosen.values()][:5] == [0, 0, 0, 1, 3]
+    assert [name for name, scheme in SCHEMES.items() if scheme.corrected] == ["biases corrected, which ships"]
 
 
 def test_pooled_logits_are_those_of_training(detector: Detector) -> None:

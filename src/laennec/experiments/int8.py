@@ -51,14 +51,17 @@ from laennec.train.recordings import levelled
 from laennec.train.tables import recording_names, source_of
 
 SCHEMES = {
-    "convolutions between the first and the output layers, weights of 7 bits": Scheme(),
-    "weights of 8 bits": Scheme(weight_bits=8),
-    "the first convolution too": Scheme(lambda graph: convolutions(graph)[1:-2]),
-    "the first convolution and the output layers too": Scheme(lambda graph: convolutions(graph)[1:]),
-    "additions too": Scheme(lambda graph: [*inner_convolutions(graph), *additions(graph)]),
-    "one scale for all channels of a layer": Scheme(per_channel=False),
-    "signed activations": Scheme(unsigned=False),
-    "the transform of the front end too": Scheme(lambda graph: convolutions(graph)),
+    "convolutions between the first and the output layers, weights of 7 bits": Scheme(corrected=False),
+    "biases corrected, which ships": Scheme(),
+    "weights of 8 bits": Scheme(weight_bits=8, corrected=False),
+    "the first convolution too": Scheme(lambda graph: convolutions(graph)[1:-2], corrected=False),
+    "the first convolution and the output layers too": Scheme(
+        lambda graph: convolutions(graph)[1:], corrected=False
+    ),
+    "additions too": Scheme(lambda graph: [*inner_convolutions(graph), *additions(graph)], corrected=False),
+    "one scale for all channels of a layer": Scheme(per_channel=False, corrected=False),
+    "signed activations": Scheme(unsigned=False, corrected=False),
+    "the transform of the front end too": Scheme(lambda graph: convolutions(graph), corrected=False),
 }
 MODELS = ("float", "int8")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, unread
 from laennec.model.calibration import calibrated_card, read_calibration
 from laennec.model.card import RecordingCard, read_card
 from laennec.model.clips import LungModel
@@ -22,7 +22,7 @@ BESIDE = "phases.onnx"  # ships too, and answers beside one of these (`laennec.m
 SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced one is not taken for them
     "default": "5785aab5740aa7d36b600fe9851cec6af121340f045d38148965917ea44adfc7",
     "recording": "9a919067d50aa7dd1d94cfcc41bd76c73e2a431d3ee510ef2c6b57df4eb79bfa",
-    "recording-int8": "25bd349a080d092f17a7fe4b984ae135b2ac8d67fc50b1964c7d2cd7ef739620",
+    "recording-int8": "38a0bdf6da83a06b0d4291012db2ddf71cf9e4f4dbb041bf50daa6210b7db597",
     "source": "8aa979c57ef5336c9785c8853f9e924854da8c6543407f99cf891b439d72bf15",
 }
 
@@ -108,7 +108,7 @@ def file_content(path: Path) -> bytes:
             raise LaennecError(f"{path}: empty, the file has 0 bytes; name a model file (.onnx)")
         return path.read_bytes()
     except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+        raise LaennecError(f"{path}: {unread(error)}") from error
 
 
 def shipped_models() -> tuple[str, ...]:

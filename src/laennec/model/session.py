@@ -25,22 +25,10 @@ class Graph:
     """
 
     def __init__(self, content: bytes, source: str, threads: int = 1, checked: bool = False) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what goes wrong is raised; the same text on stderr would be noise
-        # Waiting threads that spin take processor time from other processes.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked
         try:
             if not checked:
                 check_program(content, source)
-            self._session = onnxruntime.InferenceSession(
-                content,
-                options,
-                providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # it prints
-            )
+            self._session = quiet_session(content, threads)
             # Names and metadata that are no UTF-8 fail here.
             self._inputs, self._outputs = self._session.get_inputs(), self._session.get_outputs()
             _ = [(node.name, node.shape) for node in (*self._inputs, *self._outputs)]
@@ -84,6 +72,23 @@ class Graph:
             return [np.asarray(value) for value in self._session.run(list(outputs), dict(inputs))]
         except _runtime_errors() as error:
             raise LaennecError(f"{self.source}: the model failed ({_first_line(error)})") from error
+
+
+def quiet_session(content: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session of ONNX Runtime that prints nothing and leaves the processor alone while it waits."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised; the same text on stderr would be noise
+    # Waiting threads that spin take processor time from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is checked
+    return onnxruntime.InferenceSession(
+        content,
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=0,  # it prints
+    )
 
 
 @dataclass(frozen=True, eq=False)

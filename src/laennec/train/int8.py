@@ -8,6 +8,7 @@ standard's operators, which every runtime can load.
 
 Front end, first convolution and output layers stay in float32: the front end's powers span nine orders of
 magnitude, the first convolution has two channels and gains nothing, and the outputs are what is calibrated.
+Biases are corrected (`laennec.train.int8_biases`).
 Weights have seven bits. Processors with AVX2 or AVX-512 and no VNNI add two products in 16 bits, which would
 overflow with eight; so answers do not depend on the processor.
 """
@@ -37,6 +38,7 @@ from laennec.model.load import load_detector
 from laennec.model.session import Graph
 from laennec.progress import track
 from laennec.train.card import render_recording_card
+from laennec.train.int8_biases import LONGEST_S, correct_biases
 from laennec.train.jobs import ExportJob
 from laennec.train.recipe import load_recipe
 from laennec.train.recordings import levelled
@@ -75,12 +77,16 @@ def inner_convolutions(graph: onnx.GraphProto) -> list[str]:
         while node is not None and node.op_type != "Conv":
             node = made.get(node.input[0]) if node.input else None
         last |= set() if node is None else {node.name}
-    network = [
+    return [name for name in network_convolutions(graph)[1:] if name not in last]
+
+
+def network_convolutions(graph: onnx.GraphProto) -> list[str]:
+    """Names of the convolutions that are none of the front end, in the order of the graph."""
+    return [
         node.name
         for node in graph.node
         if node.op_type == "Conv" and not node.input[1].startswith("front_end.")
     ]
-    return [name for name in network[1:] if name not in last]
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class Scheme:
     per_channel: bool = True
     unsigned: bool = True
     """Activations are 0 to 255, not -128 to 127."""
+    corrected: bool = True
+    """Biases are corrected by what the recordings show (`laennec.train.int8_biases`)."""
 
 
 class _Sounds(CalibrationDataReader):  # type: ignore[misc]
@@ -192,12 +200,13 @@ def quantised(model: Detector, calibration: Calibration, scheme: Scheme = Scheme
     if not nodes:
         raise LaennecError(f"{model.source}: no convolution between the first and the last; nothing to do")
     graph.graph.ClearField("value_info")  # shapes that the quantiser would trip over
+    sounds = list(calibration.sounds)
     with TemporaryDirectory() as folder, _quiet():
         out = Path(folder) / "int8.onnx"
         quantize_static(
             graph,
             out,
-            _Sounds(calibration.sounds),
+            _Sounds(sounds),
             quant_format=QuantFormat.QDQ,
             nodes_to_quantize=nodes,
             per_channel=scheme.per_channel,
@@ -209,6 +218,10 @@ def quantised(model: Detector, calibration: Calibration, scheme: Scheme = Scheme
         small = onnx.load(out)
     del small.opset_import[1:]  # of operators that are not there
     small.graph.ClearField("value_info")
+    if scheme.corrected:
+        exact = onnx.load_from_string(model.graph.content)  # the quantiser moves the other's constants
+        network, longest = network_convolutions(exact.graph), round(LONGEST_S * model.card.sample_rate)
+        correct_biases(small, exact, network, [sound[:longest] for sound in sounds])
     small.producer_name, small.producer_version = graph.producer_name, graph.producer_version
     onnx.helper.set_model_props(
         small,
@@ -234,6 +247,7 @@ def _entries(
             "activations": "uint8" if scheme.unsigned else "int8",
             "weights": f"int8 of {scheme.weight_bits} bits, a scale for each "
             + ("output channel" if scheme.per_channel else "layer"),
+            "biases": "corrected" if scheme.corrected else "as they were",
             "recordings": {name: list(names) for name, names in sorted(calibration.names.items())},
         },
     }
