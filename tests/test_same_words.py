@@ -137,5 +137,7 @@ def test_export_refuses_wrong_names_before_it_loads_pytorch(here: Path, capsys, 
     monkeypatch.setattr("laennec.cli.export.load", lambda _: pytest.fail("loaded"))
     assert laennec("export", "default") == 1
     assert "default: ships as a model file" in capsys.readouterr().err
+    assert laennec("export", GONE, "--target", "int8", "--data", "ward", "--out", "out.onnx") == 1
+    assert NO_MODEL in capsys.readouterr().err
     assert laennec("export") == 2
     assert "name the run folder" in capsys.readouterr().err

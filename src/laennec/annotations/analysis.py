@@ -31,10 +31,10 @@ def read(text: str, recording: str | None = None) -> LabelFile:
         analyses = _analyses(json.loads(text))
         wanted = analyses if recording is None or len(analyses) == 1 else _of(analyses, recording)
         rows = [row for analysis in wanted for row in _rows(analysis)]
-        labels = [(analysis.get("record") or {}).get("label") for analysis in wanted]
-    except (ValueError, RecursionError) as error:
+        labels = [_text((analysis.get("record") or {}).get("label")) for analysis in wanted]
+    except json.JSONDecodeError as error:
         return LabelFile(problems=(Problem("", f"not JSON ({error})"),))
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         return LabelFile(problems=(Problem("", "expected analyses by Laennec, each with its events"),))
     if not wanted:
         what = f"none of its {len(analyses)} analyses is of {PurePosixPath(recording or '').name}"
@@ -53,6 +53,13 @@ def _of(analyses: Sequence[Mapping[str, Any]], recording: str) -> list[Mapping[s
     return [each for each in analyses if parts_of(str(each["recording"]["name"]))[-1:] == [name]]
 
 
+def _text(value: Any) -> str | None:
+    """Return a label; TypeError if it is none."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _rows(analysis: Mapping[str, Any]) -> Iterator[Row]:
     for number, event in enumerate(analysis[EVENTS], start=1):
         channel = event.get("channel")
@@ -60,7 +67,7 @@ def _rows(analysis: Mapping[str, Any]) -> Iterator[Row]:
             f"event {number}",
             event["start_s"],
             event["end_s"],
-            event.get("label"),
+            _text(event.get("label")),
             None if channel is None else int(channel),
             probability=event.get("probability"),
         )

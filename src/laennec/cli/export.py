@@ -5,7 +5,7 @@ from pathlib import Path
 
 from laennec.cli import load
 from laennec.errors import LaennecError, UsageError, no_folder
-from laennec.model.load import shipped_models
+from laennec.model.load import model_path, shipped_models
 from laennec.train.jobs import ExportJob
 
 # What writes each target: a function that takes the job and returns the path of what it wrote. Its module is
@@ -17,7 +17,7 @@ TARGETS = {
     "microcontroller": "laennec.targets.microcontroller:export_microcontroller",
     "chai": "laennec.targets.chai:write",
 }
-NEED_TORCH = ("onnx",)  # of the targets
+NEED_TORCH = ("onnx", "int8")  # of the targets
 OPTIONS = {
     "temperature": ("onnx",),
     "data": ("int8",),
@@ -48,7 +48,10 @@ def run(command: ExportJob) -> int:
         if getattr(command, option) not in (None, ()) and command.target not in targets:
             raise UsageError(f"--{option} is for --target {' or '.join(targets)}, not {command.target}")
     if command.target in NEED_TORCH:
-        _check_run(command)
+        if command.target == "onnx":
+            _check_run(command)
+        elif command.model:
+            model_path(command.model)
         if sys.stderr.isatty():
             print("Loading PyTorch, which takes some seconds", file=sys.stderr)
     print(load(TARGETS[command.target])(command))
