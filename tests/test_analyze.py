@@ -305,8 +305,8 @@ def test_event_files(tmp_path: Path, name: str) -> None:
         ("a.json", b" \n", "a.json: empty; expected SPRSound's annotation"),
         (
             "a.json",
-            b'{"laennec": "1", "events": []}',
-            "an analysis by Laennec; its events are read from the CSV",
+            b'{"laennec": "1", "events": [{"start_s": 1}]}',
+            "expected analyses by Laennec, each with its events",
         ),
         (
             "a.json",
@@ -518,7 +518,7 @@ def test_one_odd_line_does_not_make_cycles_a_label_track(tmp_path: Path, flags: 
 
 
 def test_an_event_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(LaennecError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(LaennecError, match=r"none\.csv: no such file"):
         read_events(tmp_path / "none.csv")
 
 

@@ -118,7 +118,7 @@ def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) 
         answer_folder(22, folder, out, tiny)
     with pytest.raises(LaennecError, match="is for whole recordings; task 12 asks of events"):
         answer_folder(12, folder, out, load_model("recording"))
-    with pytest.raises(LaennecError, match="nowhere: not a folder"):
+    with pytest.raises(LaennecError, match="nowhere: no such folder; for task 12"):
         answer_folder(12, tmp_path / "nowhere", out, tiny)
     with pytest.raises(LaennecError, match="deeper: no audio file in it"):
         answer_folder(12, folder / "deeper", out, tiny)

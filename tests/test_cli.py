@@ -241,7 +241,7 @@ def test_a_file_called_minus_is_no_standard_input(
         pytest.param(
             ["datasets", "info", "sprsound", "nowhere"], "nowhere", marks=pytest.mark.needs("pandas")
         ),
-        pytest.param(["export", "nowhere"], "nowhere is not a run folder", marks=pytest.mark.needs("torch")),
+        pytest.param(["export", "nowhere"], "nowhere: no such folder", marks=pytest.mark.needs("torch")),
         (["challenge", "--task", "12", "--wav", "nowhere", "--out", "x.json"], "nowhere"),
     ],
 )

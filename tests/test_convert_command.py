@@ -1,5 +1,6 @@
 """``laennec convert``: files and folders, what is named, and what its page says of formats and words."""
 
+import json
 import re
 from pathlib import Path
 
@@ -78,10 +79,42 @@ def test_two_files_of_one_target_are_refused(tmp_path):
 def test_wrong_uses_are_one_sentence(tmp_path, capsys):
     assert laennec("convert", tmp_path, "--to", "mp3", "--out", tmp_path / "out") == 2
     assert "expected one of audacity" in capsys.readouterr().err
-    assert laennec("convert", tmp_path, "--to", "csv", "--out", tmp_path / "out") == 2
-    assert "no label file below it" in capsys.readouterr().err
+    assert laennec("convert", tmp_path, "--to", "csv", "--out", tmp_path / "out") == 1
+    assert "no label file in it or below it" in capsys.readouterr().err
     assert laennec("convert", tmp_path / "gone.txt", "--to", "csv", "--out", tmp_path / "out") == 1
+    assert "gone.txt: no such file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_json_of_an_analysis_is_read(tmp_path, capsys):
+    """Of a folder's results, of `--json`, and of several recordings in one file."""
+    from laennec import analyze
+    from laennec.output.formats import to_csv, to_json, write_json
+    from laennec.simulate import demo_recordings
+
+    recording = demo_recordings()["wheezes"]
+    soundfile.write(tmp_path / "a.wav", recording.samples, recording.sample_rate)
+    found = analyze(tmp_path / "a.wav")
+    assert found.events
+    (tmp_path / "a.csv").write_text(to_csv(found))
+    write_json(found, tmp_path / "a.json")
+    wanted = _spans(tmp_path / "a.csv")
+    assert _spans(tmp_path / "a.json") == wanted
+    labels = read_labels(tmp_path / "a.json")
+    assert labels.record == found.record.label
+    assert [event.probability for event in labels.events] == [
+        pytest.approx(event.probability, abs=1e-6) for event in found.events
+    ]
+    other = {**to_json(found), "recording": {"name": "ward/b.flac"}, "events": []}
+    for content in ([to_json(found), other], {"format": 1, "analyses": [to_json(found), other]}):
+        (tmp_path / "both.json").write_text(json.dumps({**content} if isinstance(content, dict) else content))
+        assert len(read_labels(tmp_path / "both.json", "x/a.wav").events) == len(wanted)
+        assert read_labels(tmp_path / "both.json", "b.flac").events == ()
+        assert "none of its 2 analyses is of c.wav" in str(
+            read_labels(tmp_path / "both.json", "c.wav").problems
+        )
+    assert laennec("convert", tmp_path / "a.json", "--to", "textgrid", "--out", tmp_path / "out") == 0
+    assert _spans(tmp_path / "out" / "a.TextGrid") == wanted
 
 
 def test_fifty_simulated_recordings_go_round_every_format(tmp_path):

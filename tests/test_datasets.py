@@ -261,7 +261,7 @@ def test_simulated_data_is_not_taken_for_the_data_set_and_half_of_it_is_a_defect
 
 
 def test_what_is_no_copy_is_said(tmp_path):
-    with pytest.raises(LaennecError, match="not a folder"):
+    with pytest.raises(LaennecError, match="nowhere: no such folder; give the folder that holds SPRSound"):
         sprsound.load(tmp_path / "nowhere")
     (tmp_path / f"{TRAIN}.json").write_text("{}")
     with pytest.raises(LaennecError, match=r"expected \.json files in a folder below it such as train_json"):
@@ -1318,8 +1318,11 @@ def test_icbhi_without_its_tables_and_without_anything(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(LaennecError, match="no ICBHI annotation"):
         icbhi.load(tmp_path / "empty")
-    with pytest.raises(LaennecError, match="not a folder"):
+    with pytest.raises(LaennecError, match="no such folder"):
         icbhi.load(tmp_path / "gone")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LaennecError, match="not a folder"):
+        icbhi.load(tmp_path / "file")
 
 
 def test_icbhi_verify_compares_with_the_published_counts(tmp_path, monkeypatch):

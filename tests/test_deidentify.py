@@ -157,3 +157,29 @@ def test_wrong_places_are_refused(ward, tmp_path, capsys):
     (out / "old.wav").write_bytes(b"")
     assert laennec("deidentify", ward, "--out", out) == 2
     assert "not empty" in capsys.readouterr().err
+
+
+def test_labels_that_are_not_copied_are_named(tmp_path, capsys):
+    """A label file of another folder stays behind, and a recording without one is counted."""
+    ward = tmp_path / "ward"
+    (ward / "wav").mkdir(parents=True)
+    (ward / "json").mkdir()
+    for name in ("a", "b"):
+        soundfile.write(ward / "wav" / f"{name}.wav", samples("PCM_16"), 8000)
+    (ward / "wav" / "a.txt").write_text("0.1\t0.2\tWheeze\n")
+    (ward / "json" / "b.txt").write_text("0.1\t0.2\tWheeze\n")
+    assert laennec("deidentify", ward, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "1 recording without labels: no label file of the same name lies in the same folder" in said
+    assert (
+        f"Labels left behind, since no recording of their name lies beside them: {ward / 'json' / 'b.txt'}"
+        in said
+    )
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 1
+    assert laennec("deidentify", ward / "wav" / "a.wav", "--out", tmp_path / "one") == 0
+    assert "without labels" not in capsys.readouterr().out
+
+
+def test_what_is_not_there_is_said_as_elsewhere(tmp_path, capsys):
+    assert laennec("deidentify", tmp_path / "gone.wav", "--out", tmp_path / "out") == 1
+    assert "gone.wav: no such file\n" in capsys.readouterr().err

@@ -13,10 +13,11 @@ pydicom = pytest.importorskip("pydicom")
 from pydicom.uid import CTImageStorage, GeneralAudioWaveformStorage
 
 from laennec.annotations import read_labels
+from laennec.audio.folder import audio_files
 from laennec.audio.recording import Recording
 from laennec.cli import main
 from laennec.clinic.dicom import to_dicom, write_all
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 
 AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 RATE = 4000
@@ -148,3 +149,30 @@ def test_the_waveform_is_analysed(tmp_path: Path):
     (source,) = [p for p in (tmp_path / "s").rglob("*") if p.suffix in (".wav", ".flac")]
     (done,) = write_all([source], tmp_path / "out")
     assert analyze(done.files[0]).events == analyze(source).events
+
+
+def test_a_position_is_one_of_the_known(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", samples(), RATE, subtype="PCM_16")
+    with pytest.raises(UsageError, match=r"--position is 'nowhere'; expected trachea, left-anterior, .*"):
+        list(write_all([tmp_path / "a.wav"], tmp_path / "out", "nowhere"))
+    assert not (tmp_path / "out").exists()
+    for given, label in (
+        ("Left Posterior", "left-posterior"),
+        ("p4", "right-lateral"),
+        ("LUP", "left-posterior"),
+    ):
+        (written,) = write_all([tmp_path / "a.wav"], tmp_path / given, given)
+        dataset = pydicom.dcmread(written.files[0])
+        definition = dataset.WaveformSequence[0].ChannelDefinitionSequence[0]
+        assert definition.ChannelLabel == label
+
+
+def test_sound_in_dicom_is_found_in_folders_and_images_are_not(tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "sound.dcm").write_bytes(stored(to_dicom(samples(), RATE, AT)))
+    image = to_dicom(samples(), RATE, AT)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    (folder / "image.dcm").write_bytes(stored(image))
+    (folder / "empty.dcm").write_bytes(b"")
+    assert [path.name for path in audio_files(folder).paths] == ["sound.dcm"]

@@ -23,6 +23,18 @@ class UsageError(LaennecError):
     """
 
 
+def unread(error: OSError) -> str:
+    """Why a file cannot be read, as it stands behind its name."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "no such file"
+    return f"cannot be read ({error.strerror or error})"
+
+
+def no_folder(path: str | os.PathLike[str]) -> str:
+    """What is wrong with a path that is to be a folder, as it stands behind its name."""
+    return "not a folder" if os.path.exists(path) else "no such folder"
+
+
 def without_name(error: LaennecError, path: str | os.PathLike[str]) -> str:
     """What is wrong with a file, where its path stands before it."""
     whole = os.fspath(path)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from laennec.errors import LaennecError, shown
+from laennec.errors import LaennecError, shown, unread
 
 try:
     import fcntl
@@ -166,7 +166,7 @@ def read_json(path: Path, remedy: str, **entries: type | tuple[type, ...]) -> di
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+        raise LaennecError(f"{path}: {unread(error)}; {remedy}") from error
     except (ValueError, RecursionError) as error:
         raise LaennecError(f"{path}: damaged, it is no JSON; {remedy}") from error
     for name, kind in entries.items():

@@ -90,6 +90,7 @@ TO_ICBHI = {
 # In small letters, with one blank between words.
 OTHER_WORDS: dict[str, str] = {
     **dict.fromkeys(("normal breath sounds", "normal breathing", "vesicular", "clear", "none"), NORMAL),
+    **dict.fromkeys(("healthy",), NORMAL),
     **dict.fromkeys(("wheezes", "wheezing", "w", "sibilant rhonchi", "high-pitched wheeze"), "Wheeze"),
     **dict.fromkeys(("rhonchus", "ronchi", "low-pitched wheeze", "sonorous rhonchi"), "Rhonchi"),
     **dict.fromkeys(("stridors", "inspiratory stridor"), "Stridor"),
@@ -98,6 +99,8 @@ OTHER_WORDS: dict[str, str] = {
     **dict.fromkeys(("fine crackles", "fine rales", "fine crepitations", "velcro"), "Fine Crackle"),
     **dict.fromkeys(("coarse crackles", "coarse rales", "coarse crepitations"), "Coarse Crackle"),
     **dict.fromkeys(("crackles and wheezes", "wheezes and crackles", "crackle+wheeze"), "Wheeze+Crackle"),
+    **dict.fromkeys(("crackle and wheeze", "crackles+wheezes", "c+w"), "Wheeze+Crackle"),
+    **dict.fromkeys(("abnormal", "anomalous", "pathological"), ADVENTITIOUS),
     **dict.fromkeys(("i", "inhale", "inhalation", "insp", "inspiratory phase"), PHASES[0]),
     **dict.fromkeys(("e", "exhale", "exhalation", "exp", "expiratory phase"), PHASES[1]),
 }
@@ -125,6 +128,9 @@ def _bare(label: str) -> str:
     return re.sub(r"\s", "", label.lower()).replace("&", "+")
 
 
+_OTHER_BARE = {_bare(word): term for word, term in OTHER_WORDS.items()}
+
+
 def nearest(label: str, vocabulary: Iterable[str] = KNOWN_LABELS) -> str | None:
     """Return the word that an unknown label may be a slip of, such as ``Wheeze`` for ``Weeze``, or None."""
     bare, by_bare = _bare(label), {_bare(word): word for word in vocabulary}
@@ -145,9 +151,9 @@ def known_term(label: str) -> tuple[str, bool] | None:
     own = spelling(label, (*KNOWN_LABELS, *PHASES))
     if own is not None:
         return (TERM_OF_CYCLE.get(own, own), True)
-    words = " ".join(label.lower().replace("_", " ").split())
-    if words in OTHER_WORDS:
-        return OTHER_WORDS[words], True
+    for written in (label.replace("_", " "), label.replace("_", "+")):
+        if _bare(written) in _OTHER_BARE:
+            return _OTHER_BARE[_bare(written)], True
     near = nearest(label, (*KNOWN_LABELS, *PHASES))
     return None if near is None else (TERM_OF_CYCLE.get(near, near), False)
 

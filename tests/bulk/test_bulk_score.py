@@ -378,3 +378,23 @@ def test_a_long_recording_is_read_from_its_file(
     monkeypatch.setattr("laennec.bulk.score.HELD_BYTES", 100)
     score(ward, tmp_path / "files", model)
     assert tables(tmp_path / "files")[:2] == tables(tmp_path / "held")[:2]
+
+
+def test_one_recording_is_a_source(ward: Path, tmp_path: Path, model: str) -> None:
+    assert score(ward / "0.wav", tmp_path / "one", model) == 0
+    (row,) = rows(tmp_path / "one")
+    assert row["recording"] == "0.wav"
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(LaennecError, match="expected a folder, a recording, or a file that ends in"):
+        score(tmp_path / "notes.txt", tmp_path / "two", model)
+
+
+def test_dicom_in_a_folder_is_scored(tmp_path: Path, model: str) -> None:
+    pytest.importorskip("pydicom")
+    from laennec.clinic.dicom import write_all
+
+    (tmp_path / "a.wav").write_bytes(sound(0))
+    list(write_all([tmp_path / "a.wav"], tmp_path / "study"))
+    assert score(tmp_path / "study", tmp_path / "out", model) == 0
+    (row,) = rows(tmp_path / "out")
+    assert (row["recording"], row["error"]) == ("a.dcm", None)

@@ -121,6 +121,9 @@ def analysed_sounds() -> list[bytes]:
 # --- label files and tables ---------------------------------------------------------------------------------
 
 LABELS_JSON = [
+    b'{"format": 1, "laennec": "0.1.0", "recording": {"name": "rec.wav"}, "record": {"label": "CAS"}, '
+    b'"events": [{"channel": 0, "start_s": 0.1, "end_s": 0.9, "label": "Wheeze", "probability": 0.8}]}',
+    b'{"analyses": [{"laennec": "0.1.0", "recording": {"name": "rec.wav"}, "record": null, "events": []}]}',
     b'{"record_annotation": "CAS", "event_annotation": [{"start": "100", "end": "900", "type": "Wheeze"},'
     b' {"start": "300", "end": "800", "type": "Normal"}]}',
     b'{"recording_annotation": "Normal", "event_annotation": []}',

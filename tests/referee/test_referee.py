@@ -226,7 +226,7 @@ def test_a_comparison_needs_the_names_of_clips(tmp_path):
     assert codes(report, CAUTION) == {"no-patients"}
     assert report.definitions
     assert not report.scores
-    with pytest.raises(LaennecError, match="nothing can be compared"):
+    with pytest.raises(LaennecError, match="so the systems cannot be compared"):
         referee("icbhi", predictions=tmp_path / "b.npy", against=given)
 
 
@@ -380,7 +380,7 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--strict"])
     assert ended.value.code == 1
-    assert "reproduced by no definition" in capsys.readouterr().out
+    assert "not reproduced by any definition" in capsys.readouterr().out
     report = json.loads((tmp_path / "r.json").read_text())
     assert next(each["code"] for each in report["findings"]) == "claim-not-reproduced"
 

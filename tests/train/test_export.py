@@ -160,7 +160,7 @@ def test_a_temperature_that_is_none_is_refused(temperature: float, tmp_path: Pat
 
 
 def test_not_a_run(tmp_path: Path) -> None:
-    with pytest.raises(LaennecError, match="is not a run folder"):
+    with pytest.raises(LaennecError, match="not a run folder"):
         export(tmp_path)
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(LaennecError, match="unfinished run"):

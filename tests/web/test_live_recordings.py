@@ -97,6 +97,20 @@ def test_a_part_is_kept_once_and_none_may_lack(tmp_path: Path, sound: Samples) -
         assert files(tmp_path) == []
 
 
+def test_who_leaves_keeps_what_came_and_nothing_is_wrong_where_nothing_came(
+    tmp_path: Path, sound: Samples
+) -> None:
+    with web_client(tmp_path) as client:
+        for parts in (0, 1):
+            name = begin(client, patient="7")
+            for number in range(parts):
+                send(client, name, number, sound[:RATE])
+            assert client.post(f"/api/v1/live/{name}/leave").status_code == 204
+            assert client.post(f"/api/v1/live/{name}/leave").status_code == 204  # it has ended
+            assert len(client.get("/api/v1/recordings").json()["recordings"]) == parts
+        assert files(tmp_path) == []
+
+
 def test_two_at_once_do_not_mix_and_more_than_some_are_refused(tmp_path: Path, sound: Samples) -> None:
     with web_client(tmp_path) as client:
         names = [begin(client) for _ in range(live.MOST)]

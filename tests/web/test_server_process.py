@@ -118,7 +118,7 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.C
     mistyped = tmp_path / "wrad 3"
     with pytest.raises(SystemExit) as left:
         main(["serve", str(mistyped)])
-    assert left.value.code == 2
+    assert left.value.code == 1
     assert f"no such folder; make it with mkdir '{mistyped}'" in capsys.readouterr().err
     assert not mistyped.exists()
 

@@ -46,7 +46,9 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
     Raises
     ------
     UsageError
-        If nothing is named, a folder has no label file, or two files would become the same one.
+        If nothing is named, or two files would become the same one.
+    LaennecError
+        If a folder has no label file.
     """
     sources = dict(_sources(files))
     targets: dict[str, Path] = {}
@@ -78,7 +80,7 @@ def _sources(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
             if path.is_file() and path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
         ]
         if not found:
-            raise UsageError(f"{given}: no label file below it; they end in {', '.join(SUFFIXES)}")
+            raise LaennecError(f"{given}: no label file in it or below it; they end in {', '.join(SUFFIXES)}")
         yield from ((path, path.relative_to(given)) for path in found)
 
 

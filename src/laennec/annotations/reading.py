@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from laennec.annotations import (
+    analysis,
     audacity,
     birdnet,
     elan,
@@ -31,12 +32,14 @@ OF_ONE: tuple[tuple[Callable[[str], bool], Callable[[str], LabelFile]], ...] = (
     (hf_lung.looks_like, hf_lung.read),
 )
 OF_SEVERAL: tuple[tuple[Callable[[str], bool], Callable[[str, str | None], LabelFile]], ...] = (
+    (analysis.looks_like, analysis.read),
     (label_studio.looks_like, label_studio.read),
     (table.looks_like, table.read),
     (raven.looks_like, raven.read),
     (birdnet.looks_like, birdnet.read),
     (rttm.looks_like, rttm.read),
 )
+OF_JSON = 2  # of `OF_SEVERAL`, the first are JSON
 SUFFIXES = (".json", ".csv", ".txt", ".TextGrid", ".eaf", ".rttm")
 
 
@@ -44,6 +47,7 @@ def read_labels(path: str | os.PathLike[str], recording: str | None = None) -> L
     """Read a label file of any format; what is wrong with it is in its problems.
 
     - an object in JSON with a ``resourceType``: a FHIR bundle that Laennec wrote;
+    - JSON of ``laennec analyze``: its events;
     - another object in JSON: SPRSound's annotation, times in milliseconds;
     - a first line with ``start_s``: a table, perhaps with ``label``, ``channel`` and, for several recordings,
       ``path`` or ``recording``;
@@ -79,11 +83,11 @@ def _read(text: str, suffix: str, recording: str | None) -> LabelFile:
         if looks_like(text):
             return read(text)
     is_json = suffix == ".json" or text.lstrip().startswith(("{", "["))
-    if is_json and not label_studio.looks_like(text):
-        return sprsound.read(text)
-    for looks_like, read_several in OF_SEVERAL:
+    for looks_like, read_several in OF_SEVERAL[: OF_JSON if is_json else None]:
         if looks_like(text):
             return read_several(text, recording)
+    if is_json:
+        return sprsound.read(text)
     if icbhi.looks_like(text):
         return icbhi.read(text)
     labels = audacity.read(text)

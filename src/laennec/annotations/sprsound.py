@@ -39,8 +39,6 @@ def read(text: str) -> LabelFile:
     known = isinstance(annotation, dict) and not {EVENTS, RECORD, OLD_RECORD}.isdisjoint(annotation)
     if not known or not isinstance(annotation.get(EVENTS, []), list):
         what = f"expected SPRSound's JSON, an object with a list {EVENTS}"
-        if isinstance(annotation, dict) and "laennec" in annotation:
-            what = "an analysis by Laennec; its events are read from the CSV, which --format csv writes"
         return LabelFile(problems=(Problem("", what),))
     record = annotation.get(RECORD, annotation.get(OLD_RECORD))
     if record is not None:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from laennec.audio.source import STANDARD_INPUT, locate
+from laennec.errors import unread
 
 # Notepad and Excel mark UTF-16 so; without a mark its zero bytes tell.
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -19,7 +20,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         is_piped = os.fspath(path) == STANDARD_INPUT
         content = locate(path).content if is_piped else Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror})") from error
+        raise ValueError(unread(error)) from error
     return decoded(content)
 
 

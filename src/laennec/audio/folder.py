@@ -26,6 +26,8 @@ AUDIO_SUFFIXES = (
 )
 SUFFIXES_SHOWN = ".wav, .flac, .ogg, .mp3, .aif, .m4a and the like"
 
+_DICOM = (".dcm", ".dicom")
+_DICOM_SOUND = b"1.2.840.10008.5.1.4.1.1.9.4."  # in the meta information: General and Basic Voice Audio
 _PROGRAMS = (".ts", ".mts")  # endings of films that are text as often: programs in TypeScript
 # Endings of sound that may begin as text or be empty: counted unseen.
 OTHER_SUFFIXES = (
@@ -69,8 +71,14 @@ def is_audio(name: str) -> bool:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file of a folder is taken for a recording: it is called audio, and is no program."""
-    return is_audio(path.name) and not (path.suffix.lower() in _PROGRAMS and _is_no_sound(path))
+    """Whether a file of a folder is taken for a recording: it is called audio, and is no program.
+
+    Of DICOM, it is one whose beginning says that it holds sound; most such files are images.
+    """
+    ending = path.suffix.lower()
+    if ending in _DICOM:
+        return not is_hidden(path.name) and _DICOM_SOUND in (_beginning(path) or b"")
+    return is_audio(path.name) and not (ending in _PROGRAMS and _is_no_sound(path))
 
 
 def may_be_sound(path: Path) -> bool:
@@ -83,11 +91,18 @@ def may_be_sound(path: Path) -> bool:
     return ending in OTHER_SUFFIXES or (ending not in _NO_SOUND and not _is_no_sound(path))
 
 
-def _is_no_sound(path: Path) -> bool:
+def _beginning(path: Path) -> bytes | None:
+    """Return the first bytes of a file, None where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            head = file.read(_BEGINNING)
+            return file.read(_BEGINNING)
     except OSError:
+        return None
+
+
+def _is_no_sound(path: Path) -> bool:
+    head = _beginning(path)
+    if head is None:
         return False
     return head.startswith(_MAGIC_NO_SOUND) or not _CONTROLS.search(head)
 

@@ -12,9 +12,9 @@ class Score:
     """Score recordings by the million: one row each in a table, whatever is killed meanwhile.
 
     SOURCE is a folder, a prefix of an object store (s3://, gs://, az://), a table of paths or addresses
-    (.csv, .tsv, .parquet), or an archive of recordings (.tar); folders and prefixes may hold archives.
-    RESULTS is a folder or such a prefix. It gets recordings.parquet, events.parquet and score.json, which
-    counts them.
+    (.csv, .tsv, .parquet), an archive of recordings (.tar), or a recording; folders and prefixes may hold
+    archives. RESULTS is a folder or such a prefix. It gets recordings.parquet, events.parquet and score.json,
+    which counts them.
 
     The source is listed once, in shards; each shard becomes a part file, and the same command does those that
     are missing. A recording that cannot be analysed has a row with the reason. Needs the extra "scale".

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from laennec.bulk.addresses import filesystem, scheme_of, store_errors
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, unread
 from laennec.files import make_folder, remove_leftovers, written_whole
 
 
@@ -68,7 +68,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LaennecError(f"{self._path / name}: cannot be read ({error.strerror})") from error
+            raise LaennecError(f"{self._path / name}: {unread(error)}") from error
 
     def write(self, name: str, content: bytes) -> None:
         with written_whole(self._path / name) as temporary:

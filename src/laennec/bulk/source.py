@@ -1,4 +1,4 @@
-"""What there is to score: a folder, a prefix of an object store, a table of paths, archives of recordings.
+"""What there is to score: a folder, a prefix of an object store, a table of paths, archives, a recording.
 
 Each is listed as a stream in an order that depends on names alone.
 """
@@ -51,12 +51,16 @@ def source_of(given: str) -> Source:
     whole = os.path.abspath(given)
     if not os.path.isdir(whole) and not _is_one_file(whole):
         endings = ", ".join((*TABLES, *ARCHIVES))
-        raise LaennecError(f"{given}: expected a folder, or a file that ends in {endings}")
+        raise LaennecError(f"{given}: expected a folder, a recording, or a file that ends in {endings}")
     return Source(whole, whole if os.path.isdir(whole) else os.path.dirname(whole))
 
 
 def _is_one_file(given: str) -> bool:
-    return given.lower().endswith((*TABLES, *ARCHIVES))
+    return given.lower().endswith((*TABLES, *ARCHIVES)) or _is_sound(given)
+
+
+def _is_sound(given: str) -> bool:
+    return is_audio(given.rsplit("/", 1)[-1]) or (scheme_of(given) is None and is_recording(Path(given)))
 
 
 def is_archive(path: str) -> bool:
@@ -77,7 +81,7 @@ def listed(source: Source) -> Iterator[Entry]:
     given = source.given
     if given.lower().endswith(TABLES):
         return _of_table(given)
-    if given.lower().endswith(ARCHIVES):
+    if given.lower().endswith(ARCHIVES) or (_is_sound(given) and not os.path.isdir(given)):
         return iter([Entry(given.rsplit("/", 1)[-1] if "/" in given else given)])
     if scheme_of(given) is None:
         return _of_folder(Path(given))

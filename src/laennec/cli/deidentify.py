@@ -1,10 +1,12 @@
 """``laennec deidentify``: recordings without names, tags and times."""
 
 import sys
+from collections.abc import Iterator, Sequence
 
 from laennec.annotations import table
+from laennec.audio.samples import counted
 from laennec.cli.tool_arguments import Deidentify
-from laennec.clinic.deidentify import Deidentified, deidentify
+from laennec.clinic.deidentify import Deidentified, deidentify, left_out
 from laennec.errors import UsageError
 from laennec.files import printable, write_text
 
@@ -35,9 +37,25 @@ def run(command: Deidentify) -> int:
             for each in done
         ]
         write_text(command.map, table.write(COLUMNS, rows))
+    for line in _about_labels(command, done):
+        print(printable(line))
     failed = sum(bool(each.error) for each in done)
     print(f"{len(done) - failed} of {len(done)} recordings copied; what is spoken in them is still there")
     return 1 if failed else 0
+
+
+def _about_labels(command: Deidentify, done: Sequence[Deidentified]) -> Iterator[str]:
+    """Yield how many recordings have labels, and which label files stay behind."""
+    copied = [each for each in done if not each.error]
+    labelled = sum(each.labels is not None for each in copied)
+    if labelled < len(copied):
+        yield (
+            f"{counted(len(copied) - labelled, 'recording')} without labels: no label file of the same name "
+            "lies in the same folder"
+        )
+    if others := left_out(command.files, done):
+        more = f" and {len(others) - 1} more" if others[1:] else ""
+        yield f"Labels left behind, since no recording of their name lies beside them: {others[0]}{more}"
 
 
 def _names(done: Deidentified) -> str:

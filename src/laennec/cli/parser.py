@@ -5,11 +5,11 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass, make_dataclass
 from functools import partial
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
 
-from laennec.cli.options import Marker
+from laennec.cli.options import Marker, arg
 from laennec.cli.usage import parsed
 
 CONFIG = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
@@ -50,7 +50,26 @@ def _mark(command: type) -> None:
     """
     for base in filter(is_dataclass, command.__mro__):
         own = inspect.get_annotations(base)
-        base.__annotations__ = {name: _marked(hint) for name, hint in own.items()}
+        base.__annotations__ = {name: _marked(_with_metavar(hint)) for name, hint in own.items()}
+
+
+def _with_metavar(hint: Any) -> Any:
+    """Return a field's type with what help calls its value, where tyro would say ``{None}|PATH``."""
+    inner, *markers = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    if get_origin(inner) not in (Union, types.UnionType) or any(
+        "metavar" in _given(each) for each in markers
+    ):
+        return hint
+    others = [each for each in get_args(inner) if each is not types.NoneType]
+    if len(others) != 1 or len(others) == len(get_args(inner)):
+        return hint
+    choices = get_args(others[0]) if get_origin(others[0]) is Literal else ()
+    metavar = f"{{{','.join(map(str, choices))}}}" if choices else getattr(others[0], "__name__", "").upper()
+    return Annotated[(inner, *markers, arg(metavar=metavar))] if metavar else hint
+
+
+def _given(marker: Any) -> dict[str, str]:
+    return dict(marker.given) if isinstance(marker, Marker) else {}
 
 
 def _marked(hint: Any) -> Any:

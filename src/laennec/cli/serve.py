@@ -14,7 +14,7 @@ from urllib.parse import quote
 from fastapi import FastAPI
 
 from laennec.cli.arguments import Serve
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, UsageError, no_folder
 from laennec.files import write_text
 from laennec.web.app import create_app
 from laennec.web.database import WorkspaceError
@@ -30,14 +30,14 @@ ADDRESS = "address"  # file in the hidden folder: where the folder is served
 def run(command: Serve) -> int:
     """Serve until Ctrl+C or SIGTERM.
 
-    UsageError where there is no such folder, or another address is asked for without a token; LaennecError
-    where the port is taken, or the folder is open already.
+    UsageError where another address is asked for without a token; LaennecError where there is no such folder,
+    the port is taken, or the folder is open already.
     """
     settings = _settings(command)
     if not settings.folder.is_dir():
-        raise UsageError(
-            f"{command.folder}: no such folder; make it with mkdir {shlex.quote(str(command.folder))}, or "
-            "name another"
+        raise LaennecError(
+            f"{command.folder}: {no_folder(command.folder)}; make it with mkdir "
+            f"{shlex.quote(str(command.folder))}, or name another"
         )
     try:
         listening = _listening(settings)

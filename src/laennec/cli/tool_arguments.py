@@ -15,9 +15,9 @@ class Convert:
     """Write label files in another format; what it cannot hold is named.
 
     Read are Audacity, Raven, Praat TextGrid, ELAN, RTTM, Label Studio JSON, BirdNET's table, CSV, SPRSound
-    JSON, ICBHI and HF_Lung text, and FHIR bundles of Laennec; which one a file is, its content tells. Of an
-    analysis, its CSV is read, not its JSON. A
-    recording of the same name beside a label file gives duration and sample rate where a format has them.
+    JSON, ICBHI and HF_Lung text, and analyses of Laennec (JSON, CSV, FHIR); which one a file is, its content
+    tells. A recording of the same name beside a label file gives duration and sample rate where a format has
+    them.
 
     Exit code 1: a file could not be read; the others are done all the same.
 
@@ -82,8 +82,7 @@ class Dicom:
     """Write recordings as DICOM General Audio Waveforms, with their labels as a table beside them.
 
     The patient is left empty; the time is that of the file. Samples are written in 16 bits. The commands that
-    read recordings read such files, too, named one by one: of a folder they take sound files alone. Needs the
-    extra "clinic".
+    read recordings read such files, too. Needs the extra "clinic".
 
     Example:  laennec dicom ward/ --out dicom
 
@@ -94,7 +93,8 @@ class Dicom:
     out
         Folder for the files.
     position
-        Where on the chest they were recorded, as the label of the channels.
+        Where on the chest they were recorded, as the label of the channels: trachea, or left- or right- with
+        anterior, lateral or posterior.
     """
 
     files: Annotated[

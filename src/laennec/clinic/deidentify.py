@@ -10,24 +10,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from laennec.annotations import SUFFIXES
 from laennec.annotations.events import LabelFile
 from laennec.annotations.formats import About, write_labels
+from laennec.audio.folder import files_below
 from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.clinic.tags import strip_tags
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, UsageError, unread
 from laennec.files import make_folder, written_whole
 
+_ENDINGS = frozenset(suffix.lower() for suffix in SUFFIXES)
 TIME = 315_532_800  # seconds; midnight of 1 January 1980, the earliest that every archive can hold
 
 
 @dataclass(frozen=True)
 class Deidentified:
-    """What became of a recording: the files written, and what was taken off; or why there is none."""
+    """What became of a recording: the files written, and what was taken off; or why there is none.
+
+    `labels` is the label file that was copied with it, None where none of its name lies beside it.
+    """
 
     source: Path
     written: tuple[Path, ...] = ()
     removed: tuple[str, ...] = ()
     error: str = ""
+    labels: Path | None = None
 
 
 def deidentify(files: Sequence[Path], out: Path, keep_names: bool = False) -> Iterator[Deidentified]:
@@ -69,7 +76,7 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
         stripped = strip_tags(source)
         stat = source.stat()
     except OSError as error:
-        raise LaennecError(f"{source}: {error.strerror}") from error
+        raise LaennecError(f"{source}: {unread(error)}") from error
     target = out / f"{stem}{source.suffix.lower()}"
     if target.exists():
         raise LaennecError(f"{source}: {target.name} is there already; leave out --keep-names")
@@ -82,7 +89,14 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
         written.append(out / f"{stem}{LABELS.suffix}")
         _write(written[-1], write_labels(LabelFile(own.events), LABELS, About(target.name)).text.encode())
         removed.append(f"all of {path.name} but {len(own.events)} labels")
-    return Deidentified(source, tuple(written), tuple(removed))
+    return Deidentified(source, tuple(written), tuple(removed), labels=None if labels is None else labels[0])
+
+
+def left_out(files: Sequence[Path], done: Sequence[Deidentified]) -> list[Path]:
+    """Return the label files in the folders named that lie beside no recording of their name."""
+    taken = {each.labels for each in done} | {each.source for each in done}
+    found = [path for given in files if given.is_dir() for path in files_below(given, lambda *_: None)]
+    return [path for path in found if path.suffix.lower() in _ENDINGS and path not in taken]
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -25,14 +25,17 @@ from laennec.audio.recording import Recording
 from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, write_text, written_whole
+from laennec.patient import CHEST_PLACES, check_position
 from laennec.version import __version__
 
+# A label of DICOM has 16 letters: upper, middle and lower do not fit, and are left out.
+PLACES = tuple(place for place in CHEST_PLACES if place.count("-") < 2)
 MOST_CHANNELS = 2  # of General Audio
 SOURCE = codes.CID3000.PhysiologicalAudioSignal
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenDicom:
     """What became of a recording: the files, and what changed; or why there is none."""
 
     source: Path
@@ -41,7 +44,7 @@ class Written:
     error: str = ""
 
 
-def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> Iterator[Written]:
+def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> Iterator[WrittenDicom]:
     """Write recordings as DICOM files; a bad one does not stop the rest.
 
     Parameters
@@ -52,13 +55,14 @@ def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> 
     out
         Folder for the files, under the names of the recordings.
     position
-        Where on the chest they were recorded, as the label of the channels.
+        Where on the chest they were recorded, as the label of the channels: one of `PLACES`.
 
     Raises
     ------
     UsageError
-        If nothing is named, or two recordings would become the same file.
+        If nothing is named, the position is unknown, or two recordings would become the same file.
     """
+    place = _place(position)
     sources = named_recordings(files)
     make_folder(out)
     taken: dict[str, Path] = {}
@@ -68,12 +72,19 @@ def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> 
             raise UsageError(f"{other} and {source} would both become {source.stem}.dcm; write them apart")
     for number, source in enumerate(sources, start=1):
         try:
-            yield _one(source, out, number, position)
+            yield _one(source, out, number, place)
         except LaennecError as error:
-            yield Written(source, error=str(error))
+            yield WrittenDicom(source, error=str(error))
 
 
-def _one(source: Path, out: Path, number: int, position: str | None) -> Written:
+def _place(position: str | None) -> str | None:
+    try:
+        return check_position(position, PLACES)
+    except LaennecError as error:
+        raise UsageError(f"--{error}") from None
+
+
+def _one(source: Path, out: Path, number: int, position: str | None) -> WrittenDicom:
     recording = Recording.read(source)
     samples, notes = sixteen_bits(recording)
     when = datetime.fromtimestamp(source.stat().st_mtime, UTC)
@@ -88,7 +99,7 @@ def _one(source: Path, out: Path, number: int, position: str | None) -> Written:
     if labels is not None:
         files.append(out / f"{source.stem}{LABELS.suffix}")
         write_text(files[-1], write_labels(labels[1], LABELS, About(target.name)).text)
-    return Written(source, tuple(files), (*recording.repairs, *notes))
+    return WrittenDicom(source, tuple(files), (*recording.repairs, *notes))
 
 
 def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], tuple[str, ...]]:
@@ -171,5 +182,5 @@ def _channel(number: int, position: str | None) -> Dataset:
     channel.WaveformChannelNumber, channel.WaveformBitsStored = number + 1, 16
     channel.ChannelSourceSequence = [code]
     if position:
-        channel.ChannelLabel = position[:16]
+        channel.ChannelLabel = position
     return channel

@@ -162,11 +162,13 @@ def guess(root: str | os.PathLike[str]) -> str:
     Raises
     ------
     UsageError
-        If it is none of them, or could be several.
+        If it could be several.
+    LaennecError
+        If it is none of them, or not there.
     """
     root = Path(root)
     if not root.exists():
-        raise UsageError(f"{root}: no such file or folder")
+        raise LaennecError(f"{root}: no such file or folder")
     if root.is_file() or (root / "clips.csv").is_file():
         return OWN
     matching = [name for name, each in data_sets().items() if name != OWN and each.MATCHES(root)]
@@ -174,4 +176,4 @@ def guess(root: str | os.PathLike[str]) -> str:
         raise UsageError(f"{root}: could be {' or '.join(matching)}; say which with --dataset")
     if matching or data_sets()[OWN].MATCHES(root):
         return matching[0] if matching else OWN
-    raise UsageError(f"{root}: no recordings of a known layout")
+    raise LaennecError(f"{root}: no recordings of a known layout in it or below it")

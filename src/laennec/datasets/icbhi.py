@@ -36,7 +36,7 @@ from laennec.datasets.table import (
     patient_of,
 )
 from laennec.datasets.tiny import write_sound, write_text
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, no_folder
 from laennec.labels import ICBHI_CYCLES, combined_cycle, to_icbhi
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     """Return the clips as mappings, and every defect that can be seen without opening audio."""
     checked_level(level)
     if not root.is_dir():
-        raise LaennecError(f"{root}: not a folder; give the one that holds ICBHI_final_database")
+        raise LaennecError(f"{root}: {no_folder(root)}; give the one that holds ICBHI_final_database")
     defects: list[Defect] = []
     audio, texts = _find(root, defects)
     tables = _read_tables(root, defects)

@@ -24,7 +24,7 @@ from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.datasets import check as checks
 from laennec.datasets.table import Defect, clips_table, files_of, has_files, noted, only_records, patient_of
 from laennec.datasets.tiny import write_sound
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, no_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[
     """Return the recordings as mappings, and every defect that can be seen without opening audio."""
     only_records(level, TITLE)
     if not root.is_dir():
-        raise LaennecError(f"{root}: not a folder; give the one that holds the recordings")
+        raise LaennecError(f"{root}: {no_folder(root)}; give the one that holds the recordings")
     defects: list[Defect] = []
     rows = []
     for path in sorted(files_of(root, defects)):

@@ -23,7 +23,7 @@ from laennec.audio.folder import is_hidden, is_recording
 from laennec.datasets import check as checks
 from laennec.datasets.table import Defect, clips_table, files_of, only_records
 from laennec.datasets.tiny import write_sound
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, no_folder
 from laennec.labels import SOUND_KINDS
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def read(root: Path, level: str = "record") -> tuple[list[dict[str, Any]], list[
     """Return the sounds as mappings, and every defect that can be seen without opening audio."""
     only_records(level, TITLE)
     if not root.is_dir():
-        raise LaennecError(f"{root}: not a folder; give the one that holds the sub-folders of each kind")
+        raise LaennecError(f"{root}: {no_folder(root)}; give the one that holds the sub-folders of each kind")
     defects: list[Defect] = []
     rows = []
     for path in sorted(files_of(root, defects)):

@@ -36,7 +36,7 @@ from laennec.datasets.table import (
     label_clips,
 )
 from laennec.datasets.tiny import write_sound, write_text
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, no_folder
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, spelling
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _recordings(root: Path, defects: list[Defect]) -> list[tuple[dict[str, Any],
     """Return each recording's columns, annotation file and annotation; one annotation for each recording."""
     if not root.is_dir():
         raise LaennecError(
-            f"{root}: not a folder; give the folder that holds SPRSound, such as one with train_json"
+            f"{root}: {no_folder(root)}; give the folder that holds SPRSound, such as one with train_json"
         )
     annotations, audio = _find(root, defects)
     if not annotations:

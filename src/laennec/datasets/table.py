@@ -44,7 +44,7 @@ import numpy.typing as npt
 from laennec.annotations import LabelFile, table
 from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES, files_below
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, no_folder
 from laennec.files import printable, written_whole
 from laennec.labels import nearest
 from laennec.patient import Patient, read_age
@@ -202,7 +202,7 @@ def listed(
         If `root` is no folder, or the table `name` with these columns cannot be read.
     """
     if not root.is_dir():
-        raise LaennecError(f"{root}: not a folder; give the one that holds {name}")
+        raise LaennecError(f"{root}: {no_folder(root)}; give the one that holds {name}")
     files = {
         path.stem: path for path in sorted(files_of(root, defects)) if path.suffix.lower() in AUDIO_SUFFIXES
     }

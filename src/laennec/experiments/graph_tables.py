@@ -3,15 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from laennec.experiments.measured import measured
 from laennec.score.markdown import Load, change, table
 from laennec.score.text import interval, number
 
 
-def about(run: Mapping[str, Any]) -> str:
-    """Machine, versions and command of a measurement."""
-    machine = run["machine"]
-    where = f"{machine['processor']}, one thread, ONNX Runtime {machine['onnxruntime']}, {run['date']}"
-    return f"{where}: `{run['command']}`\n"
+def _measured(run: Mapping[str, Any]) -> str:
+    return measured(run, "onnxruntime", details=["one thread"])
 
 
 def _times(row: Mapping[str, Any]) -> str:
@@ -29,7 +27,7 @@ def speed(load: Load) -> str:
         for name in [row["name"]]
     ]
     header = ["graph", "ms a run", "times as fast", "ms a whole `analyze`", "times as fast"]
-    return f"{about(run)}\n{table(header, rows)}"
+    return f"{_measured(run)}\n\n{table(header, rows)}"
 
 
 def layers(load: Load) -> str:
@@ -41,14 +39,14 @@ def layers(load: Load) -> str:
         [layer, *(f"{100 * own[layer]:.1f} %" if layer in own else "–" for own in shares.values())]
         for layer in names
     ]
-    return f"{about(run)}\n{table(['layer', *shares], rows)}"
+    return f"{_measured(run)}\n\n{table(['layer', *shares], rows)}"
 
 
 def variants(load: Load) -> str:
     """Speed of graphs of other shapes, with random weights."""
     run = load("graph-speed")
     rows = [[row["name"], f"{row['ms']:.1f}", _times(row)] for row in run["variants"]]
-    return f"{about(run)}\n{table(['network', 'ms a run', 'times as fast'], rows)}"
+    return f"{_measured(run)}\n\n{table(['network', 'ms a run', 'times as fast'], rows)}"
 
 
 # --- eight bits ---------------------------------------------------------------------------------------------
@@ -76,7 +74,7 @@ def int8(load: Load) -> str:
     for kind, sounds in run["not_lung"].items():
         rows.append(_score(f"{kind}: refused of {sounds['sounds']}", sounds["scores"]["refused"]))
     header = ["score", "float32", "eight bits", "difference, 95 % over patients"]
-    return f"{about(run)}\n{table(header, rows)}"
+    return f"{_measured(run)}\n\n{table(header, rows)}"
 
 
 def schemes(load: Load) -> str:
@@ -87,7 +85,7 @@ def schemes(load: Load) -> str:
         [own["scheme"], *(number(own["errors"][name]) for name in names), f"{own['bytes'] / 1e6:.2f} MB"]
         for own in run["schemes"]
     ]
-    return f"{about(run)}\n{table(['in eight bits', *names.values(), 'file'], rows)}"
+    return f"{_measured(run)}\n\n{table(['in eight bits', *names.values(), 'file'], rows)}"
 
 
 TABLES: dict[str, Callable[[Load], str]] = {

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+from laennec.experiments.measured import cores, measured
 from laennec.score.markdown import Load, table
 from laennec.score.text import number
 
@@ -111,23 +112,13 @@ def bounds(load: Load) -> str:
 
 
 def _by(found: dict[str, Any], *packages: str) -> str:
-    """Return machine, versions, day and command of a measurement."""
-    about = found["machine"]
-    names = {"numpy": "NumPy", "onnxruntime": "ONNX Runtime", "torch": "PyTorch"}
-    versions = [
-        f"{names.get(name, name)} {about[name]}"
-        for name in ("numpy", "onnxruntime", *packages)
-        if name in about
-    ]
-    where = f"{about['processor']}, {about['cores']} cores, Python {about['python']}, {', '.join(versions)}"
-    beside = f", beside {found['beside']}" if "beside" in found else ""
-    return f"{where}, {found['date']}{beside}: `{found['command']}`."
+    details = [cores(found)]
+    return measured(found, "python", "numpy", "onnxruntime", *packages, details=details) + "."
 
 
 def training(load: Load) -> str:
     """Training steps against a plain loop, and several trainings at a time."""
     found = load("training-speed")
-    about = found["machine"]
     rows = []
     for own in found["rows"]:
         rounds = own["rounds"]
@@ -141,10 +132,7 @@ def training(load: Load) -> str:
         rows.append([own["recipe"], own["threads"], *cells, len(pairs)])
     titles = ["plain loop, ms a step", "Laennec", "plain, bfloat16", "Laennec, bfloat16"]
     titles = ["recipe", "threads", *titles, "ratio, float32", "of processor time", "rounds"]
-    text = (
-        f"{about['processor']}, {about['cores']} cores, PyTorch {about['torch']}: `{found['command']}`\n\n"
-        + table(titles, rows)
-    )
+    text = f"{measured(found, 'torch', details=[cores(found)])}\n\n{table(titles, rows)}"
     if "jobs" not in found:
         return text
     seconds = {way: median(own) for way, own in found["jobs"]["seconds"].items()}
@@ -183,12 +171,8 @@ def browser(load: Load) -> str:
         length = own["seconds_of_sound"]
         rates = [f"{length / seconds[side]:.0f} times real time" for side in ("browser", "python")]
         rows.append([f"{length} s", *rates, f"{own['ratio']:.1f}", len(own["processor_s"]["browser"])])
-    about, versions = found["machine"], found["versions"]
-    where = (
-        f"{about['processor']}, Chromium {versions['chromium']}, "
-        f"onnxruntime-web {versions['onnxruntime-web']}, onnxruntime {versions['onnxruntime']}, "
-        f"{found['date']}: `{found['command']}`"
-    )
+    names = {"chromium": "Chromium", "onnxruntime-web": "onnxruntime-web", "onnxruntime": "onnxruntime"}
+    where = measured(found, details=[f"{title} {found['versions'][name]}" for name, title in names.items()])
     titles = ["sound", "Chromium", "Python", "processor time, times Python's", "rounds"]
     return f"{where}\n\n{table(titles, rows)}"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+from laennec.experiments.measured import cores, measured
 from laennec.score.markdown import Load, table
 from laennec.score.text import number
 
@@ -11,11 +12,7 @@ NAMES = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 
 
 def _where(found: dict[str, Any]) -> str:
-    about = found["machine"]
-    return (
-        f"{about['processor']}, {about['cores']} cores, load {found['load']}, PyTorch {about['torch']}, "
-        f"{found['date']}: `{found['command']}`"
-    )
+    return measured(found, "torch", details=[cores(found), f"load {found['load']}"])
 
 
 def parts(load: Load) -> str:

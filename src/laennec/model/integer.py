@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, unread
 from laennec.files import written_whole
 from laennec.model.card import WINDOW
 from laennec.model.probability import sigmoid
@@ -310,7 +310,7 @@ def load_integer_model(path: str | os.PathLike[str]) -> IntegerModel:
         metadata = json.loads(held[METADATA].tobytes())
         model = _assembled(metadata, held)
     except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise LaennecError(f"{path}: {unread(error)}") from error
     except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         raise LaennecError(f"{path}: damaged, or no model in integers ({error})") from error
     return model

@@ -24,7 +24,7 @@ from laennec.analyze.inputs import model_for
 from laennec.annotations.sprsound import parse_name
 from laennec.audio.folder import audio_files, counted_endings
 from laennec.audio.recording import Recording
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, no_folder
 from laennec.files import make_folder, printable, write_json
 from laennec.labels import (
     ADVENTITIOUS,
@@ -80,7 +80,9 @@ def answer_folder(
         raise LaennecError(f"task is {task}; expected one of {', '.join(map(str, CHALLENGE_TASKS))}")
     if not Path(folder).is_dir():
         what = "whole recordings" if task in RECORD_TASKS else "cut events"
-        raise LaennecError(f"{folder}: not a folder; for task {task}, --wav names the folder of the {what}")
+        raise LaennecError(
+            f"{folder}: {no_folder(folder)}; for task {task}, --wav names the folder of the {what}"
+        )
     found = audio_files(Path(folder), below=False)
     paths = sorted([*found.paths, *found.linked])  # the challenge wants an answer for each name
     if found.passed_over:

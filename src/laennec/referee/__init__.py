@@ -150,7 +150,7 @@ def _checked(
 def _of_claims(submitted: Submitted, claims: Sequence[Claim]) -> Iterator[Finding]:
     every = definitions(submitted.confusion, submitted.classes)
     if submitted.assumed:
-        sentence = f"{submitted.source}: {submitted.assumed}; --classes says otherwise"
+        sentence = f"{submitted.source}: {submitted.assumed}; set --classes if this is wrong"
         yield Finding(NOTE, "assumed-classes", sentence)
     for claim in claims:
         yield from checks.claimed_figure(claim, every)
@@ -171,10 +171,10 @@ class _Figure:
         every = tuple(definitions(submitted.confusion, submitted.classes))
         if not any(name.subject for name in self.names):
             if other is not None:
-                raise LaennecError(f"{submitted.source}: {self._no_patients}; nothing can be compared")
-            without = (
-                f"{submitted.source}: {self._no_patients}: no interval, and no rule that does not listen"
-            )
+                raise LaennecError(
+                    f"{submitted.source}: {self._no_patients}, so the systems cannot be compared"
+                )
+            without = f"{submitted.source}: {self._no_patients}, so there are no intervals and no baselines"
             findings = (Finding(CAUTION, "no-patients", without),)
             return Report("", findings, definitions=every, sizes=sizes)
         answers = submitted.as_predictions([name.subject for name in self.names])
@@ -195,7 +195,7 @@ class _Figure:
 
     @property
     def _no_patients(self) -> str:
-        return "names tell of no patient" if self.names else "clips have no names"
+        return "the names identify no patients" if self.names else "the clips have no names"
 
     def _shared_patients(self) -> set[str]:
         trained, tested = ({name.subject for name in self.sets.get(which, ())} for which in (TRAIN, TEST))

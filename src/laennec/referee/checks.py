@@ -35,7 +35,7 @@ def shared_between(sets: Names, dataset: str) -> Iterator[Finding]:
             yield Finding(
                 FAULT if second == TEST else CAUTION,
                 "shared-recordings",
-                f"{len(recordings)} recordings have clips in {first} and in {second}: {listed(recordings)}",
+                f"{len(recordings)} recordings have clips in both {first} and {second}: {listed(recordings)}",
                 {"sets": [first, second], "recordings": sorted(recordings)},
             )
         patients = _values(here, "subject") & _values(there, "subject")
@@ -47,8 +47,8 @@ def _shared_patients(sets: Names, patients: set[str], first: str, second: str, d
     of_second = _values(sets[second], "subject")
     clips = sum(name.subject in patients for name in sets[second])
     sentence = (
-        f"{len(patients)} of the {len(of_second)} patients of {second} are in {first} as well, with "
-        f"{clips} of {len(sets[second])} names: {listed(patients)}"
+        f"{len(patients)} of the {len(of_second)} patients in {second} are also in {first}, and account for "
+        f"{clips} of its {len(sets[second])} entries: {listed(patients)}"
     )
     by_design = all(
         official_set(name.recording, dataset) == which
@@ -57,7 +57,7 @@ def _shared_patients(sets: Names, patients: set[str], first: str, second: str, d
         if name.subject in patients
     )
     if by_design and second == TEST:
-        sentence += "; the official split has it so"
+        sentence += "; the official split has this overlap"
     severity = NOTE if by_design and second == TEST else FAULT if second == TEST else CAUTION
     return Finding(
         severity,
@@ -76,14 +76,14 @@ def _shared_names(
     names -= {name.written for name in here if name.recording}
     if names:
         evidence = {"sets": [first, second], "names": sorted(names)}
-        sentence = f"{len(names)} names stand in {first} and in {second}: {listed(names)}"
+        sentence = f"{len(names)} names appear in both {first} and {second}: {listed(names)}"
         yield Finding(FAULT, "shared-names", sentence, evidence)
     if unread and {first, second} == {TRAIN, TEST}:
         yield Finding(
             CAUTION,
             "unread-names",
-            f"{len(unread)} of {len(here) + len(there)} names tell of no recording of the data set, so "
-            f"nothing is known of their patients: {listed(unread)}",
+            f"{len(unread)} of {len(here) + len(there)} names match no recording of the data set, so "
+            f"their patients are unknown: {listed(unread)}",
             {"names": sorted(unread)},
         )
 
@@ -101,10 +101,10 @@ def against_official(sets: Names, dataset: str) -> Iterator[Finding]:
     if moved or kept:
         parts = []
         if moved:
-            parts.append(f"{len(moved)} of its test recordings are trained on")
+            parts.append(f"{len(moved)} of its test recordings are used for training")
         if kept:
-            parts.append(f"{len(kept)} of its training recordings are tested on")
-        sentence = f"the split is not {title}: {', and '.join(parts)}; figures of the two are not comparable"
+            parts.append(f"{len(kept)} of its training recordings are used for testing")
+        sentence = f"the split differs from {title}: {', and '.join(parts)}; their scores are not comparable"
         yield Finding(CAUTION, "not-official", sentence, evidence)
     elif dataset == "icbhi":
         missing = sorted(
@@ -113,13 +113,13 @@ def against_official(sets: Names, dataset: str) -> Iterator[Finding]:
         if missing:
             sentence = (
                 f"{len(missing)} of the {sum(which == TEST for which in listed_there.values())} test "
-                f"recordings of {title} are not tested on: {listed(missing)}"
+                f"recordings of {title} are missing from the test set: {listed(missing)}"
             )
             yield Finding(CAUTION, "part-of-official", sentence, {"missing": missing})
         else:
-            yield Finding(NOTE, "official", f"the test set is that of {title}")
+            yield Finding(NOTE, "official", f"the test set is the one of {title}")
     if unknown and dataset == "icbhi":
-        sentence = f"{len(unknown)} recordings are in no list of the data set: {listed(unknown)}"
+        sentence = f"{len(unknown)} recordings are in none of the lists of the data set: {listed(unknown)}"
         yield Finding(CAUTION, "unknown-recordings", sentence, {"recordings": unknown})
 
 
@@ -141,14 +141,14 @@ def predictions_against_split(
         (
             "predicted-trained-on",
             (predicted & trained) - tested,
-            "recordings of the predictions are in the training list",
+            "predicted recordings are in the training list",
         ),
         (
             "predicted-not-listed",
             predicted - trained - tested,
-            "recordings of the predictions are in no list",
+            "predicted recordings are in no list",
         ),
-        ("not-predicted", tested - predicted, "recordings of the test list have no prediction"),
+        ("not-predicted", tested - predicted, "recordings in the test list have no prediction"),
     ):
         if wrong:
             severity = FAULT if code == "predicted-trained-on" else CAUTION
@@ -170,9 +170,14 @@ def claimed_figure(claim: Claim, found: Sequence[Definition]) -> Iterator[Findin
         "usual": meant.value,
         "reproduced_by": [each.title for each in fitting],
     }
-    what = f"the claimed {claim.heading} of {claim.written}"
+    what, score = f"the claimed {claim.heading} of {claim.written}", number(meant.value)
     if meant in fitting:
-        yield Finding(NOTE, "claim-reproduced", f"{what} is reproduced: {meant.heading}", evidence)
+        yield Finding(
+            NOTE,
+            "claim-reproduced",
+            f"{what} is reproduced by its usual definition: {meant.heading}",
+            evidence,
+        )
     elif fitting:
         kind = (
             "a two-class figure"
@@ -182,8 +187,8 @@ def claimed_figure(claim: Claim, found: Sequence[Definition]) -> Iterator[Findin
         yield Finding(
             FAULT,
             "claim-by-another-definition",
-            f"{what} is {kind}: it is reproduced by {' or '.join(each.title for each in fitting[:3])}; "
-            f"{meant.heading} is {number(meant.value)}",
+            f"{what} is {kind}: it is reproduced by {' or '.join(each.title for each in fitting[:3])}, "
+            f"whereas {meant.heading} is {score}",
             evidence,
         )
     else:
@@ -191,8 +196,8 @@ def claimed_figure(claim: Claim, found: Sequence[Definition]) -> Iterator[Findin
         yield Finding(
             FAULT,
             "claim-not-reproduced",
-            f"{what} is reproduced by no definition; {meant.heading} is {number(meant.value)}, and the "
-            f"nearest is {nearest.title} with {number(nearest.value)}",
+            f"{what} is not reproduced by any definition: {meant.heading} is {score}, and the "
+            f"closest, {nearest.title}, is {number(nearest.value)}",
             evidence,
         )
 
@@ -207,7 +212,7 @@ def without_patients(predictions: Predictions, patients: set[str]) -> Iterator[F
     yield Finding(
         NOTE,
         "score-without-shared",
-        f"without the {len(predictions.subjects) - len(rows)} clips of patients who are trained on, the "
+        f"excluding the {len(predictions.subjects) - len(rows)} clips of patients seen in training, the "
         f"Score is {number(score.value)}{bracketed(score.interval)}",
         {"clips": len(rows), "score": score.value, "interval": score.interval},
     )
@@ -217,28 +222,29 @@ def beside_baselines(rows: Sequence[BaselineScores]) -> Iterator[Finding]:
     """Yield how near rules that do not listen come."""
     strongest = max(rows, key=lambda row: row["scores"][SCORE] or 0.0)
     by, bounds = strongest["difference"], strongest["difference_interval"]
-    sentence = (
-        f"a rule that knows only the {strongest['name']} has a Score of {number(strongest['scores'][SCORE])}"
+    baseline = (
+        f"a baseline that knows only the {strongest['name']}"
         if strongest["name"] != CONSTANT
-        else f"the most frequent class has a Score of {number(strongest['scores'][SCORE])}"
+        else "always predicting the most frequent class"
     )
+    sentence = f"{baseline} reaches a Score of {number(strongest['scores'][SCORE])}"
+    lead = f"{number(by, sign='+')}{bracketed(bounds)}"
     if by is not None and by <= 0:
         yield Finding(
-            FAULT, "baseline-reached", f"{sentence}, and the system does not reach it", dict(strongest)
+            FAULT, "baseline-reached", f"{sentence}, and the system does no better", dict(strongest)
         )
     elif by is not None and bounds and bounds[0] <= 0:
         yield Finding(
             CAUTION,
             "baseline-not-excluded",
-            f"{sentence}; the system is better by {number(by, sign='+')}{bracketed(bounds)}, which "
-            "chance may be",
+            f"{sentence}; the system's lead of {lead} may be due to chance",
             dict(strongest),
         )
     else:
         yield Finding(
             NOTE,
             "baselines",
-            f"{sentence}; the system is better by {number(by, sign='+')}{bracketed(bounds)}",
+            f"{sentence}; the system leads by {lead}",
             dict(strongest),
         )
 
@@ -252,7 +258,7 @@ def chosen_epoch(epochs: Mapping[str, Sequence[float]], claims: Sequence[Claim])
     best, last = int(np.nanargmax(test)), len(test) - 1
     validation = epochs.get(VALIDATION)
     honest = int(np.nanargmax(np.asarray(validation, np.float64))) if validation is not None else last
-    way = "the epoch that validation chooses" if validation is not None else "the last epoch"
+    way = "the epoch chosen on the validation set" if validation is not None else "the last epoch"
     worth = float(test[best] - test[honest])
     evidence = {
         "best_on_test": best + 1,
@@ -266,13 +272,13 @@ def chosen_epoch(epochs: Mapping[str, Sequence[float]], claims: Sequence[Claim])
     points = f"{100 * worth:.1f} points"
     if fits_best and not fits_honest:
         sentence = (
-            f"the claimed {fits_best[0].written} is the highest of {len(test)} epochs on the test set (epoch "
-            f"{best + 1}); {way} ({honest + 1}) has {number(float(test[honest]))}: the choice "
-            f"is worth {points}"
+            f"the claimed {fits_best[0].written} is the best of {len(test)} epochs on the test set (epoch "
+            f"{best + 1}); {way} (epoch {honest + 1}) has {number(float(test[honest]))}: selecting on the "
+            f"test set is worth {points}"
         )
         yield Finding(FAULT, "epoch-chosen-on-test", sentence, evidence)
     else:
-        sentence = f"the highest epoch on the test set would be worth {points} over {way}"
+        sentence = f"selecting the best epoch on the test set would gain {points} over {way}"
         yield Finding(NOTE, "epochs", sentence, evidence)
 
 
@@ -282,9 +288,9 @@ def compared(first: Predictions, second: Predictions) -> tuple[dict[str, Score],
     score = scores[SCORE]
     sure = score.interval is not None and (score.interval[0] > 0 or score.interval[1] < 0)
     sentence = (
-        f"the second system's Score less the first's is {number(score.value, sign='+')}"
+        f"the second system's Score minus the first's is {number(score.value, sign='+')}"
         f"{bracketed(score.interval)}, paired over {score.n} patients"
-        + ("" if sure else ": chance may be all of it")
+        + ("" if sure else "; the difference may be due to chance")
     )
     evidence = {"difference": score.value, "interval": score.interval, "patients": score.n}
     return scores, Finding(NOTE if sure else CAUTION, "comparison", sentence, evidence)

@@ -89,8 +89,8 @@ def labels_against_annotation(
     ]
     if wrong:
         sentence = (
-            f"{len(wrong)} of {int((rows >= 0).sum())} clips have another label than the data set's "
-            f"annotation: {listed(wrong)}"
+            f"{len(wrong)} of {int((rows >= 0).sum())} clips are labelled differently from the data "
+            f"set's annotation: {listed(wrong)}"
         )
         yield Finding(FAULT, "other-labels", sentence, {"names": sorted(wrong)})
 
@@ -119,8 +119,8 @@ def same_content(
     ]
     if pairs:
         sentence = (
-            f"{len({tested for _, tested in pairs})} recordings of the test set have the very samples of "
-            f"one that is trained on: {listed(f'{tested} as {trained}' for trained, tested in pairs)}"
+            f"{len({tested for _, tested in pairs})} test recordings have exactly the samples of a training "
+            f"recording: {listed(f'{tested} as {trained}' for trained, tested in pairs)}"
         )
         yield Finding(FAULT, "same-content", sentence, {"pairs": sorted(pairs)})
     absent = {
@@ -128,7 +128,7 @@ def same_content(
     } - path_of.keys()
     if absent:
         sentence = (
-            f"{len(absent)} recordings of the split are not in this copy and were not compared by content"
+            f"{len(absent)} recordings of the split are not in this copy, so their content was not compared"
         )
         yield Finding(CAUTION, "not-compared", sentence, {"recordings": sorted(absent)})
 

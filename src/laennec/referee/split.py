@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from laennec.annotations.text import read_text
-from laennec.errors import LaennecError, shown
+from laennec.errors import LaennecError, shown, unread
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SET_WORDS = {
@@ -144,7 +144,9 @@ def load_arrays(path: Path) -> "dict[str, np.ndarray[Any, Any]] | np.ndarray[Any
     try:
         loaded = np.load(path, allow_pickle=False)
         return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else np.asarray(loaded)
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except OSError as error:
+        raise LaennecError(f"{path}: {unread(error)}") from error
+    except (ValueError, EOFError, KeyError) as error:
         if "pickle" in str(error).lower():
             raise LaennecError(
                 f"{path}: holds Python objects, which could run a program; save names as "

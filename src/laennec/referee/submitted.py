@@ -23,8 +23,11 @@ from laennec.labels import (
     ADVENTITIOUS,
     CHALLENGE_TASKS,
     ICBHI_CYCLES,
+    NORMAL,
     SPRSOUND_EVENTS,
     SPRSOUND_RECORDS,
+    TERM_OF_CYCLE,
+    known_term,
     spelling,
 )
 from laennec.referee.split import load_arrays, text_of
@@ -48,7 +51,6 @@ ANSWER_COLUMNS = ("y_pred", "predicted", "prediction", "pred", "predictions", "p
 SCORE_COLUMNS = ("probs", "probabilities", "scores", "logits", "y_score", "outputs", "y_prob")
 DURATION_COLUMNS = ("duration_s", "duration")
 TWO_CLASSES = ("normal", ADVENTITIOUS)
-ABNORMAL = ("abnormal", "anomalous", "pathological", "adventitious")
 VOCABULARIES: dict[str, tuple[tuple[str, ...], ...]] = {
     "icbhi": (ICBHI_CYCLES, TWO_CLASSES),
     "sprsound": (
@@ -58,16 +60,9 @@ VOCABULARIES: dict[str, tuple[tuple[str, ...], ...]] = {
         tuple(CHALLENGE_TASKS[21]),
     ),
 }
-# Papers call a cycle without either "none", and one with both "crackle and wheeze", in many spellings.
-OTHER_WORDS = {
-    **dict.fromkeys(("none", "healthy", "no"), "normal"),
-    **dict.fromkeys(("crackles",), "crackle"),
-    **dict.fromkeys(("wheezes",), "wheeze"),
-    **dict.fromkeys(
-        ("crackle+wheeze", "wheeze+crackle", "crackles+wheezes", "crackleandwheeze", "c+w", "b"), "both"
-    ),
-    **dict.fromkeys(ABNORMAL, ADVENTITIOUS),
-}
+# What a class is called where classes alone are meant; elsewhere these are other words, KAUH's B bronchial.
+CLASS_WORDS = {"no": NORMAL, "b": TERM_OF_CYCLE["both"]}
+CYCLE_OF_TERM = {term: cycle for cycle, term in TERM_OF_CYCLE.items()}
 FORMS = (
     "a table with a name, a label and a prediction (or a probability for each class) per row, .npz with the "
     "same arrays, or a confusion matrix"
@@ -362,12 +357,14 @@ def _named(path: Path, count: int, dataset: str, classes: Sequence[str]) -> tupl
 
 def _class_of(word: str, vocabulary: Sequence[str]) -> str | None:
     """Return the class that a word means, in the field's spellings."""
-    known = spelling(word, vocabulary)
-    if known is None:
-        bare = "".join(word.lower().split()).replace("&", "+").replace("_", "+")
-        other = OTHER_WORDS.get(bare)
-        known = None if other is None else spelling(other, vocabulary)
-    return known
+    known = spelling(word, vocabulary) or spelling(word.replace("_", "+"), vocabulary)
+    if known is not None:
+        return known
+    bare = word.strip().lower()
+    term, sure = (CLASS_WORDS[bare], True) if bare in CLASS_WORDS else known_term(word) or ("", False)
+    if not sure:
+        return None
+    return spelling(term, vocabulary) or spelling(CYCLE_OF_TERM.get(term, term), vocabulary)
 
 
 def _is_number(cell: str) -> bool:

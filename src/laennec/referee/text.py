@@ -19,17 +19,17 @@ def render(report: Report) -> str:
         ]
         blocks.append(_block("Scores (95 % intervals over patients)", rows))
     if report.baselines:
-        title = "Rules that do not listen, fitted on other patients:"
+        title = "Baselines that never hear the sound, fitted on other patients:"
         blocks.append(f"{title}\n{baselines_table(report.baselines)}")
     if report.comparison:
         rows = [
             (SCORE_NAMES[name], number(each.value, sign="+") + bracketed(each.interval))
             for name, each in report.comparison.items()
         ]
-        blocks.append(_block("Second system less the first, paired over patients", rows))
+        blocks.append(_block("Second system minus the first, paired over patients", rows))
     if report.definitions:
         rows = [(each.title, number(each.value, 4)) for each in report.definitions]
-        blocks.append(_block("What the answers give by every definition", rows))
+        blocks.append(_block("Scores by every definition", rows))
     return "\n\n".join(blocks)
 
 

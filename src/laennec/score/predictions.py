@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.annotations.table import for_spreadsheet, from_spreadsheet
-from laennec.errors import LaennecError, shown
+from laennec.errors import LaennecError, shown, unread
 from laennec.files import written_whole
 from laennec.score.confusion import as_runs, class_indices, ignored_classes, normal_class, validate
 
@@ -105,6 +105,8 @@ def read_table(path: str | os.PathLike[str], kind: str = "a table") -> list[list
     try:
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             return [list(map(from_spreadsheet, row)) for row in csv.reader(file)]
+    except FileNotFoundError as error:
+        raise LaennecError(f"{path}: {unread(error)}") from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise LaennecError(f"{path}: cannot be read as {kind} ({error})") from error
 

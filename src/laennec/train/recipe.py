@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from laennec.errors import LaennecError, UsageError, shown
+from laennec.errors import LaennecError, UsageError, shown, unread
 from laennec.features.augment import Augmentation
 from laennec.labels import EVENT_FAMILY, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.train.ranges import (
@@ -223,7 +223,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise LaennecError(f"no such recipe file: {path}") from None
     except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+        raise LaennecError(f"{path}: {unread(error)}") from error
     except ValueError as error:
         raise LaennecError(f"{path} is not a TOML file: {error}") from None
 

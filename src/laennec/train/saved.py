@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import nn
 
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, UsageError, unread
 from laennec.files import claimed, has_content, make_folder, written_whole
 from laennec.train.processes import is_first, started_by
 
@@ -45,7 +45,7 @@ def read_saved(path: Path, entries: Sequence[str], remedy: str) -> dict[str, Any
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise LaennecError(f"{path}: cannot be read ({error.strerror})") from error
+        raise LaennecError(f"{path}: {unread(error)}") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -196,7 +196,7 @@ def read_run(run: str | os.PathLike[str]) -> tuple[Recipe, FrontEnd, nn.Module, 
         raise LaennecError(
             f"{run} is an unfinished run; go on with it by the command that started it"
             if started
-            else f"{run} is not a run folder: it has no model.pt"
+            else f"{run}: not a run folder of `laennec train`, it has no model.pt"
         )
     saved = read_saved(path, SAVED, RETRAIN)
     recipe = recipe_from_dict(saved["recipe"], str(path))

@@ -211,6 +211,10 @@ class LiveRecordings:
             raise LaennecError("no sound came, so there is nothing to keep; is the microphone connected?")
         return number
 
+    def leave(self, name: str) -> None:
+        """End a recording whose page goes: what came is kept, and nothing is wrong where nothing came."""
+        self._end_lost(name)
+
     def _take_in(self, path: Path) -> int | None:
         """Make a file that is whole a recording of the library; None, and no file, where it has no sound."""
         beside = path.with_suffix(".json")

@@ -92,11 +92,12 @@ class Worker:
         self.stop()
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
+        process = context.Process(
+            target=work, args=(other, self.limits.memory_bytes), name="laennec worker", daemon=True
+        )
         with self._starting:
-            self._process = context.Process(
-                target=work, args=(other, self.limits.memory_bytes), name="laennec worker", daemon=True
-            )
-            self._process.start()
+            process.start()
+            self._process = process  # one that could not be started is none, and the next order tries again
         other.close()  # so that the end of either is seen by the other
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, BrowserType, Page, expect
+from playwright.sync_api import Browser, BrowserType, Page, Route, expect
 
 from laennec import Recording, analyze
 from waiting import until
@@ -162,6 +162,28 @@ def test_a_countdown_runs_to_its_end_or_is_stopped(
     stop.click()
     page.wait_for_url(re.compile(r"#/recording/\d+"))
     assert analysed(page, page.url.rpartition("/")[2])["duration_s"] > 1
+
+
+def test_a_recording_begins_once_and_may_be_left_before_any_sound(
+    microphone: Browser, watch: Watch, served: Callable[..., str], tmp_path: Path
+) -> None:
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    page = opened(microphone, watch, served(ward), permissions=["microphone"])
+    page.get_by_label(re.compile("Countdown")).uncheck()
+    begun: list[Route] = []
+    page.route("**/api/v1/live", lambda route: begun.append(route))
+    record = page.get_by_role("button", name="Record", exact=True)
+    record.click()
+    until(lambda: page.wait_for_timeout(20) or begun)
+    expect(record).to_be_hidden()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+    page.get_by_role("link", name="Recordings").click()
+    expect(page.get_by_role("heading", name="No recordings yet")).to_be_visible()
+    with page.expect_response("**/leave") as left:  # it answers only now, to a page that has gone on
+        begun[0].continue_()
+    assert left.value.status == 204  # and no error in the console, which `watch` sees
+    assert len(begun) == 1
 
 
 def test_who_refuses_the_microphone_is_told_what_to_do(

@@ -116,3 +116,16 @@ async def sound(request: Request, name: Name, server: Here, part: Part, heard: H
 def end(name: Name, server: Here) -> Response:
     """End a recording: it becomes one of the folder's, in FLAC, and is analysed as a whole."""
     return JSONResponse(server.library.row(server.live.end(name)))
+
+
+@router.post(
+    "/{name}/leave",
+    status_code=204,
+    response_class=Response,
+    summary="Leave a recording",
+    responses=errors(422),
+)
+def leave(name: Name, server: Here) -> Response:
+    """End a recording without waiting for it: what came is kept and analysed, if anything came."""
+    server.live.leave(name)
+    return Response(status_code=204)

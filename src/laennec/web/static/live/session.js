@@ -53,7 +53,7 @@ export class Session {
   /** Have the server keep what came, without waiting: the page goes. */
   leave() {
     this.#failed = new Error("left");
-    this.#api.request(`live/${this.id}/end`, { method: "POST", body: "" }).catch(() => {}); // it ends by itself
+    this.#api.request(`live/${this.id}/leave`, { method: "POST", body: "" }).catch(() => {}); // it ends by itself
   }
 
   #send() {

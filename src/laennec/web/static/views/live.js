@@ -23,7 +23,7 @@ export default class Live {
   #end = new AbortController();
   #input = null; // an open input
   #session = null;
-  #phase = "closed"; // closed, ready, counting, recording, saving
+  #phase = "closed"; // closed, ready, counting, beginning, recording, saving
   #peakDb = LOWEST_DB;
   #timer = 0;
   #frame = 0;
@@ -209,6 +209,8 @@ export default class Live {
 
   async #begin() {
     const facts = { patient: this.patient.value.trim() || null, position: this.position.value || null, device: this.#input.name.slice(0, 100) || null };
+    this.#show("beginning"); // what is clicked until the server has answered begins no second one
+    this.clock.value = "";
     this.#came = this.#found = 0;
     replace(this.list);
     this.#counted();
@@ -217,7 +219,7 @@ export default class Live {
       if (this.#end.signal.aborted || !this.#input) return session.leave();
       this.#session = session;
     } catch (error) {
-      this.#show("ready");
+      this.#show(this.#input ? "ready" : "closed");
       return toastError(error);
     }
     this.#say(text("live.recording"));

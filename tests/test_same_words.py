@@ -1,0 +1,143 @@
+"""One mistake has one sentence and one exit code, whichever command it is made with."""
+
+from pathlib import Path
+
+import pytest
+
+from laennec.cli import main
+
+GONE = "gone"
+NO_MODEL = "gone: no such model file, nor a model that ships"
+
+
+def laennec(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(map(str, words)))
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch) -> Path:
+    """An empty folder, a folder with a recording, and nothing else."""
+    from laennec.datasets.tiny import write_sound
+
+    (tmp_path / "empty").mkdir()
+    write_sound(tmp_path / "ward" / "a.wav")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def of_train(*words: str) -> object:
+    return pytest.param(words, marks=pytest.mark.needs("torch", "pandas"))
+
+
+def of_tables(*words: str) -> object:
+    return pytest.param(words, marks=pytest.mark.needs("pandas"))
+
+
+def of_scale(*words: str) -> object:
+    return pytest.param(words, marks=pytest.mark.needs("pyarrow", "fsspec"))
+
+
+def of_web(*words: str) -> object:
+    return pytest.param(words, marks=pytest.mark.needs("fastapi", "uvicorn", "pandas", "matplotlib"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("analyze", GONE),
+        ("convert", GONE, "--to", "csv", "--out", "out"),
+        ("deidentify", GONE, "--out", "out"),
+        ("referee", "--dataset", "icbhi", "--predictions", GONE),
+        ("referee", "--dataset", "icbhi", "--predictions", "gone.npz"),
+        ("referee", "--dataset", "icbhi", "--split", GONE),
+        ("challenge", "--task", "12", "--wav", GONE, "--out", "out.json"),
+        pytest.param(("dicom", GONE, "--out", "out"), marks=pytest.mark.needs("pydicom")),
+        of_scale("score", GONE, "--out", "out"),
+        of_web("serve", GONE),
+        of_tables("calibrate", "--data", GONE, "--out", "out.json"),
+        of_tables("datasets", "info", "sprsound", GONE),
+        of_tables("datasets", "info", "folder", GONE),
+        of_tables("datasets", "croissant", "kauh", GONE, "--out", "out.json"),
+        of_train("adapt", "--data", GONE, "--out", "out.onnx"),
+        of_train("train", "default", "--data", GONE, "--out", "out"),
+        of_train("evaluate", "default", "--data", GONE, "--out", "out"),
+        of_train("transfer", "--data", GONE, "--out", "out"),
+        of_train("export", GONE),
+    ],
+)
+def test_what_is_not_there(words: tuple[str, ...], here: Path, capsys) -> None:
+    assert laennec(*words) == 1
+    said = capsys.readouterr().err
+    assert f"{next(word for word in words if word.startswith(GONE))}: no such f" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("analyze", "ward", "--model", GONE),
+        ("challenge", "--task", "12", "--wav", "ward", "--out", "out.json", "--model", GONE),
+        ("live", "--model", GONE),
+        of_scale("score", "ward", "--out", "out", "--model", GONE),
+        of_web("serve", "ward", "--model", GONE),
+        of_tables("calibrate", "--data", "ward", "--out", "out.json", "--model", GONE),
+        of_train("adapt", "--data", "ward", "--out", "out.onnx", "--model", GONE),
+        of_train("evaluate", GONE, "--data", "ward", "--out", "out"),
+        ("export", GONE, "--target", "chai", "--out", "out.xml"),
+    ],
+)
+def test_a_model_that_nobody_knows(words: tuple[str, ...], here: Path, capsys) -> None:
+    assert laennec(*words) == 1
+    said = capsys.readouterr().err
+    assert NO_MODEL in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("analyze", "empty"),
+        ("convert", "empty", "--to", "csv", "--out", "out"),
+        ("deidentify", "empty", "--out", "out"),
+        ("challenge", "--task", "12", "--wav", "empty", "--out", "out.json"),
+        pytest.param(("dicom", "empty", "--out", "out"), marks=pytest.mark.needs("pydicom")),
+        of_scale("score", "empty", "--out", "out"),
+        of_tables("calibrate", "--data", "empty", "--out", "out.json"),
+        of_tables("datasets", "info", "folder", "empty"),
+        of_train("adapt", "--data", "empty", "--out", "out.onnx"),
+        of_train("train", "default", "--data", "empty", "--out", "out"),
+    ],
+)
+def test_a_folder_with_nothing_in_it(words: tuple[str, ...], here: Path, capsys) -> None:
+    assert laennec(*words) == 1
+    said = capsys.readouterr().err
+    assert "empty: no " in said
+    assert said.count("\n") == 1
+
+
+def test_help_calls_a_value_by_its_kind(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    for words in (("export",), ("train",), ("evaluate",), ("datasets", "audit")):
+        assert laennec(*words, "--help") == 0
+        said = capsys.readouterr().out
+        assert "{None" not in said
+        assert "PATH" in said
+
+
+def test_a_share_beyond_the_last_is_refused(here: Path, capsys) -> None:
+    pytest.importorskip("pyarrow")
+    assert laennec("score", "ward", "--out", "out", "--shard", "5/3") == 2
+    assert "--shard 5/3: expected the number of a job and how many there are" in capsys.readouterr().err
+
+
+@pytest.mark.needs("torch")
+def test_export_refuses_wrong_names_before_it_loads_pytorch(here: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("laennec.cli.export.load", lambda _: pytest.fail("loaded"))
+    assert laennec("export", "default") == 1
+    assert "default: ships as a model file" in capsys.readouterr().err
+    assert laennec("export", GONE, "--target", "int8", "--data", "ward", "--out", "out.onnx") == 1
+    assert NO_MODEL in capsys.readouterr().err
+    assert laennec("export") == 2
+    assert "name the run folder" in capsys.readouterr().err
