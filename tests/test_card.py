@@ -41,6 +41,7 @@ ENTRIES = {  # that a message may name instead, since two contradict each other
     "labels": "evidence|presence|context|probabilities|event_bias",
     "edges_hz": "evidence",
     "kinds": "kind",
+    "patterns": "kind",
 }
 
 

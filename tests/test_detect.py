@@ -371,7 +371,7 @@ def test_a_record_follows_its_frames_where_the_card_says_so(detector: Detector) 
             np.zeros((len(card.labels), 1, count)),
             classes,
             np.zeros((2 * len(card.records), count)),
-            np.zeros((len(card.sound_classes), count)),
+            np.zeros((len(card.patterns or card.sound_classes), count)),
             np.ones(count),
             np.zeros(count),
         )

@@ -33,6 +33,7 @@ from laennec.model.probability import (
     family_evidence,
     sick_labels,
     softmax,
+    summed,
     with_evidence,
 )
 from laennec.patient import Patient
@@ -138,6 +139,8 @@ def predict_segment(
     attention, values = np.split(frames.record.astype(np.float64), 2)
     logits = (softmax(attention, axis=1) * values).sum(1)
     sound_classes = softmax(frames.kind.mean(1, dtype=np.float64))
+    if card.patterns:
+        sound_classes = summed(sound_classes, card.patterns, card.sound_classes)
     is_silent = frames.extent <= silent_range
     silent = float(is_silent.mean())
     usual_db = median(frames.level_db[~is_silent]) if silent < 1 else np.inf

@@ -31,6 +31,7 @@ from laennec.experiments import (
     run,
     scale_tables,
     speed_tables,
+    stranger_tables,
     streams,
     training_tables,
 )
@@ -43,6 +44,7 @@ TABLES: Mapping[str, Callable[[Callable[[str], Any]], str]] = {
     **paper_tables.TABLES,
     **reliability_tables.TABLES,
     **rehearsal_trials.TABLES,
+    **stranger_tables.TABLES,
     **streams.TABLES,
     **rates.TABLES,
     **breath_tables.TABLES,

@@ -54,7 +54,9 @@ SCHEMES = {
     "convolutions between the first and the output layers, weights of 7 bits": Scheme(corrected=False),
     "biases corrected, which ships": Scheme(),
     "weights of 8 bits": Scheme(weight_bits=8, corrected=False),
-    "the first convolution too": Scheme(lambda graph: convolutions(graph)[1:-2], corrected=False),
+    "the first convolution too": Scheme(
+        lambda graph: [convolutions(graph)[1], *inner_convolutions(graph)], corrected=False
+    ),
     "the first convolution and the output layers too": Scheme(
         lambda graph: convolutions(graph)[1:], corrected=False
     ),

@@ -197,6 +197,10 @@ def measured_model(options: argparse.Namespace) -> Measured:
     held_out = None
     if options.fold:
         model, held_out = model_of(options.fold)
+        if options.changed:
+            changed = load_model(options.changed)
+            assert isinstance(changed, Detector)
+            model = changed
         named = f"recipe {model.card.name}, {read_json(options.fold / 'fold.json', REMEDY, fold=str)['fold']}"
         what: dict[str, Any] = {"model": named, "decided_by": "the labelled lungs that the fold held out"}
     else:
@@ -317,6 +321,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of a data set of lungs")
     parser.add_argument("--dataset", default="sprsound", help="which it is, sprsound")
     parser.add_argument("--also", action="append", default=[], metavar="DATASET=FOLDER", help="another one")
+    parser.add_argument(
+        "--changed", type=Path, help="file of the fold's model with patterns, of sound_patterns"
+    )
     parser.add_argument("--recordings", type=int, default=100, help="drawn of each data set, 100")
     parser.add_argument("--not-lung", type=Path, help="folder of sounds that are no lung")
     parser.add_argument("--out", type=Path, help="JSON for the figures")

@@ -96,11 +96,11 @@ plain_mapping = expect(
     lambda value: isinstance(value, dict) and is_plain(value),
 )
 distinct = expect("distinct words", lambda value: len(set(value)) == len(value), tuple)
+LINES = "a list of words, none of them empty or longer than a line"
 words = expect(
-    "a list of words, none of them empty or longer than a line",
-    lambda value: isinstance(value, list) and value != [] and all(map(is_filled, value)),
-    distinct,
+    LINES, lambda value: isinstance(value, list) and value != [] and all(map(is_filled, value)), distinct
 )
+repeated_words = expect(LINES, lambda value: isinstance(value, list) and all(map(is_filled, value)), tuple)
 
 
 def one_of(*options: str) -> Check:
@@ -283,6 +283,9 @@ class RecordingCard(ModelCard):
     ----------
     records, sound_classes : tuple of str
         Classes of a whole recording; what it may sound like, the lung first.
+    patterns : tuple of str
+        Which of the `sound_classes` each channel of the output ``kind`` is a pattern of. Several may be of
+        one: the probability of a sound class is the sum of theirs. Empty: one channel each.
     frame_samples, reach_frames : int
         Samples from one frame of the outputs to the next; frames to either side that an output depends on.
     level : float
@@ -319,6 +322,7 @@ class RecordingCard(ModelCard):
 
     records: tuple[str, ...] = entry(words)
     sound_classes: tuple[str, ...] = entry(words, "kinds")
+    patterns: tuple[str, ...] = entry(repeated_words, default=())
     frame_samples: int = entry(whole(1, LONGEST_FRAME))
     reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
     level: float = entry(number(2.0**-30, 1.0), default=2.0**-8)
@@ -347,6 +351,11 @@ class RecordingCard(ModelCard):
         unknown = [label for label in self.labels if label not in EVENT_FAMILY]
         if unknown:
             raise ValueError(f"labels are {shown(self.labels)}; {unknown[0]!r} is of no known family")
+        if self.patterns and set(self.patterns) != set(self.sound_classes):
+            raise ValueError(
+                f"patterns are {shown(self.patterns)}; expected each of kinds, {shown(self.sound_classes)}, "
+                "and no other"
+            )
         if len(self.edges_hz) < 2 or any(low >= high for low, high in itertools.pairwise(self.edges_hz)):
             raise ValueError(f"edges_hz is {shown(self.edges_hz)}; expected two or more, rising")
         for what, given, count, each in (
@@ -374,7 +383,7 @@ class RecordingCard(ModelCard):
             (1, len(self.labels), len(self.edges_hz) - 1, None),
             (1, len(self.labels), None),
             (1, 2 * len(self.records), None),
-            (1, len(self.sound_classes), None),
+            (1, len(self.patterns or self.sound_classes), None),
         )
         return dict(zip(OUTPUTS, shapes, strict=True))
 

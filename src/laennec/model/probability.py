@@ -33,6 +33,12 @@ def sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
 
 
+def summed(shares: npt.NDArray[Any], names: Sequence[str], of: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Sums of the ``(..., names)`` shares for each name in `of`; `names` may have one several times."""
+    members = np.array([[each == name for each in names] for name in of], np.float64)
+    return np.asarray(shares, np.float64) @ members.T
+
+
 def log_odds(probabilities: npt.NDArray[Any], limit: float) -> npt.NDArray[np.float64]:
     """Logarithms of odds, at most `limit` either way."""
     inside = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)

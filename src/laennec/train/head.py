@@ -107,9 +107,9 @@ class AdaptableModel:
         self.card = detector.card
         self._model = onnx.load_from_string(detector.graph.content)
         self._constants = {each.name: each for each in self._model.graph.initializer}
-        self._evidence, self._context = self._layer("evidence"), self._layer("context")
-        weight, bias = self._values(self._evidence)
-        more, more_bias = self._values(self._context)
+        self._evidence, self._context = self.layer("evidence"), self.layer("context")
+        weight, bias = self.values(self._evidence)
+        more, more_bias = self.values(self._context)
         self.head = Head(weight, bias, more, more_bias)
         if not len(self.head.evidence) == len(self.head.context) == len(self.card.labels):
             raise self._strange("it has other classes than its card")
@@ -137,18 +137,39 @@ class AdaptableModel:
                 array = numpy_helper.to_array(constants[name]).copy()
                 array[layer.rows] = values.reshape(array[layer.rows].shape)
                 constants[name].CopyFrom(numpy_helper.from_array(array, name))
-        card = json.loads(self.detector.graph.metadata or "{}") | dict(entries)
-        onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card, ensure_ascii=False)})
-        return model.SerializeToString()
+        return _with_card(model, self.detector, entries)
 
-    def _values(self, layer: Layer) -> tuple[Floats, Floats]:
+    def with_kinds(self, weight: Floats, bias: Floats, entries: Mapping[str, Any]) -> bytes:
+        """The content of the file with ``(channels, features)`` weights of its output ``kind``.
+
+        That output comes from a layer of its own then; all others stay as they are, to the last bit.
+        `entries` of the card say what the channels are (``patterns``).
+        """
+        if self.card.patterns:
+            raise self._strange("its sound classes have patterns already")
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        graph, output = model.graph, OUTPUTS[-1]
+        for node in graph.node:
+            node.output[:] = [f"{name}.before" if name == output else name for name in node.output]
+        names = [f"{output}.weight", f"{output}.bias"]
+        for name, values in zip(names, (weight[:, :, None], bias), strict=True):
+            graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+        taken = self.layer(output).takes
+        graph.node.append(onnx.helper.make_node("Conv", [taken, *names], [output], name=output))
+        (shown,) = (each for each in graph.output if each.name == output)
+        shown.type.tensor_type.shape.dim[1].dim_value = len(weight)
+        return _with_card(model, self.detector, entries)
+
+    def values(self, layer: Layer) -> tuple[Floats, Floats]:
+        """Weights ``(rows, features)`` and biases ``(rows,)`` of a layer."""
         weight, bias = (
             numpy_helper.to_array(self._constants[name])[layer.rows].astype(np.float64)
             for name in (layer.weight, layer.bias)
         )
         return weight.reshape(len(weight), -1), bias
 
-    def _layer(self, output: str) -> Layer:
+    def layer(self, output: str) -> Layer:
         """The layer that an output comes from: a convolution of single frames, or a part of one."""
         made = {name: node for node in self._model.graph.node for name in node.output}
         node, rows = made.get(output), slice(None)
@@ -172,3 +193,11 @@ class AdaptableModel:
 
     def _strange(self, why: str) -> LaennecError:
         return LaennecError(f"{self.detector.source}: its head cannot be adapted: {why}")
+
+
+def _with_card(model: onnx.ModelProto, detector: Detector, entries: Mapping[str, Any]) -> bytes:
+    """The content of a model with the card of a detector, and these entries of it in place of its own."""
+    card = json.loads(detector.graph.metadata or "{}") | dict(entries)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card, ensure_ascii=False)})
+    content: bytes = model.SerializeToString()
+    return content

@@ -40,7 +40,10 @@ function predicted(frames, card, silent_range) {
     return softmax(row(frames.record, k)).reduce((sum, weight, frame) => sum + weight * values[frame], 0);
   });
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const sound_classes = softmax(card.kinds.map((_, k) => mean(row(frames.kind, k))));
+  const patterns = card.patterns.length ? card.patterns : card.kinds;
+  const shares = softmax(patterns.map((_, k) => mean(row(frames.kind, k))));
+  const sound_classes = card.kinds.map((kind) =>
+    shares.reduce((sum, value, k) => sum + (patterns[k] === kind ? value : 0), 0));
   const share = (values, holds) => values.reduce((count, value) => count + holds(value), 0) / values.length;
   const heard = frames.level_db.data.filter((_, k) => frames.extent.data[k] > silent_range);
   const usual_db = heard.length ? median(heard) : Infinity;

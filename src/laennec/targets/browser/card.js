@@ -11,7 +11,7 @@ const NEEDED = {
 };
 const RECORDING_DEFAULTS = {
   level: LEVEL, phases: PHASES, event_bias: [], record_bias: [], event_presence: [], hit_certain: 0, record_evidence: [],
-  normal_certain: null, sick_certain: null,
+  normal_certain: null, sick_certain: null, patterns: [],
 };
 
 /**
