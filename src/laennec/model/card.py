@@ -6,7 +6,6 @@ where the file's name for it is another, that name. ``docs/model-file.md`` is th
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from laennec.audio.segment import CENTRE, PADDINGS
 from laennec.errors import LaennecError, shown
 from laennec.labels import EVENT_FAMILY, POSITIONS
+from laennec.model.metadata import entries_in
 
 FORMAT = 1  # of the metadata; files of a later format are refused
 METADATA_KEY = "laennec"
@@ -397,35 +397,12 @@ def read_card(metadata: str | None, source: str = "model") -> ClipCard | Recordi
     LaennecError, which names the entry and calls the file `source`, if there is no metadata (None), it is no
     JSON object, of a later format or of breath phases, or an entry is missing, wrong, or contradicts another.
     """
-    entries = entries_in(metadata, source)
+    entries = entries_in(metadata, source, FORMAT)
     if entries.get("task") == BREATHS:
         raise LaennecError(f"{source}: tells phases of breaths alone; `laennec analyze --phases` uses it")
     if entries.get("task") != RECORDING:
         return read_card_of(ClipCard, entries, source)
     return read_card_of(RecordingCard, entries, source)
-
-
-def entries_in(metadata: str | None, source: str) -> dict[str, Any]:
-    """The entries that a file holds, of a format that this version reads."""
-    if metadata is None:
-        raise LaennecError(
-            f"{source}: an ONNX file without Laennec's metadata; `laennec export` writes files that have it"
-        )
-    try:
-        entries = json.loads(metadata)
-    except (ValueError, RecursionError) as error:
-        raise LaennecError(f"{source}: its metadata is no JSON ({error})") from error
-    if not isinstance(entries, dict):
-        raise LaennecError(f"{source}: its metadata is no JSON object")
-    file_format = entries.get("format")
-    if isinstance(file_format, bool) or not isinstance(file_format, int) or file_format < 1:
-        raise LaennecError(f"{source}: its metadata names no format: format is {shown(file_format)}")
-    if file_format > FORMAT:
-        raise LaennecError(
-            f"{source}: a model file of format {shown(file_format)}, and this Laennec reads up to {FORMAT}; "
-            "update it: pip install -U laennec"
-        )
-    return entries
 
 
 def read_card_of(kind: type[Kind], entries: Mapping[str, Any], source: str) -> Kind:

@@ -15,6 +15,7 @@ from laennec.errors import LaennecError, shown
 from laennec.labels import PHASES
 from laennec.model.card import (
     BREATHS,
+    FORMAT,
     INPUTS,
     LONGEST_FRAME,
     LONGEST_SAMPLES,
@@ -23,7 +24,6 @@ from laennec.model.card import (
     WEIGHTS,
     ModelCard,
     Shape,
-    entries_in,
     entry,
     mapping,
     number,
@@ -33,6 +33,7 @@ from laennec.model.card import (
     whole,
 )
 from laennec.model.load import BESIDE, file_content, model_path
+from laennec.model.metadata import entries_in
 from laennec.model.quickest import PRETRAINED
 from laennec.model.session import Graph, Model, fits
 
@@ -144,7 +145,7 @@ def load_phase_model(path_or_name: str | os.PathLike[str] = NAME, *, threads: in
             "install Laennec again"
         )
     graph = Graph(content, str(path), threads)
-    entries = entries_in(graph.metadata, str(path))
+    entries = entries_in(graph.metadata, str(path), FORMAT)
     if entries.get("task") != BREATHS:
         raise LaennecError(f"{path}: not a model of breath phases; its task is {shown(entries.get('task'))}")
     card = read_card_of(PhaseCard, entries, str(path))
