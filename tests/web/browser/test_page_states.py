@@ -172,6 +172,7 @@ def test_the_end_of_a_long_name_is_seen(
     links = page.locator("td.name a")
     expect(links).to_have_count(2)
     expect(links.first).to_have_text(f"{long} 1.wav")
+    expect(page.locator("td.answer strong")).to_have_count(2)  # until then rows are drawn anew
     for number in (0, 1):
         cell, end = (links.nth(number).bounding_box(), links.nth(number).locator("span").last.bounding_box())
         assert cell
