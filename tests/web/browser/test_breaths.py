@@ -120,3 +120,9 @@ def test_a_report_has_the_same_lane(
     expect(page.locator(".viewer-breathing")).to_contain_text("I:E 1:")
     expect(page.locator("tr[data-event]", has_text="inspiration").first).to_be_visible()
     assert axe(page) == []
+    page.emulate_media(media="print")
+    printed = page.get_by_role("group", name="Breath phases").locator(".event")
+    assert analysis.breathing is not None
+    expect(printed).to_have_count(len(analysis.breathing[0].phases))
+    expect(printed.first).to_be_visible()
+    expect(page.locator("p.still")).to_contain_text("I:E 1:")
