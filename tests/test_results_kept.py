@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec import Analysis, LaennecError, analyze
+from laennec import Analysis, LaennecError
+from laennec.analyze.described import analyze_described
 from laennec.annotations import read_events, table
 from laennec.cli import analyze as command_line
 from laennec.cli import main
@@ -335,12 +336,12 @@ def test_a_signal_to_end_keeps_what_is_done(
     number = getattr(signal, name)
     inherited = signal.signal(number, signal.SIG_DFL)  # under nohup, SIGHUP is ignored, and is left so
 
-    def ended(source: Any, **told: Any) -> Analysis:
+    def ended(source: Any, *described: Any, **options: Any) -> Analysis:
         if source.name == "b.wav":
             os.kill(os.getpid(), number)
-        return analyze(source, **told)
+        return analyze_described(source, *described, **options)
 
-    monkeypatch.setattr("laennec.output.recordings.analyze", ended)
+    monkeypatch.setattr("laennec.output.recordings.analyze_described", ended)
     options = ["--model", model, "--out", str(tmp_path / "out"), "--format", "json", "--jobs", "1"]
     with pytest.raises(SystemExit) as stopped:
         main(["analyze", str(ward), *options])

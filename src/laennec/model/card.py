@@ -276,7 +276,34 @@ class EventRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordingCard(ModelCard):
+class FrameCard(ModelCard):
+    """The card of a model that gives outputs in frames of a waveform of any length.
+
+    Attributes
+    ----------
+    frame_samples, reach_frames : int
+        Samples from one frame of the outputs to the next; frames to either side that an output depends on.
+    level : float
+        What a recording is multiplied to before the network gets it: half the median extent of 50 ms, as
+        `Recording.levels`. Without the entry, that of SPRSound's recordings.
+    """
+
+    frame_samples: int = entry(whole(1, LONGEST_FRAME))
+    reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
+    level: float = entry(number(2.0**-30, 1.0), default=2.0**-8)
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return self.frame_samples / self.sample_rate
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        return {"waveform": INPUTS["waveform"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCard(FrameCard):
     """The card of a model for whole recordings.
 
     Attributes
@@ -286,11 +313,6 @@ class RecordingCard(ModelCard):
     patterns : tuple of str
         Which of the `sound_classes` each channel of the output ``kind`` is a pattern of. Several may be of
         one: the probability of a sound class is the sum of theirs. Empty: one channel each.
-    frame_samples, reach_frames : int
-        Samples from one frame of the outputs to the next; frames to either side that an output depends on.
-    level : float
-        What a recording is multiplied to before the network gets it: half the median extent of 50 ms, as
-        `Recording.levels`. Without the entry, that of SPRSound's recordings.
     phases : int
         Shifts below a frame that the outputs are averaged over.
     edges_hz : tuple of float
@@ -323,9 +345,6 @@ class RecordingCard(ModelCard):
     records: tuple[str, ...] = entry(words)
     sound_classes: tuple[str, ...] = entry(words, "kinds")
     patterns: tuple[str, ...] = entry(repeated_words, default=())
-    frame_samples: int = entry(whole(1, LONGEST_FRAME))
-    reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
-    level: float = entry(number(2.0**-30, 1.0), default=2.0**-8)
     phases: int = entry(whole(1, MOST_PHASES), default=4)
     edges_hz: tuple[float, ...] = entry(numbers(0.0, MAX_SAMPLE_RATE))
     rule: EventRule = entry(lambda value: read_part(EventRule, mapping(value), "rule."))  # noqa: RUF009 (a field)
@@ -366,15 +385,6 @@ class RecordingCard(ModelCard):
         ):
             if len(given) not in (0, count):
                 raise ValueError(f"{what} has {len(given)} numbers; expected {count}, {each}")
-
-    @property
-    def frame_s(self) -> float:
-        """Seconds from one frame to the next."""
-        return self.frame_samples / self.sample_rate
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        return {"waveform": INPUTS["waveform"]}
 
     @property
     def outputs(self) -> Mapping[str, Shape]:

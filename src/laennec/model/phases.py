@@ -16,21 +16,16 @@ from laennec.labels import PHASES
 from laennec.model.card import (
     BREATHS,
     FORMAT,
-    INPUTS,
-    LONGEST_FRAME,
-    LONGEST_SAMPLES,
     PROBABILITY,
     TEMPERATURE,
     WEIGHTS,
-    ModelCard,
+    FrameCard,
     Shape,
     entry,
     mapping,
-    number,
     numbers,
     read_card_of,
     read_part,
-    whole,
 )
 from laennec.model.load import BESIDE, file_content, model_path
 from laennec.model.metadata import entries_in
@@ -62,13 +57,11 @@ class PhaseRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseCard(ModelCard):
+class PhaseCard(FrameCard):
     """The card of a model for breath phases; its labels are `STATES`.
 
     Attributes
     ----------
-    frame_samples, reach_frames, level
-        As of a model for recordings.
     rule : PhaseRule
         How phases are decoded.
     certainty : tuple of float
@@ -78,9 +71,6 @@ class PhaseCard(ModelCard):
         That chance, below which phases are not told.
     """
 
-    frame_samples: int = entry(whole(1, LONGEST_FRAME))
-    reach_frames: int = entry(whole(0, LONGEST_SAMPLES))
-    level: float = entry(number(2.0**-30, 1.0), default=2.0**-8)
     rule: PhaseRule = entry(  # noqa: RUF009 (a field)
         lambda value: read_part(PhaseRule, mapping(value), "rule."), default_factory=PhaseRule
     )
@@ -94,15 +84,6 @@ class PhaseCard(ModelCard):
         for name, given in vars(self.rule).items():
             if name != "temperature" and len(given) != len(STATES):
                 raise ValueError(f"rule.{name} has {len(given)} numbers; expected {len(STATES)}")
-
-    @property
-    def frame_s(self) -> float:
-        """Seconds from one frame to the next."""
-        return self.frame_samples / self.sample_rate
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        return {"waveform": INPUTS["waveform"]}
 
     @property
     def outputs(self) -> Mapping[str, Shape]:

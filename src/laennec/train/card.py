@@ -7,7 +7,7 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from laennec import datasets
 from laennec.datasets.discovery import OWN
 from laennec.datasets.simulated import PREFIX, shown_name
 from laennec.model.integer import IntegerModel
-from laennec.score.markdown import table
+from laennec.score.markdown import Cell, table
 from laennec.score.phases import PHASE_HEADER, phase_rows
 from laennec.score.text import interval, number, of_patients
 from laennec.score.windows import SPECIFICITY, WINDOW_HEADER, window_rows
@@ -65,23 +65,14 @@ def render_recording_card(metadata: Mapping[str, Any], sha256: str) -> str:
         if key != "strangers"
     )
     lines = [
-        *_beginning(metadata),
-        f"- Version {metadata['version']}, SHA-256 `{sha256}`",
-        f"- {inputs(metadata)}",
-        "",
-        "## Data",
-        "",
-        *development_data(metadata),
-        "",
+        *_beginning(metadata, sha256),
+        *_data(metadata),
         "## Measured",
         "",
         *figures,
         "",
         *_strangers(metrics.get("strangers", {})),
-        "## Limits",
-        "",
-        str(metadata.get("limits", "")),
-        "",
+        *_end(metadata),
     ]
     return "\n".join(lines)
 
@@ -91,47 +82,70 @@ def render_window_card(model: IntegerModel, sha256: str) -> str:
     entries, metrics = model.metadata, model.metadata.get("metrics", {})
     thresholds = zip(model.labels, entries["thresholds"], strict=True)
     lines = [
-        *_beginning(entries),
-        f"- Version {entries['version']}, SHA-256 `{sha256}`",
-        f"- {inputs(entries)}",
+        *_beginning(entries, sha256),
         f"- Integers of 8 bits: {model.weight_bytes()} bytes, {model.multiplications()} products a window",
         f"- Thresholds: {', '.join(f'{label} {value:.3f}' for label, value in thresholds)} (specificity "
         f"{SPECIFICITY:g} on held-out windows of all data sets)",
-        "",
-        "## Data",
-        "",
-        *development_data(entries),
-        "",
+        *_data(entries),
     ]
     if "datasets" in metrics:
         rows = window_rows(metrics["datasets"])
-        lines += ["## Measured", "", measured_on(entries), "", f"Command: `{metrics['command']}`", ""]
-        lines += [table(WINDOW_HEADER, rows), ""]
-    return "\n".join([*lines, "## Limits", "", str(entries.get("limits", "")), ""])
+        lines += _measured(entries, WINDOW_HEADER, rows)
+    return "\n".join([*lines, *_end(entries)])
 
 
 def render_phase_card(metadata: Mapping[str, Any], sha256: str) -> str:
     """The card of a model for breath phases as a page of Markdown."""
     metrics = metadata.get("metrics", {})
     lines = [
-        *_beginning(metadata),
-        f"- Version {metadata['version']}, SHA-256 `{sha256}`",
-        f"- {inputs(metadata)}",
-        "",
-        "## Data",
-        "",
-        *development_data(metadata),
-        "",
+        *_beginning(metadata, sha256),
+        *_data(metadata),
     ]
     if "seeds" in metrics:
         rows = [row for seed, own in metrics["seeds"].items() for row in phase_rows(own, f"seed {seed}")]
-        lines += ["## Measured", "", measured_on(metadata), "", f"Command: `{metrics['command']}`", ""]
-        lines += [table(PHASE_HEADER, rows), ""]
-    return "\n".join([*lines, "## Limits", "", str(metadata.get("limits", "")), ""])
+        lines += _measured(metadata, PHASE_HEADER, rows)
+    return "\n".join([*lines, *_end(metadata)])
 
 
-def _beginning(metadata: Mapping[str, Any]) -> list[str]:
-    return [f"# Model {metadata['name']}", "", DISCLAIMER, "", purpose(metadata), ""]
+def _beginning(metadata: Mapping[str, Any], sha256: str) -> list[str]:
+    version = f"- Version {metadata['version']}, SHA-256 `{sha256}`"
+    beginning = [f"# Model {metadata['name']}", "", DISCLAIMER, "", purpose(metadata), ""]
+    return [*beginning, version, f"- {inputs(metadata)}"]
+
+
+def _end(metadata: Mapping[str, Any]) -> list[str]:
+    return ["## Limits", "", str(metadata.get("limits", "")), ""]
+
+
+def _data(metadata: Mapping[str, Any]) -> list[str]:
+    return ["", "## Data", "", *development_data(metadata), ""]
+
+
+def _measured(
+    metadata: Mapping[str, Any], header: Sequence[str], rows: Iterable[Sequence[Cell]]
+) -> list[str]:
+    command = metadata["metrics"]["command"]
+    return [
+        "## Measured",
+        "",
+        measured_on(metadata),
+        "",
+        f"Command: `{command}`",
+        "",
+        table(header, rows),
+        "",
+    ]
+
+
+def trained_on(recipe: Recipe, recordings: int) -> dict[str, Any]:
+    """Entries of the card about the data sets of a recipe, of which a model had so many rows."""
+    sets = [datasets.dataset(name) for name in (recipe.dataset, *recipe.also)]
+    return {
+        "training": "; ".join(own.TITLE for own in sets),
+        "licence": "; ".join(f"{own.TITLE}: {own.LICENCE}" for own in sets),
+        "citation": "; ".join(own.CITATION for own in sets),
+        "recordings": recordings,
+    }
 
 
 def strangers_of(figures: Mapping[str, Any]) -> dict[str, Any]:

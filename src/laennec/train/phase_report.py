@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laennec import datasets
 from laennec.analyze.analysis import BreathPhase
 from laennec.analyze.breathing import FEWEST_INSPIRATIONS
 from laennec.analyze.phases import (
@@ -44,6 +43,7 @@ from laennec.score.phases import (
     share_scores,
 )
 from laennec.score.ranking import auc_over_patients
+from laennec.train.card import trained_on
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
 from laennec.train.hardware import Hardware
@@ -263,7 +263,9 @@ def clip_scores(outputs: Sequence[PhaseOutput]) -> dict[str, Any]:
 
 
 def _middle(margin: Floats, positive: NDArray[np.bool_]) -> float:
-    """The threshold with the best balanced accuracy."""
+    """The threshold with the best balanced accuracy; 0, which favours neither, where one of both lacks."""
+    if positive.all() or not positive.any():
+        return 0.0
     tried = np.quantile(margin, np.linspace(0.02, 0.98, 97))
     return float(max(tried, key=lambda at: (margin[positive] > at).mean() + (margin[~positive] <= at).mean()))
 
@@ -365,15 +367,9 @@ def final_phases(
 
 def phase_card(data: CrossValidationData, recipe: Recipe, figures: Mapping[str, Any]) -> dict[str, Any]:
     """Entries of the card that data and figures decide."""
-    sets = [datasets.dataset(name) for name in (recipe.dataset, *recipe.also)]
     provenance = figures["provenance"]
     return {
-        "data": {
-            "training": "; ".join(own.TITLE for own in sets),
-            "licence": "; ".join(f"{own.TITLE}: {own.LICENCE}" for own in sets),
-            "citation": "; ".join(own.CITATION for own in sets),
-            "recordings": int(data.fold("all patients").train.sum()),
-        },
+        "data": trained_on(recipe, int(data.fold("all patients").train.sum())),
         "metrics": {
             "how": f"{provenance['split']}; no patient or recording on both sides; this file was trained on "
             "all of them afterwards",

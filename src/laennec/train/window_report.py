@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from laennec import datasets
 from laennec.errors import LaennecError
 from laennec.files import write_json, write_text
 from laennec.score.markdown import table
@@ -17,6 +16,7 @@ from laennec.score.windows import (
     window_rows,
     window_scores,
 )
+from laennec.train.card import trained_on
 from laennec.train.crossval import CrossValidationData, train_on_all
 from laennec.train.export import export
 from laennec.train.hardware import Hardware
@@ -91,15 +91,9 @@ def final_windows(
 
 def window_card(data: CrossValidationData, recipe: Recipe, figures: Mapping[str, Any]) -> dict[str, Any]:
     """Entries of the card that data and figures decide."""
-    sets = [datasets.dataset(name) for name in (recipe.dataset, *recipe.also)]
     provenance = figures["provenance"]
     return {
-        "data": {
-            "training": "; ".join(own.TITLE for own in sets),
-            "licence": "; ".join(f"{own.TITLE}: {own.LICENCE}" for own in sets),
-            "citation": "; ".join(own.CITATION for own in sets),
-            "recordings": int(data.fold("all patients").train.sum()),
-        },
+        "data": trained_on(recipe, int(data.fold("all patients").train.sum())),
         "metrics": {
             "how": f"{provenance['split']}; no patient on both sides, mean of seeds "
             f"{', '.join(map(str, provenance['seeds']))}; this file was trained on all of them afterwards",

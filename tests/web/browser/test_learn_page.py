@@ -1,5 +1,7 @@
-"""Learn, in a browser: a reader's corrections become a model, which then answers."""
+"""Learn, in a browser: a recording is added, corrected and exported, and the model learnt from it answers."""
 
+import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +22,42 @@ ALL_BY_WARD = """async () => {
 }"""
 
 
+def corrected(page: Page, address: str, sound: Path) -> None:
+    """Add a recording, correct it once it is analysed, reload, and export what was corrected."""
+    page.goto(address)
+    page.get_by_label("Add recordings").last.set_input_files(sound)
+    row = page.locator("tbody tr[data-id]").filter(has_text=sound.name)
+    expect(row.locator("td.answer")).to_contain_text("DAS")
+    page.goto(f"{address}#/recording/{row.get_attribute('data-id')}")
+    events = page.locator(".viewer-lanes button.event")
+    events.first.click()
+    page.get_by_role("button", name="Rhonchi").click()
+    page.get_by_role("button", name="Mark as reviewed").click()
+    expect(page.locator(".edit-status")).to_have_text("All corrections are saved.")
+    page.reload()
+    expect(page.get_by_role("button", name="Reviewed")).to_be_visible()
+    expect(events.first).to_have_accessible_name(re.compile("Rhonchi"))
+    page.get_by_role("button", name="Label files").click()
+    page.get_by_role("dialog").get_by_label("Format").select_option("sprsound")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Write", exact=True).click()
+    written = json.loads(download.value.path().read_text())
+    assert "Rhonchi" in [event["type"] for event in written["event_annotation"]]
+    page.keyboard.press("Escape")
+
+
 @pytest.mark.slow
-def test_corrections_become_a_model_that_answers(page: Page, served: Serve, axe: Axe, tmp_path: Path) -> None:
+def test_corrections_become_a_model_that_answers(
+    page: Page, served: Serve, axe: Axe, demo_sounds: list[Path], tmp_path: Path
+) -> None:
     folder = labelled_folder(tmp_path / "ward")
-    page.goto(f"{served(folder, warm=False)}#/learn")
+    address = served(folder)
+    page.goto(f"{address}#/learn")
     expect(page.get_by_text("Choose a reader above").first).to_be_visible()
     assert axe(page) == []
     page.evaluate(f"localStorage.setItem('laennec.reader', '{READER}')")
-    page.reload()
+    corrected(page, address, next(path for path in demo_sounds if "crackles" in path.name))
+    page.goto(f"{address}#/learn")
     train = page.get_by_role("region", name="Train on my corrections")
     expect(train.get_by_text("10 of 10")).to_be_visible()
     train.get_by_role("button", name="Train").click()
