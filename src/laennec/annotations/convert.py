@@ -57,7 +57,7 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
         target = out / name.with_name(form.file_name(name.name))
         other = targets.setdefault(str(target).lower(), source)
         if other != source:
-            raise UsageError(f"{other} and {source} would both write {target}; convert them apart")
+            raise UsageError(f"{other} and {source} would both write {target}; convert them separately")
         if os.path.realpath(target) == os.path.realpath(source):
             raise UsageError(f"{source} would be replaced; name another --out")
     for source, name in sources.items():
