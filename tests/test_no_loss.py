@@ -58,6 +58,8 @@ def test_the_rule(tmp_path: Path) -> None:
             refuse_loss(path, own, "--map")
     with pytest.raises(LaennecError, match="is a folder, not a file to write; --out names a file"):
         refuse_loss(tmp_path)
+    with pytest.raises(LaennecError, match="name another --out"):
+        refuse_loss(tmp_path / ("a" * 300))
 
 
 @pytest.mark.parametrize("mine", ["rec.dcm", "rec.csv"])

@@ -74,8 +74,8 @@ def refuse_loss(
         If a folder or a device is there, or the file cannot be read.
     """
     path = Path(path)
-    _refuse_no_file(path, option)
     try:
+        _refuse_no_file(path, option)
         if has_content(path) and not (own is not None and own(path)):
             raise UsageError(f"{path}: is there and would be replaced; name another {option}")
     except OSError as error:
