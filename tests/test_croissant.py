@@ -3,6 +3,8 @@
 import hashlib
 import json
 import logging
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +177,15 @@ def test_the_command_says_what_it_tells_of_patients(tmp_path: Path, capsys) -> N
     assert laennec("datasets", "croissant", "folder", own_root, "--out", tmp_path / "m.json") == 0
     assert "It names no licence" in capsys.readouterr().out
     assert laennec("datasets", "croissant", "sprsound", tmp_path / "gone", "--out", out) == 1
+
+
+def test_the_command_says_what_is_left_out(simulated: Path, tmp_path: Path, capsys) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(simulated, copy)
+    next(copy.rglob("*.wav")).write_bytes(b"cut short")
+    datasets.print_croissant("sprsound", copy, tmp_path / "metadata.json")
+    said = capsys.readouterr().out
+    assert re.search(r"^Limits that it states: .*\d defects? of the copy among ", said, re.MULTILINE)
 
 
 @pytest.mark.real

@@ -23,6 +23,7 @@ pd = pytest.importorskip("pandas")
 
 from laennec import datasets
 from laennec.annotations import read_events, read_labels
+from laennec.cli import names
 from laennec.datasets import fetch, folder, hf_lung, hls_cmds, icbhi, kauh, multichannel, not_lung, sprsound
 from laennec.datasets.table import COLUMNS, SPLITS, Archive
 from laennec.datasets.tiny import write_sound
@@ -379,6 +380,7 @@ def test_list_names_every_dataset(capsys):
     for name, module in datasets.data_sets().items():
         assert name in out
         assert module.TITLE in out
+        assert name in names.data_sets().replace(",", "").split(), "help reads it, and imports nothing"
 
 
 # The contract, over every dataset -------------------------------------------------------------------------
@@ -1236,6 +1238,10 @@ def test_download_into_what_is_there_or_of_what_is_yours(published, server, tmp_
     assert server.requests == []
     with pytest.raises(LaennecError, match="folder cannot be downloaded: it is your own data"):
         datasets.download("folder", tmp_path / "copy")
+    with pytest.raises(
+        LaennecError, match="kauh is not downloaded by Laennec: download it from https://data"
+    ):
+        datasets.download("kauh", tmp_path / "copy")
 
 
 # ICBHI 2017 -----------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
         target = out / name.with_suffix(form.suffix)
         other = targets.setdefault(str(target).lower(), source)
         if other != source:
-            raise UsageError(f"{other} and {source} would both write {target}; convert them apart")
+            raise UsageError(f"{other} and {source} would both write {target}; convert them separately")
         if os.path.realpath(target) == os.path.realpath(source):
             refuse_loss(source)
     for source, name in sources.items():

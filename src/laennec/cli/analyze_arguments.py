@@ -36,8 +36,8 @@ class Analyze:
         Recordings (WAV, FLAC, OGG, MP3, AIFF; 4 to 192 kHz, up to 64 channels), and folders of them; - is
         standard input.
     events
-        Event boundaries of one recording: CSV, Audacity labels, Raven's table, SPRSound JSON, ICBHI text; -
-        is standard input. They are found otherwise.
+        Event boundaries of one recording, in any format that `laennec convert` reads, such as CSV, Audacity
+        labels or Raven's table; - is standard input. They are found otherwise.
     model
         An .onnx model file, a run folder, or one that comes with Laennec: "recording", which is taken
         otherwise; "recording-int8", the same in eight bits and half the time; "auto", whichever of the two

@@ -14,7 +14,7 @@ from laennec.cli.options import Positional, arg
 class Convert:
     """Write label files in another format; what it cannot hold is named.
 
-    Read are Audacity, Raven, Praat TextGrid, ELAN, RTTM, Label Studio JSON, BirdNET's table, CSV, SPRSound
+    It reads Audacity, Raven, Praat TextGrid, ELAN, RTTM, Label Studio JSON, BirdNET's table, CSV, SPRSound
     JSON, ICBHI and HF_Lung text, and analyses of Laennec (JSON, CSV, FHIR); which one a file is, its content
     tells. A recording of the same name beside a label file gives duration and sample rate where a format has
     them.
@@ -113,7 +113,7 @@ class Referee:
     Predictions are a table with a name, a label, and a class or probabilities per row, .npz, or a confusion
     matrix. Names are those of the data set's recordings, whatever follows them.
 
-    Found are patients, recordings and content that training and test share, differences from the official
+    It finds patients, recordings and content that training and test share, differences from the official
     split, the definition that gives a claimed figure, an epoch that was chosen on the test set, and rules
     (most frequent class, position, device, duration) that come as far.
 

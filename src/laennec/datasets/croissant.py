@@ -104,11 +104,14 @@ def write_croissant(module: DataSet, root: Path, out: Path, progress: bool = Tru
     sizes = {each["name"].replace("_", " "): len(each["data"]) for each in metadata["recordSet"]}
     parts = [counted(len(metadata["distribution"]), "file")]
     parts += [counted(count, name.removesuffix("s")) for name, count in sizes.items()]
-    personal = metadata.get("rai:personalSensitiveInformation")
+    personal, limits = (
+        metadata.get(f"rai:{key}") for key in ("personalSensitiveInformation", "dataLimitations")
+    )
     return [
         f"{out}: {', '.join(parts)}",
         f"Its paths are those below {root}, where it belongs",
         *([f"It tells of patients: {personal}"] if personal else []),
+        *([f"Limits that it states: {limits}"] if limits else []),
         *([] if "license" in metadata else ["It names no licence; add one (license) before you share it"]),
     ]
 

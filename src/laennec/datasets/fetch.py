@@ -19,6 +19,7 @@ from requests.exceptions import ChunkedEncodingError
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 from urllib3.exceptions import HTTPError
 
+from laennec.datasets.discovery import OWN
 from laennec.datasets.first_download import compare_with_first
 from laennec.datasets.table import Archive
 from laennec.datasets.unpack import unpack
@@ -56,7 +57,10 @@ def fetch(module: Any, to: Path, progress: bool = True) -> Path:
         or the contents are wrong, or an archive names a path outside its folder.
     """
     if not module.ARCHIVES:
-        raise LaennecError(f"{module.NAME} cannot be downloaded: it is your own data")
+        if module.NAME == OWN:
+            raise LaennecError(f"{module.NAME} cannot be downloaded: it is your own data")
+        place = f"download it from {module.HOMEPAGE}" if module.HOMEPAGE else "ask those who published it"
+        raise LaennecError(f"{module.NAME} is not downloaded by Laennec: {place}")
     to = to.absolute()
     for earlier in to.parent.glob(f".{glob.escape(to.name)}.*.unpacking"):
         process = earlier.name.split(".")[-2]

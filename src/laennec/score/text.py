@@ -176,7 +176,9 @@ def baselines_table(rows: Sequence[BaselineScores]) -> str:
         ]
         for row in rows
     ]
-    return columns(["without listening, it knows", "Se", "Sp", "AS", "model less it", "95 % interval"], cells)
+    return columns(
+        ["without listening, it knows", "Se", "Sp", "AS", "model minus rule", "95 % interval"], cells
+    )
 
 
 def render_detection(scores: EventScores) -> str:
