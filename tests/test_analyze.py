@@ -368,7 +368,7 @@ def test_rows_of_a_table_belong_to_their_recording(tmp_path: Path, name: str) ->
     path = tmp_path / "events.csv"
     path.write_text(text)
     if labels is None:
-        with pytest.raises(LaennecError, match=r"none of its \d rows is for rec\.wav"):
+        with pytest.raises(LaennecError, match=r"(its only row is not|none of its \d rows is) for rec\.wav"):
             read_events(path, "/data/p1/rec.wav")
     else:
         assert [event.annotated for event in read_events(path, "/data/p1/rec.wav")] == labels

@@ -309,3 +309,22 @@ def test_one_recording_of_several_in_a_file() -> None:
 )
 def test_a_damaged_file_is_a_problem_and_no_traceback(name: str, text: str) -> None:
     assert read_content(text.encode(), name, "a.wav").problems
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["SPEAKER other 1 0.5 1.0 <NA> <NA> Wheeze <NA> <NA>"], "its only line is not for b.wav"),
+        (["SPEAKER other 1 0.5 1.0 <NA> <NA> Wheeze <NA> <NA>"] * 2, "none of its 2 lines is for b.wav"),
+        (
+            [
+                "SPEAKER b 1 0.5 1.0 <NA> <NA> Wheeze <NA> <NA>",
+                "SPEAKER other 1 a 1.0 <NA> <NA> Wheeze <NA> <NA>",
+            ],
+            "line 2: channel, start or duration is no number: 1 a 1.0",
+        ),
+    ],
+)
+def test_rttm_that_says_nothing_of_a_recording_is_a_problem(lines: list[str], said: str) -> None:
+    content = "".join(line + "\n" for line in lines).encode()
+    assert [str(each) for each in read_content(content, "x.rttm", "folder/b.wav").problems] == [said]

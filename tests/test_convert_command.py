@@ -63,7 +63,7 @@ def test_terms_are_replaced_where_they_are_sure(folder, tmp_path, capsys):
 def test_what_a_format_cannot_hold_is_printed(folder, tmp_path, capsys):
     assert laennec("convert", folder / "ward" / "b.csv", "--to", "icbhi", "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
-    assert "labelled Stridor become Wheeze in ICBHI 2017" in said
+    assert "1 event labelled Stridor becomes Wheeze in ICBHI 2017" in said
     assert "no channels" in said
 
 
@@ -177,3 +177,31 @@ def test_the_page_lists_every_word():
         assert known_term(word.upper()) == (term, True)
     assert known_term(PHASES[0]) == (PHASES[0], True)
     assert known_term("quiet") is None
+
+
+def test_columns_that_are_not_kept_are_named(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("start_s,end_s,label,presence,path,empty\n0,1,Wheeze,0.5,a.wav,\n")
+    assert laennec("convert", tmp_path / "a.csv", "--to", "csv", "--out", tmp_path / "out") == 0
+    assert "  the column presence is not in the file\n" in capsys.readouterr().out
+
+
+def test_a_wrong_probability_names_its_line(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("start_s,end_s,label,probability\n0,1,Wheeze,\n1,2,Wheeze,7\n")
+    bird = "Start (s),End (s),Scientific name,Common name,Confidence\n0,1,Wheeze,Wheeze,x\n"
+    (tmp_path / "b.csv").write_text(bird)
+    files = (tmp_path / "a.csv", tmp_path / "b.csv")
+    assert laennec("convert", *files, "--to", "audacity", "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "a.csv: line 3: probability is 7; expected a number from 0 to 1" in said
+    assert "b.csv: line 2: probability is x" in said
+
+
+def test_files_of_hf_lung_are_called_after_their_recording(tmp_path):
+    (tmp_path / "rec.csv").write_text("start_s,end_s,label\n0,1,Wheeze\n")
+    assert laennec("convert", tmp_path / "rec.csv", "--to", "hf-lung", "--out", tmp_path / "out") == 0
+    made = tmp_path / "out" / "rec_label.txt"
+    assert made.is_file()
+    assert laennec("convert", made, "--to", "rttm", "--out", tmp_path) == 0
+    assert (tmp_path / "rec_label.rttm").read_text().startswith("SPEAKER rec 1 ")
+    assert laennec("convert", made, "--to", "hf-lung", "--out", tmp_path) == 0
+    assert (tmp_path / "rec_label.txt").is_file()

@@ -601,6 +601,28 @@ def test_given_events_are_classified_by_the_detector_too(detector: Detector) -> 
         assert event.relevance.start_s == pytest.approx(event.start_s, abs=0.06)
 
 
+def test_a_given_event_beyond_the_end_is_noted(detector: Detector) -> None:
+    recording = demo_recordings()["wheezes"]
+    end_s = len(recording.samples) / 8_000
+    found = analyze(recording.samples, sample_rate=8_000, model=detector, events=[(1, 2), (5, 400)])
+    said = f"event 5 to 400 s: reaches outside the recording of {end_s:g} s; shortened to 5 to {end_s:g} s"
+    assert found.repairs == (said,)
+    assert found.events[-1].end_s == end_s
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_reasons_count_the_events_of_all_channels(detector: Detector, given: bool) -> None:
+    samples = demo_recordings()["wheezes"].samples.astype(np.float32)
+    both, events = np.stack([samples, samples[::-1]]), [(1, 2), (3, 4), (5, 6)] if given else None
+    found = analyze(both, sample_rate=8_000, model=detector, events=events)
+    assert found.record is not None
+    own = sum(event.channel == found.record.channel for event in found.events)
+    assert 0 < own < len(found.events)
+    how = "given" if given else "found"
+    start = f"{len(found.events)} events {how}, {own} of them on channel {found.record.channel}: "
+    assert found.record.reasons[0].startswith(start)
+
+
 def test_given_events_take_one_pass_and_do_not_depend_on_chunks(
     detector: Detector, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

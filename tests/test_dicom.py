@@ -176,3 +176,32 @@ def test_sound_in_dicom_is_found_in_folders_and_images_are_not(tmp_path):
     (folder / "image.dcm").write_bytes(stored(image))
     (folder / "empty.dcm").write_bytes(b"")
     assert [path.name for path in audio_files(folder).paths] == ["sound.dcm"]
+
+
+def test_quiet_floats_use_the_16_bits_and_come_back_as_loud(tmp_path, capsys):
+    quiet = np.random.default_rng(0).uniform(-1e-4, 1e-4, (9000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "f.wav", quiet, RATE, subtype="FLOAT")
+    with pytest.raises(SystemExit):
+        main(["dicom", str(tmp_path / "f.wav"), "--out", str(tmp_path / "out")])
+    assert "samples are multiplied by 8192" in capsys.readouterr().out
+    read = Recording.read(tmp_path / "out" / "f.dcm")
+    np.testing.assert_allclose(read.samples.T, quiet, atol=2.0**-16 / 8192 * 1.01)
+    assert not read.silent_channels
+    channel = pydicom.dcmread(tmp_path / "out" / "f.dcm").WaveformSequence[0].ChannelDefinitionSequence[1]
+    assert float(channel.ChannelSensitivity) == pytest.approx(2.0**-15 / 8192)
+
+
+def test_16_bits_that_are_quiet_stay_bit_for_bit(tmp_path):
+    quiet = samples() // 4096
+    soundfile.write(tmp_path / "a.wav", quiet, RATE, subtype="PCM_16")
+    (done,) = write_all([tmp_path / "a.wav"], tmp_path / "out")
+    assert not done.notes
+    assert np.array_equal(pydicom.dcmread(done.files[0]).waveform_array(0), quiet)
+
+
+def test_sensitivity_in_another_unit_is_left_alone():
+    dataset = to_dicom(samples(), RATE, AT, gain=4)
+    channel = dataset.WaveformSequence[0].ChannelDefinitionSequence[0]
+    before = Recording.read(stored(dataset), "a.dcm").samples
+    channel.ChannelSensitivityUnitsSequence[0].CodeValue = "Pa"
+    assert np.array_equal(Recording.read(stored(dataset), "a.dcm").samples, 4 * before)

@@ -168,8 +168,8 @@ def test_a_truncated_model(tmp_path: Path) -> None:
     ("metadata", "message"),
     [
         ("", "without Laennec's metadata"),
-        ("{", "its metadata is no JSON"),
-        ("[]", "its metadata is no JSON object"),
+        ("{", "its metadata is not JSON"),
+        ("[]", "its metadata is not a JSON object"),
         ("{}", "names no format"),
         (json.dumps(CARD | {"format": 2}), "format 2, and this Laennec reads up to 1; update it"),
         (json.dumps({k: v for k, v in CARD.items() if k != "labels"}), "no entry 'labels'"),

@@ -255,6 +255,18 @@ def test_summary_has_a_row_a_recording() -> None:
     assert to_summary_csv([]).startswith("recording,label,")
 
 
+def test_a_row_without_an_answer_has_its_reason() -> None:
+    short = replace(analysis(), notes=("resampled", "not analysed: 0.500 s are too short to hold a breath"))
+    row = summary(short, "a.wav")
+    assert row.refused == "0.500 s are too short to hold a breath"
+    assert row.not_analysed_s == short.duration_s
+    silent_channel = (Finding("silent", "channel 1 is silent", 1.0, 1),)
+    heard = replace(short, channels=2, quality=silent_channel, notes=("not analysed: channel 1 is silent",))
+    assert summary(heard, "a.wav").refused is None  # a model for clips heard the other, and found nothing
+    answered = replace(heard, record=answer("CAS"))
+    assert (summary(answered, "a.wav").refused, summary(answered, "a.wav").not_analysed_s) == (None, 0.0)
+
+
 OPTIONS = {"model": "0123", "age_years": 4.5}
 
 

@@ -249,13 +249,13 @@ def read_json(path: Path, remedy: str, **entries: type | tuple[type, ...]) -> di
     except OSError as error:
         raise LaennecError(f"{path}: {unread(error)}; {remedy}") from error
     except (ValueError, RecursionError) as error:
-        raise LaennecError(f"{path}: damaged, it is no JSON; {remedy}") from error
+        raise LaennecError(f"{path}: damaged, it is not JSON; {remedy}") from error
     for name, kind in entries.items():
         value = found.get(name) if isinstance(found, dict) else None
         if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
             raise LaennecError(f"{path}: damaged, {name} is {shown(value)}; {remedy}")
     if not isinstance(found, dict):
-        raise LaennecError(f"{path}: damaged, it is no JSON object; {remedy}")
+        raise LaennecError(f"{path}: damaged, it is not a JSON object; {remedy}")
     return found
 
 

@@ -98,7 +98,7 @@ def test_what_is_missing_is_told(package: Path, tmp_path: Path, capsys: pytest.C
     [
         (lambda p: archive(p, {**FAKE, runtime.WASM: b"other"}), "is not that of onnxruntime-web"),
         (lambda p: archive(p, {runtime.SCRIPT: FAKE[runtime.SCRIPT]}), "an archive without"),
-        (lambda p: p.write_bytes(b"no archive") and p, "no archive of npm"),
+        (lambda p: p.write_bytes(b"no archive") and p, "not an npm archive"),
         (lambda p: p, "no such file or folder"),
         (lambda p: p.mkdir() or p, "a folder without"),
     ],

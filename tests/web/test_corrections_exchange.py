@@ -131,7 +131,7 @@ def test_a_file_is_one_edit_and_accepts_what_it_has_too(client: TestClient, reco
         (b"1\t2\n", "line 1 has no label"),
         (b"\xff\xff", "UTF-8"),
         (b"{", "not JSON"),
-        (b"path,start_s,end_s,label\nother.wav,1,2,Wheeze\n", "none of its 1 rows is for 1.wav"),
+        (b"path,start_s,end_s,label\nother.wav,1,2,Wheeze\n", "its only row is not for 1.wav"),
         (b"1\t2\t" + b"x" * 200 + b"\n", "label is"),
         (b"start_s,end_s,label,channel\n1,2,Wheeze,7\n", "channel is 7"),
     ],

@@ -92,6 +92,7 @@ def test_a_plural_has_both_forms() -> None:
 SPOKEN = (
     *("audio/quality.py", "audio/stream.py", "audio/containers.py", "audio/media.py", "audio/recording.py"),
     *("analyze/recording.py", "analyze/inputs.py", "analyze/rate.py", "annotations/formats.py"),
+    *("analyze/breathing.py", "analyze/timing.py"),
     *("web/corrections.py", "web/database.py", "web/edits.py", "web/exchange.py", "web/folder.py"),
     *("web/jobs.py", "web/learn.py", "web/learning.py", "web/library.py", "web/live.py", "web/models.py"),
     *("web/device.py", "web/sounds.py", "web/uploads.py", "web/worker.py", "web/described.py"),
@@ -104,7 +105,8 @@ UNHEARD = re.compile(
     r"|one's own folder|a sample rate is only|an array of samples needs|.*expected samples of shape"
     r"|.*the sample rate must be|event .* s$|.*outside the recording|.*outside it, too|event .*expected start"
     r"|.*written by a later Laennec|.*is open in another program, perhaps|.*name another$|.*point in time"
-    r"|.*; left out$|.*no channel .*, it has)"
+    r"|.*; left out$|.*no channel .*, it has"
+    r"|breath phases: |.*half of the breaths|the given phases are none|given phases overlap)"
 )
 
 

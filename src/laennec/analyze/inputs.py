@@ -10,6 +10,7 @@ from laennec.analyze.rate import SHORTEST_BREATH_S
 from laennec.annotations.events import Boundary, LabelFile, make_boundary
 from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
+from laennec.audio.segment import shortened
 from laennec.errors import LaennecError
 from laennec.model.card import RECORDING, ClipCard, RecordingCard
 from laennec.model.clips import LungModel
@@ -99,7 +100,8 @@ def boundaries_in(
 ) -> list[Boundary]:
     """Given events in order of time, without those that lie wholly outside the recording, which are noted.
 
-    So are labels of a point in time. LaennecError if they cannot be read, or all of them lie outside.
+    So are labels of a point in time, and events that are shortened to the recording. LaennecError if they
+    cannot be read, or all of them lie outside.
     """
     if isinstance(events, str | os.PathLike):
         name = os.path.abspath(recording.path) if recording.path else recording.name
@@ -112,10 +114,13 @@ def boundaries_in(
         others = f"; {counted(len(more), 'other event')} outside it, too" if more else ""
         raise LaennecError(f"{recording.name}: {place}{first}{others}")
     remarks.repairs.extend(f"{place}{reason}; left out" for reason in reasons if reason)
+    kept = [event for event, reason in zip(labels.events, reasons, strict=True) if not reason]
+    said = (shortened(event.start_s, event.end_s, recording.duration_s) for event in kept)
+    remarks.repairs.extend(filter(None, said))  # as a model for clips says when it cuts, so it stands once
     if labels.points:
         what = f"{counted(len(labels.points), 'label')} of a point in time, without length"
         remarks.repairs.append(f"{place}{what} (first: {labels.points[0].where}); left out")
-    return [event for event, reason in zip(labels.events, reasons, strict=True) if not reason]
+    return kept
 
 
 def _outside(event: Boundary, recording: Recording, first_channel: int) -> str:

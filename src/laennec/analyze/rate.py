@@ -164,7 +164,8 @@ def rate_of_onsets(onsets_s: Sequence[float]) -> RespiratoryRate:
     onsets = sorted(onsets_s)
     intervals = [later - earlier for earlier, later in pairwise(onsets)]
     if len(intervals) < FEWEST_INTERVALS:
-        return RespiratoryRate(None, "none", f"{len(onsets)} breaths are too few", len(intervals))
+        few = f"{len(onsets)} breath is too few" if len(onsets) == 1 else f"{len(onsets)} breaths are too few"
+        return RespiratoryRate(None, "none", few, len(intervals))
     longest_s = LONGEST_INTERVALS * median(intervals)
     kept = sorted(interval for interval in intervals if interval <= longest_s)
     typical = median(kept)

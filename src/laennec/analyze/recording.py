@@ -271,15 +271,19 @@ def predict_channels(
     card: RecordingCard, channels: Sequence[Channel], quality: Sequence[Finding]
 ) -> list[RecordingPrediction]:
     """A prediction for each channel; `quality` is what is wrong with the recording, as it was read."""
-    return [predict_channel(card, channel, list(_spoiled(quality, channel.number))) for channel in channels]
+    total = sum(len(channel.events) for channel in channels) if len(channels) > 1 else None
+    return [
+        predict_channel(card, channel, list(_spoiled(quality, channel.number)), total) for channel in channels
+    ]
 
 
 def predict_channel(
-    card: RecordingCard, channel: Channel, spoiled: Sequence[str] = ()
+    card: RecordingCard, channel: Channel, spoiled: Sequence[str] = (), total: int | None = None
 ) -> RecordingPrediction:
     """One prediction for a channel: the mean of its segments that were not refused, by their lengths.
 
-    Refused where more than half of the time was; uncertain where the sound is `spoiled`, in words.
+    Refused where more than half of the time was; uncertain where the sound is `spoiled`, in words. `total` is
+    the number of events of all channels, where there are several.
     """
     segments = channel.segments
     lengths = np.array([s.length_s for s in segments])
@@ -305,7 +309,7 @@ def predict_channel(
         float(probabilities[best]),
         dict(zip(card.records, map(float, probabilities), strict=True)),
         uncertain=bool(doubts) or not is_certain(probabilities, card),
-        reasons=(*_reasons(card, channel), *doubts),
+        reasons=(*_reasons(card, channel, total), *doubts),
         kinds=kinds,
         rate=respiratory_rate(
             breath_onsets((event.start_s, event.label) for event in channel.events),
@@ -349,17 +353,20 @@ def event_doubts(label: str, events: Sequence[Event], normal: str) -> Iterator[s
         yield "its events say otherwise: none of them is adventitious"
 
 
-def _reasons(card: RecordingCard, channel: Channel) -> Iterator[str]:
+def _reasons(card: RecordingCard, channel: Channel, total: int | None) -> Iterator[str]:
     events, segments = channel.events, channel.segments
     counts = Counter(event.label for event in events)
-    total = f"{counted(len(events), 'event')} {'given' if channel.given else 'found'}"
+    counted_events = f"{counted(len(events), 'event')} {'given' if channel.given else 'found'}"
+    if total is not None:
+        of_all = f"{counted(total, 'event')} {'given' if channel.given else 'found'}"
+        counted_events = f"{of_all}, {len(events)} of them on channel {channel.number}"
     unsure = sum(event.uncertain for event in events)
     uncertain = f"; {unsure} uncertain" if unsure else ""
-    if set(counts) == {card.normal}:
-        yield f"{total}, normal all of them{uncertain}"
+    if set(counts) == {card.normal} and total is None:
+        yield f"{counted_events}, all of them normal{uncertain}"
     elif events:
         parts = [f"{counts[label]} {label}" for label in card.labels if counts[label]]
-        yield f"{total}: {', '.join(parts)}{uncertain}"
+        yield f"{counted_events}: {', '.join(parts)}{uncertain}"
     predicted = Counter(
         f"refused ({s.refused})" if s.refused else card.records[int(s.probabilities.argmax())]
         for s in segments

@@ -9,6 +9,7 @@ from pathlib import Path
 from laennec.annotations import SUFFIXES, read_labels
 from laennec.annotations.events import LabelFile
 from laennec.annotations.formats import About, Format, write_labels
+from laennec.annotations.hf_lung import ENDING
 from laennec.annotations.names import parts_of
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.audio.recording import Recording
@@ -55,7 +56,7 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
     sources = dict(_sources(files))
     targets: dict[str, Path] = {}
     for source, name in sources.items():
-        target = out / name.with_suffix(form.suffix)
+        target = out / name.with_name(form.file_name(name.name))
         other = targets.setdefault(str(target).lower(), source)
         if other != source:
             raise UsageError(f"{other} and {source} would both write {target}; convert them separately")
@@ -63,7 +64,7 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
             refuse_loss(source)
     for source, name in sources.items():
         try:
-            yield _converted(source, out / name.with_suffix(form.suffix), form, terms)
+            yield _converted(source, out / name.with_name(form.file_name(name.name)), form, terms)
         except LaennecError as error:
             yield Converted(source, None, error=str(error))
 
@@ -123,12 +124,14 @@ def in_known_terms(labels: LabelFile) -> tuple[LabelFile, list[str]]:
 def about(source: Path) -> About:
     """Return name, duration and rate of the recording of the same name beside a label file.
 
-    Without one, or where it cannot be read, the name alone.
+    Without one, or where it cannot be read, the name alone; without HF_Lung's ending of it.
     """
-    beside = [source.with_suffix(suffix) for suffix in sorted(AUDIO_SUFFIXES)]
+    stems = dict.fromkeys((source.stem, source.stem.removesuffix(ENDING) or source.stem))
+    beside = [source.with_name(stem + suffix) for stem in stems for suffix in sorted(AUDIO_SUFFIXES)]
     sound = next((path for path in beside if path.is_file()), None)
     if sound is None:
-        return About((parts_of(source.name) or [source.name])[-1].removesuffix(source.suffix))
+        name = (parts_of(source.name) or [source.name])[-1].removesuffix(source.suffix)
+        return About(name.removesuffix(ENDING) or name)
     try:
         recording = Recording.open(sound)
         return About(sound.name, recording.duration_s, recording.sample_rate)

@@ -1,6 +1,7 @@
 """What a label file holds, whatever its format: events, what is no event, and the recording's own label."""
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -47,7 +48,8 @@ class LabelFile:
     """What a label file holds: events in the file's order, what is wrong with it, the recording's label.
 
     `points` are labels without length, which are no events and no fault either. Its channels count from
-    `first_channel`; those of its events from 0.
+    `first_channel`; those of its events from 0. `unread` are columns with more about the events, which are
+    not kept.
     """
 
     events: tuple[Boundary, ...] = ()
@@ -55,6 +57,7 @@ class LabelFile:
     record: str | None = None
     points: tuple[Problem, ...] = ()
     first_channel: int = 0
+    unread: tuple[str, ...] = ()
 
 
 class PointError(ValueError):
@@ -97,15 +100,17 @@ def make_boundary(
 
 
 def _details(row: Row) -> dict[str, Any]:
-    """Return band and probability of a row; what is no such number counts as not given.
+    """Return band and probability of a row; ValueError if the probability is none.
 
-    They change no event, so a table in which another program left something else there is read all the same.
+    A band changes no event, so a table in which another program left something else there is read all the
+    same.
     """
     low, high, probability = (_number(each) for each in (row.low_hz, row.high_hz, row.probability))
     if low is None or high is None or not 0 <= low < high:
         low = high = None
-    if probability is None or not 0 <= probability <= 1:
-        probability = None
+    is_given = row.probability is not None and str(row.probability).strip() != ""
+    if is_given and (probability is None or not 0 <= probability <= 1):
+        raise ValueError(f"probability is {shown(str(row.probability))}; expected a number from 0 to 1")
     return {"low_hz": low, "high_hz": high, "probability": probability}
 
 
@@ -115,6 +120,14 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def none_is_for(count: int, noun: str, recording: str | None) -> str:
+    """Return that a file of several recordings has nothing for this one, of `count` rows, tasks or lines."""
+    name = os.path.basename(recording or "")
+    return (
+        f"its only {noun} is not for {name}" if count == 1 else f"none of its {count} {noun}s is for {name}"
+    )
 
 
 def shown(text: str) -> str:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from laennec.annotations import (
@@ -46,6 +47,7 @@ class Format:
 
     `holds` are those of `CHANNELS`, `RECORD`, `BANDS` and `PROBABILITIES` that it has a place for. `word` is
     a label as it is read back, None where the format has no place for it. `write` takes labels that it holds.
+    `ending` stands between a recording's name and the suffix.
     """
 
     name: str
@@ -54,6 +56,11 @@ class Format:
     holds: frozenset[str]
     word: Callable[[str], str | None]
     write: Callable[[LabelFile, About], str]
+    ending: str = ""
+
+    def file_name(self, name: str) -> str:
+        """Return what a file of this name, such as the recording's, is called in this format."""
+        return f"{PurePath(name).stem.removesuffix(self.ending)}{self.ending}{self.suffix}"
 
 
 @dataclass(frozen=True)
@@ -104,16 +111,17 @@ def _record(labels: LabelFile, form: Format) -> str | None:
 def _not_held(labels: LabelFile, form: Format) -> Iterator[str]:
     unnamed = sum(not event.annotated for event in labels.events)
     if unnamed:
-        yield f"{_events(unnamed)} without a label not in the file"
+        yield f"{_events(unnamed)} without a label {_are(unnamed)} not in the file"
     named = [event for event in labels.events if event.annotated]
     words = {label: form.word(label) for label in {str(event.annotated) for event in named}}
     counts = Counter(str(event.annotated) for event in named)
     for label in sorted(label for label, word in words.items() if word is None):
-        what = f"{_events(counts[label])} labelled {label} not in the file"
+        what = f"{_events(counts[label])} labelled {label} {_are(counts[label])} not in the file"
         yield f"{what}: {form.title} has no place for that"
     for label, word in sorted(words.items()):
         if word is not None and word != label:
-            yield f"{_events(counts[label])} labelled {label} become {word} in {form.title}"
+            become = "becomes" if counts[label] == 1 else "become"
+            yield f"{_events(counts[label])} labelled {label} {become} {word} in {form.title}"
     held = [event for event in named if words[str(event.annotated)] is not None]
     channels = {event.channel for event in held}
     if CHANNELS not in form.holds and len(channels) > 1:
@@ -124,12 +132,23 @@ def _not_held(labels: LabelFile, form: Format) -> Iterator[str]:
         yield f"the events' frequencies are not in the file: {form.title} has none"
     if PROBABILITIES not in form.holds and any(event.probability is not None for event in held):
         yield f"the labels' probabilities are not in the file: {form.title} has none"
+    if labels.unread:
+        columns = (
+            f"column {labels.unread[0]} is"
+            if len(labels.unread) == 1
+            else (f"columns {', '.join(labels.unread)} are")
+        )
+        yield f"the {columns} not in the file"
     if RECORD not in form.holds and labels.record is not None:
         yield f"the recording's label {labels.record} is not in the file: {form.title} has none"
 
 
 def _events(count: int) -> str:
     return f"{count} event{'s' if count > 1 else ''}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 # --- the formats --------------------------------------------------------------------------------------------
@@ -262,6 +281,7 @@ FORMATS = {
             frozenset(),
             _of_hf_lung,
             lambda labels, _: hf_lung.write(_spans(labels)),
+            hf_lung.ENDING,
         ),
     )
 }

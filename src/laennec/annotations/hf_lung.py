@@ -15,6 +15,7 @@ from typing import Any
 from laennec.annotations.events import LabelFile, in_vocabulary, read_lines, rounded_span
 from laennec.labels import spelling
 
+ENDING = "_label"  # of a file's name, after its recording's
 LABELS = {
     "I": "inspiration",
     "E": "expiration",

@@ -9,10 +9,9 @@ Source: Label Studio, "Import pre-annotated data" and the format of exported JSO
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
-from laennec.annotations.events import Boundary, LabelFile, Problem, Row, collect, rounded_span
+from laennec.annotations.events import Boundary, LabelFile, Problem, Row, collect, none_is_for, rounded_span
 from laennec.annotations.names import parts_of
 
 FROM, TO, KIND = "label", "audio", "labels"
@@ -38,8 +37,7 @@ def read(text: str, recording: str | None = None) -> LabelFile:
     except (AttributeError, KeyError, TypeError, IndexError):
         return LabelFile(problems=(Problem("", "not tasks of Label Studio with regions of sound"),))
     if not wanted:
-        what = f"none of its {len(every)} tasks is for {PurePosixPath(recording or '').name}"
-        return LabelFile(problems=(Problem("", what),))
+        return LabelFile(problems=(Problem("", none_is_for(len(every), "task", recording)),))
     return collect(rows)
 
 

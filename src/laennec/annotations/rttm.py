@@ -7,10 +7,19 @@ Source: NIST, Rich Transcription 2009 evaluation plan, appendix A.
 """
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
-from laennec.annotations.events import Boundary, LabelFile, Problem, Row, collect, rounded_span, shown
+from laennec.annotations.events import (
+    Boundary,
+    LabelFile,
+    Problem,
+    Row,
+    collect,
+    none_is_for,
+    rounded_span,
+    shown,
+)
 from laennec.annotations.names import parts_of
+from laennec.annotations.table import names_of
 
 TYPES = ("SPEAKER", "NON-SPEECH", "NOSCORE", "SPKR-INFO")
 MISSING = "<NA>"
@@ -24,19 +33,28 @@ def looks_like(text: str) -> bool:
 
 
 def read(text: str, recording: str | None = None) -> LabelFile:
-    """Read the labels of a recording, or of all."""
-    rows: list[Row | Problem] = []
-    wanted = parts_of(recording)[-1:] if recording else []
+    """Read the labels of a recording, or of all; a line that is damaged may be of any."""
+    rows: list[tuple[str, Row | Problem]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         cells = line.split()
         if not cells or line.startswith(";;") or cells[0] in ("SPKR-INFO", "NOSCORE"):
             continue
         where = f"line {number}"
         if len(cells) < 8:
-            rows.append(Problem(where, f"expected ten fields of RTTM, found {shown(line.strip())!r}"))
-        elif not wanted or PurePosixPath(cells[1]).name == PurePosixPath(wanted[0]).name:
-            rows.append(_row(where, cells))
-    return collect(rows)
+            problem = Problem(where, f"expected ten fields of RTTM, found {shown(line.strip())!r}")
+            rows.append(("", problem))
+        else:
+            rows.append((cells[1], _row(where, cells)))
+    if recording is None:
+        return collect(row for _, row in rows)
+    try:
+        own = names_of("_".join(recording.split()), {name for name, _ in rows if name})
+    except ValueError as error:
+        return LabelFile(problems=(Problem("", str(error)),))
+    chosen = [row for name, row in rows if isinstance(row, Problem) or name in own]
+    if rows and not chosen:
+        return LabelFile(problems=(Problem("", none_is_for(len(rows), "line", recording)),))
+    return collect(chosen)
 
 
 def _row(where: str, cells: list[str]) -> Row | Problem:
@@ -46,7 +64,7 @@ def _row(where: str, cells: list[str]) -> Row | Problem:
         return Problem(where, f"channel, start or duration is no number: {shown(' '.join(cells[2:5]))}")
     if channel < 1:
         return Problem(where, f"channel is {channel}; expected 1, 2, …")
-    probability = cells[8] if len(cells) > 8 else None
+    probability = cells[8] if len(cells) > 8 and cells[8] != MISSING else None
     # Decimal sums of start and duration end in more digits than were written.
     end_s = round(start_s + length_s, 9)
     label = " ".join(cells[7].replace("_", " ").split())

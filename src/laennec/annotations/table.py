@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, shown
+from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, none_is_for, shown
 from laennec.annotations.names import is_absolute, parts_of, suffix_of
 from laennec.patient import is_missing
 
@@ -153,7 +153,9 @@ def read(text: str, recording: str | None = None) -> LabelFile:
         table = parse(text, TIMES, EVENT_COLUMNS)
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
-    return of_recording(table, recording)
+    labels, kept = of_recording(table, recording), {*TIMES, "label", "channel", *DETAILS, *NAMING}
+    filled = {name for _, cells in table.rows for name in cells}
+    return replace(labels, unread=tuple(name for name in table.columns if name in filled - kept))
 
 
 def of_recording(
@@ -166,7 +168,7 @@ def of_recording(
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
     if not rows and not table.problems:
-        what = f"none of its {len(table.rows)} rows is for {os.path.basename(recording or '')}"
+        what = none_is_for(len(table.rows), "row", recording)
         return LabelFile(problems=(Problem("", what if table.rows else "no row below its header"),))
     labels = collect([*table.problems, *rows], points=points)
     return replace(labels, first_channel=first_channel)

@@ -146,6 +146,15 @@ def windows(duration_s: float, window_s: float, hop_s: float) -> list[tuple[floa
     return [(start_s, start_s + window_s) for start_s in starts_s] + [(last_s, duration_s)]
 
 
+def shortened(start_s: float, end_s: float, duration_s: float) -> str:
+    """What is said of an event that reaches outside by more than labels are rounded; nothing of others."""
+    if start_s >= -LABEL_RESOLUTION_S and end_s <= duration_s + LABEL_RESOLUTION_S:
+        return ""
+    inside = f"{max(0.0, start_s):g} to {min(end_s, duration_s):g} s"
+    outside = f"event {start_s:g} to {end_s:g} s: reaches outside the recording of {duration_s:g} s"
+    return f"{outside}; shortened to {inside}"
+
+
 def cut(
     samples: npt.NDArray[Any],
     sample_rate: int,
@@ -165,11 +174,10 @@ def cut(
         raise LaennecError(f"{event}: it must end after its start")
     if start_s >= duration_s or end_s <= 0:
         raise LaennecError(f"{event}: outside the recording of {duration_s:g} s")
-    if start_s < -LABEL_RESOLUTION_S or end_s > duration_s + LABEL_RESOLUTION_S:
-        outside = f"{event}: reaches outside the recording of {duration_s:g} s"
+    if said := shortened(start_s, end_s, duration_s):
         if notes is None:
-            raise LaennecError(outside)
-        notes.append(f"{outside}; shortened to {max(0.0, start_s):g} to {min(end_s, duration_s):g} s")
+            raise LaennecError(said.partition(";")[0])
+        notes.append(said)
     first = min(max(0, round(start_s * sample_rate)), samples.shape[-1] - 1)
     last = min(max(first + 1, round(end_s * sample_rate)), samples.shape[-1])
     return samples[..., first:last]

@@ -251,6 +251,8 @@ class Serve:
         What a client must know: http://HOST:PORT/?token=TOKEN. Also read from LAENNEC_TOKEN.
     model
         An .onnx model file, a run folder, or one that comes with Laennec.
+    phases
+        Tell the phases of breaths as well; recordings that were analysed without them are analysed again.
     open
         Open the page in the browser.
     """
@@ -260,6 +262,7 @@ class Serve:
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     token: Annotated[str | None, arg(metavar="TOKEN")] = None
     model: Annotated[str | None, arg(metavar="MODEL")] = None
+    phases: bool = False
     open: bool = False
 
 

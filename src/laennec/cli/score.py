@@ -48,7 +48,8 @@ def run(command: Score) -> int:
         found = merge(manifest, place)
     failed = f", {found['failed']:,} of them failed" if found["failed"] else ""
     same = found["same_content_as_another"]
-    _say(f"{found['recordings']:,} recordings, each with one row{failed}; {found['events']:,} events")
+    total, events = counted(found["recordings"], "recording"), counted(found["events"], "event")
+    _say(f"{total}{', each' if found['recordings'] > 1 else ''} with one row{failed}; {events}")
     if same:
         _say(f"{same:,} of them have the content of another (the same id)")
     _say(f"Results are in {place.root}")

@@ -65,7 +65,7 @@ def run(command: Serve) -> int:
 def _settings(command: Serve) -> Settings:
     token = command.token or os.environ.get(TOKEN) or None
     folder = command.folder.absolute()
-    settings = Settings(folder, command.host, command.port, token, command.model)
+    settings = Settings(folder, command.host, command.port, token, command.model, command.phases)
     if token is None and not settings.is_local:
         raise UsageError(
             f"--host {settings.host}: other computers can reach that; choose a --token as well, "

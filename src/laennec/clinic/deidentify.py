@@ -14,6 +14,7 @@ from laennec.annotations import SUFFIXES
 from laennec.annotations.events import LabelFile
 from laennec.annotations.formats import About, write_labels
 from laennec.audio.folder import files_below
+from laennec.audio.samples import counted
 from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.clinic.tags import strip_tags
 from laennec.errors import LaennecError, UsageError, unread
@@ -88,7 +89,7 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
         path, own = labels
         written.append(out / f"{stem}{LABELS.suffix}")
         _write(written[-1], write_labels(LabelFile(own.events), LABELS, About(target.name)).text.encode())
-        removed.append(f"all of {path.name} but {len(own.events)} labels")
+        removed.append(f"all of {path.name} but {counted(len(own.events), 'label')}")
     return Deidentified(source, tuple(written), tuple(removed), labels=None if labels is None else labels[0])
 
 

@@ -3,15 +3,19 @@
 Who the patient is, is left empty: the system that takes a file in fills it. Identities are made from the
 sound, so the same recording has the same.
 
-Source: DICOM PS3.3, A.34.10 (General Audio Waveform); PS3.16, CID 3000 (audio channel source).
+Sound that is quiet and finer than 16 bits is scaled up by a power of two, so that it uses them; the channel
+sensitivity says what a sample is of full scale, and reading applies it.
+
+Source: DICOM PS3.3, A.34.10 (General Audio Waveform), C.10.9.1.4 (channel sensitivity); PS3.16,
+CID 3000 (audio channel source).
 """
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -21,6 +25,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, GeneralAudioWaveformStorage, generate_uid
 
 from laennec.annotations.formats import About, write_labels
+from laennec.audio.dicom import OF_FULL_SCALE
+from laennec.audio.level import STEP_16_BIT
 from laennec.audio.recording import Recording
 from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.errors import LaennecError, UsageError
@@ -31,6 +37,7 @@ from laennec.version import __version__
 # A label of DICOM has 16 letters: upper, middle and lower do not fit, and are left out.
 PLACES = tuple(place for place in CHEST_PLACES if place.count("-") < 2)
 MOST_CHANNELS = 2  # of General Audio
+LARGEST_OCTAVES = 100  # of a gain; what is so quiet is no sound, and a smaller factor is no float
 SOURCE = codes.CID3000.PhysiologicalAudioSignal
 
 
@@ -88,9 +95,9 @@ def _place(position: str | None) -> str | None:
 
 def _one(source: Path, out: Path, number: int, position: str | None) -> WrittenDicom:
     recording = Recording.read(source)
-    samples, notes = sixteen_bits(recording)
+    samples, gain, notes = sixteen_bits(recording)
     when = datetime.fromtimestamp(source.stat().st_mtime, UTC)
-    dataset = to_dicom(samples, recording.sample_rate, when, number, position)
+    dataset = to_dicom(samples, recording.sample_rate, when, number, position, gain)
     labels = labels_beside(source)  # before anything is written: a fault in them is one of both
     target = out / f"{source.stem}.dcm"
     held = io.BytesIO()
@@ -106,20 +113,26 @@ def _one(source: Path, out: Path, number: int, position: str | None) -> WrittenD
     return WrittenDicom(source, tuple(contents), (*recording.repairs, *notes))
 
 
-def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], tuple[str, ...]]:
-    """Return ``(samples, channels)`` in 16 bits, and what that changes.
+def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], float, tuple[str, ...]]:
+    """Return ``(samples, channels)`` in 16 bits, what they are multiplied by, and what that changes.
 
+    The factor is 1 for what 16 bits hold exactly, else the largest power of two that fits the peak.
     LaennecError for more than two channels, which General Audio does not have.
     """
     if recording.channels > MOST_CHANNELS:
         raise LaennecError(
             f"{recording.name}: has {recording.channels} channels; DICOM's General Audio has one or two"
         )
-    scaled = recording.samples.T.astype(np.float64) * 2.0**15
+    exact = recording.samples.T.astype(np.float64) * 2.0**15
+    peak, gain = float(np.abs(exact).max(initial=0.0)), 1.0
+    if 0 < peak < 2.0**14 and not np.array_equal(exact, np.round(exact)):
+        gain = 2.0 ** min(math.floor(math.log2((2**15 - 1) / peak)), LARGEST_OCTAVES)
+    scaled = exact * gain
     rounded = np.clip(np.round(scaled), -(2**15), 2**15 - 1)
     change = float(np.abs(scaled - rounded).max(initial=0.0))
-    notes = () if change == 0 else (f"samples are rounded to 16 bits, by {change:.2g} of one at most",)
-    return np.ascontiguousarray(rounded.astype(np.int16)), notes
+    notes = [f"samples are multiplied by {gain:g}, which the file says, to use 16 bits"] if gain > 1 else []
+    notes += [f"samples are rounded to 16 bits, by {change:.2g} of one at most"] if change else []
+    return np.ascontiguousarray(rounded.astype(np.int16)), gain, tuple(notes)
 
 
 def to_dicom(
@@ -128,6 +141,7 @@ def to_dicom(
     acquired: datetime,
     number: int = 1,
     position: str | None = None,
+    gain: float = 1.0,
 ) -> FileDataset:
     """Return a General Audio Waveform of ``(samples, channels)``.
 
@@ -141,9 +155,12 @@ def to_dicom(
         Of the recording in its series.
     position
         Label of the channels.
+    gain
+        What the samples were multiplied by, 1 or more.
     """
     meta = FileMetaDataset()
     entropy = [samples.tobytes().hex()[:4096], str(samples.shape), str(sample_rate), acquired.isoformat()]
+    entropy += [] if gain == 1 else [str(gain)]
     meta.MediaStorageSOPClassUID = GeneralAudioWaveformStorage
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[*entropy, "instance"])
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -164,27 +181,35 @@ def to_dicom(
     dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = time
     dataset.AcquisitionDateTime = acquired.strftime("%Y%m%d%H%M%S%z")
     dataset.AcquisitionContextSequence = []
-    dataset.WaveformSequence = [_group(samples, sample_rate, position)]
+    dataset.WaveformSequence = [_group(samples, sample_rate, position, gain)]
     return dataset
 
 
-def _group(samples: NDArray[np.int16], sample_rate: int, position: str | None) -> Dataset:
+def _group(samples: NDArray[np.int16], sample_rate: int, position: str | None, gain: float) -> Dataset:
     group = Dataset()
     group.WaveformOriginality = "ORIGINAL"
     group.NumberOfWaveformSamples, group.NumberOfWaveformChannels = samples.shape
     group.SamplingFrequency = sample_rate
     group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
-    group.ChannelDefinitionSequence = [_channel(k, position) for k in range(samples.shape[1])]
+    group.ChannelDefinitionSequence = [_channel(k, position, gain) for k in range(samples.shape[1])]
     group.add_new("WaveformData", "OW", samples.astype("<i2").tobytes())
     return group
 
 
-def _channel(number: int, position: str | None) -> Dataset:
-    code: Any = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = SOURCE.value, SOURCE[1], SOURCE.meaning
+def _coded(value: str, scheme: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
+
+
+def _channel(number: int, position: str | None, gain: float) -> Dataset:
     channel = Dataset()
     channel.WaveformChannelNumber, channel.WaveformBitsStored = number + 1, 16
-    channel.ChannelSourceSequence = [code]
+    channel.ChannelSourceSequence = [_coded(SOURCE.value, SOURCE[1], SOURCE.meaning)]
+    if gain != 1:
+        channel.ChannelSensitivity = f"{STEP_16_BIT / gain:.9g}"
+        channel.ChannelSensitivityUnitsSequence = [_coded(*OF_FULL_SCALE, "no units")]
+        channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = "1", "0"
     if position:
         channel.ChannelLabel = position
     return channel

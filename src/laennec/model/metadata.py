@@ -15,9 +15,9 @@ def entries_in(metadata: str | None, source: str, latest: int) -> dict[str, Any]
     try:
         entries = json.loads(metadata)
     except (ValueError, RecursionError) as error:
-        raise LaennecError(f"{source}: its metadata is no JSON ({error})") from error
+        raise LaennecError(f"{source}: its metadata is not JSON ({error})") from error
     if not isinstance(entries, dict):
-        raise LaennecError(f"{source}: its metadata is no JSON object")
+        raise LaennecError(f"{source}: its metadata is not a JSON object")
     file_format = entries.get("format")
     if isinstance(file_format, bool) or not isinstance(file_format, int) or file_format < 1:
         raise LaennecError(f"{source}: its metadata names no format: format is {shown(file_format)}")

@@ -21,6 +21,7 @@ DETAILS = ("quality", "error", "uncertain_events", "not_analysed_s", "heard_as")
 SUMMARY_DIGITS = {"probability": PROBABILITY_DIGITS, "rate_per_min": 1, "duration_s": 3, "not_analysed_s": 1}
 PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
 EVENT = ("channel", "start_s", "end_s", "label", "probability", "uncertain", "presence")  # columns
+NOT_ANALYSED = "not analysed: "  # begins the note that says why
 EVENT_DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS}
 
 
@@ -148,16 +149,29 @@ def summary(analysis: Analysis, recording: str) -> Summary:
     refused_s = dict.fromkeys((part.channel for part in analysis.refused_parts), 0.0)
     for part in analysis.refused_parts:
         refused_s[part.channel] += part.end_s - part.start_s
+    unheard = unanswered(analysis)
     return replace(
-        _prediction_summary(analysis.record or RecordingPrediction(None, None, {}), recording),
+        _prediction_summary(
+            analysis.record or RecordingPrediction(None, None, {}, refused=unheard), recording
+        ),
         duration_s=analysis.duration_s,
         events={label: sum(e.label == label for e in analysis.events) for label in analysis.labels},
         normal=analysis.normal,
         quality=tuple(dict.fromkeys(finding.kind for finding in analysis.quality)),
         uncertain_events={label: uncertain[label] for label in analysis.labels if uncertain[label]},
-        not_analysed_s=max(refused_s.values(), default=0.0),
+        not_analysed_s=analysis.duration_s if unheard else max(refused_s.values(), default=0.0),
         heard_as=next((part.heard_as for part in analysis.refused_parts if part.heard_as), None),
     )
+
+
+def unanswered(analysis: Analysis) -> str | None:
+    """Return why nothing of a recording was analysed, its notes' first reason; None where something was."""
+    reasons = [note.removeprefix(NOT_ANALYSED) for note in analysis.notes if note.startswith(NOT_ANALYSED)]
+    if not reasons or analysis.record is not None or analysis.events:
+        return None
+    silent = {finding.channel for finding in analysis.quality if finding.kind == "silent"}
+    heard = analysis.channels - len(silent)
+    return None if silent and heard else reasons[0]
 
 
 def _prediction_summary(record: RecordingPrediction, recording: str) -> Summary:

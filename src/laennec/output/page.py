@@ -10,11 +10,10 @@ from laennec.errors import LaennecError
 from laennec.files import write_text
 from laennec.output.html import asset, facts, fill, page, table, text
 from laennec.output.page_channel import channel_section, sounds_of
-from laennec.output.page_events import UNCERTAIN, event_table, label_css, page_events
+from laennec.output.page_events import UNCERTAIN, event_table, page_css, page_events
 from laennec.output.page_viewer import viewer_script
 from laennec.output.presentation import (
     MEANINGS,
-    analysis_colours,
     answer,
     boundaries,
     calibrated_by,
@@ -67,7 +66,7 @@ def render_report(analysis: Analysis, recording: Recording, *, channel: int | No
         events=event_table(analysis, events, playable=sounds.ids),
         model=_model(analysis),
     )
-    css = f"{asset('report.css')}\n{asset('viewer/viewer.css')}\n{label_css(analysis_colours(analysis))}"
+    css = f"{asset('report.css')}\n{asset('viewer/viewer.css')}\n{page_css(analysis)}"
     script = viewer_script(analysis, recording, shown, events, sounds.ids)
     return page(f"{analysis.name} – lung sounds", body, css, script)
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from laennec.analyze.analysis import Analysis
+from laennec.analyze.analysis import Analysis, Breathing
+from laennec.analyze.breathing import in_words
 from laennec.audio.recording import Recording
 from laennec.audio.samples import mixed
 from laennec.output.html import data_uri, fill, png, text, wav
-from laennec.output.page_events import PageEvent, label_classes, legend
+from laennec.output.page_events import PHASE_CLASS, PageEvent, label_classes, legend
 from laennec.output.presentation import Strip, short_label, strips, tick_step
 from laennec.output.spectrogram import FMIN_HZ, SHOWN_S, TICKS_HZ, coarse, spectrogram_of
 
@@ -54,6 +55,7 @@ def channel_section(
     mine = [each for each in events if each.event.channel == channel and each.event.start_s < shown_s]
     title = f"Channel {channel}" if recording.channels > 1 else "Sound"
     rows = strips([each.event for each in mine]) if mine else []
+    breathing = next((each for each in analysis.breathing or () if each.channel == channel), None)
     spectrogram = spectrogram_of(recording, channel, samples.size)
     classes = label_classes(analysis)
     return fill(
@@ -61,9 +63,12 @@ def channel_section(
         channel=str(channel),
         title=title,
         answer=f'<div class="answer">{answer}</div>' if answer else "",
-        names="".join(f'<div class="name" style="--lanes:{row.lane_count}">{row.name}</div>' for row in rows),
+        names="".join(f'<div class="name" style="--lanes:{row.lane_count}">{row.name}</div>' for row in rows)
+        + ('<div class="name">phases</div>' if breathing and breathing.phases else ""),
         hertz=_frequency_ticks(recording.sample_rate),
-        strips="\n".join(_strip(row, mine, shown_s, classes) for row in rows),
+        strips="\n".join(
+            [*(_strip(row, mine, shown_s, classes) for row in rows), _phases(breathing, shown_s)]
+        ),
         waveform=waveform_svg(samples),
         spectrogram=data_uri(png(coarse(spectrogram.grey), noisy=True), "image/png"),
         subject=f"{title.lower()}, {FMIN_HZ:g} to {spectrogram.fmax_hz:g} Hz, 0 to {shown_s:.1f} s",
@@ -71,6 +76,7 @@ def channel_section(
         times=_time_ticks(shown_s),
         legend=legend(mine, classes),
         caption=_caption(samples, mine, recording.duration_s),
+        breaths="" if breathing is None else f'<p class="still">Breaths: {text(_told(breathing))}</p>',
         sound_note=text(sounds.note),
     )
 
@@ -137,6 +143,25 @@ def _strip(strip: Strip, events: Sequence[PageEvent], shown_s: float, classes: d
         f'<div class="lane" style="--lanes:{strip.lane_count}" role="group" aria-label="{name}">'
         f"{''.join(boxes)}</div>"
     )
+
+
+def _told(breathing: Breathing) -> str:
+    return in_words(breathing).removeprefix("breath phases: ")
+
+
+def _phases(breathing: Breathing | None, shown_s: float) -> str:
+    """Return the row of a channel's breath phases; empty where none are told."""
+    if breathing is None or not breathing.phases:
+        return ""
+    boxes = "".join(
+        f'<span class="event {PHASE_CLASS[each.phase]}" title="{each.phase}" '
+        f'style="{_position(each.start_s, each.end_s, shown_s)};--lane:0">'
+        f'<span class="full">{each.phase}</span>'
+        f'<span class="short" data-text="{text(short_label(each.phase))}"></span></span>'
+        for each in breathing.phases
+        if each.start_s < shown_s
+    )
+    return f'<div class="lane" style="--lanes:1" role="group" aria-label="Breath phases">{boxes}</div>'
 
 
 def _shade(each: PageEvent, normal: str, shown_s: float) -> str:

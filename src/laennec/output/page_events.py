@@ -10,12 +10,14 @@ from laennec.output.presentation import (
     analysis_colours,
     event_columns,
     legend_label,
+    phase_colours,
     readable_on,
     short_label,
 )
 from laennec.output.spectrogram import SHOWN_S
 
 ROWS = 500  # of the table
+PHASE_CLASS = {phase: f"p{place}" for place, phase in enumerate(phase_colours())}
 LETTER_EM = 0.6  # of the font size: a letter's width on average, with some air
 UNCERTAIN = ' <span class="uncertain">uncertain</span>'
 
@@ -102,14 +104,27 @@ def legend(events: Sequence[PageEvent], classes: Mapping[str, str]) -> str:
     return f'<ul class="legend" aria-label="Labels">{items}</ul>' if items else "<p>No events.</p>"
 
 
-def label_css(colours: Mapping[str, str]) -> str:
-    """Return each label's colours, and the width of a box from which on its name or capitals are shown."""
+def page_css(analysis: Analysis) -> str:
+    """Return the colours of all that has one in the page of an analysis, and when its name is shown."""
+    named = {
+        css: (label, analysis_colours(analysis)[label]) for label, css in label_classes(analysis).items()
+    }
+    if analysis.breathing is not None:
+        named |= {PHASE_CLASS[phase]: (phase, colour) for phase, colour in phase_colours().items()}
+    return label_css(named)
+
+
+def label_css(named: Mapping[str, tuple[str, str]]) -> str:
+    """Return each class's colours, and the width of a box from which on its name or capitals are shown.
+
+    `named` has label and colour of each class.
+    """
     rules = []
-    for index, (label, colour) in enumerate(colours.items()):
+    for css, (label, colour) in named.items():
         on = readable_on(colour)
         stripe = "rgb(255 255 255 / .5)" if on == "black" else "rgb(0 0 0 / .35)"
-        rules.append(f".l{index}{{--colour:{colour};--on:{on};--stripe:{stripe}}}")
-        for box, letters in ((f".l{index}:not(.hatched)", 0), (f".l{index}.hatched", 2)):  # the sign " ?"
+        rules.append(f".{css}{{--colour:{colour};--on:{on};--stripe:{stripe}}}")
+        for box, letters in ((f".{css}:not(.hatched)", 0), (f".{css}.hatched", 2)):  # the sign " ?"
             for word, kind, other in ((short_label(label), "short", "full"), (label, "full", "short")):
                 width_em = LETTER_EM * (len(word) + letters) + 0.8
                 rules.append(

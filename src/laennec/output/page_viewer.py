@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
-from laennec.output.formats import channel_first
+from laennec.output.formats import channel_first, to_json
 from laennec.output.html import PEAK, asset, png, script_json
 from laennec.output.page_events import PageEvent
-from laennec.output.presentation import analysis_colours, short_label
+from laennec.output.presentation import analysis_colours, phase_colours, short_label
 from laennec.output.scripts import joined
 from laennec.output.spectrogram import SHOWN_S, coarse
 from laennec.output.tiles import COLUMN_S, RANGE_DB, Pyramid
@@ -44,7 +44,10 @@ def viewer_script(
     data = {
         "text": json.loads(asset("viewer/texts.en.json")),
         "labels": _labels(analysis),
-        "channels": [_channel(recording, channel, level, sounds.get(channel, "")) for channel in channels],
+        "channels": [
+            _channel(recording, channel, level, sounds.get(channel, "")) | _breathing(analysis, channel)
+            for channel in channels
+        ],
         "events": _events(analysis, events, channels),
     }
     return f"{joined('output/viewer/report.js')}\n$report.start({script_json(data)});"
@@ -83,6 +86,12 @@ def _channel(recording: Recording, channel: int, finest: int, sound: str) -> dic
     }
 
 
+def _breathing(analysis: Analysis, channel: int) -> dict[str, Any]:
+    """The breaths of a channel, as in the JSON result; nothing where phases were not asked for."""
+    own = [each for each in to_json(analysis).get("breathing", ()) if each["channel"] == channel]
+    return {"breathing": own[0]} if own else {}
+
+
 def _tile(grey: npt.NDArray[np.uint8]) -> str:
     return base64.b64encode(png(coarse(grey), noisy=True)).decode()
 
@@ -104,7 +113,12 @@ def _labels(analysis: Analysis) -> dict[str, dict[str, Any]]:
             "adventitious": label != analysis.normal,
         }
         for label, colour in analysis_colours(analysis).items()
-    }
+    } | _phase_labels(analysis)
+
+
+def _phase_labels(analysis: Analysis) -> dict[str, dict[str, Any]]:
+    colours = phase_colours() if analysis.breathing else {}
+    return {phase: {"colour": colour, "text": phase.capitalize()} for phase, colour in colours.items()}
 
 
 def _events(analysis: Analysis, events: Sequence[PageEvent], channels: Sequence[int]) -> list[dict[str, Any]]:

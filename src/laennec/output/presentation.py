@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
 from laennec.analyze.timing import timing_in_words
-from laennec.labels import NORMAL, SPRSOUND_RECORDS
+from laennec.labels import NORMAL, PHASES, SPRSOUND_RECORDS
+from laennec.model.phases import PAUSE
 
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
 COLOURS = ("#E69F00", "#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#8C6D31", "#F0E442")
@@ -43,6 +44,12 @@ def record_colours(events: Sequence[str], normal: str) -> dict[str, str]:
     colours = label_colours(events, normal)
     stands_for = {NORMAL: normal, "CAS": "Wheeze", "DAS": "Fine Crackle", "CAS & DAS": "Wheeze+Crackle"}
     return {label: colours.get(stands_for.get(label, ""), UNKNOWN_COLOUR) for label in SPRSOUND_RECORDS}
+
+
+def phase_colours() -> dict[str, str]:
+    """Return the colour of each phase of a breath: those of a reader's phases, and grey for the pause."""
+    colours = label_colours(PHASES, NORMAL)
+    return {phase: colours[phase] for phase in PHASES} | {PAUSE: UNKNOWN_COLOUR}
 
 
 def readable_on(colour: str) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.annotations.table import NAMING
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError, shown
 from laennec.labels import (
     ADVENTITIOUS,
@@ -153,7 +154,9 @@ def table_cells(path: Path) -> list[list[str]]:
 def _columns(path: Path, header: list[str], rows: list[list[str]]) -> dict[str, Any]:
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise LaennecError(f"{path}: row {number} has {len(row)} cells; expected {len(header)}")
+            raise LaennecError(
+                f"{path}: row {number} has {counted(len(row), 'cell')}; expected {len(header)}"
+            )
     return {name: [row[k] for row in rows] for k, name in enumerate(header)}
 
 
@@ -224,14 +227,18 @@ def _of_columns(path: Path, columns: Mapping[str, Any], dataset: str, classes: S
     if scores is None:
         predicted = [words[str(each)] for each in np.asarray(answers).ravel().tolist()]
         if len(predicted) != len(label_words):
-            raise LaennecError(f"{path}: {len(predicted)} predictions for {len(label_words)} labels")
+            raise LaennecError(
+                f"{path}: {counted(len(predicted), 'prediction')} for {counted(len(label_words), 'label')}"
+            )
         probabilities = np.eye(len(vocabulary))[[vocabulary.index(word) for word in predicted]]
     else:
         probabilities = _as_probabilities(path, scores, len(label_words), len(vocabulary))
         predicted = predicted_classes(probabilities, vocabulary)
     clip_names = tuple(str(each) for each in np.asarray(names).ravel().tolist()) if names is not None else ()
     if clip_names and len(clip_names) != len(label_words):
-        raise LaennecError(f"{path}: {len(clip_names)} names for {len(label_words)} labels")
+        raise LaennecError(
+            f"{path}: {counted(len(clip_names), 'name')} for {counted(len(label_words), 'label')}"
+        )
     return Submitted(
         str(path),
         vocabulary,

@@ -50,7 +50,7 @@ def read_runtime(place: Path | None) -> dict[str, bytes]:
     try:
         content = _of_folder(place) if place.is_dir() else _of_archive(place)
     except (OSError, tarfile.TarError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "no archive of npm"
+        reason = getattr(error, "strerror", None) or "not an npm archive"
         raise LaennecError(f"{place}: cannot be read ({reason}); get it with `{FETCH}`") from error
     for name, expected in SHA256.items():
         if hashlib.sha256(content[name]).hexdigest() != expected:

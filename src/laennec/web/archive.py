@@ -122,7 +122,7 @@ def _put(out: zipfile.ZipFile, name: str, text: str) -> None:
 def _label_name(reading: Reading, form: Format, names: set[str]) -> str:
     """Return where a recording's label file goes: its own path with another ending, none twice."""
     path = PurePosixPath(printable(reading.recording["path"]))
-    name = path.with_suffix(form.suffix)
+    name = path.with_name(form.file_name(path.name))
     name = name if str(name) not in names else path.with_name(path.name + form.suffix)
     names.add(str(name))
     return f"labels/{name}"

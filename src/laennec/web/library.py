@@ -21,7 +21,7 @@ from laennec.web.doubts import doubts_of
 from laennec.web.folder import Folder
 from laennec.web.jobs import ENDS, AnalysisQueue, Task
 from laennec.web.models import ModelInUse, Models
-from laennec.web.rows import row_of, summary_of
+from laennec.web.rows import has_phases, row_of, summary_of
 from laennec.web.settings import Settings
 from laennec.web.sounds import Sounds
 from laennec.web.worker import Message, Order
@@ -104,7 +104,7 @@ class Library:
         model = self.models.in_use()
         reviewed = self.corrections.reviewed()
         return revision, [
-            row_of(row, now.get(row["id"], {}), reviewed.get(row["id"], []), _is_current(row, model))
+            row_of(row, now.get(row["id"], {}), reviewed.get(row["id"], []), self._is_current(row, model))
             | {"revision": revision}
             for row in self.database.rows(query, values)
         ]
@@ -210,13 +210,27 @@ class Library:
         model = self.models.in_use()
         metadata = {key: row[key] for key in ("age_years", "sex", "position") if row[key] is not None}
         longest_s = self.settings.duration_s
-        return Order(str(path), name, model.source, model.calibration, metadata, longest_s, cache)
+        return Order(
+            str(path), name, model.source, model.calibration, metadata, longest_s, cache,
+            phases=self.settings.phases,
+        )  # fmt: skip
+
+    def _is_current(self, row: sqlite3.Row, model: ModelInUse) -> bool:
+        """Whether the latest analysis is of the file as it is, by the model in use and this version.
+
+        It must have phases where these are to be told, and may have them where they are not. A failed one is
+        not tried again either: a file that ends the worker would do so at every start.
+        """
+        used = (row["model_sha256"], row["calibration_sha256"], row["laennec"])
+        if not row["is_of_file"] or used != (model.sha256, model.calibration_sha256, __version__):
+            return False
+        return not self.settings.phases or row["error"] is not None or has_phases(row["summary"])
 
     def _queue_all(self) -> None:
-        """Queue every recording that has no result of the model in use for its file as it is."""
+        """Queue every recording that has no result, as results are now to be, for its file as it is."""
         model = self.models.in_use()
         rows = self.database.rows(f"{ROWS} ORDER BY recording.id")
-        lacking = [row for row in rows if not _is_current(row, model) and row["id"] not in self._now]
+        lacking = [row for row in rows if not self._is_current(row, model) and row["id"] not in self._now]
         self.queue.put(*[self._task(row, model) for row in lacking])
 
     def _queue(self, number: int, urgent: bool) -> None:
@@ -328,12 +342,3 @@ class Library:
         row = self.row(number)
         self.activity.send("recording", row)
         return row
-
-
-def _is_current(row: sqlite3.Row, model: ModelInUse) -> bool:
-    """Whether the latest analysis is of the file as it is, by the model in use and this version of Laennec.
-
-    A failed one is not tried again either: a file that ends the worker would do so at every start.
-    """
-    used = (row["model_sha256"], row["calibration_sha256"], row["laennec"])
-    return bool(row["is_of_file"]) and used == (model.sha256, model.calibration_sha256, __version__)

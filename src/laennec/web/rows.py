@@ -65,6 +65,7 @@ class Row(BaseModel):
     least_certain: float | None = Field(description="smallest probability of the record and its events")
     reviewed: list[str] = Field(description="readers who are done with it")
     model: ModelUsed | None
+    phases: bool = Field(description="whether the phases of breaths were asked of its analysis")
     revision: int = Field(description="of two rows of one recording, the greater is that of the later one")
 
 
@@ -75,6 +76,7 @@ EMPTY: dict[str, Any] = {
     "uncertain_events": 0,
     "least_certain": None,
     "model": None,
+    "phases": False,
 }
 
 
@@ -92,7 +94,13 @@ def summary_of(analysis: Mapping[str, Any], doubt: Mapping[str, Any] | None = No
         "uncertain_events": sum(event["uncertain"] for event in events),
         "least_certain": min(certainties, default=None),
         "model": {name: analysis["model"][name] for name in ModelUsed.model_fields},
+        "phases": "breathing" in analysis,
     }
+
+
+def has_phases(summary: str | None) -> bool:
+    """Whether phases were asked of the analysis of a summary, as it is kept."""
+    return summary is not None and bool(json.loads(summary).get("phases"))
 
 
 def row_of(

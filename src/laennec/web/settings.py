@@ -21,6 +21,8 @@ class Settings:
         What a client must know; needed where `host` is no loopback address.
     model : str or None
         As for :func:`laennec.analyze`; by default the one that ships.
+    phases : bool
+        Whether the phases of breaths are told as well.
     upload_bytes, recordings, duration_s
         The most that one upload, the folder and one recording may have.
     warm : bool
@@ -37,6 +39,7 @@ class Settings:
     port: int = PORT
     token: str | None = None
     model: str | None = None
+    phases: bool = False
     upload_bytes: int = 2**30
     recordings: int = 20_000
     duration_s: float = 24 * 3600.0

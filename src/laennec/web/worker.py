@@ -30,6 +30,7 @@ from laennec.files import printable, sha256_of
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import model_path
+from laennec.model.phases import PhaseModel, load_phase_model
 from laennec.output.formats import to_json
 from laennec.web.sounds import CacheError, prepare
 
@@ -64,6 +65,7 @@ class Order:
     `metadata` (age_years, sex, position) is what is known of the patient. `cache` is where the decoded
     sound goes for people to look at and listen to, before the analysis or, with `is_decoding`, instead of it;
     None where nobody will.
+    With `phases` the phases of breaths are told as well.
     """
 
     path: str | None = None
@@ -74,6 +76,7 @@ class Order:
     longest_s: float = float("inf")
     cache: str | None = None
     is_decoding: bool = False
+    phases: bool = False
 
 
 class Worker:
@@ -185,11 +188,15 @@ def _limit(memory_bytes: int) -> None:
 
 
 class Models:
-    """The model that was used last, kept loaded; a file that has changed is loaded again."""
+    """The model that was used last, kept loaded; a file that has changed is loaded again.
+
+    So is the model of phases, once one was needed.
+    """
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] = ()
         self._loaded: Detector | LungModel | None = None
+        self._phases: PhaseModel | None = None
 
     def get(self, model: str | None, calibration: str | None) -> Detector | LungModel:
         """Return a model with its calibration."""
@@ -201,6 +208,12 @@ class Models:
             self._loaded = model_for(model, clips=False, calibration=calibration)
             self._key = key
         return self._loaded
+
+    def of_phases(self) -> PhaseModel:
+        """Return the model of breath phases."""
+        if self._phases is None:
+            self._phases = load_phase_model()
+        return self._phases
 
 
 def perform(order: Order, models: Models, send: Send) -> None:
@@ -254,7 +267,8 @@ def _analysis(order: Order, models: Models, send: Send) -> dict[str, Any]:
         if events:
             send({"kind": "found", "events": [shown_event(event) for event in events]})
 
-    return to_json(analyze_described(recording, model, order.metadata, found=found))
+    phases = models.of_phases() if order.phases else False
+    return to_json(analyze_described(recording, model, order.metadata, found=found, phases=phases))
 
 
 def refuse_long(path: str, name: str, longest_s: float) -> None:

@@ -18,6 +18,7 @@ export function start(data) {
     const own = data.events.filter((event) => event.channel === channel.channel);
     viewer.setEvents(own.map((event) => ({ ...event, channel: 0 })));
     viewer.addEventListener("select", ({ detail }) => mark(detail.id));
+    viewer.setBreathing(channel.breathing && [{ ...channel.breathing, channel: 0 }]);
     viewers.set(channel.channel, viewer);
   }
   const of = (row) => {

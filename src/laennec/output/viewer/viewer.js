@@ -4,6 +4,7 @@
  * It needs nothing of the page around it: words, labels and data come in by its arguments.
  */
 
+import { createBreathing } from "./breathing.js";
 import { everyFrame, h } from "./dom.js";
 import { createEvidence } from "./evidence.js";
 import { showKeys, useText } from "./keys.js";
@@ -30,6 +31,7 @@ let made = 0;
  *   waveform(channel, start_s, end_s, columns, signal) → Promise<Int8Array>, soundUrl(channel)}
  * @param {object} options {text(key, values), label(name) → {colour, text, short, adventitious},
  *   relevance(event) → where its evidence lies, for events that do not say,
+ *   sentence(english) → a sentence of an analysis in the page's language,
  *   flat: without WebGL (true) or with it anyhow (false), compact: without overview, sound: false for none}
  * @returns {Viewer}
  */
@@ -104,7 +106,9 @@ export class Viewer extends EventTarget {
     this.hertz = h("div", { class: "viewer-hertz", "aria-hidden": "true" });
     this.names = h("div", { class: "viewer-names", "aria-hidden": "true" });
     this.axis = h("div", { class: "viewer-axis", "aria-hidden": "true" });
-    this.area = h("div", { class: "viewer-area" }, this.canvasArea, this.axis);
+    const { label, options: { sentence = (english) => english } } = this;
+    this.breathing = createBreathing({ label, text, sentence, changed });
+    this.area = h("div", { class: "viewer-area" }, this.canvasArea, this.breathing.lane, this.axis);
     this.status = h("p", { class: "viewer-status", role: "status" });
     this.spectrogram = createSpectrogram(this.picture, source, { changed, flat: this.options.flat });
     this.evidence = createEvidence(this.picture);
@@ -123,9 +127,9 @@ export class Viewer extends EventTarget {
       h("div", { class: "viewer-plot" },
         this.overview && h("div", { class: "viewer-gutter viewer-strip-gutter" }), this.overview?.element,
         this.names, lanes,
-        h("div", { class: "viewer-gutter" }, h("span", { class: "viewer-wave-name", "aria-hidden": "true" }, text("viewer.waveform")), this.hertz),
+        h("div", { class: "viewer-gutter" }, h("span", { class: "viewer-wave-name", "aria-hidden": "true" }, text("viewer.waveform")), this.hertz, this.breathing.name),
         this.area),
-      this.status);
+      this.breathing.line, this.status);
     element.replaceChildren(this.element);
   }
 
@@ -179,6 +183,7 @@ export class Viewer extends EventTarget {
     if (this.spectrogram.canvas.width !== Math.round(this.picture.clientWidth * this.#scale)) this.#fitAgain();
     if (player.playing) this.#follow();
     this.lanesView.update(time, this.#scale); // first, since without a graphics card the picture may take long
+    this.breathing.update(time);
     this.waveform.draw(time, { ink: this.#colours.ink, spans: this.#spansShown() }, this.#scale);
     this.spectrogram.draw(time, { ...this.look, dark: this.#colours.dark }, this.#scale);
     this.#drawEvidence();
@@ -254,6 +259,11 @@ export class Viewer extends EventTarget {
     this.dispatchEvent(new CustomEvent("events", { detail: { layer } }));
   }
 
+  /** Show the phases of breaths, as an analysis has them in `breathing`; null for none. */
+  setBreathing(breathing) {
+    this.breathing.set(breathing);
+  }
+
   /** The events of the shown channel in a layer, in order of time. */
   events(layer = "events") {
     return this.lanesView.shown(layer);
@@ -291,6 +301,7 @@ export class Viewer extends EventTarget {
     this.waveform.choose(channel);
     this.overview?.choose(channel);
     this.lanesView.choose(channel);
+    this.breathing.choose(channel);
     if (this.options.sound !== false) this.player.choose(channel);
     this.#drawHertz();
     this.#arrange();

@@ -123,9 +123,10 @@ const lengthOf = ({ start_s, end_s }) => Math.max(1e-3, end_s - start_s);
  * @param {object} card
  * @param {{number: number, events: object[], segments: object[]}} channel
  * @param {object[]} quality findings of the recording
+ * @param {?number} total number of events of all channels, where there are several
  * @returns {object} as in the JSON of an analysis, not rounded
  */
-export function answerOf(card, { number, events, segments }, quality) {
+export function answerOf(card, { number, events, segments }, quality, total = null) {
   const lengths = segments.map(lengthOf);
   const mean = average(segments.map(({ sound_classes }) => sound_classes), lengths);
   const kinds = Object.fromEntries(card.kinds.map((kind, k) => [kind, mean[k]]));
@@ -142,7 +143,7 @@ export function answerOf(card, { number, events, segments }, quality) {
     probability: probabilities[best],
     probabilities: Object.fromEntries(card.records.map((label, k) => [label, probabilities[k]])),
     uncertain: doubts.length > 0 || !isCertain(probabilities, card),
-    reasons: [...reasons(card, events, segments), ...doubts],
+    reasons: [...reasons(card, events, segments, number, total), ...doubts],
     rate: respiratoryRate(breathOnsets(events), segments.filter(({ refused }) => !refused).map(({ repetition }) => repetition), card.frame_s),
   };
 }
@@ -183,14 +184,16 @@ function spoiled(quality, channel) {
     .map(({ share }) => `${percent(share)} of its samples are clipped`);
 }
 
-function* reasons(card, events, segments) {
+function* reasons(card, events, segments, number, total) {
   const unsure = events.filter((event) => event.uncertain).length;
   const end = unsure ? `; ${unsure} uncertain` : "";
   const count = (label) => events.filter((event) => event.label === label).length;
-  if (events.length && count(card.normal) === events.length) yield `${counted(events.length, "event")} found, normal all of them${end}`;
+  const found = total === null ? `${counted(events.length, "event")} found`
+    : `${counted(total, "event")} found, ${events.length} of them on channel ${number}`;
+  if (events.length && total === null && count(card.normal) === events.length) yield `${found}, all of them normal${end}`;
   else if (events.length) {
     const parts = card.labels.filter(count).map((label) => `${count(label)} ${label}`);
-    yield `${counted(events.length, "event")} found: ${parts.join(", ")}${end}`;
+    yield `${found}: ${parts.join(", ")}${end}`;
   }
   if (segments.length > 1) {
     const counts = new Map();

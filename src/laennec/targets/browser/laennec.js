@@ -108,7 +108,8 @@ export class Model {
       channels.push(await this.#channel(sound, number, survey, { progress: share, chunk_s }));
     }
     const of_recordings = card.task === "recording";
-    const answers = of_recordings ? channels.map((channel) => answerOf(card, channel, quality)) : [];
+    const total = channels.length > 1 ? channels.reduce((sum, channel) => sum + channel.events.length, 0) : null;
+    const answers = of_recordings ? channels.map((channel) => answerOf(card, channel, quality, total)) : [];
     for (const { number, segments } of of_recordings ? channels : []) {
       const noise = contactNoise(segments);
       if (noise) quality.push({ kind: "contact_noise", message: noise.message, share: noise.share, channel: number });

@@ -109,7 +109,10 @@ export function breathOnsets(events) {
 function rateOfOnsets(onsets_s) {
   const intervals = onsets_s.slice(1).map((onset, k) => onset - onsets_s[k]);
   const none = (reason, breaths) => ({ per_min: null, quality: "none", reason, breaths });
-  if (intervals.length < FEWEST_INTERVALS) return none(`${onsets_s.length} breaths are too few`, intervals.length);
+  if (intervals.length < FEWEST_INTERVALS) {
+    const is_one = onsets_s.length === 1;
+    return none(is_one ? "1 breath is too few" : `${onsets_s.length} breaths are too few`, intervals.length);
+  }
   const usual = median(intervals);
   const kept = intervals.filter((each) => each <= LONGEST_INTERVALS * usual).sort((a, b) => a - b);
   const typical = median(kept);

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from laennec.labels import NORMAL, PHASES, POOR_QUALITY, SPRSOUND_EVENTS
-from laennec.output.presentation import label_colours, record_colours, short_label
+from laennec.output.presentation import label_colours, phase_colours, record_colours, short_label
 from laennec.patient import CHEST_PLACES
 from laennec.version import DISCLAIMER, __version__
 from laennec.web.api.answers import errors
@@ -106,7 +106,7 @@ def labels(server: Here) -> Response:
         {
             "events": _labels(label_colours(SPRSOUND_EVENTS, NORMAL)),
             "records": _labels(record_colours(SPRSOUND_EVENTS, NORMAL)),
-            "phases": _labels({phase: label_colours(PHASES, NORMAL)[phase] for phase in PHASES}),
+            "phases": _labels({phase: phase_colours()[phase] for phase in PHASES}),
             "positions": [
                 {"name": name, "face": place.face, "x": place.x, "y": place.y}
                 for name, place in CHEST_PLACES.items()

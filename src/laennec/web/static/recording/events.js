@@ -2,14 +2,21 @@
 
 import { eventDoubt } from "../answer.js";
 import { button, h, replace } from "../dom.js";
+import { sentence } from "../sentences.js";
 import { number, text } from "../text.js";
+import { timingInWords } from "../viewer/breathing.js";
 
 const ROWS = 100; // at first, and more at a time
-const COLUMNS = ["event", "label", "start", "end", "duration", "probability", "next", "loop"];
+const COLUMNS = ["event", "label", "start", "end", "duration", "probability", "next", "timing", "loop"];
 const NUMBERS = new Set(["event", "start", "end", "duration", "probability"]);
 
-/** A table of what `viewer` shows in the layer of events; `doubt(event)` is why one is uncertain. */
-export function createEventTable(app, viewer, doubt) {
+/**
+ * A table of what `viewer` shows in the layer of events.
+ *
+ * @param {{doubt: Function, timing: Function}} told `doubt(event)` is why one is uncertain, `timing(event)` when in
+ *   a breath it is heard; where that is known of none, there is no column of it.
+ */
+export function createEventTable(app, viewer, { doubt, timing }) {
   const { signal } = viewer;
   const heading = h("h2", {});
   const body = h("tbody", {});
@@ -17,7 +24,7 @@ export function createEventTable(app, viewer, doubt) {
   const table = h("table", { class: "events" },
     h("caption", { class: "hidden" }, text("recording.events")),
     h("thead", {}, h("tr", {}, COLUMNS.map((key) =>
-      h("th", { scope: "col", class: NUMBERS.has(key) && "number" }, text(`recording.column.${key}`))))), body);
+      h("th", { scope: "col", class: NUMBERS.has(key) ? "number" : key === "timing" && key }, text(`recording.column.${key}`))))), body);
   const box = h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("recording.events") }, table);
   const element = h("div", {}, heading, box, more);
   let rows = ROWS;
@@ -28,7 +35,8 @@ export function createEventTable(app, viewer, doubt) {
     const own = events.filter((event) => app.label(event.label).adventitious !== false);
     const unsure = own.filter((event) => event.uncertain).length;
     heading.textContent = text("recording.events_of", { own: own.length, all: events.length, unsure });
-    replace(body, events.slice(0, rows).map((event, k) => line(app, viewer, event, k, eventDoubt(doubt(event)))));
+    replace(body, events.slice(0, rows).map((event, k) => line(app, viewer, event, k, eventDoubt(doubt(event)), timing(event))));
+    table.classList.toggle("untimed", !events.some(timing));
     table.hidden = events.length === 0;
     more.hidden = events.length <= rows;
     more.textContent = text("recording.more", { count: events.length - rows });
@@ -51,7 +59,7 @@ export function createEventTable(app, viewer, doubt) {
     if (row) viewer.select(row.dataset.id);
   }, { signal });
   show();
-  return { element, dispose: () => element.remove() };
+  return { element, show, dispose: () => element.remove() };
 }
 
 /** Scroll the table, but not the page, to a row. */
@@ -62,7 +70,7 @@ function reveal(box, row) {
   else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
 }
 
-function line(app, viewer, event, k, why) {
+function line(app, viewer, event, k, why, timing) {
   const label = app.label(event.label);
   const [share, other] = runnerUp(event);
   const loop = button(text("recording.loop"), () => viewer.loop(event.start_s, event.end_s), {
@@ -76,7 +84,13 @@ function line(app, viewer, event, k, why) {
     h("td", { class: "number" }, number(event.end_s - event.start_s, 2)),
     h("td", { class: "number" }, event.probability == null ? "" : number(event.probability, 2)),
     h("td", {}, share >= 0.005 ? `${app.label(other).text} ${number(share, 2)}` : ""),
+    inTheBreath(timing),
     h("td", {}, loop));
+}
+
+function inTheBreath(timing) {
+  const { words, why } = timing ? timingInWords(timing, text, sentence) : {};
+  return h("td", { class: "timing", title: why || null }, words ?? "");
 }
 
 function runnerUp({ probabilities = {}, label }) {

@@ -80,8 +80,9 @@ export default class RecordingView {
       const source = await serverSource(this.#id, { signal: this.#signal });
       if (this.#signal.aborted) return;
       this.#viewer = createViewer(this.place, source, {
-        text, label: (name) => this.#app.label(name), relevance: (event) => this.#relevance(event) });
-      this.#table = createEventTable(this.#app, this.#viewer, (event) => this.#doubt(event));
+        text, label: (name) => this.#app.label(name), relevance: (event) => this.#relevance(event), sentence });
+      const told = { doubt: (event) => this.#doubt(event), timing: (event) => this.#timing(event) };
+      this.#table = createEventTable(this.#app, this.#viewer, told);
       replace(this.events, this.#table.element);
       this.#goTo(this.#query);
     } catch (error) {
@@ -100,6 +101,13 @@ export default class RecordingView {
   /** Why the model is uncertain of an event. */
   #doubt(event) {
     return this.#row.doubts?.events[this.#found_at(event)];
+  }
+
+  /** When in a breath an event of the model's is heard; of one that a reader moved or named anew, it is not known. */
+  #timing(event) {
+    const own = this.#row.analysis?.events[this.#found_at(event)];
+    const same = own && own.label === event.label && ["start_s", "end_s"].every((key) => Math.abs(own[key] - event[key]) < 1e-3);
+    return same ? own.timing : undefined;
   }
 
   /** Which of the analysis' events one is, or was. */
@@ -131,6 +139,8 @@ export default class RecordingView {
   }
 
   #showEvents() {
+    this.#viewer?.setBreathing(this.#row.analysis?.breathing);
+    if (this.#editor) this.#table?.show(); // its events stay, their timing may be another
     if (!this.#viewer || this.#editor) return;
     const found = this.#row.analysis?.events ?? this.#found;
     const phases = new Set(this.#app.labels.phases.map((phase) => phase.name));
