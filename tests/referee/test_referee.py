@@ -313,7 +313,7 @@ def test_every_form_of_answers_says_the_same(tmp_path):
     ("content", "said"),
     [
         ("", "empty"),
-        ("a,b\n1\n", "cells"),
+        ("a,b\n1\n", "has 1 cell; expected 2"),
         ("name,label\nx,normal\n", "neither a prediction"),
         ("name,pred\nx,normal\n", "no column of annotated classes"),
         ("name,label,pred\nx,normal,hiss\n", "hiss"),
