@@ -8,7 +8,7 @@ pd = pytest.importorskip("pandas")
 from laennec.cli import run
 from laennec.datasets import dataset
 from laennec.datasets.audit import FEW, audit, confident_learning, counts, cross_validated
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.score.predictions import Predictions, write_predictions
 
@@ -131,7 +131,10 @@ def test_the_command_lists_issues_and_writes_them(
         "--predictions",
         str(tmp_path / "predictions.csv"),
     ]
-    assert run([*words, "--out", str(out)]) == 0
+    for _ in range(2):  # it writes over its own earlier table, and over no other
+        assert run([*words, "--out", str(out)]) == 0
+    with pytest.raises(UsageError, match=r"predictions\.csv: is there and would be replaced"):
+        run([*words, "--out", words[-1]])
     said = capsys.readouterr().out
     assert "annotations are likely label errors" in said
     assert "Nothing was changed" in said

@@ -542,14 +542,14 @@ def test_the_command_refuses(name: str, tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.usefixtures("made_up")
 def test_no_other_file_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = practice(tmp_path / "ward", TWELVE)
-    for out, said in (
-        (root / "ward.json", "is or lies in the folder of the data"),
-        (tmp_path, "is a folder"),
-        (tmp_path / "mine.txt", "is there, and no calibration"),
+    for out, said, expected in (
+        (root / "ward.json", "is or lies in the folder of the data", 1),
+        (tmp_path, "is a folder", 1),
+        (tmp_path / "mine.txt", "is there and would be replaced; name another --out", 2),
     ):
         (tmp_path / "mine.txt").write_text("mine")
         code, _, err = run(capsys, "--data", root, "--out", out)
-        assert code == 1
+        assert code == expected
         assert said in err
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert not (root / "ward.json").exists()

@@ -126,7 +126,7 @@ def test_what_cannot_be_answered(folder: Path, tiny: LungModel, tmp_path: Path) 
     other = tiny_model(tmp_path / "two.onnx", card=two, weights=np.zeros((4, 2)), bias=np.array([0.0, 1.0]))
     with pytest.raises(LaennecError, match="the model tiny tells Normal, Adventitious; task 12 asks for"):
         answer_folder(12, folder, out, other)
-    with pytest.raises(LaennecError, match="is a folder; --out names the JSON file"):
+    with pytest.raises(LaennecError, match="is a folder, not a file to write; --out names a file"):
         answer_folder(12, folder, folder, tiny)
     assert not out.exists()
     answer_folder(11, folder, out, other)

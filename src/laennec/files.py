@@ -6,15 +6,16 @@ import math
 import os
 import platform
 import re
+import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from laennec.errors import LaennecError, shown, unread
+from laennec.errors import LaennecError, UsageError, shown, unread
 
 try:
     import fcntl
@@ -50,6 +51,60 @@ def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = (
     return path
 
 
+def refuse_loss(
+    path: str | os.PathLike[str], own: Callable[[Path], bool] | None = None, option: str = "--out"
+) -> None:
+    """Refuse to write where a file of the user would be lost, before the work or before the writing.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    own
+        Whether a file that is there may be replaced, such as one that the same command wrote: `holds`,
+        `begins`. None: no file may. An empty one always may.
+    option
+        What names the place on the command line.
+
+    Raises
+    ------
+    UsageError
+        If another file is there.
+    LaennecError
+        If a folder or a device is there, or the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        _refuse_no_file(path, option)
+        if has_content(path) and not (own is not None and own(path)):
+            raise UsageError(f"{path}: is there and would be replaced; name another {option}")
+    except OSError as error:
+        raise LaennecError(f"{path}: {unread(error)}; name another {option}") from error
+
+
+def holds(content: bytes) -> Callable[[Path], bool]:
+    """Return a test of `refuse_loss`: a file has just this content, as the same command writes it again."""
+    return lambda path: path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def begins(*starts: bytes) -> Callable[[Path], bool]:
+    """Return a test of `refuse_loss`: a file begins as those do that a command writes."""
+
+    def own(path: Path) -> bool:
+        with open(path, "rb") as file:
+            return file.read(max(map(len, starts))).startswith(starts)
+
+    return own
+
+
+def _refuse_no_file(path: Path, option: str = "") -> None:
+    if path.exists() and not path.is_file():
+        named = f"; {option} names a file" if option else ""
+        raise LaennecError(
+            f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write{named}"
+        )
+
+
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends without an error.
@@ -61,12 +116,10 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     temporary = None
     try:
-        if path.exists() and not path.is_file():
-            raise LaennecError(f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write")
+        _refuse_no_file(path)
         target = path.resolve() if path.is_symlink() else path
         make_folder(target.parent)
-        short = f"{_crc(target.name)}.{_crc(platform.node())}.{os.getpid()}"
-        temporary = target.with_name(f".{short}.tmp{target.suffix[:16]}")
+        temporary = target.with_name(f"{_temporary_name(target)}{target.suffix[:16]}")
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
@@ -84,14 +137,10 @@ def folder_written_whole(path: str | os.PathLike[str], marker: str) -> Iterator[
     refused by a LaennecError otherwise, since nobody's files are to be lost.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise LaennecError(f"{path}: is a file, not a folder to write")
-    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
-        raise LaennecError(f"{path}: holds other files; name a new folder")
+    refuse_other_folder(path, marker)
     make_folder(path.parent)
     target = path.resolve()
-    short = f"{_crc(target.name)}.{_crc(platform.node())}.{os.getpid()}"
-    temporary, earlier = (target.with_name(f".{short}.tmp.{what}") for what in ("new", "old"))
+    temporary, earlier = (target.with_name(f"{_temporary_name(target)}.{what}") for what in ("new", "old"))
     try:
         temporary.mkdir()
         yield temporary
@@ -103,6 +152,27 @@ def folder_written_whole(path: str | os.PathLike[str], marker: str) -> Iterator[
     finally:
         for folder in (temporary, earlier):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_other_folder(path: Path, marker: str) -> None:
+    """LaennecError for a file, and for a folder with files that has none of the name `marker`."""
+    if path.exists() and not path.is_dir():
+        raise LaennecError(f"{path}: is a file, not a folder to write")
+    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
+        raise LaennecError(f"{path}: holds other files; name a new folder")
+
+
+def create_whole(path: Path, content: bytes) -> None:
+    """Write a file if none is there, in one step, with the permissions that any new file has.
+
+    FileExistsError if one is there, other OSErrors if it cannot be written or the disk has no hard links.
+    """
+    temporary = path.with_name(f"{_temporary_name(path)}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(content)
+        os.link(temporary, path)  # fails where the name is taken; renaming would replace what is there
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -129,8 +199,19 @@ def is_running(process: int) -> bool:
     return True
 
 
+def _temporary_name(target: Path) -> str:
+    """Beginning of a name, which `remove_leftovers` knows."""
+    return f".{_crc(target.name)}.{_crc(platform.node())}.{os.getpid()}.tmp"
+
+
 def _crc(name: str) -> str:
     return f"{zlib.crc32(name.encode(errors='surrogateescape')):08x}"
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -313,7 +313,7 @@ def test_every_form_of_answers_says_the_same(tmp_path):
     ("content", "said"),
     [
         ("", "empty"),
-        ("a,b\n1\n", "cells"),
+        ("a,b\n1\n", "has 1 cell; expected 2"),
         ("name,label\nx,normal\n", "neither a prediction"),
         ("name,pred\nx,normal\n", "no column of annotated classes"),
         ("name,label,pred\nx,normal,hiss\n", "hiss"),
@@ -322,6 +322,8 @@ def test_every_form_of_answers_says_the_same(tmp_path):
         ("0,0,0,0\n0,0,0,0\n0,0,0,0\n0,0,0,0\n", "counts no clip"),
         ("name,label,prob_0,prob_1\nx,0,nan,1\n", "non-finite"),
         ('"a\nb', "no column"),
+        ("name,label,predicted\n", "has no clip"),
+        ("name,label,prob_0,prob_1\n", "has no clip"),
     ],
 )
 def test_bad_answers_end_in_one_sentence(tmp_path, content, said):
@@ -331,6 +333,17 @@ def test_bad_answers_end_in_one_sentence(tmp_path, content, said):
         read_submitted(path, "icbhi")
     assert said in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_answers_without_a_clip_end_in_one_sentence(tmp_path):
+    """Also of the other system."""
+    some = answers(tmp_path / "some.csv", cycles=1)
+    empty = tmp_path / "empty.npz"
+    np.savez(empty, name=np.array([], str), label=np.array([], str), predicted=np.array([], str))
+    with pytest.raises(LaennecError, match=r"empty\.npz: names its columns and has no clip"):
+        referee("icbhi", predictions=empty)
+    with pytest.raises(LaennecError, match=r"empty\.npz: names its columns and has no clip"):
+        referee("icbhi", predictions=some, against=empty)
 
 
 def test_python_objects_are_not_unpickled(tmp_path):

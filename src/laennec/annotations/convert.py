@@ -14,7 +14,7 @@ from laennec.annotations.names import parts_of
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, UsageError
-from laennec.files import write_text
+from laennec.files import holds, refuse_loss, write_bytes
 from laennec.labels import known_term
 
 _SUFFIXES = frozenset(suffix.lower() for suffix in SUFFIXES)
@@ -33,6 +33,8 @@ class Converted:
 def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = False) -> Iterator[Converted]:
     """Convert label files one after the other; a bad one does not stop the rest.
 
+    A file that is there stays, unless it would be written again as it is: that is an error of its source.
+
     Parameters
     ----------
     files
@@ -47,7 +49,7 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
     Raises
     ------
     UsageError
-        If nothing is named, or two files would become the same one.
+        If nothing is named, two files would become the same one, or one would be replaced itself.
     LaennecError
         If a folder has no label file.
     """
@@ -59,7 +61,7 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
         if other != source:
             raise UsageError(f"{other} and {source} would both write {target}; convert them separately")
         if os.path.realpath(target) == os.path.realpath(source):
-            raise UsageError(f"{source} would be replaced; name another --out")
+            refuse_loss(source)
     for source, name in sources.items():
         try:
             yield _converted(source, out / name.with_name(form.file_name(name.name)), form, terms)
@@ -94,7 +96,9 @@ def _converted(source: Path, target: Path, form: Format, terms: bool) -> Convert
         labels, said = in_known_terms(labels)
         notes += said
     written = write_labels(labels, form, about(source))
-    write_text(target, written.text)
+    content = written.text.encode(errors="backslashreplace")
+    refuse_loss(target, holds(content))
+    write_bytes(target, content)
     return Converted(source, target, (*notes, *written.not_held))
 
 

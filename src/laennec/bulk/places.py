@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from laennec.bulk.addresses import filesystem, scheme_of, store_errors
 from laennec.errors import LaennecError, unread
-from laennec.files import make_folder, remove_leftovers, written_whole
+from laennec.files import create_whole, make_folder, remove_leftovers, write_bytes, written_whole
 
 
 class Place(Protocol):
@@ -71,16 +71,11 @@ class Folder:
             raise LaennecError(f"{self._path / name}: {unread(error)}") from error
 
     def write(self, name: str, content: bytes) -> None:
-        with written_whole(self._path / name) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(self._path / name, content)
 
     def create(self, name: str, content: bytes) -> bool:
-        # A link to a whole file fails where the name is taken; renaming would replace what is there.
         try:
-            with tempfile.NamedTemporaryFile(dir=self._path, prefix=".", suffix=".tmp") as file:
-                file.write(content)
-                file.flush()
-                os.link(file.name, self._path / name)
+            create_whole(self._path / name, content)
         except FileExistsError:
             return False
         except OSError as error:

@@ -8,7 +8,7 @@ from laennec.audio.samples import counted
 from laennec.cli.tool_arguments import Deidentify
 from laennec.clinic.deidentify import Deidentified, deidentify, left_out
 from laennec.errors import UsageError
-from laennec.files import printable, write_text
+from laennec.files import make_folder, printable, refuse_loss, write_text
 
 COLUMNS = ("recording", "written", "removed", "error")
 
@@ -17,6 +17,9 @@ def run(command: Deidentify) -> int:
     """Copy each recording, and list what was taken off; exit code 1 if one could not be copied."""
     if command.map is not None and command.map.resolve().is_relative_to(command.out.resolve()):
         raise UsageError(f"--map {command.map}: lies in {command.out}, and would be shared with it")
+    if command.map is not None:  # before the work, not after it
+        refuse_loss(command.map, option="--map")
+        make_folder(command.map.absolute().parent)
     done: list[Deidentified] = []
     for each in deidentify(command.files, command.out, command.keep_names):
         done.append(each)

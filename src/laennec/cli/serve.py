@@ -35,6 +35,8 @@ def run(command: Serve) -> int:
     """
     settings = _settings(command)
     if not settings.folder.is_dir():
+        if command.folder.exists():
+            raise LaennecError(f"{command.folder}: is a file; name the folder that it is in")
         raise LaennecError(
             f"{command.folder}: {no_folder(command.folder)}; make it with mkdir "
             f"{shlex.quote(str(command.folder))}, or name another"

@@ -30,7 +30,7 @@ from laennec.audio.level import STEP_16_BIT
 from laennec.audio.recording import Recording
 from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, write_text, written_whole
+from laennec.files import holds, make_folder, refuse_loss, write_bytes
 from laennec.patient import CHEST_PLACES, check_position
 from laennec.version import __version__
 
@@ -53,6 +53,8 @@ class WrittenDicom:
 
 def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> Iterator[WrittenDicom]:
     """Write recordings as DICOM files; a bad one does not stop the rest.
+
+    A file that is there stays, unless it would be written again as it is: that is an error of its recording.
 
     Parameters
     ----------
@@ -100,13 +102,15 @@ def _one(source: Path, out: Path, number: int, position: str | None) -> WrittenD
     target = out / f"{source.stem}.dcm"
     held = io.BytesIO()
     pydicom.dcmwrite(held, dataset, enforce_file_format=True)
-    with written_whole(target) as temporary:
-        temporary.write_bytes(held.getvalue())
-    files = [target]
+    contents = {target: held.getvalue()}
     if labels is not None:
-        files.append(out / f"{source.stem}{LABELS.suffix}")
-        write_text(files[-1], write_labels(labels[1], LABELS, About(target.name)).text)
-    return WrittenDicom(source, tuple(files), (*recording.repairs, *notes))
+        text = write_labels(labels[1], LABELS, About(target.name)).text
+        contents[out / f"{source.stem}{LABELS.suffix}"] = text.encode(errors="backslashreplace")
+    for path, content in contents.items():
+        refuse_loss(path, holds(content))
+    for path, content in contents.items():
+        write_bytes(path, content)
+    return WrittenDicom(source, tuple(contents), (*recording.repairs, *notes))
 
 
 def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], float, tuple[str, ...]]:

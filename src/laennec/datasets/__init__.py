@@ -16,7 +16,7 @@ from rich.console import Console
 from laennec.datasets.discovery import DataSet, data_sets, dataset, guess
 from laennec.datasets.table import COLUMNS, Archive, Defect, overlapped
 from laennec.errors import UsageError
-from laennec.files import printable
+from laennec.files import begins, printable, refuse_loss
 from laennec.labels import to_icbhi
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def print_audit(
     module = dataset(name)
     from laennec.datasets import audit
 
+    if out is not None:  # before the work, not after it
+        refuse_loss(out, begins(audit.BEGINNING))
     answered = audit.cross_validated(predictions)
     clips = module.load(Path(root))
     return audit.print_audit(clips, answered, module.check(Path(root), progress), out, shown)

@@ -120,6 +120,9 @@ def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+BEGINNING = b"clip_id,recording,subject,start_s,end_s,label,suggested,"  # of the table as a file
+
+
 def counts(table: pd.DataFrame) -> list[tuple[str, str, int]]:
     """How many annotations of each class are likely another one, the most frequent first."""
     pairs = Counter(zip(table["label"].astype(str), table["suggested"].astype(str), strict=True))

@@ -42,6 +42,7 @@ FORMAT = 1
 RUN_INTEGERS = "model.npz"  # in a run folder
 LARGEST_FILE = 2**20  # bytes
 METADATA = "metadata"
+ZIP_START = b"PK"  # of a file
 DAMAGED = (ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError)
 # What a metadata entry must be, for the program that is written from it.
 WHOLE = ("sample_rate", "clip_samples", "n_fft", "hop_length", "bands", "frames", "channels")
@@ -305,14 +306,18 @@ def load_integer_model(path: str | os.PathLike[str]) -> IntegerModel:
             raise LaennecError(
                 f"{path}: no model in integers; expected a file of at most {LARGEST_FILE} bytes"
             )
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        content = path.read_bytes()
+        if not content.startswith(ZIP_START):  # NumPy takes anything else for pickled objects
+            raise ValueError("it is no archive of arrays")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
         metadata = json.loads(held[METADATA].tobytes())
         model = _assembled(metadata, held)
     except OSError as error:
         raise LaennecError(f"{path}: {unread(error)}") from error
     except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
-        raise LaennecError(f"{path}: damaged, or no model in integers ({error})") from error
+        why = "it holds Python objects" if "pickle" in str(error) else error
+        raise LaennecError(f"{path}: damaged, or no model in integers ({why})") from error
     return model
 
 

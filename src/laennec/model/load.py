@@ -17,6 +17,7 @@ from laennec.model.session import Graph
 DEFAULT = "default"  # name of the model for clips that ships; `RECORDING` is that of the one for recordings
 AUTO = "auto"  # name of whichever model for recordings that ships is quicker on this computer
 RUN_MODEL = "model.onnx"  # in a run folder
+ONNX_START = b"\x08"  # of a file: the field of its version comes first
 LARGEST_FILE = 2**30  # bytes; ONNX itself ends at twice as much
 BESIDE = "phases.onnx"  # ships too, and answers beside one of these (`laennec.model.phases`)
 SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced one is not taken for them

@@ -7,6 +7,7 @@ Adventitious or Poor Quality, and Normal, CAS, DAS, CAS & DAS or Poor Quality.
 Source: Zhang et al., "Grand Challenge on Respiratory Sound Classification", IEEE BioCAS 2022.
 """
 
+import json
 import math
 import os
 import sys
@@ -25,7 +26,7 @@ from laennec.annotations.sprsound import parse_name
 from laennec.audio.folder import audio_files, counted_endings
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError, no_folder
-from laennec.files import make_folder, printable, write_json
+from laennec.files import make_folder, printable, refuse_loss, write_json
 from laennec.labels import (
     ADVENTITIOUS,
     CHALLENGE_SPELLING,
@@ -73,7 +74,8 @@ def answer_folder(
     Raises
     ------
     LaennecError
-        If the task is another, the folder holds no audio, or the model does not answer it. If a file
+        If the task is another, the folder holds no audio, the model does not answer it, or `out` is
+        another file than an answer. If a file
         cannot be read, the answers for all others are written first; an answer for it would be made up.
     """
     if task not in CHALLENGE_TASKS:
@@ -87,8 +89,7 @@ def answer_folder(
     paths = sorted([*found.paths, *found.linked])  # the challenge wants an answer for each name
     if found.passed_over:
         print(f"laennec: {counted_endings(found.passed_over)}", file=sys.stderr)
-    if Path(out).is_dir():
-        raise LaennecError(f"{out}: is a folder; --out names the JSON file to write")
+    refuse_loss(out, _is_answer)
     make_folder(Path(out).parent)  # before the work, not after it
     loaded = model_for(model, clips=task not in RECORD_TASKS)
     _check(loaded, task)
@@ -103,6 +104,18 @@ def answer_folder(
             f"{len(unread)} of {len(paths)} files have no answer in {out}: {'; '.join(unread[:5])}"
             + ("; …" if len(unread) > 5 else "")
         )
+
+
+def _is_answer(path: Path) -> bool:
+    """Whether a file is an answer to a task: classes by file name."""
+    classes = {CHALLENGE_SPELLING.get(name, name) for task in CHALLENGE_TASKS.values() for name in task}
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and all(
+        isinstance(each, str) and each in classes for each in found.values()
+    )
 
 
 def answers_of(probabilities: npt.NDArray[Any], labels: Sequence[str], normal: str, task: int) -> list[str]:

@@ -213,6 +213,8 @@ def _of_columns(path: Path, columns: Mapping[str, Any], dataset: str, classes: S
             f"{path}: no column of annotated classes; it has {shown(', '.join(columns))}; name it label or "
             "y_true"
         )
+    if np.size(labels) == 0:
+        raise LaennecError(f"{path}: names its columns and has no clip; expected {FORMS}")
     scores, scored = _scores(path, columns, by_name, dataset)
     if answers is None and scores is None:
         raise LaennecError(

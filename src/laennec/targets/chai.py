@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError, UsageError
-from laennec.files import write_text
+from laennec.files import begins, refuse_loss, write_text
 from laennec.model.card import RECORDING
 from laennec.model.integer import RUN_INTEGERS, load_integer_model
 from laennec.model.load import RUN_MODEL, load_model, model_path
@@ -24,6 +24,7 @@ def write(job: ExportJob) -> Path:
     """
     if job.out is None:
         raise UsageError("--out is missing: the file to write")
+    refuse_loss(job.out, begins(b"<?xml"))
     write_text(job.out, chai_card(job.model or RECORDING))
     return job.out
 

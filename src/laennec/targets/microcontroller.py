@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from laennec.errors import LaennecError
-from laennec.files import make_folder, write_text
+from laennec.files import holds, make_folder, refuse_loss, refuse_other_folder, write_bytes, write_text
 from laennec.model.integer import (
     BAND_DEVIATION,
     DEVIATION,
@@ -32,6 +32,7 @@ SHIPPED = "microcontroller"  # the name of the model that ships
 STEP_S = 1.0  # from one window of the example to the next
 CYCLES = (8, 12)  # of a Cortex-M4 for a product of 8 bits in plain C: 8 instructions or so, an estimate
 LINE = 100  # characters
+MARKER = "laennec_model.h"  # a file of every folder of ours
 PROGRAM = "microcontroller_c"  # folder of the files that are the same for every model
 TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t", "float32": "float"}
 
@@ -63,13 +64,20 @@ def integer_model_path(name: str) -> Path:
 
 
 def write_program(model: IntegerModel, folder: Path) -> Path:
-    """Write the C program of a model into a folder, each file whole or not at all."""
+    """Write the C program of a model into a folder, each file whole or not at all.
+
+    In a folder that has one, the model is replaced. LaennecError if the folder holds other files, or if a
+    file of the program, such as the example, was changed: that work would be lost.
+    """
+    refuse_other_folder(folder, MARKER)
     make_folder(folder)
     program = files("laennec").joinpath("targets", PROGRAM)
-    for part in sorted(program.iterdir(), key=lambda part: part.name):
-        if part.is_file():
-            write_text(folder / part.name, part.read_text(encoding="utf-8"))
-    write_text(folder / "laennec_model.h", header(model))
+    parts = {part.name: part.read_bytes() for part in program.iterdir() if part.is_file()}
+    for name, content in sorted(parts.items()):
+        refuse_loss(folder / name, holds(content))
+    for name, content in parts.items():
+        write_bytes(folder / name, content)
+    write_text(folder / MARKER, header(model))
     write_text(folder / "laennec_model.c", arrays(model))
     write_text(folder / "README.md", page(model))
     return folder

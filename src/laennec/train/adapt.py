@@ -15,11 +15,11 @@ from laennec.annotations import Boundary
 from laennec.audio.samples import counted
 from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, write_json, written_whole
+from laennec.files import begins, make_folder, refuse_loss, write_json, written_whole
 from laennec.labels import KNOWN_LABELS, NORMAL, spelling
 from laennec.model.card import RECORDING, RecordingCard
 from laennec.model.detector import Detector
-from laennec.model.load import load_detector, load_model
+from laennec.model.load import ONNX_START, load_detector, load_model
 from laennec.model.probability import hit_probability, softmax
 from laennec.progress import Watch, track
 from laennec.score.bootstrap import DRAWS
@@ -89,8 +89,8 @@ def adapt(
     """
     if out.suffix != ".onnx":
         raise UsageError(f"--out {out}: name a model file, such as ward.onnx")
-    if out.is_dir():
-        raise LaennecError(f"{out}: is a folder; --out names the file to write, such as ward.onnx")
+    refuse_loss(out, begins(ONNX_START))
+    refuse_loss(report_of(out), begins(b"{"))
     dataset = dataset or datasets.guess(data)
     make_folder(out.absolute().parent, outside=(data,))
     detector = load_detector(model or RECORDING)

@@ -18,7 +18,7 @@ from laennec.audio.recording import Recording
 from laennec.audio.samples import counted
 from laennec.datasets.records import labelled_recordings
 from laennec.errors import LaennecError, UsageError
-from laennec.files import make_folder, printable, write_json
+from laennec.files import make_folder, printable, refuse_loss, write_json
 from laennec.labels import KNOWN_LABELS, NORMAL, POOR_QUALITY, is_adventitious, nearest, spelling
 from laennec.model.calibration import read_calibration
 from laennec.model.card import RECORDING, RecordingCard
@@ -77,14 +77,16 @@ def calibrate(
 
 
 def _check_place(out: Path, data: Path) -> None:
-    if out.is_dir():
-        raise LaennecError(f"{out}: is a folder; --out names the file to write, such as ward.json")
-    if out.exists():
-        try:
-            read_calibration(out)
-        except LaennecError as error:
-            raise LaennecError(f"{out}: is there, and no calibration; name another --out") from error
+    refuse_loss(out, _is_calibration)
     make_folder(out.absolute().parent, outside=(data,))  # before the work, not after it
+
+
+def _is_calibration(path: Path) -> bool:
+    try:
+        read_calibration(path)
+    except LaennecError:
+        return False
+    return True
 
 
 def _check_records(card: RecordingCard, source: str) -> None:

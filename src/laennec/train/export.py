@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from laennec.errors import LaennecError, UsageError
 from laennec.features.base import FrontEnd
 from laennec.features.window import WindowLogMel
-from laennec.files import has_content, read_json, write_text, written_whole
+from laennec.files import begins, has_content, read_json, refuse_loss, write_text, written_whole
 from laennec.labels import POSITIONS, SEXES, SOUND_KINDS
 from laennec.model.card import BREATHS, FORMAT, INPUTS, METADATA_KEY, OUTPUT, OUTPUTS, RECORDING
-from laennec.model.integer import RUN_INTEGERS, IntegerModel, save_integer_model
-from laennec.model.load import RUN_MODEL
+from laennec.model.integer import RUN_INTEGERS, ZIP_START, IntegerModel, save_integer_model
+from laennec.model.load import ONNX_START, RUN_MODEL
 from laennec.model.phases import OUTPUT as PHASE_OUTPUT
 from laennec.model.phases import STATES
 from laennec.models.recording_task import reach_frames, row_edges_hz
@@ -117,6 +117,7 @@ def export(
             f"temperature is {temperature:g}; it divides the logits and must be above 0, from 1e-12 to 1e12"
         )
     recipe, front_end, network, fitted = read_run(run)
+    refuse_model_loss(out, isinstance(front_end, WindowLogMel))
     entries = {**read_entries(Path(run)), **_card_of(Path(run), card)}
     if isinstance(front_end, WindowLogMel):
         return _write_integers(integer_model(network, front_end, recipe, entries), Path(run), out)
@@ -149,6 +150,14 @@ def export(
         text = render_card
     write_text(out.with_suffix(".md"), text(metadata, hashlib.sha256(out.read_bytes()).hexdigest()))
     return out
+
+
+def refuse_model_loss(out: str | os.PathLike[str] | None, integers: bool = False) -> None:
+    """LaennecError where a model file or its card would replace what is none; None is a run's own place."""
+    if out is None:
+        return
+    refuse_loss(out, begins(ZIP_START if integers else ONNX_START))
+    refuse_loss(Path(out).with_suffix(".md"), begins(b"# Model "))
 
 
 def _write_integers(model: IntegerModel, run: Path, out: str | os.PathLike[str] | None) -> Path:

@@ -38,6 +38,7 @@ from laennec.model.load import load_detector
 from laennec.model.session import Graph
 from laennec.progress import track
 from laennec.train.card import render_recording_card
+from laennec.train.export import refuse_model_loss
 from laennec.train.int8_biases import LONGEST_S, correct_biases
 from laennec.train.jobs import ExportJob
 from laennec.train.recipe import load_recipe
@@ -142,6 +143,7 @@ def export_int8(
     LaennecError
         If the model is one for clips or in eight bits already, or a folder is no copy of its data set.
     """
+    refuse_model_loss(out)  # before the work, not after it
     detector = load_detector(model)
     name = dataset or str(detector.card.recipe.get("dataset", "sprsound"))
     recipe = replace(load_recipe(RECORDING), dataset=name, also=())
