@@ -151,7 +151,7 @@ def test_what_is_emptied_is_made_anew_and_a_damaged_checkpoint_is_named(
     with pytest.raises(LaennecError, match=r"last\.ckpt: .*delete it, and the same command begins"):
         fit(data, recipe, copy, Hardware(accelerator="cpu"))
     (copy / "recipe.json").write_text("{")
-    with pytest.raises(LaennecError, match=r"recipe\.json: damaged, it is no JSON; delete the folder"):
+    with pytest.raises(LaennecError, match=r"recipe\.json: damaged, it is not JSON; delete the folder"):
         fit(data, recipe, copy, Hardware(accelerator="cpu"))
 
 

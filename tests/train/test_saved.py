@@ -142,8 +142,8 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "it is no JSON"),
-        ('{"best', "it is no JSON"),
+        ("", "it is not JSON"),
+        ('{"best', "it is not JSON"),
         ("[1]", "shift is None"),
         ('{"shift": "0"}', "shift is '0'"),
         ('{"shift": NaN}', "shift is nan"),
