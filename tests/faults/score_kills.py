@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ import soundfile
 RATE = 8000
 TABLES = ("recordings.parquet", "events.parquet", "score.json")
 SHARD = 5
+# What it ends with where several workers were killed while they still loaded: the same command goes on.
+TOO_EARLY = "processes end before they begin"
 
 
 def recordings(folder: Path, count: int) -> None:
@@ -48,9 +51,16 @@ def begun(source: Path, out: Path) -> "subprocess.Popen[str]":
 
 
 def finished(process: "subprocess.Popen[str]") -> None:
+    if not is_whole(process):
+        raise RuntimeError(TOO_EARLY)
+
+
+def is_whole(process: "subprocess.Popen[str]") -> bool:
+    """Wait for the end of the command; False if its workers were killed too early, which it says."""
     printed, _ = process.communicate()
-    if process.returncode:
+    if process.returncode and TOO_EARLY not in printed:
         raise RuntimeError(printed)
+    return process.returncode == 0
 
 
 def children(process: int) -> list[int]:
@@ -80,22 +90,22 @@ def kill_all(source: Path, out: Path, kills: int, seed: int) -> dict[str, int]:
     """Score, killed so often, and return how often what was killed."""
     rng, done = random.Random(seed), {"worker": 0, "group": 0}
     process = begun(source, out)
-    while sum(done.values()) < kills:
+    while sum(done.values()) < kills and process.poll() is None:
         time.sleep(rng.uniform(0.0, 0.4))
         workers = children(process.pid)
-        if process.poll() is not None:
-            break
         if not workers:
             continue
         if rng.random() < 0.6:
-            os.kill(rng.choice(workers), signal.SIGKILL)
-            done["worker"] += 1
+            with suppress(ProcessLookupError):  # it has ended since
+                os.kill(rng.choice(workers), signal.SIGKILL)
+                done["worker"] += 1
         else:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             done["group"] += 1
             process = begun(source, out)
-    finished(process)
+    while not is_whole(process):
+        process = begun(source, out)
     return done
 
 
