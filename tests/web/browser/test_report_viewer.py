@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect
 
+from analyses import bare_analysis
 from laennec import Event, Recording
-from laennec.analyze.analysis import Analysis, Relevance
+from laennec.analyze.analysis import Relevance
 from laennec.output.page import write_report
 from watching import Watch
 
@@ -34,23 +35,12 @@ def report(path: Path) -> None:
     shares = {"Normal": 0.1, "Wheeze": 0.9}
     wheeze = Event(1.0, 2.0, "Wheeze", 0.9, shares, relevance=RELEVANCE)
     normal = Event(2.5, 3.5, "Normal", 0.8, {"Normal": 0.8, "Wheeze": 0.2}, channel=1, uncertain=True)
-    analysis = Analysis(
+    analysis = bare_analysis(
         name="two.wav",
         duration_s=5.0,
-        sample_rate=8000,
         channels=2,
         events=(wheeze, replace(wheeze, start_s=3.0, end_s=4.0, relevance=None), normal),
-        window_s=None,
-        hop_s=None,
-        quality=(),
-        repairs=(),
-        notes=(),
-        model_name="tiny",
-        model_version="0.1.0",
-        model_sha256="0" * 64,
         labels=("Normal", "Wheeze"),
-        normal="Normal",
-        segmentation="detected",
     )
     write_report(analysis, recording, path)
 
