@@ -11,10 +11,12 @@ from laennec.simulate import write_demo
 # Loaded by nothing that an analysis of one recording, shown as JSON, needs.
 NOT_NEEDED = {
     "concurrent.futures",
+    "laennec.analyze.breathing",
     "laennec.annotations.reading",
     "laennec.cli.arguments",
     "laennec.cli.parser",
     "laennec.cli.usage",
+    "laennec.model.phases",
     "laennec.output.fhir",
     "laennec.output.several",
     "laennec.processes",

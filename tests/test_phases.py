@@ -18,10 +18,11 @@ from laennec.analyze.analysis import (
     RecordingPrediction,
     Relevance,
 )
-from laennec.analyze.breathing import LONGEST_S, in_words, summed_up, with_breathing
+from laennec.analyze.breath_words import in_words, timing_in_words
+from laennec.analyze.breathing import LONGEST_S, summed_up, with_breathing
 from laennec.analyze.phases import IN, OUT, REST, decode_phases, probabilities_of, runs_of
 from laennec.analyze.pitch import pitch_hz
-from laennec.analyze.timing import timing_in_words, timing_of
+from laennec.analyze.timing import timing_of
 from laennec.audio.recording import Recording
 from laennec.datasets.airflow import phases_from_airflow
 from laennec.errors import LaennecError

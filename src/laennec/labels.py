@@ -29,6 +29,8 @@ SPRSOUND_RECORDS = (NORMAL, "CAS", "DAS", "CAS & DAS", POOR_QUALITY)
 # What a recording may be of; a model answers for lungs and refuses the rest.
 SOUND_KINDS = ("lung", "speech", "music", "noise", "heart")
 PHASES = ("inspiration", "expiration")  # of breaths, with nothing said of what else is heard
+PAUSE = "pause"  # between the phases of breaths
+BOTH = "both"  # phases in which an event is heard
 ICBHI_CYCLES = ("normal", "crackle", "wheeze", "both")
 WINDOW_LABELS = ("wheeze", "crackle")  # what a window of seconds may hold: CAS and DAS, as ICBHI calls them
 

@@ -92,7 +92,7 @@ def test_a_plural_has_both_forms() -> None:
 SPOKEN = (
     *("audio/quality.py", "audio/stream.py", "audio/containers.py", "audio/media.py", "audio/recording.py"),
     *("analyze/recording.py", "analyze/inputs.py", "analyze/rate.py", "annotations/formats.py"),
-    *("analyze/breathing.py", "analyze/timing.py"),
+    *("analyze/breathing.py", "analyze/timing.py", "analyze/breath_words.py"),
     *("web/corrections.py", "web/database.py", "web/edits.py", "web/exchange.py", "web/folder.py"),
     *("web/jobs.py", "web/learn.py", "web/learning.py", "web/library.py", "web/live.py", "web/models.py"),
     *("web/device.py", "web/sounds.py", "web/uploads.py", "web/worker.py", "web/described.py"),

@@ -9,13 +9,13 @@ boundaries are then as coarse as the windows.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from operator import itemgetter
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Event
-from laennec.analyze.breathing import Phases, with_breathing
 from laennec.analyze.events import classify, decode, place
 from laennec.analyze.inputs import Remarks, boundaries_in, channels_of, model_for, on_channel, recording_of
 from laennec.analyze.recording import (
@@ -35,6 +35,9 @@ from laennec.model.card import RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector, Frames
 from laennec.patient import Patient
+
+if TYPE_CHECKING:
+    from laennec.analyze.breathing import Phases
 
 __all__ = ["Analysis", "Event", "analyze"]
 
@@ -57,7 +60,7 @@ def analyze(
     hop_s: float | None = None,
     any_sound: bool = False,
     calibration: str | os.PathLike[str] | None = None,
-    phases: Phases = False,
+    phases: "Phases" = False,
     found: Found | None = None,
 ) -> Analysis:
     """Find and label the respiratory events of a recording.
@@ -134,7 +137,14 @@ def analyze(
     if boundaries is not None:
         segmentation = "given"
     analysis = summarise(recording, predicted, loaded, patient, remarks, segmentation, window)
-    return analysis if phases is False else with_breathing(analysis, recording, channels, phases)
+    return analysis if phases is False else _with_breathing(analysis, recording, channels, phases)
+
+
+def _with_breathing(analysis: Analysis, *arguments: Any) -> Analysis:
+    """An analysis with phases; what finds them loads here, since most analyses do without."""
+    module = import_module("laennec.analyze.breathing")
+    found: Analysis = module.with_breathing(analysis, *arguments)
+    return found
 
 
 def listen(recording: Recording, channels: Sequence[int], model: Detector) -> Iterator[tuple[Frames, ...]]:

@@ -15,10 +15,9 @@ from laennec.analyze.phases import IN, REST, decode_phases, probabilities_of, ru
 from laennec.analyze.timing import timed
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
-from laennec.audio.samples import counted
 from laennec.errors import LaennecError
-from laennec.labels import PHASES, spelling
-from laennec.model.phases import PAUSE, STATES, PhaseModel, load_phase_model
+from laennec.labels import PAUSE, PHASES, spelling
+from laennec.model.phases import STATES, PhaseModel, load_phase_model
 
 Phases = bool | str | os.PathLike[str] | Sequence[Sequence[Any]] | PhaseModel
 INSPIRATION, EXPIRATION = PHASES
@@ -198,18 +197,4 @@ def summed_up(breathing: Breathing, phases: Sequence[BreathPhase]) -> Breathing:
         inspiration_s=medians[INSPIRATION],
         expiration_s=medians[EXPIRATION],
         pause_s=medians[PAUSE],
-    )
-
-
-def in_words(breathing: Breathing) -> str:
-    """What is told of a channel's breaths, in one line."""
-    if not breathing.known:
-        return f"breath phases: unknown ({breathing.reason})"
-    sure = "as given" if breathing.probability is None else f"{breathing.probability:.2f} likely to be right"
-    if breathing.ie_ratio is None:
-        return f"breath phases: no whole breath ({sure})"
-    low, high = (each for each in breathing.ie_quartiles)
-    return (
-        f"breath phases: I:E 1:{1 / breathing.ie_ratio:.1f} (half of the breaths 1:{1 / high:.1f} to "
-        f"1:{1 / low:.1f}), {counted(breathing.breaths, 'whole breath')}, {sure}"
     )

@@ -9,11 +9,10 @@ import numpy.typing as npt
 from laennec.analyze.analysis import Analysis, Breathing, BreathPhase, Event, EventTiming
 from laennec.analyze.pitch import pitch_hz
 from laennec.audio.recording import Recording
-from laennec.labels import EVENT_FAMILY, PHASES
+from laennec.labels import BOTH, EVENT_FAMILY, PHASES
 
 Floats = npt.NDArray[np.float64]
 
-BOTH = "both"
 PARTS = ("early", "mid", "late")  # thirds of a phase
 ONE_PHASE = 0.7  # share of an event's evidence from which it is in that phase alone
 LEAST_TOLD = 0.5  # share of its evidence that must lie in an inspiration or expiration
@@ -103,14 +102,3 @@ def _share(event: Event, phases: Sequence[BreathPhase]) -> float:
         max(0.0, min(each.end_s, event.end_s) - max(each.start_s, event.start_s)) for each in phases
     )
     return min(1.0, covered / sum(each.end_s - each.start_s for each in phases))
-
-
-def timing_in_words(timing: EventTiming) -> str:
-    """When an event is heard, in a few words: ``late inspiration``, ``expiration, 60 % of it, 410 Hz``."""
-    named = {BOTH: "both phases", None: "unknown"}.get(timing.phase, timing.phase)
-    words = [" ".join(filter(None, (timing.part, named)))]
-    if timing.share is not None:
-        words.append(f"{100 * timing.share:.0f} % of it")
-    if timing.pitch_hz is not None:
-        words.append(f"{timing.pitch_hz:.0f} Hz")
-    return ", ".join(words)

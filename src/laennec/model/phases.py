@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.errors import LaennecError, shown
-from laennec.labels import PHASES
+from laennec.labels import PAUSE, PHASES
 from laennec.model.card import (
     BREATHS,
     FORMAT,
@@ -32,7 +32,6 @@ from laennec.model.metadata import entries_in
 from laennec.model.quickest import PRETRAINED
 from laennec.model.session import Graph, Model, fits
 
-PAUSE = "pause"
 STATES = (*PHASES, PAUSE)  # of the outputs
 OUTPUT = "phases"
 NAME = "phases"  # of the model that ships

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from laennec.analyze.analysis import Analysis, Breathing, Event, RecordingPrediction
-from laennec.analyze.timing import timing_in_words
+from laennec.analyze.breath_words import timing_in_words
 from laennec.annotations.fhir import (
     AUSCULTATION,
     BY_SOFTWARE,

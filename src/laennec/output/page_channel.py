@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze.analysis import Analysis, Breathing
-from laennec.analyze.breathing import in_words
+from laennec.analyze.breath_words import in_words
 from laennec.audio.recording import Recording
 from laennec.audio.samples import mixed
 from laennec.output.html import data_uri, fill, png, text, wav

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction, RefusedPart, RespiratoryRate
-from laennec.analyze.timing import timing_in_words
-from laennec.labels import NORMAL, PHASES, SPRSOUND_RECORDS
-from laennec.model.phases import PAUSE
+from laennec.analyze.breath_words import timing_in_words
+from laennec.labels import NORMAL, PAUSE, PHASES, SPRSOUND_RECORDS
 
 # Okabe & Ito's colours, told apart by people of every colour vision; normal breathing is grey.
 COLOURS = ("#E69F00", "#0072B2", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#8C6D31", "#F0E442")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from laennec.errors import LaennecError, UsageError
 from laennec.files import make_folder, printable
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
-from laennec.model.phases import PhaseModel, load_phase_model
 from laennec.output.files import WITH_SOUND, called, write_outputs
 from laennec.output.formats import Summary, summary, to_json
 from laennec.output.ledger import Ledger
@@ -64,7 +64,9 @@ class Job:
             make_folder(out)
         options = {"events": events, **metadata, "any_sound": any_sound}
         if phases:
-            options["phases"] = load_phase_model() if phases is True else phases
+            options["phases"] = (
+                import_module("laennec.model.phases").load_phase_model() if phases is True else phases
+            )
         return cls(loaded, options, out, formats, as_json)
 
     def ledger(self, names: Mapping[Path, str]) -> Ledger | None:
@@ -77,7 +79,7 @@ class Job:
         options = {"laennec": __version__, "model": self.model.sha256, **self.options}
         if isinstance(self.model, Detector) and self.model.calibration is not None:
             options["calibration"] = self.model.calibration.sha256
-        if isinstance(phases := self.options.get("phases"), PhaseModel):
+        if (phases := self.options.get("phases")) and not isinstance(phases, Path):
             options["phases"] = phases.sha256
         ledger = Ledger(self.out, options, _pipes(names))
         ledger.claim(names, self.formats)

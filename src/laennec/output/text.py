@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from laennec.analyze.analysis import Analysis
-from laennec.analyze.breathing import in_words
+from laennec.analyze.breath_words import in_words
 from laennec.console import plain
 from laennec.output.formats import Summary
 from laennec.output.presentation import (
