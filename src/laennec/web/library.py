@@ -339,6 +339,7 @@ class Library:
                 do("UPDATE recording SET sha256 = ? WHERE id = ?", (sha256, row["id"]))
 
     def _tell(self, number: int) -> dict[str, Any]:
-        row = self.row(number)
-        self.activity.send("recording", row)
+        with self._lock:  # what is told of a recording is told in the order in which it came to be
+            row = self.row(number)
+            self.activity.send("recording", row)
         return row

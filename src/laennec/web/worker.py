@@ -86,7 +86,7 @@ class Worker:
         self.limits = limits
         self._process: Any = None
         self._connection: Connection | None = None
-        self._starting = threading.Lock()  # while there is a process that cannot be ended yet
+        self._changing = threading.Lock()  # while the process cannot be ended: it begins, or is gone
 
     def start(self) -> None:
         """Start the process, unless it runs."""
@@ -98,7 +98,7 @@ class Worker:
         process = context.Process(
             target=work, args=(other, self.limits.memory_bytes), name="laennec worker", daemon=True
         )
-        with self._starting:
+        with self._changing:
             process.start()
             self._process = process  # one that could not be started is none, and the next order tries again
         other.close()  # so that the end of either is seen by the other
@@ -130,7 +130,7 @@ class Worker:
     def _next(self, patience_s: float) -> Message:
         assert self._connection is not None
         if not wait([self._connection], max(0.0, patience_s)):
-            self.kill()
+            self.stop()  # and not `kill` alone: the next order may come before it is dead, and would be lost
             raise WorkerLostError("it took too long and was ended; cut it into shorter files")
         message = json.loads(self._connection.recv_bytes())
         assert isinstance(message, dict)
@@ -145,20 +145,21 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once, whatever it does."""
-        with self._starting:
-            process = self._process
-        if process is not None:
-            process.kill()
+        with self._changing:
+            if self._process is not None:
+                self._process.kill()
 
     def stop(self) -> None:
         """End the process, and wait for its end."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process.close()
+        with self._changing:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
+                self._process.close()
+            self._process = None
         if self._connection is not None:
             self._connection.close()
-        self._process = self._connection = None
+        self._connection = None
 
 
 # --- in the process -----------------------------------------------------------------------------------------
