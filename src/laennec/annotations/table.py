@@ -27,6 +27,9 @@ NAMING = (  # columns that say whose a row is, the first of them that a row has
 PEOPLE = ("subject", "patient", "subject_id", "patient_id")
 DETAILS = ("low_hz", "high_hz", "probability")  # of an event, where they are known
 EVENT_COLUMNS = (*TIMES, "label", "channel", *DETAILS, *NAMING, *PEOPLE)
+# Of a prediction for a whole recording, in tables that hold no events.
+PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")
+OF_RECORDINGS = "a table of whole recordings by `laennec analyze`, not a label file: it has no events"
 # What a file is called may be any word, and a time that is missing is an error in a row that needs one.
 AS_WRITTEN = ("path", "recording", *TIMES)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
@@ -140,6 +143,12 @@ def time_of(cells: dict[str, str], name: str) -> float:
 def looks_like(text: str) -> bool:
     """Whether the first line names the columns of a table of events."""
     return TIMES[0] in re.split(r"[,;\t\s\"]+", first_line(text).lower())
+
+
+def is_of_recordings(text: str) -> bool:
+    """Whether the first line is of Laennec's tables of whole recordings, a summary of them or one alone."""
+    columns = re.split(r"[,;\t\"]+", first_line(text))
+    return TIMES[0] not in columns and set(PREDICTION) <= {name.strip() for name in columns}
 
 
 def read(text: str, recording: str | None = None) -> LabelFile:
