@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,11 @@ def _refuse_changes(folder: Path, marker: str) -> None:
     written = read_json(folder / marker, "name another --out", files=dict)["files"]
     for name, file in _below(folder):
         if name != marker:
-            refuse_loss(file, lambda path, known=written.get(name): sha256_of(path) == known)
+            refuse_loss(file, partial(_is_of, written.get(name)))
+
+
+def _is_of(sha256: str | None, path: Path) -> bool:
+    return sha256_of(path) == sha256
 
 
 def _below(folder: Path) -> list[tuple[str, Path]]:
