@@ -29,6 +29,8 @@ def run(command: Deidentify) -> int:
         print(printable(f"{each.source} → {_names(each)}"))
         for part in each.removed:
             print(printable(f"  without {part}"))
+        for note in each.notes:
+            print(printable(f"  {note}"))
     if command.map is not None:
         rows = [
             [
