@@ -548,7 +548,7 @@ def test_reproduce_estimates_and_refuses(
 
 def test_source_and_target_may_not_share_patients() -> None:
     clips = pd.DataFrame({"dataset": "icbhi", "subject": ["101", "102"], "recording": ["a", "b"]})
-    with pytest.raises(LaennecError, match="1 patients are in the source and in the target"):
+    with pytest.raises(LaennecError, match="1 patient is in the source and in the target"):
         refuse_shared_patients(clips, clips.iloc[:1])
     refuse_shared_patients(clips, clips.assign(dataset="folder"))
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, none_is_for, shown
 from laennec.annotations.names import is_absolute, parts_of, suffix_of
+from laennec.audio.samples import counted
 from laennec.patient import is_missing
 
 TIMES = ("start_s", "end_s")
@@ -70,7 +71,9 @@ def parse(text: str, needed: Sequence[str] = (), known: Sequence[str] = ()) -> T
             columns = _checked(cells, needed, number, spelt)
             continue
         if len(cells) > len(columns):
-            table.problems.append(Problem(f"line {number}", f"{len(columns)} columns but more cells"))
+            table.problems.append(
+                Problem(f"line {number}", f"{counted(len(columns), 'column')} but more cells")
+            )
             continue
         row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
         row = {name: cell for name, cell in row.items() if name in AS_WRITTEN or not is_missing(cell)}

@@ -4,6 +4,7 @@ import sys
 
 from laennec.annotations.convert import convert_all, counted_tables
 from laennec.annotations.formats import FORMATS
+from laennec.audio.samples import counted
 from laennec.cli.tool_arguments import Convert
 from laennec.errors import UsageError
 from laennec.files import printable
@@ -29,5 +30,5 @@ def run(command: Convert) -> int:
     if passed_over:
         print(counted_tables(passed_over))
     if done + failed > 1:
-        print(f"{done} of {done + failed} files converted")
+        print(f"{done} of {counted(done + failed, 'file', '')} converted")
     return 1 if failed else 0

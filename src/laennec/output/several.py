@@ -92,7 +92,7 @@ def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -
     if lost:
         warn(f"{counted(len(lost), 'folder')} could not be analysed")
     if failed[len(lost) :]:
-        warn(f"{len(failed) - len(lost)} of {len(names)} recordings failed")
+        warn(f"{len(failed) - len(lost)} of {counted(len(names), 'recording', '')} failed")
     return 1 if failed else code
 
 
