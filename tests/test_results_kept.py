@@ -90,7 +90,7 @@ def test_a_name_that_is_no_utf_8_costs_nothing(
 
 
 def test_the_challenge_answers_for_a_name_that_is_no_utf_8(latin: Path, tmp_path: Path, model: str) -> None:
-    with pytest.raises(LaennecError, match="1 of 3 files have no answer"):
+    with pytest.raises(LaennecError, match="1 of 3 files has no answer"):
         answer_folder(12, latin, tmp_path / "out.json", model)
     assert set(json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))) == {"good.wav", LATIN}
 
