@@ -157,6 +157,23 @@ def of_programs(tree: ast.AST) -> set[ast.AST]:
     return {part for node in raised if "ValueError(" in ast.unparse(node) for part in ast.walk(node)}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        of_scale("score", "empty", "--out", "out/of/it"),
+        of_train("train", "default", "--data", "empty", "--out", "out/of/it"),
+        of_train("crossvalidate", "default", "--data", "empty", "--out", "out/of/it"),
+        of_train("transfer", "--data", "empty", "--out", "out/of/it"),
+    ],
+)
+def test_a_folder_with_nothing_in_it_leaves_no_results(words: tuple[str, ...], here: Path, capsys) -> None:
+    assert laennec(*words) == 1
+    assert not (here / "out").exists()
+    (here / "out").mkdir()
+    assert laennec(*words) == 1
+    assert list((here / "out").iterdir()) == [], "what was there stays"
+
+
 def test_help_calls_a_value_by_its_kind(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     for words in (("export",), ("train",), ("evaluate",), ("datasets", "audit")):

@@ -11,7 +11,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,23 @@ def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = (
     if not os.access(path, os.W_OK | os.X_OK):
         raise LaennecError(f"{path}: nothing may be written into this folder; name another")
     return path
+
+
+@contextmanager
+def folder_to_fill(path: str | os.PathLike[str], outside: Sequence[Path | None] = ()) -> Iterator[Path]:
+    """Make a folder as `make_folder` does, and yield it; where the block fails, nothing empty stays of it.
+
+    Folders that were there before stay, and so does one that something was written into.
+    """
+    made = [place for place in (Path(path), *Path(path).parents) if not place.exists()]
+    folder = make_folder(path, outside)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # of the first that is not empty
+            for place in made:
+                place.rmdir()
+        raise
 
 
 def refuse_loss(
