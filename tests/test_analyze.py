@@ -178,10 +178,10 @@ def test_long_and_silent_and_no_given_events_are_noted(tiny: LungModel) -> None:
     x = sound(0.02, 0.02, 0.02, 0.02, 0)
     found = analyze(x, sample_rate=RATE, model=tiny, events=[(0, 4), (4, 5)])
     assert spans(found.events) == [(0, 4, "Normal")]
-    assert found.notes[0].startswith("1 of 2 given events last longer than the 3 s that the model hears")
+    assert found.notes[0].startswith("1 of 2 given events lasts longer than the 3 s that the model hears")
     assert found.notes[1] == "not analysed: the event 4 to 5 s is silent"
     found = analyze(x, sample_rate=RATE, model=tiny, events=[(0, 1), (1, 1.01)])
-    assert found.notes[0].startswith("1 of 2 given events are shorter than the shortest wheeze, 0.1 s")
+    assert found.notes[0].startswith("1 of 2 given events is shorter than the shortest wheeze, 0.1 s")
     found = analyze(x, sample_rate=RATE, model=tiny, events=[])
     assert found.events == ()
     assert found.notes == ("the given events are none: nothing was analysed",)
