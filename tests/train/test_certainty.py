@@ -16,7 +16,6 @@ from laennec.train.recording_certainty import (
     certain_thresholds,
     limits_of,
     prevalence_weights,
-    refusal_threshold,
 )
 
 
@@ -115,16 +114,6 @@ def test_a_group_without_the_sick_or_without_the_well_is_not_judged() -> None:
     )
     groups = ["well"] * 40 + ["kauh"] * 20
     assert thresholds(own, groups) == (0.0, 0.0)
-
-
-def test_at_most_two_in_a_hundred_lungs_of_each_data_set_are_refused() -> None:
-    shares = np.concatenate([np.linspace(0.5, 1, 100), np.linspace(0.2, 1, 50), [0.9, 0.95]])
-    groups = np.repeat(["a", "b", "c"], [100, 50, 2])
-    threshold = refusal_threshold(shares, groups)
-    assert threshold == np.floor(1e4 * shares[101]) / 1e4  # the second lowest of b
-    assert [(shares[groups == g] < threshold).sum() for g in "abc"] == [0, 1, 0]
-    alone = refusal_threshold(shares[:100], groups[:100])
-    assert (shares[:100] < alone).sum() == 2
 
 
 def test_weights_make_every_group_one_at_the_stated_prevalence() -> None:

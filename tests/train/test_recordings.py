@@ -1,5 +1,6 @@
 """Training on whole recordings: targets, batches, augmentation, and that it learns and exports."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,15 @@ from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS
 from laennec.model.card import OUTPUTS
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
-from laennec.model.probability import softmax
-from laennec.models.recording import RecordingNet, class_logits, event_logits, pool
+from laennec.model.probability import softmax, summed
+from laennec.models.recording import (
+    RecordingNet,
+    SoundPatterns,
+    class_logits,
+    event_logits,
+    kind_logits,
+    pool,
+)
 from laennec.models.recording_task import event_frames, frame_targets, reach_frames, row_edges_hz
 from laennec.simulate.other import other_sound
 from laennec.train.crossval import train_and_choose
@@ -201,8 +209,10 @@ def test_it_learns_exports_and_is_read_back(
     front_end: RecordingLogMel, recipe: Recipe, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
+    recipe = with_settings(recipe, ["recording.other_sounds=10"])  # enough for a pattern of each kind
     examples = RecordingExamples([example(rng, front_end, f"p{k}") for k in range(16)])
     training = examples.joined(examples.additions(np.ones(16, bool), recipe, front_end))
+    training = training.normalised(front_end)
     with tuned_cpu(1, 1):
         network, _ = train_and_choose(training, None, recipe, front_end, Hardware("cpu"))
     held = RecordingExamples([example(rng, front_end, f"q{k}") for k in range(4)]).normalised(front_end)
@@ -225,12 +235,35 @@ def test_it_learns_exports_and_is_read_back(
     assert "Research software" in (tmp_path / "r.md").read_text()
     wave = rng.standard_normal(50_000).astype(np.float32) * 0.05
     wave[10_000:20_000] = 0  # digital silence
+    assert detector.card.patterns == SOUND_KINDS
+    entries = json.loads(str(detector.graph.metadata))
+    assert entries["pattern_sources"] == ["made-up", *(f"generated {kind}" for kind in SOUND_KINDS[1:])]
+    patterns = network.patterns
+    assert isinstance(patterns, SoundPatterns)
+    assert not np.allclose(patterns.weight[:, :, 0].detach(), network.kind_layer()[0])  # type: ignore[operator]
     frames = detector.run(wave)
     front_end.for_export(False)
     with torch.inference_mode():
         expected = network(front_end(torch.from_numpy(wave)[None]))
     for name in OUTPUTS:
         np.testing.assert_allclose(frames[name], expected[name][0].numpy(), atol=2e-3)
+
+
+def test_the_logit_of_a_kind_of_sound_is_that_of_all_its_patterns() -> None:
+    network = RecordingNet(**SMALL)  # type: ignore[arg-type]
+    image = torch.randn(2, 1, 64, 40)
+    kind = network.eval()(image)["kind"]
+    assert torch.equal(kind_logits(network, kind), kind.mean(2))
+    kinds = ("lung", "lung", *SOUND_KINDS[1:])
+    network.patterns = SoundPatterns(SMALL["width"], kinds, [f"s{k}" for k in range(6)])  # type: ignore[arg-type]
+    kind = network(image)["kind"]
+    shares = summed(kind.mean(2).softmax(1).detach(), kinds, SOUND_KINDS)
+    np.testing.assert_allclose(kind_logits(network, kind).softmax(1).detach(), shares, atol=1e-6)
+    again = RecordingNet(**SMALL)  # type: ignore[arg-type]
+    again.load_state_dict(network.state_dict())
+    assert again.patterns is not None
+    assert (again.patterns.kinds, again.patterns.sources) == (kinds, tuple(f"s{k}" for k in range(6)))
+    assert torch.equal(again.eval()(image)["kind"], kind)
 
 
 class Interrupted(Callback):

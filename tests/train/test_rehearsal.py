@@ -182,6 +182,18 @@ def test_a_data_set_that_was_left_out_does_not_decide_what_is_refused() -> None:
     assert left_out.decide(everyone(left_out)).lung_share < 0.02
 
 
+def test_other_sounds_take_part_in_what_is_refused() -> None:
+    """Of 48 lungs one sounds less like a lung than all hearts do; it would let every heart through."""
+    lungs = [replace(own, split="k-fold") for own in cohort("a", 48)]
+    lungs[0] = replace(lungs[0], kind_logits=np.array([-9.0, 0, 0, 0, 0]))
+    both = Chooser([*lungs, *hearts(30)[1:]], SPRSOUND_EVENTS)
+    refused = both.refused(both.decide(everyone(both)))
+    assert refused[48:].all()
+    assert refused[:48].sum() == 1
+    alone = Chooser(lungs, SPRSOUND_EVENTS)
+    assert not alone.refused(alone.decide(everyone(alone))).any()
+
+
 def test_recordings_without_annotated_events_are_measured_all_the_same(tmp_path: Path) -> None:
     """Such as those of a data set that is left out, which has labels of whole recordings alone."""
     outputs = cohort("b", 24, flip=5, placed=False, split="leave-one-out, b")

@@ -19,6 +19,7 @@ from laennec.train.sound_patterns import (
     SHARE,
     fit_patterns,
     margins,
+    refusal_threshold,
     threshold_of_both,
     threshold_of_lungs,
 )
@@ -87,6 +88,29 @@ def test_the_threshold_weighs_both_errors() -> None:
     # Two of 50 are twice the limit of lungs; so up to twice the limit of hearts passes, four of 40.
     assert ((hearts >= at).mean(), (lungs < at).sum()) == (pytest.approx(4 / 40), 2)
     assert threshold_of_both(odds[2:], kinds[2:], names[2:]) == 1.0
+    assert refusal_threshold(odds, kinds, names) == at
+
+
+def test_at_most_two_in_a_hundred_lungs_of_each_source_are_refused_where_there_is_nothing_else() -> None:
+    odds = np.concatenate([np.linspace(0, 1, 100), np.linspace(-2, 1, 50), [0.9, 0.95]])
+    names = np.repeat(["a", "b", "c"], [100, 50, 2])
+    lungs = np.zeros(len(odds), int)
+    threshold = refusal_threshold(odds, lungs, names)
+    assert threshold == odds[101]  # the second lowest of b
+    assert [(odds[names == name] < threshold).sum() for name in "abc"] == [0, 1, 0]
+    alone = refusal_threshold(odds[:100], lungs[:100], names[:100])
+    assert (odds[:100] < alone).sum() == 2
+
+
+def test_a_source_that_no_threshold_refuses_has_no_say() -> None:
+    """Such as the hearts of a device that the training had nothing of: for them, nothing would be refused."""
+    lungs, words, strange = np.linspace(0, 10, 100), np.linspace(-9, -5, 20), np.linspace(4, 6, 20)
+    odds, kinds = np.concatenate([lungs, words, strange]), np.repeat([0, 1, 4], [100, 20, 20])
+    names = np.repeat(["ward", "words", "strange"], [100, 20, 20])
+    assert not (odds < threshold_of_both(odds, kinds, names)).any()
+    assert refusal_threshold(odds, kinds, names) == threshold_of_both(odds[:120], kinds[:120], names[:120])
+    threshold = refusal_threshold(odds, kinds, names)
+    assert ((lungs < threshold).any(), (words < threshold).mean()) == (False, 1.0)
 
 
 def without_patterns(detector: Detector, path: Path) -> Detector:

@@ -47,21 +47,22 @@ from laennec.train.recipe import Recipe, load_recipe
 from laennec.train.recordings import levelled, read_each
 from laennec.train.rehearsal import told
 from laennec.train.sound_patterns import (
+    GENERATED,
+    MOST,
     SHARE,
     Patterns,
     fit_patterns,
     margins,
+    source_name,
     threshold_of_both,
     threshold_of_lungs,
 )
 from laennec.train.tables import recording_names, recordings_in, source_of, with_auxiliary
 
 Floats = NDArray[np.float64]
-MOST = 2000  # sounds of a source that are heard
 PARTS, DEALS = 5, 10
 SHARES = (0.5, SHARE, 1.0)
 NOT_LEARNT = ("heart_manikin", "hf-lung")  # a device without any sound in training; single breaths, joined
-GENERATED = "generated "
 BEFORE = "; the last column of the table below was measured before it had patterns of sounds"
 
 
@@ -132,7 +133,7 @@ def hear_generated(model: AdaptableModel, recipe: Recipe, seed: int = 0) -> Hear
             wave = other_sound(kind, rng, recipe.recording.piece_s, rate)
             samples = levelled(Recording.from_array(wave.astype(np.float32), rate))
             features.append(listener.run(samples)["context"].mean(1, dtype=np.float64))
-            rows.append((number, GENERATED + kind))
+            rows.append((number, source_name(GENERATED, "", number)))
     kinds, names = zip(*rows, strict=True)
     return Heard(np.array(features), np.array(kinds), np.array(names), np.full(len(rows), ""))
 
@@ -156,6 +157,8 @@ class Fold:
         if not has_content(folder / "clips.csv") or not has_content(folder / "model.pt"):
             raise LaennecError(f"{folder} lacks clips.csv or model.pt; name a fold of a cross-validation")
         model = decided(folder)
+        if model.card.patterns:
+            raise LaennecError(f"{folder} has patterns already; train it with recording.pattern_share=0")
         clips = read_csv(folder / "clips.csv", dtype={"recording": str, "subject": str, "label": str})
         clips = clips.assign(label=clips["label"].fillna(""))
 

@@ -11,6 +11,7 @@ can be processed in pieces without a trace of where they meet.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,34 @@ class DilatedBlock(nn.Module):
         return x + self.layers(x)
 
 
+class SoundPatterns(nn.Conv1d):
+    """A pattern of each source of sounds (`laennec.train.sound_patterns`), frame by frame.
+
+    Attributes
+    ----------
+    kinds, sources
+        Class of each pattern, of `laennec.labels.SOUND_KINDS`, and where its sounds are from.
+    """
+
+    kinds: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    def __init__(self, width: int, kinds: Sequence[str], sources: Sequence[str]) -> None:
+        super().__init__(width, len(kinds), 1)
+        self.kinds, self.sources = tuple(kinds), tuple(sources)
+
+    def get_extra_state(self) -> dict[str, list[str]]:
+        return {"kinds": list(self.kinds), "sources": list(self.sources)}
+
+    def set_extra_state(self, state: dict[str, list[str]]) -> None:
+        self.kinds, self.sources = tuple(state["kinds"]), tuple(state["sources"])
+
+    def kind_logits(self, logits: Tensor) -> Tensor:
+        """Logits of `laennec.labels.SOUND_KINDS` of ``(batch, patterns)``: each that of all its patterns."""
+        columns = [[own == kind for own in self.kinds] for kind in SOUND_KINDS]
+        return torch.stack([logits[:, torch.tensor(own)].logsumexp(1) for own in columns], dim=1)
+
+
 class RecordingNet(nn.Module):
     """From normalised log-mel images to predictions for every frame.
 
@@ -50,7 +79,8 @@ class RecordingNet(nn.Module):
       ``context``, are the event's logits;
     - ``context``: ``(batch, classes, T)``;
     - ``record``: ``(batch, 2 * records, T)``: attention logits, then values, see `pool`;
-    - ``kind``: ``(batch, kinds, T)``, whose mean over time are the logits of the kind of sound.
+    - ``kind``: ``(batch, kinds, T)``, whose mean over time are the logits of the kind of sound; where the
+      network has `patterns`, of each of these.
     """
 
     kind = "recording"
@@ -91,14 +121,16 @@ class RecordingNet(nn.Module):
         self.context = nn.Sequential(*(DilatedBlock(width, dilation, dropout) for dilation in dilations))
         self.sizes = (len(PRESENCE), classes, 2 * records, kinds)
         self.heads = nn.Conv1d(width, sum(self.sizes), 1)
+        self.patterns: SoundPatterns | None = None  # a finished training may have them
         # Frames of the prediction to either side that one depends on: the trunk's convolutions reach 2 at
         # the strides before them, rounded up; then the dilated ones.
         self.reach_frames = 4 + sum(dilations)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        features = self.drop(self.trunk(self.stem(image)))
-        hidden = self.context(self.squeeze(features.flatten(1, 2)))
+        features, hidden = self.features(image)
         presence, context, record, kind = self.heads(hidden).split(self.sizes, dim=1)
+        if self.patterns is not None:
+            kind = self.patterns(hidden)
         return {
             "presence": presence,
             "evidence": self.evidence(features),
@@ -106,6 +138,22 @@ class RecordingNet(nn.Module):
             "record": record,
             "kind": kind,
         }
+
+    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What the trunk gives, and of it what all heads but the evidence take, ``(batch, width, T)``."""
+        features = self.drop(self.trunk(self.stem(image)))
+        return features, self.context(self.squeeze(features.flatten(1, 2)))
+
+    def kind_layer(self) -> tuple[Tensor, Tensor]:
+        """Weights ``(kinds, width)`` and biases ``(kinds,)`` that the training has for the kind of sound."""
+        rows = slice(-self.sizes[-1], None)
+        return self.heads.weight[rows, :, 0].detach(), self.heads.bias[rows].detach()  # type: ignore[index]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        weight = state_dict.get(f"{prefix}patterns.weight")
+        if weight is not None and self.patterns is None:
+            self.patterns = SoundPatterns(self.heads.in_channels, [""] * len(weight), [])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def class_logits(output: dict[str, Tensor]) -> Tensor:
@@ -120,6 +168,12 @@ def pool(record: Tensor) -> Tensor:
     """
     attention, values = record.chunk(2, dim=1)
     return (attention.softmax(2) * values).sum(2)
+
+
+def kind_logits(network: nn.Module, kind: Tensor) -> Tensor:
+    """Logits ``(batch, kinds)`` of the kinds of sound, of the output `kind` of a network."""
+    patterns, logits = getattr(network, "patterns", None), kind.mean(2).float()
+    return logits if patterns is None else patterns.kind_logits(logits)
 
 
 def event_logits(logits: Tensor, events: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from laennec.models.recording import (
     event_logits,
     family_evidence,
     family_shares,
+    kind_logits,
     pool,
 )
 from laennec.models.tasks import among_allowed, augmented, laid_out, weighted_loss
@@ -114,7 +115,7 @@ class RecordingTask:
             "presence": output["presence"].float(),
             "classes": class_logits(output).float(),
             "record": pool(output["record"]).float(),
-            "kind": output["kind"].mean(2).float(),
+            "kind": kind_logits(network, output["kind"]),
             "frame_s": torch.tensor(self.frame_s(network)),
         }
 

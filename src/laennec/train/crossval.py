@@ -37,6 +37,7 @@ from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recordings import read_recordings
 from laennec.train.saved import held, is_done
+from laennec.train.sound_patterns import with_patterns
 from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_decision, save_model
 from laennec.train.window_teacher import refuse_teacher
@@ -289,7 +290,7 @@ def train_and_choose(
     )
     network = module.network.cpu().float().eval()
     if best is None:
-        return network, {}
+        return with_patterns(network, training, recipe), {}
     if not best.weights:
         raise LaennecError(DIVERGED.format(recipe.name))
     network.load_state_dict(best.weights)
@@ -298,7 +299,7 @@ def train_and_choose(
         shift = best_f1_shift(torch.cat(predict(network, validation, recipe, front_end)), validation.label)
         shift_head(network, shift)
     chosen = {"best_epoch": best.epoch, f"val_{recipe.monitor}": best.best, "shift": shift}
-    return network, {**chosen, "epochs_trained": len(module.history)}
+    return with_patterns(network, training, recipe), {**chosen, "epochs_trained": len(module.history)}
 
 
 def train_on_all(

@@ -204,6 +204,8 @@ def _clip_entries(
 
 
 def _recording_entries(recipe: Recipe, front_end: Any, network: Any) -> dict[str, Any]:
+    patterns = getattr(network, "patterns", None)
+    told = {"patterns": list(patterns.kinds), "pattern_sources": list(patterns.sources)} if patterns else {}
     return {
         "version": __version__,
         "records": list(recipe.records),
@@ -212,6 +214,7 @@ def _recording_entries(recipe: Recipe, front_end: Any, network: Any) -> dict[str
         "reach_frames": reach_frames(front_end, network),
         "edges_hz": row_edges_hz(front_end, network),
         "recipe": _recipe_entry(recipe),
+        **told,
         **RecordingDecision().entries(),
     }
 

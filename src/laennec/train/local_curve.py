@@ -28,12 +28,12 @@ from laennec.train.recording_certainty import (
     MISSED,
     NEITHER,
     PREVALENCE,
-    REFUSED,
     WRONG,
     Answers,
     called_as,
     prevalence_weights,
 )
+from laennec.train.sound_patterns import REFUSED
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -144,6 +144,7 @@ RECORDING_SETTINGS: Mapping[str, Range] = {
     "shortest_s": between(0, 600),
     "batches": whole(1, 1_000_000),
     "evidence_weight": between(0, 1e6),
+    "pattern_share": between(0, 1),
     "shares": (
         lambda shares: len(shares) == 3 and all(map(between(0, 1)[0], shares)) and sum(shares) > 0,
         "three numbers from 0 to 1",

@@ -50,6 +50,9 @@ class RecordingSettings:
     """Of the record label that the frames of the event classes tell, in the loss."""
     other_sounds: int = 50
     """Generated sounds of each kind that is no lung, to learn from what to refuse."""
+    pattern_share: float = 0.0
+    """Of patterns of the sources of sounds in what tells lungs from others after the training, 0 to 1; the
+    rest is the training's layer (`laennec.train.sound_patterns`). 0: the layer alone."""
     piece_s: float = 9.216
     """Length of a crop, that of most of SPRSound's recordings."""
     shortest_s: float = 8.0

@@ -21,7 +21,6 @@ Mask = NDArray[np.bool_]
 
 PREVALENCE = 0.3  # of adventitious sounds, at which certain answers are judged
 FLOOR = 0.4  # share of answers that are certain, at least: to be sure of nothing is no answer
-REFUSED = 0.02  # of the lungs of each data set, at most
 WRONG, MISSED = 0.10, 0.05  # of the certain answers; of the sick, who are called Normal with certainty
 # ICBHI's labels are of cycles, each of which has an annotator's chance of being wrong.
 LIMITS: Mapping[str, tuple[float, float]] = {"icbhi": (0.25, 0.08)}
@@ -142,15 +141,6 @@ def certain_thresholds(
 def _over(wrong: Floats, share: Floats, allowed: float) -> Floats:
     """How many times as many are wrong as are allowed; none where nothing is certain."""
     return np.asarray(np.nan_to_num(ratio(wrong, share)) / allowed)
-
-
-def refusal_threshold(shares: Floats, groups: NDArray[np.str_], refused: float = REFUSED) -> float:
-    """The largest probability of a lung that refuses at most the share `refused` of each group of lungs.
-
-    Refused is what lies below it. It is rounded down to four digits, as a card has it.
-    """
-    allowed = [np.sort(shares[groups == group]) for group in np.unique(groups)]
-    return float(np.floor(1e4 * min(own[int(refused * own.size)] for own in allowed)) / 1e4)
 
 
 def prevalence_weights(

@@ -12,7 +12,7 @@ import numpy as np
 from laennec.analyze.analysis import Event
 from laennec.analyze.events import emission_scores, families, find_events_of_each
 from laennec.analyze.recording import event_doubts
-from laennec.labels import NORMAL, SPRSOUND_RECORDS
+from laennec.labels import NORMAL, SOUND_KINDS, SPRSOUND_RECORDS
 from laennec.model.card import EventRule
 from laennec.model.probability import (
     answer_certainty,
@@ -32,7 +32,6 @@ from laennec.train.recording_certainty import (
     called_as,
     certain_thresholds,
     prevalence_weights,
-    refusal_threshold,
 )
 from laennec.train.recording_decision import (
     FINER,
@@ -46,6 +45,7 @@ from laennec.train.recording_decision import (
     fit_hits,
 )
 from laennec.train.recording_predictions import FloatSpan, RecordingOutput
+from laennec.train.sound_patterns import margins, refusal_threshold
 
 LEFT_OUT = "leave-one-out"
 PARTS = 5  # of the patients of a fold, where nobody else could choose for them
@@ -102,6 +102,8 @@ class Chooser:
         self.groups = np.array(
             [f"{own.split}: {name}" for own, name in zip(outputs, self.datasets, strict=True)]
         )
+        # Of other sounds alone: the lungs of a data set are one source.
+        self.devices = np.array([own.device if own.kind else "" for own in outputs])
         self.patients = np.array([own.subject or own.name for own in outputs])
         self.lungs = np.array([own.kind == 0 for own in outputs])
         self.annotated = self.lungs & [own.placed for own in outputs]
@@ -114,6 +116,11 @@ class Chooser:
     def lung_share(self) -> Floats:
         """Probability of each recording to be of a lung."""
         return np.array([calibrated(own.kind_logits, 1.0)[0] for own in self.outputs])
+
+    @cached_property
+    def lung_odds(self) -> Floats:
+        """Log-odds of the same."""
+        return margins(np.array([own.kind_logits for own in self.outputs], float), SOUND_KINDS)
 
     # --- events ---------------------------------------------------------------------------------------------
 
@@ -303,21 +310,25 @@ class Chooser:
                 hits = self.hits(decision, rows).chosen()
                 decision = replace(decision, hit_certain=covering(hits.chance, hits.groups))
         heard = self._heard(rows)
-        if heard.any():
-            shares, groups = self.lung_share[heard], self.groups[heard]
-            decision = replace(decision, lung_share=refusal_threshold(shares, groups))
+        if (heard & self.lungs).any():
+            of = zip(self.groups, self.devices, strict=True)
+            sources = np.array([f"{group} {device}" for group, device in of])[heard]
+            kinds = np.array([own.kind for own in self.outputs])[heard]
+            share = float(sigmoid(np.array(refusal_threshold(self.lung_odds[heard], kinds, sources))))
+            # Rounded down, as a card has it: whatever is not refused by the threshold is not refused now.
+            decision = replace(decision, lung_share=float(np.floor(1e4 * share) / 1e4))
         return self._with_records(decision, rows)
 
     def _heard(self, rows: Mask) -> Mask:
-        """Lungs by which the threshold of refusal is chosen.
+        """Lungs and other sounds by which the threshold of refusal is chosen.
 
         Single breaths, joined to be long enough (`laennec.train.joined`), are no recordings. A data set that
         was left out may be of a device unlike all others; a threshold that lets it through lets hearts
         through, and what ships has learnt from it. It is only told how much of it is refused.
         """
-        whole = rows & (self.labelled | self.annotated)
+        whole = rows & (self.labelled | self.annotated | ~self.lungs)
         learnt = whole & [LEFT_OUT not in own.split for own in self.outputs]
-        return learnt if learnt.any() else whole
+        return learnt if (learnt & self.lungs).any() else whole
 
     def _with_records(self, decision: RecordingDecision, rows: Mask) -> RecordingDecision:
         """Calibration of the record labels, shifts of Normal, and thresholds of certainty besides."""

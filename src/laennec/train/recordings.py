@@ -36,6 +36,7 @@ from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recording_predictions import outputs_of, save_outputs, write_tables
+from laennec.train.sound_patterns import GENERATED
 from laennec.train.tables import recording_names, source_of
 
 JOINED = (*SOUND_KINDS[1:], *PHASES)  # labels whose short recordings are continued
@@ -312,7 +313,7 @@ def other_examples(recipe: Recipe, front_end: Any, seed: int = 0) -> list[Exampl
                 Example(
                     f"{kind}-{index}",
                     "",
-                    "generated",
+                    GENERATED,
                     "",
                     "",
                     math.nan,
