@@ -1,6 +1,6 @@
 """Recording in the page, from a file in place of a microphone.
 
-With LAENNEC_SHOTS, a folder, pictures of it are left there; docs/images has one of them.
+With LAENNEC_SHOTS, a folder, pictures of it are left there.
 """
 
 import os
