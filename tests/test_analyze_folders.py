@@ -128,6 +128,25 @@ def test_clashes_are_refused_before_the_work(
     assert analyze_files([ward, other], model=model) == 1  # nothing is written, so nothing clashes
 
 
+@pytest.mark.parametrize("extra", ["empty", "none"])
+def test_a_folder_without_a_recording_stops_none_of_the_others(
+    extra: str, ward: Path, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    assert analyze_files([ward / "a.wav", tmp_path / extra], model=model, out=out) == 1
+    good, bad = rows_of(out)
+    assert (good["recording"], good["error"]) == ("a.wav", "")
+    captured = capsys.readouterr()
+    if extra == "none":
+        assert bad["error"] == "no such file"
+        assert captured.err == "laennec: 1 of 2 recordings failed\n"
+        return
+    assert bad["recording"].endswith(os.path.join("empty", ""))
+    assert bad["error"].startswith("no audio file in it or below it (.wav,")
+    assert captured.err == "laennec: 1 folder could not be analysed\n"
+
+
 # --- many ---------------------------------------------------------------------------------------------------
 
 

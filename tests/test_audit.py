@@ -136,7 +136,7 @@ def test_the_command_lists_issues_and_writes_them(
     with pytest.raises(UsageError, match=r"predictions\.csv: is there and would be replaced"):
         run([*words, "--out", words[-1]])
     said = capsys.readouterr().out
-    assert "annotations are likely label errors" in said
+    assert "1 of 67 annotations is a likely label error (" in said
     assert "Nothing was changed" in said
     table = pd.read_csv(out)
     assert set(table["suggested"]) == {"Fine Crackle"}

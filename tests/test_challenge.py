@@ -188,7 +188,7 @@ def test_every_recording_of_a_folder_gets_a_class(
 
     monkeypatch.setattr(challenge, "analyze", heard)
     out = tmp_path / "out.json"
-    with pytest.raises(LaennecError, match=r"1 of 4 files have no answer in .*broken\.wav: "):
+    with pytest.raises(LaennecError, match=r"1 of 4 files has no answer in .*broken\.wav: "):
         answer_folder(task, folder, out)
     found = json.loads(out.read_text())
     assert list(found) == ["1_4.5_1_p2_7.wav", "fine_crackles.wav", "silent.wav"]

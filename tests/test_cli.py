@@ -73,6 +73,22 @@ def test_the_help_of_all_has_the_first_line_of_each(
         assert re.search(rf"{name} +{re.escape(first)}", text)
 
 
+def test_options_of_every_command_stand_among_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, names in (
+        ((), ["--version", "--debug"]),
+        (("convert",), ["--debug"]),
+        (("datasets",), ["--debug"]),
+        (("datasets", "list"), ["--debug"]),
+        (("reproduce", "chen2022"), ["--debug"]),
+    ):
+        assert run_command(*words, "--help") == 0
+        text = capsys.readouterr().out
+        shown = re.findall(r"^\W (?:-h, )?(--[\w-]+) ", text, re.M)
+        assert shown[0] == "--help"
+        assert shown[-len(names) :] == names, words
+        assert text.count("--debug ") == 1
+
+
 def test_every_file_is_a_command() -> None:
     files = {path.stem for path in Path(laennec.cli.__file__).parent.glob("*.py")}
     others = {

@@ -117,6 +117,43 @@ def test_the_json_of_an_analysis_is_read(tmp_path, capsys):
     assert _spans(tmp_path / "out" / "a.TextGrid") == wanted
 
 
+def test_tables_of_whole_recordings_are_passed_over_in_a_folder_and_named_alone(tmp_path, capsys):
+    from laennec import analyze
+    from laennec.output.files import write_outputs
+    from laennec.output.formats import summary, to_summary_csv
+    from laennec.simulate import demo_recordings
+
+    recording = demo_recordings()["wheezes"]
+    soundfile.write(tmp_path / "a.wav", recording.samples, recording.sample_rate)
+    found, results = analyze(tmp_path / "a.wav"), tmp_path / "results"
+    write_outputs(found, None, results, "a", ["csv"])
+    (results / "summary.csv").write_text(to_summary_csv([summary(found, "a.wav")]))
+    (results / "excel.csv").write_text((results / "a.record.csv").read_text().replace(",", ";"))
+    assert laennec("convert", results, "--to", "elan", "--out", tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "3 tables of whole recordings passed over (summary.csv and the like)\n" in said.out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.eaf"]
+    for name in ("summary.csv", "a.record.csv"):
+        assert laennec("convert", results / name, "--to", "elan", "--out", tmp_path / "out") == 1
+        what = "a table of whole recordings by `laennec analyze`, not a label file: it has no events"
+        assert capsys.readouterr().err == f"laennec: {results / name}: {what}\n"
+    (results / "a.csv").unlink()
+    assert laennec("convert", results, "--to", "elan", "--out", tmp_path / "out") == 1
+    assert "no label file in it or below it; they end in" in (said := capsys.readouterr().err)
+    assert "; 3 tables of whole recordings passed over" in said
+
+
+def test_a_folder_without_labels_stops_none_of_the_others(folder, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    words = (tmp_path / "empty", folder / "a.txt", "--to", "csv", "--out", tmp_path / "out")
+    assert laennec("convert", *words) == 1
+    said = capsys.readouterr()
+    assert "empty: no label file in it or below it" in said.err
+    assert said.out.endswith("1 of 2 files converted\n")
+    assert (tmp_path / "out" / "a.csv").is_file()
+
+
 def test_fifty_simulated_recordings_go_round_every_format(tmp_path):
     """From SPRSound's files to each format and back: every event is there to the millisecond."""
     from laennec.simulate import simulate_dataset

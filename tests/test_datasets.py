@@ -324,7 +324,7 @@ def test_check_finds_every_kind_of_defect(broken):
         "overlap": [f"{TRAIN}.wav: Wheeze at 0.300 s begins before Normal ends at 0.400 s"],
         "duplicate audio": ["40000001_4.5_0_p2_21.wav"],
         "no annotation": ["41000005_1.0_0_p1_35.wav"],
-        "patient in two splits": ["test-inter and train: 1 patients: 40000001"],
+        "patient in two splits": ["test-inter and train: 1 patient: 40000001"],
     }
     assert set(found) == set(expected)
     for kind, parts in expected.items():
@@ -1141,7 +1141,7 @@ def test_unpack_refuses_what_is_encrypted_packed_oddly_or_damaged(tmp_path):
 
 def test_unpack_refuses_bombs_full_disks_and_what_stands_twice(tmp_path, monkeypatch):
     bomb = changed(tmp_path / "a.zip", size=(22, 24, 3_000_000_000))
-    with pytest.raises(LaennecError, match=r"holds 1 files of 3\.0 GB in 0\.0 MB, which is no data set"):
+    with pytest.raises(LaennecError, match=r"holds 1 file of 3\.0 GB in 0\.0 MB, which is no data set"):
         fetch.unpack(bomb, tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         for name in ("a/x.wav", "a/./x.wav"):
@@ -1287,9 +1287,9 @@ def test_icbhi_says_what_is_odd_about_a_copy(tmp_path):
     assert found["patient in two splits"].endswith("in both halves of the official split: 156, 218")
     assert found["renamed"] == "lists 226_1b1_Pl_sc_Meditron, whose file is 226_1b1_Pl_sc_LittC2SE"
     assert icbhi.load(tmp_path).set_index("recording")["split"]["226_1b1_Pl_sc_LittC2SE"] == "test"
-    assert "1 of 5 listed recordings are not here (1 of test)" in found["missing"]
+    assert "1 of 5 listed recordings is not here (1 of test)" in found["missing"]
     odd = [defect.detail for defect in icbhi.check(tmp_path) if defect.kind == "odd form"]
-    assert odd == ["lines end with CRLF; read all the same", "1 empty lines; left out"]
+    assert odd == ["lines end with CRLF; read all the same", "1 empty line; left out"]
     assert set(found) == {"patient in two splits", "renamed", "missing", "odd form"}
 
 

@@ -122,6 +122,27 @@ def test_a_folder_is_copied_without_names_tags_and_times(ward, tmp_path, capsys)
     assert np.array_equal(soundfile.read(out / kept[0])[0], soundfile.read(ward / "anna_b.wav")[0])
 
 
+@pytest.mark.parametrize("command", ["dicom", "deidentify"])
+def test_what_the_table_beside_a_copy_cannot_hold_is_said(command, tmp_path, capsys):
+    if command == "dicom":
+        pytest.importorskip("pydicom")
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    for name in ("a", "b", "c"):
+        soundfile.write(ward / f"{name}.wav", samples("PCM_16"), 8000)
+    event = '{"start": "100", "end": "200", "type": "Wheeze"}'
+    (ward / "a.json").write_text(f'{{"record_annotation": "CAS", "event_annotation": [{event}]}}')
+    (ward / "b.csv").write_text("start_s,end_s,label,patient,mood\n0.1,0.2,Wheeze,7,good\n0.2,0.3,,7,bad\n")
+    (ward / "c.txt").write_text("0.1\t0.2\tWheeze\n0.3\t0.3\tcough\n")
+    assert laennec(command, ward, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "  the recording's label CAS is not in the file: CSV has none\n" in said
+    assert "  1 event without a label is not in the file\n" in said
+    assert "  the columns patient, mood are not in the file\n" in said
+    assert "  line 2: marks a point in time, no event; left out\n" in said
+    assert command == "dicom" or said.count("but 1 label\n") == 3
+
+
 def test_the_order_of_a_folder_tells_nothing(tmp_path):
     """Forty files keep the alphabet's order once in 40! draws."""
     folder = tmp_path / "ward"

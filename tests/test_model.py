@@ -118,7 +118,7 @@ def test_clips_that_are_none(tiny: LungModel, clips: list, rate: int, message: s
 
 
 def test_metadata_must_fit_the_clips(tiny: LungModel) -> None:
-    with pytest.raises(LaennecError, match="sex: 2 values for 1 clips"):
+    with pytest.raises(LaennecError, match="sex: 2 values for 1 clip"):
         tiny.predict([noise(9)], RATE, sex=["male", "female"])
     with pytest.raises(LaennecError, match="position is 'knee'; expected left-posterior"):
         tiny.predict([noise(9)], RATE, position="knee")

@@ -74,6 +74,38 @@ def test_a_place_is_known_however_a_data_set_writes_it() -> None:
         check_position("Tc")
 
 
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("posterior left", "left-posterior"),
+        ("lower left posterior", "left-posterior-lower"),
+        ("Upper, Anterior / RIGHT", "right-anterior-upper"),
+        ("right lung, back, mid", "right-posterior-middle"),
+        ("front of the left chest", "left-anterior"),
+        ("lateral_right", "right-lateral"),
+        ("left.lateral", "left-lateral"),
+        ("upper left", None),  # in front or behind
+        ("lower right lung", None),
+        ("left middle", None),
+        ("left", None),
+        ("posterior", None),
+        ("left right posterior", None),
+        ("left posterior lateral", None),
+        ("left posterior, not lower", None),
+        ("upper left lateral", None),  # no data set tells these apart
+        ("lung", None),
+    ],
+)
+def test_words_of_a_place_come_in_any_order(written: str, place: str | None) -> None:
+    assert chest_place(written) == place
+    coarse = "-".join((place or "").split("-")[:2])
+    if coarse in POSITIONS:
+        assert check_position(written) == coarse
+    else:
+        with pytest.raises(LaennecError, match="expected left-posterior, left-lateral, right-posterior,"):
+            check_position(written)
+
+
 def test_the_left_of_a_chest_is_drawn_opposite_to_the_right() -> None:
     for name, place in CHEST_PLACES.items():
         if name.startswith("left"):

@@ -90,7 +90,7 @@ def test_a_name_that_is_no_utf_8_costs_nothing(
 
 
 def test_the_challenge_answers_for_a_name_that_is_no_utf_8(latin: Path, tmp_path: Path, model: str) -> None:
-    with pytest.raises(LaennecError, match="1 of 3 files have no answer"):
+    with pytest.raises(LaennecError, match="1 of 3 files has no answer"):
         answer_folder(12, latin, tmp_path / "out.json", model)
     assert set(json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))) == {"good.wav", LATIN}
 
@@ -234,11 +234,11 @@ def test_a_folder_that_cannot_be_read_has_a_row_and_other_endings_are_counted(
     (tmp_path / "in" / "b.raw").touch()
     (tmp_path / "in" / "gone.wav").symlink_to("nowhere.wav")
     found = find_recordings([tmp_path / "in"])
-    locked = found._replace(unreadable={"locked/": "Permission denied"})
+    locked = found._replace(lost={"locked/": "cannot be read (Permission denied)"})
     monkeypatch.setattr("laennec.cli.analyze.find_recordings", lambda *_: locked)
     assert analyze_files([tmp_path / "in"], model=model, out=tmp_path / "out", format="json") == 1
     captured = capsys.readouterr()
-    assert captured.err == "laennec: 1 folder could not be read\nlaennec: 1 of 2 recordings failed\n"
+    assert captured.err == "laennec: 1 folder could not be analysed\nlaennec: 1 of 2 recordings failed\n"
     assert f"{tmp_path}/in/gone.wav" not in captured.out  # a row has the name below the folder
     assert "1 file with other endings passed over (.raw 1); name a file to have it analysed" in captured.out
     assert rows_of(tmp_path / "out") == ["a.wav", "gone.wav", "locked/"]

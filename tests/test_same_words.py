@@ -1,9 +1,14 @@
 """One mistake has one sentence and one exit code, whichever command it is made with."""
 
+import ast
+import re
+from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from laennec.audio.samples import by_number, counted
 from laennec.cli import main
 
 GONE = "gone"
@@ -115,6 +120,58 @@ def test_a_folder_with_nothing_in_it(words: tuple[str, ...], here: Path, capsys)
     said = capsys.readouterr().err
     assert "empty: no " in said
     assert said.count("\n") == 1
+
+
+PLURAL = re.compile(
+    r" (\w+ )?(annotations|channels|clips|entries|epochs|events|files|folds|labels|names|patients|predictions"
+    r"|recordings|rows|subjects|are|have|were)\b"
+)
+MORE_THAN_ONE = {  # what stands behind counts that are never 1
+    *(" channels are not told apart: ", " files, but no ", " patients, and no column path or recording"),
+    *(" listed recordings ", " patients with the target class: give 2 to ", " are taken for "),
+    *(" events; the JSON result has them all.", " entries: ", " epochs on the test set (epoch ", " cycles"),
+    *(" entries cannot be read", " folds", " names ", " events; expected "),
+}
+
+
+def test_one_thing_is_not_many() -> None:
+    """What a user is told has the noun of a `len` from `counted` and its verb from `by_number`."""
+    wrong = []
+    root = Path(str(files("laennec")))
+    for path in sorted({*root.rglob("*.py")} - {*root.glob("experiments/*")}):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in set(ast.walk(tree)) - of_programs(tree):
+            for value, text in pairwise(node.values if isinstance(node, ast.JoinedStr) else []):
+                if isinstance(value, ast.FormattedValue) and ast.unparse(value.value).startswith("len("):
+                    after = str(getattr(text, "value", ""))
+                    if PLURAL.match(after) and after not in MORE_THAN_ONE:
+                        wrong.append(f"{path.relative_to(root)}: {after}")
+    assert wrong == []
+    assert [counted(number, "clip") for number in (0, 1, 1200)] == ["0 clips", "1 clip", "1,200 clips"]
+    assert [by_number(number, "is", "are") for number in (0, 1, 2)] == ["are", "is", "are"]
+
+
+def of_programs(tree: ast.AST) -> set[ast.AST]:
+    """Sentences of a ValueError, which are for programmers."""
+    raised = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+    return {part for node in raised if "ValueError(" in ast.unparse(node) for part in ast.walk(node)}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        of_scale("score", "empty", "--out", "out/of/it"),
+        of_train("train", "default", "--data", "empty", "--out", "out/of/it"),
+        of_train("crossvalidate", "default", "--data", "empty", "--out", "out/of/it"),
+        of_train("transfer", "--data", "empty", "--out", "out/of/it"),
+    ],
+)
+def test_a_folder_with_nothing_in_it_leaves_no_results(words: tuple[str, ...], here: Path, capsys) -> None:
+    assert laennec(*words) == 1
+    assert not (here / "out").exists()
+    (here / "out").mkdir()
+    assert laennec(*words) == 1
+    assert list((here / "out").iterdir()) == [], "what was there stays"
 
 
 def test_help_calls_a_value_by_its_kind(capsys, monkeypatch) -> None:

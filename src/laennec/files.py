@@ -11,7 +11,8 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,23 @@ def make_folder(path: str | os.PathLike[str], outside: Sequence[Path | None] = (
     if not os.access(path, os.W_OK | os.X_OK):
         raise LaennecError(f"{path}: nothing may be written into this folder; name another")
     return path
+
+
+@contextmanager
+def folder_to_fill(path: str | os.PathLike[str], outside: Sequence[Path | None] = ()) -> Iterator[Path]:
+    """Make a folder as `make_folder` does, and yield it; where the block fails, nothing empty stays of it.
+
+    Folders that were there before stay, and so does one that something was written into.
+    """
+    made = [place for place in (Path(path), *Path(path).parents) if not place.exists()]
+    folder = make_folder(path, outside)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # of the first that is not empty
+            for place in made:
+                place.rmdir()
+        raise
 
 
 def refuse_loss(
@@ -133,17 +151,20 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 def folder_written_whole(path: str | os.PathLike[str], marker: str) -> Iterator[Path]:
     """Yield a temporary folder beside `path`, which takes its place if the block ends without an error.
 
-    `marker` is a file of every such folder: one that is there is replaced where it is empty or has it, and
-    refused by a LaennecError otherwise, since nobody's files are to be lost.
+    `marker` is a file of every such folder, written here: the SHA-256 of all others in it. One that is there
+    is replaced where it is empty, or has that file and no others than it lists, as they were written; it is
+    refused otherwise, since nobody's files are to be lost (LaennecError, UsageError of `refuse_loss`).
     """
     path = Path(path)
     refuse_other_folder(path, marker)
+    _refuse_changes(path, marker)
     make_folder(path.parent)
     target = path.resolve()
     temporary, earlier = (target.with_name(f"{_temporary_name(target)}.{what}") for what in ("new", "old"))
     try:
         temporary.mkdir()
         yield temporary
+        write_json(temporary / marker, {"files": {name: sha256_of(file) for name, file in _below(temporary)}})
         if target.exists():
             target.rename(earlier)
         temporary.rename(target)
@@ -152,6 +173,26 @@ def folder_written_whole(path: str | os.PathLike[str], marker: str) -> Iterator[
     finally:
         for folder in (temporary, earlier):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_changes(folder: Path, marker: str) -> None:
+    """Refuse a folder of `folder_written_whole` that has a file of the user, or one that was changed."""
+    if not (folder / marker).is_file():
+        return
+    written = read_json(folder / marker, "name another --out", files=dict)["files"]
+    for name, file in _below(folder):
+        if name != marker:
+            refuse_loss(file, partial(_is_of, written.get(name)))
+
+
+def _is_of(sha256: str | None, path: Path) -> bool:
+    return sha256_of(path) == sha256
+
+
+def _below(folder: Path) -> list[tuple[str, Path]]:
+    """Files of a folder and of those in it, each with its path below it."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    return [(path.relative_to(folder).as_posix(), path) for path in found]
 
 
 def refuse_other_folder(path: Path, marker: str) -> None:

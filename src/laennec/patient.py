@@ -64,6 +64,16 @@ CHEST_PLACES = {
     **_heights("left", "posterior", 0.4, "back"),
     **_heights("right", "posterior", -0.4, "back"),
 }
+# Words of a place in any order: where in its name the word that is meant stands, if it stands there at all.
+PLACE_WORDS = {
+    **{word: (0, word) for word in ("left", "right")},
+    **{word: (1, word) for word in ("anterior", "posterior", "lateral")},
+    "front": (1, "anterior"),
+    "back": (1, "posterior"),
+    **{word: (2, word) for word in ("upper", "middle", "lower")},
+    "mid": (2, "middle"),
+    **dict.fromkeys(("lung", "chest", "the", "of", ""), (3, "")),
+}
 POSITION_SPELLINGS = {
     spelling: name for name, place in CHEST_PLACES.items() for spelling in (name, *place.spellings)
 }
@@ -162,7 +172,8 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
     """Return one of `positions`, or None where it is not known.
 
     Capitals, blanks and underscores for hyphens are taken, and so is what data sets write (`CHEST_PLACES`),
-    such as ``p1`` to ``p4``. ``left-posterior-lower`` is ``left-posterior`` where `positions` are no finer.
+    such as ``p1`` to ``p4``, and words in another order (`chest_place`). ``left-posterior-lower`` is
+    ``left-posterior`` where `positions` are no finer.
     """
     if is_unknown(position):
         return None
@@ -177,8 +188,25 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
 
 
 def chest_place(position: Any) -> str | None:
-    """Return the name in `CHEST_PLACES` of a place as any data set writes it, or None where it is none."""
-    return POSITION_SPELLINGS.get(_hyphened(position))
+    """Return the name in `CHEST_PLACES` of a place as any data set writes it, or None where it is none.
+
+    English words for its side, face and height are taken in any order (`PLACE_WORDS`), such as ``lower left
+    posterior``: those that name one place. ``upper left`` may be in front or behind, and is none.
+    """
+    written = _hyphened(position)
+    return POSITION_SPELLINGS.get(written) or POSITION_SPELLINGS.get(_in_order(written))
+
+
+def _in_order(written: str) -> str:
+    """Return words as `CHEST_PLACES` has them: side, face, height; empty if two are of one kind."""
+    kinds: dict[int, str] = {}
+    for word in re.split(r"[-,;./]+", written):
+        if word not in PLACE_WORDS:
+            return ""
+        kind, known = PLACE_WORDS[word]
+        if known and kinds.setdefault(kind, known) != known:
+            return ""
+    return "-".join(kinds[kind] for kind in sorted(kinds))
 
 
 def _hyphened(position: Any) -> str:

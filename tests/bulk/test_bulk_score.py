@@ -146,7 +146,7 @@ def test_tables_that_are_none_are_refused_and_nothing_is_left(
     (tmp_path / "t.csv").write_bytes(content.encode("latin-1"))
     with pytest.raises(LaennecError, match=message):
         score(tmp_path / "t.csv", tmp_path / "out", model)
-    assert not list((tmp_path / "out").iterdir())
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_parquet_that_is_none_is_refused(tmp_path: Path, model: str) -> None:

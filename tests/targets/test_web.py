@@ -20,7 +20,7 @@ from laennec.errors import LaennecError, UsageError
 from laennec.files import folder_written_whole
 from laennec.output.scripts import joined
 from laennec.targets import runtime
-from laennec.targets.web import LANGUAGES, card_json, contents, module_script, words
+from laennec.targets.web import LANGUAGES, WRITTEN, card_json, contents, module_script, words
 from laennec.train.jobs import ExportJob
 from laennec.version import DISCLAIMER
 
@@ -70,6 +70,8 @@ def test_the_command_writes_the_folder(
     written = {
         path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()
     }
+    record = json.loads(written.pop(WRITTEN))["files"]
+    assert record == {name: hashlib.sha256(data).hexdigest() for name, data in folder.items()}
     assert written == folder
     assert command("--runtime", package, "--out", out) == 0, "a second time, in place of the first"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -130,15 +132,34 @@ def test_nobodys_files_are_lost(tmp_path: Path) -> None:
     assert not fresh.exists()
     for text in ("first", "second"):
         with folder_written_whole(fresh, "marker") as temporary:
-            (temporary / "marker").write_text(text)
-    assert [path.name for path in fresh.iterdir()] == ["marker"]
-    assert (fresh / "marker").read_text() == "second"
+            (temporary / text).write_text(text)
+    assert sorted(path.name for path in fresh.iterdir()) == ["marker", "second"]
+    assert (fresh / "second").read_text() == "second"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "new"]
     with (
         pytest.raises(LaennecError, match="is a file"),
         folder_written_whole(tmp_path / "mine.txt", "marker"),
     ):
         raise AssertionError
+
+
+@pytest.mark.parametrize("name", ["mine.html", "page.css", "runtime/mine.wasm"])
+def test_what_is_not_of_the_export_before_stays(
+    name: str, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "site"
+    assert command("--runtime", package, "--out", out) == 0
+    (out / name).write_text("mine")
+    assert command("--runtime", package, "--out", out) == 2
+    assert f"{out / name}: is there and would be replaced; name another --out" in capsys.readouterr().err
+    assert (out / name).read_text() == "mine"
+    (out / name).unlink()
+    (out / WRITTEN).write_text("{")
+    assert command("--runtime", package, "--out", out) == 1
+    assert f"{WRITTEN}: damaged, it is not JSON; name another --out" in capsys.readouterr().err
+    (out / WRITTEN).unlink()
+    assert command("--runtime", package, "--out", out) == 1
+    assert "holds other files; name a new folder" in capsys.readouterr().err
 
 
 def test_the_card_is_the_models_metadata(folder: dict[str, bytes]) -> None:

@@ -438,7 +438,7 @@ def test_a_clip_that_several_folds_measure_counts_by_the_first() -> None:
 def test_a_comparison_with_other_clips_is_refused() -> None:
     first = made_up(5)
     second = replace(first, clip_ids=("another", *first.clip_ids[1:]))
-    with pytest.raises(LaennecError, match="1 clips are not in the other cross-validation, first another"):
+    with pytest.raises(LaennecError, match="1 clip is not in the other cross-validation, first another"):
         difference(first, second)
 
 

@@ -322,6 +322,14 @@ def test_a_source_run_and_its_model_file_have_the_same_weights(small_source: tup
         torch.testing.assert_close(from_file[name], weights[name], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("model", ["recording", "recording-int8", "default"])
+def test_a_model_file_whose_weights_are_folded_is_no_source(model: str) -> None:
+    """Its network would be filled in part, and answer otherwise than the file."""
+    told = rf"{model}: the model file does not hold its network as it was trained: stem\.1\.weight and others"
+    with pytest.raises(LaennecError, match=told + ".*name the run folder of `laennec train`"):
+        source_weights(model)
+
+
 def test_transfer_of_ones_own_cohort(
     small_source: tuple[Path, Path],
     tmp_path: Path,
@@ -419,7 +427,7 @@ def test_two_sick_patients_are_too_few_and_a_model_that_hears_no_cycles_is_refus
         make_cohort(clips, labels, 16_000)
     more = own_cohort(tmp_path / "more")
     for words, message in (
-        (["--from", "default"], "does not take cycles"),
+        (["--from", "default"], "does not hold its network as it was trained"),
         (["--epochs", "0"], "epochs = 0 is not a whole number from 1"),
         (["--recipe", "baseline"], "--recipe baseline takes no cycles"),
         (["--source-data", str(more)], "source is a trained model"),
@@ -548,7 +556,7 @@ def test_reproduce_estimates_and_refuses(
 
 def test_source_and_target_may_not_share_patients() -> None:
     clips = pd.DataFrame({"dataset": "icbhi", "subject": ["101", "102"], "recording": ["a", "b"]})
-    with pytest.raises(LaennecError, match="1 patients are in the source and in the target"):
+    with pytest.raises(LaennecError, match="1 patient is in the source and in the target"):
         refuse_shared_patients(clips, clips.iloc[:1])
     refuse_shared_patients(clips, clips.assign(dataset="folder"))
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import wave
 from collections.abc import Callable, Iterator
@@ -147,6 +148,23 @@ def test_a_newer_laennec_analyses_everything_anew_also_what_failed(
     assert analysed_anew(folder) == everything
     monkeypatch.undo()
     assert analysed_anew(folder) == set()
+
+
+def test_a_parameter_that_is_none_is_refused_by_every_route(ward: TestClient) -> None:
+    described = ward.get("/api/v1/openapi.json").json()
+    asked = 0
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            names = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"]
+            answer = ward.request(method, re.sub(r"{\w+}", "1", path) + "?phase=true")
+            assert answer.status_code == 422, (method, path)
+            wanted = f"'phase': no such parameter; this address takes {', '.join(names) or 'none'}"
+            assert answer.json() == {"error": wanted}
+            schema = operation["responses"]["422"]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}
+            asked += bool(names)
+    assert asked > 10
+    assert "no such parameter" not in ward.post("/api/v1/analyze?name=a.wav", content=b"x").text
 
 
 def test_another_model_or_calibration_analyses_everything_anew(folder: Path) -> None:

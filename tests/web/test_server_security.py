@@ -217,11 +217,11 @@ def test_a_mistake_of_ours_is_said_without_what_it_was_about(
 ) -> None:
     """An exception's message may hold a patient's name, which belongs into no log."""
 
-    def fail() -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("Jane Doe.wav")
 
-    monkeypatch.setattr(client.app.state.server.library, "rows", fail)  # type: ignore[attr-defined]
-    answer = client.get(f"{API}/recordings?of=Jane")
+    monkeypatch.setattr("laennec.web.api.corrections.review_order", fail)
+    answer = client.get(f"{API}/review?reader=Jane")
     assert answer.status_code == 500
     printed = capsys.readouterr()
     assert "Jane" not in answer.text + printed.out + printed.err

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laennec.analyze.analysis import RespiratoryRate
+from laennec.audio.samples import by_number
 from laennec.model.probability import sigmoid
 
 Floats = npt.NDArray[np.float64]
@@ -164,7 +165,7 @@ def rate_of_onsets(onsets_s: Sequence[float]) -> RespiratoryRate:
     onsets = sorted(onsets_s)
     intervals = [later - earlier for earlier, later in pairwise(onsets)]
     if len(intervals) < FEWEST_INTERVALS:
-        few = f"{len(onsets)} breath is too few" if len(onsets) == 1 else f"{len(onsets)} breaths are too few"
+        few = f"{len(onsets)} {by_number(len(onsets), 'breath is', 'breaths are')} too few"
         return RespiratoryRate(None, "none", few, len(intervals))
     longest_s = LONGEST_INTERVALS * median(intervals)
     kept = sorted(interval for interval in intervals if interval <= longest_s)

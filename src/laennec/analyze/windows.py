@@ -12,6 +12,7 @@ from laennec.analyze.recording import Channel
 from laennec.annotations.events import Boundary
 from laennec.audio.quality import MIN_DURATION_S, SILENT_SHARE, silent_share
 from laennec.audio.recording import Recording
+from laennec.audio.samples import by_number, counted
 from laennec.audio.segment import CENTRE, cut, windows
 from laennec.errors import LaennecError
 from laennec.model.card import ClipCard
@@ -100,17 +101,22 @@ def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:
     """Name what a model for clips cannot take of given events."""
     if not boundaries:
         yield "the given events are none: nothing was analysed"
+    given = counted(len(boundaries), "given event", "")
     too_long = sum(b.end_s - b.start_s > card.clip_s + SHORTEST_CELL_S for b in boundaries)
     if too_long:
         yield (
-            f"{too_long} of {len(boundaries)} given events last longer than the {card.clip_s:g} s that "
-            f"the model hears; it judged their {'middles' if card.padding == CENTRE else 'beginnings'}"
+            f"{too_long} of {given} {by_number(too_long, 'lasts', 'last')} longer "
+            "than the "
+            f"{card.clip_s:g} s that the model hears; it judged {by_number(too_long, 'its', 'their')} "
+            f"{'middle' if card.padding == CENTRE else 'beginning'}{by_number(too_long, '', 's')}"
         )
     too_short = sum(b.end_s - b.start_s < MIN_DURATION_S for b in boundaries)
     if too_short:
         yield (
-            f"{too_short} of {len(boundaries)} given events are shorter than the shortest wheeze, "
-            f"{MIN_DURATION_S:g} s; their labels rest on next to nothing"
+            f"{too_short} of {given} {by_number(too_short, 'is', 'are')} shorter "
+            f"than the shortest wheeze, {MIN_DURATION_S:g} s; "
+            f"{by_number(too_short, 'its label rests', 'their labels rest')} "
+            "on next to nothing"
         )
 
 

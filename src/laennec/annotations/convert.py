@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from laennec.annotations import SUFFIXES, read_labels
+from laennec.annotations import SUFFIXES, read_labels, table
 from laennec.annotations.events import LabelFile
 from laennec.annotations.formats import About, Format, write_labels
 from laennec.annotations.hf_lung import ENDING
 from laennec.annotations.names import parts_of
+from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.audio.recording import Recording
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError, UsageError
 from laennec.files import holds, refuse_loss, write_bytes
 from laennec.labels import known_term
@@ -28,6 +30,8 @@ class Converted:
     written: Path | None
     notes: tuple[str, ...] = ()
     error: str = ""
+    passed_over: bool = False
+    """Whether it is a table of whole recordings in a folder of results, and no label file."""
 
 
 def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = False) -> Iterator[Converted]:
@@ -38,7 +42,8 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
     Parameters
     ----------
     files
-        Label files and folders; of a folder, every file below it whose ending is one of label files.
+        Label files and folders; of a folder, every file below it whose ending is one of label files, but for
+        Laennec's tables of whole recordings.
     form
         The format to write.
     out
@@ -51,9 +56,9 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
     UsageError
         If nothing is named, two files would become the same one, or one would be replaced itself.
     LaennecError
-        If a folder has no label file.
+        If the only folder named has no label file.
     """
-    sources = dict(_sources(files))
+    sources, others = _sources(files)
     targets: dict[str, Path] = {}
     for source, name in sources.items():
         target = out / name.with_name(form.file_name(name.name))
@@ -67,24 +72,48 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
             yield _converted(source, out / name.with_name(form.file_name(name.name)), form, terms)
         except LaennecError as error:
             yield Converted(source, None, error=str(error))
+    yield from others
 
 
-def _sources(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield each label file with its path below what was named."""
+def _sources(files: Sequence[Path]) -> tuple[dict[Path, Path], list[Converted]]:
+    """Return each label file with its path below what was named, and what of the folders is none."""
     if not files:
         raise UsageError("name at least one label file or folder; see --help")
+    sources: dict[Path, Path] = {}
+    others: list[Converted] = []
     for given in files:
         if not given.is_dir():
-            yield given, Path(given.name)
+            sources[given] = Path(given.name)
             continue
-        found = [
+        named = [
             path
             for path in sorted(given.rglob("*"))
             if path.is_file() and path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
         ]
+        tables = dict.fromkeys(filter(_is_of_recordings, named))
+        found = {path: path.relative_to(given) for path in named if path not in tables}
+        sources |= found
+        others += [Converted(path, None, passed_over=True) for path in tables]
         if not found:
-            raise LaennecError(f"{given}: no label file in it or below it; they end in {', '.join(SUFFIXES)}")
-        yield from ((path, path.relative_to(given)) for path in found)
+            error = f"{given}: no label file in it or below it; they end in {', '.join(SUFFIXES)}"
+            if len(files) == 1:
+                raise LaennecError(f"{error}; {counted_tables(len(tables))}" if tables else error)
+            others.append(Converted(given, None, error=error))
+    return sources, others
+
+
+def _is_of_recordings(path: Path) -> bool:
+    if path.suffix.lower() != ".csv":
+        return False
+    try:
+        return table.is_of_recordings(read_text(path))
+    except ValueError:  # which its reader says
+        return False
+
+
+def counted_tables(count: int) -> str:
+    """Return how many tables of whole recordings were passed over, in words."""
+    return f"{counted(count, 'table')} of whole recordings passed over (summary.csv and the like)"
 
 
 def _converted(source: Path, target: Path, form: Format, terms: bool) -> Converted:

@@ -24,6 +24,7 @@ from laennec.annotations import (
     textgrid,
 )
 from laennec.annotations.events import Boundary, LabelFile
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError
 from laennec.labels import SPRSOUND_EVENTS, spelling, to_icbhi
 
@@ -111,17 +112,19 @@ def _record(labels: LabelFile, form: Format) -> str | None:
 def _not_held(labels: LabelFile, form: Format) -> Iterator[str]:
     unnamed = sum(not event.annotated for event in labels.events)
     if unnamed:
-        yield f"{_events(unnamed)} without a label {_are(unnamed)} not in the file"
+        are = by_number(unnamed, "is", "are")
+        yield f"{counted(unnamed, 'event', '')} without a label {are} not in the file"
     named = [event for event in labels.events if event.annotated]
     words = {label: form.word(label) for label in {str(event.annotated) for event in named}}
     counts = Counter(str(event.annotated) for event in named)
     for label in sorted(label for label, word in words.items() if word is None):
-        what = f"{_events(counts[label])} labelled {label} {_are(counts[label])} not in the file"
+        are = by_number(counts[label], "is", "are")
+        what = f"{counted(counts[label], 'event', '')} labelled {label} {are} not in the file"
         yield f"{what}: {form.title} has no place for that"
     for label, word in sorted(words.items()):
         if word is not None and word != label:
-            become = "becomes" if counts[label] == 1 else "become"
-            yield f"{_events(counts[label])} labelled {label} {become} {word} in {form.title}"
+            become = by_number(counts[label], "becomes", "become")
+            yield f"{counted(counts[label], 'event', '')} labelled {label} {become} {word} in {form.title}"
     held = [event for event in named if words[str(event.annotated)] is not None]
     channels = {event.channel for event in held}
     if CHANNELS not in form.holds and len(channels) > 1:
@@ -133,22 +136,11 @@ def _not_held(labels: LabelFile, form: Format) -> Iterator[str]:
     if PROBABILITIES not in form.holds and any(event.probability is not None for event in held):
         yield f"the labels' probabilities are not in the file: {form.title} has none"
     if labels.unread:
-        columns = (
-            f"column {labels.unread[0]} is"
-            if len(labels.unread) == 1
-            else (f"columns {', '.join(labels.unread)} are")
-        )
-        yield f"the {columns} not in the file"
+        number = len(labels.unread)
+        columns = f"{by_number(number, 'column', 'columns')} {', '.join(labels.unread)}"
+        yield f"the {columns} {by_number(number, 'is', 'are')} not in the file"
     if RECORD not in form.holds and labels.record is not None:
         yield f"the recording's label {labels.record} is not in the file: {form.title} has none"
-
-
-def _events(count: int) -> str:
-    return f"{count} event{'s' if count > 1 else ''}"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 # --- the formats --------------------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ def read_content(content: bytes, name: str, recording: str | None = None) -> Lab
 def _read(text: str, suffix: str, recording: str | None) -> LabelFile:
     if suffix == ".json" and not text.strip():
         return LabelFile(problems=(Problem("", "empty; expected SPRSound's annotation"),))
+    if table.is_of_recordings(text):
+        return LabelFile(problems=(Problem("", table.OF_RECORDINGS),))
     for looks_like, read in OF_ONE:
         if looks_like(text):
             return read(text)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from laennec.annotations.events import LATEST_S, LabelFile, Problem, Row, collect, none_is_for, shown
 from laennec.annotations.names import is_absolute, parts_of, suffix_of
+from laennec.audio.samples import counted
 from laennec.patient import is_missing
 
 TIMES = ("start_s", "end_s")
@@ -27,6 +28,9 @@ NAMING = (  # columns that say whose a row is, the first of them that a row has
 PEOPLE = ("subject", "patient", "subject_id", "patient_id")
 DETAILS = ("low_hz", "high_hz", "probability")  # of an event, where they are known
 EVENT_COLUMNS = (*TIMES, "label", "channel", *DETAILS, *NAMING, *PEOPLE)
+# Of a prediction for a whole recording, in tables that hold no events.
+PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")
+OF_RECORDINGS = "a table of whole recordings by `laennec analyze`, not a label file: it has no events"
 # What a file is called may be any word, and a time that is missing is an error in a row that needs one.
 AS_WRITTEN = ("path", "recording", *TIMES)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
@@ -67,7 +71,9 @@ def parse(text: str, needed: Sequence[str] = (), known: Sequence[str] = ()) -> T
             columns = _checked(cells, needed, number, spelt)
             continue
         if len(cells) > len(columns):
-            table.problems.append(Problem(f"line {number}", f"{len(columns)} columns but more cells"))
+            table.problems.append(
+                Problem(f"line {number}", f"{counted(len(columns), 'column')} but more cells")
+            )
             continue
         row = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
         row = {name: cell for name, cell in row.items() if name in AS_WRITTEN or not is_missing(cell)}
@@ -140,6 +146,12 @@ def time_of(cells: dict[str, str], name: str) -> float:
 def looks_like(text: str) -> bool:
     """Whether the first line names the columns of a table of events."""
     return TIMES[0] in re.split(r"[,;\t\s\"]+", first_line(text).lower())
+
+
+def is_of_recordings(text: str) -> bool:
+    """Whether the first line is of Laennec's tables of whole recordings, a summary of them or one alone."""
+    columns = re.split(r"[,;\t\"]+", first_line(text))
+    return TIMES[0] not in columns and set(PREDICTION) <= {name.strip() for name in columns}
 
 
 def read(text: str, recording: str | None = None) -> LabelFile:

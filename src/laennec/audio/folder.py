@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 
 # Endings, in lower case, of what `Recording.open` reads, the preferred one first. What has no header (.raw)
@@ -220,7 +221,7 @@ def counted_endings(passed_over: Counter[str]) -> str:
     count = passed_over.total()
     each = [f"{ending or 'no ending'} {number}" for ending, number in passed_over.most_common(SHOWN)]
     each += ["and others"] if len(passed_over) > SHOWN else []
-    return f"{count} {'file' if count == 1 else 'files'} with other endings passed over ({', '.join(each)})"
+    return f"{counted(count, 'file', '')} with other endings passed over ({', '.join(each)})"
 
 
 def counted_links(linked: Sequence[Path]) -> str:

@@ -100,8 +100,10 @@ def non_finite_repairs(counts: npt.NDArray[np.int64], length: int, name: str) ->
     count, worst = int(counts.sum()), float(counts.max()) / length
     if worst > MAX_NON_FINITE_SHARE:
         raise LaennecError(
-            f"{name}: {counted(count, 'sample')} of {len(counts) * length:,} are NaN, infinite or beyond "
-            f"2**31, up to {worst:.1%} of a channel; only {MAX_NON_FINITE_SHARE:.0%} may be set to zero"
+            f"{name}: {counted(count, 'sample')} of {len(counts) * length:,} "
+            f"{by_number(count, 'is', 'are')} NaN, "
+            f"infinite or beyond 2**31, up to {worst:.1%} of a channel; only {MAX_NON_FINITE_SHARE:.0%} "
+            "may be set to zero"
         )
     return [f"{counted(count, 'NaN or infinite sample')} set to zero"] if count else []
 
@@ -155,3 +157,8 @@ def mixed(samples: Array) -> tuple[Array, int | None]:
 def counted(count: int, noun: str, digits: str = ",") -> str:
     """Return a count with its noun, ``1,200 events``; without the comma where `digits` is empty."""
     return f"{count:{digits}} {noun}{'' if count == 1 else 's'}"
+
+
+def by_number(count: int, one: str, more: str) -> str:
+    """Return the word of a sentence that its count decides, such as ``is`` or ``are``."""
+    return one if count == 1 else more

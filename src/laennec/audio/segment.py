@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 
 # How `fit_length` fills up a short clip, and what NumPy calls it.
@@ -75,7 +76,7 @@ def phases(
     """
     samples = cycle.shape[-1] if cycle.ndim else 0
     if samples < 2:
-        raise LaennecError(f"a cycle of {samples} samples cannot be split into two phases")
+        raise LaennecError(f"a cycle of {counted(samples, 'sample', '')} cannot be split into two phases")
     if not 0 < ratio < 1:
         raise LaennecError(f"the ratio of inspiration to cycle must be between 0 and 1, got {ratio:g}")
     boundary = _half_up(samples * ratio) if inspiration_length is None else inspiration_length

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from laennec.audio.folder import is_audio, is_hidden
+from laennec.audio.samples import counted
 from laennec.bulk.addresses import scheme_of, store_errors
 from laennec.bulk.source import opened
 from laennec.errors import LaennecError
@@ -55,7 +56,7 @@ def members(address: str) -> Iterator[Member | Fault]:
                     yield member
                     count += isinstance(member, Member)
         except (tarfile.TarError, EOFError, zlib.error) as error:
-            yield Fault(f"damaged or cut short after {count} recordings ({error})")
+            yield Fault(f"damaged or cut short after {counted(count, 'recording')} ({error})")
         except (OSError, LaennecError) as error:
             if is_remote and not isinstance(error.__cause__ or error, FileNotFoundError):
                 raise
@@ -75,7 +76,7 @@ def _recordings(file: Any) -> Iterator[Member | Fault]:
             count += 1
         end = getattr(archive, "end", None)
         if not isinstance(end, _END):
-            yield Fault(f"damaged or cut short after {count} recordings ({end or 'no end'})")
+            yield Fault(f"damaged or cut short after {counted(count, 'recording')} ({end or 'no end'})")
         elif not count:
             yield Fault("holds no recording")
 

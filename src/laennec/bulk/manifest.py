@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from laennec.bulk.places import Place
 from laennec.bulk.rows import COMPRESSION
-from laennec.bulk.source import Entry, Source, is_archive
+from laennec.bulk.source import Entry, Source, is_archive, no_recording
 from laennec.errors import LaennecError
 
 RUN = "run.json"
@@ -160,7 +160,7 @@ def _write(path: Path, entries: Iterable[Entry], source: Source, shard_size: int
     except OSError as error:
         raise LaennecError(f"the manifest cannot be written ({error.strerror or error})") from error
     if not hashes:
-        raise LaennecError(f"{source.given}: no recording in it or below it")
+        raise no_recording(source)
     _refuse_twice(path, hashes, source)
     return len(hashes), shard + 1, digest.hexdigest()
 

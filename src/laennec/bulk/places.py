@@ -65,7 +65,7 @@ class Folder:
     def read(self, name: str) -> bytes | None:
         try:
             return (self._path / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise LaennecError(f"{self._path / name}: {unread(error)}") from error

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laennec.analyze.analysis import Analysis
+from laennec.annotations.table import PREDICTION
 from laennec.output.formats import (
     DETAILS,
     EVENT,
     EVENT_DIGITS,
-    PREDICTION,
     PROBABILITY_DIGITS,
     SUMMARY_DIGITS,
     Summary,

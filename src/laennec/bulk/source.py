@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +87,19 @@ def listed(source: Source) -> Iterator[Entry]:
     if scheme_of(given) is None:
         return _of_folder(Path(given))
     return _of_store(given)
+
+
+def begun(source: Source) -> Iterator[Entry]:
+    """Yield what `listed` does, whose first is there at once; LaennecError if there is none."""
+    entries = listed(source)
+    first = next(entries, None)
+    if first is None:
+        raise no_recording(source)
+    return chain([first], entries)
+
+
+def no_recording(source: Source) -> LaennecError:
+    return LaennecError(f"{source.given}: no recording in it or below it")
 
 
 def _of_folder(folder: Path) -> Iterator[Entry]:

@@ -53,8 +53,7 @@ DESCRIPTION = """Laennec finds respiratory events in recordings, and trains and 
 
 Start with:  laennec analyze recording.wav
 
-Every command has its own --help with an example. --debug shows where an error came from; --version prints
-the version. Research software, not a medical device."""
+Every command has its own --help with an example. Research software, not a medical device."""
 
 DATASETS = "{datasets}"  # in help: the data sets that are found
 

@@ -47,7 +47,8 @@ class Analyze:
     sex
         male or female, if known.
     position
-        left-posterior, left-lateral, right-posterior or right-lateral, if known.
+        left-posterior, left-lateral, right-posterior or right-lateral, if known; the words in any order, such
+        as "lower left posterior".
     out
         Folder for the results.
     format

@@ -2,8 +2,9 @@
 
 import sys
 
-from laennec.annotations.convert import convert_all
+from laennec.annotations.convert import convert_all, counted_tables
 from laennec.annotations.formats import FORMATS
+from laennec.audio.samples import counted
 from laennec.cli.tool_arguments import Convert
 from laennec.errors import UsageError
 from laennec.files import printable
@@ -13,8 +14,11 @@ def run(command: Convert) -> int:
     """Convert each file, with a line for what is not in it; exit code 1 if one could not be read."""
     if command.to not in FORMATS:
         raise UsageError(f"--to {command.to}: expected one of {', '.join(FORMATS)}")
-    failed = done = 0
+    failed = done = passed_over = 0
     for each in convert_all(command.files, FORMATS[command.to], command.out, command.terms):
+        if each.passed_over:
+            passed_over += 1
+            continue
         if each.written is None:
             failed += 1
             print(f"laennec: {printable(each.error)}", file=sys.stderr)
@@ -23,6 +27,8 @@ def run(command: Convert) -> int:
         print(printable(f"{each.source} → {each.written}"))
         for note in each.notes:
             print(printable(f"  {note}"))
+    if passed_over:
+        print(counted_tables(passed_over))
     if done + failed > 1:
-        print(f"{done} of {done + failed} files converted")
+        print(f"{done} of {counted(done + failed, 'file', '')} converted")
     return 1 if failed else 0

@@ -29,6 +29,8 @@ def run(command: Deidentify) -> int:
         print(printable(f"{each.source} → {_names(each)}"))
         for part in each.removed:
             print(printable(f"  without {part}"))
+        for note in each.notes:
+            print(printable(f"  {note}"))
     if command.map is not None:
         rows = [
             [
@@ -43,7 +45,10 @@ def run(command: Deidentify) -> int:
     for line in _about_labels(command, done):
         print(printable(line))
     failed = sum(bool(each.error) for each in done)
-    print(f"{len(done) - failed} of {len(done)} recordings copied; what is spoken in them is still there")
+    print(
+        f"{len(done) - failed} of {counted(len(done), 'recording', '')} copied; what is spoken in them is "
+        "still there"
+    )
     return 1 if failed else 0
 
 

@@ -13,7 +13,7 @@ from laennec.bulk.manifest import LARGEST_SHARD, Manifest, Run, read_run, settle
 from laennec.bulk.merge import merge, missing
 from laennec.bulk.places import Place, place_of
 from laennec.bulk.score import Options
-from laennec.bulk.source import Source, listed, source_of
+from laennec.bulk.source import Source, begun, listed, source_of
 from laennec.cores import jobs_of
 from laennec.errors import LaennecError, UsageError
 from laennec.model.detector import Detector
@@ -32,10 +32,12 @@ def run(command: Score) -> int:
     source, place = source_of(command.source), place_of(command.out)
     _refuse_inside(source, place)
     options, wanted = _wanted(command, source)
-    place.prepare()
+    entries = listed(source)
     if read_run(place) is None:
         _say(f"Listing {source.given}")
-    own = settled(wanted, source, listed(source), place)
+        entries = begun(source)  # before there is a place, which would hold nothing
+    place.prepare()
+    own = settled(wanted, source, entries, place)
     with Manifest(place, own) as manifest:
         if not (command.list or command.merge):
             engines.share_of((), command.shard)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from laennec import simulate
+from laennec.audio.samples import by_number, counted
 from laennec.cli.arguments import Simulate
 from laennec.errors import UsageError
 from laennec.progress import progress_bar
@@ -30,7 +31,7 @@ def run(command: Simulate) -> int:
                     recordings_per_subject=4 if each is None else each,
                     progress=show,
                 )
-    print(f"{len(paths)} simulated recordings are in {out}")
+    print(f"{counted(len(paths), 'simulated recording')} {by_number(len(paths), 'is', 'are')} in {out}")
     return 0
 
 

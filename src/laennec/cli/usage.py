@@ -27,7 +27,7 @@ def parsed(parse: Callable[[], Any], called: str, given: Sequence[str]) -> Any:
 
     UsageError where it finds them wrong; SystemExit after ``--help``.
     """
-    if not {"-h", "--help"}.isdisjoint(given):
+    if asks_for_help(given):
         return parse()
     told = io.StringIO()
     try:
@@ -37,6 +37,10 @@ def parsed(parse: Callable[[], Any], called: str, given: Sequence[str]) -> Any:
         if stopped.code != 2:
             raise
     raise UsageError(in_a_sentence(told.getvalue(), called, given))
+
+
+def asks_for_help(given: Sequence[str]) -> bool:
+    return not {"-h", "--help"}.isdisjoint(given)
 
 
 @contextmanager

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laennec.annotations import SUFFIXES
-from laennec.annotations.events import LabelFile
-from laennec.annotations.formats import About, write_labels
 from laennec.audio.folder import files_below
 from laennec.audio.samples import counted
-from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
+from laennec.clinic.recordings import LABELS, labels_beside, named_recordings, table_of
 from laennec.clinic.tags import strip_tags
 from laennec.errors import LaennecError, UsageError, unread
 from laennec.files import make_folder, written_whole
@@ -28,7 +26,8 @@ TIME = 315_532_800  # seconds; midnight of 1 January 1980, the earliest that eve
 class Deidentified:
     """What became of a recording: the files written, and what was taken off; or why there is none.
 
-    `labels` is the label file that was copied with it, None where none of its name lies beside it.
+    `labels` is the label file that was copied with it, None where none of its name lies beside it; `notes`
+    say what of it the copy cannot hold.
     """
 
     source: Path
@@ -36,6 +35,7 @@ class Deidentified:
     removed: tuple[str, ...] = ()
     error: str = ""
     labels: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def deidentify(files: Sequence[Path], out: Path, keep_names: bool = False) -> Iterator[Deidentified]:
@@ -85,12 +85,14 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
     labels = labels_beside(source)  # before anything is written: a fault in them is one of both
     written = [target]
     _write(target, stripped.content)
-    if labels is not None:
-        path, own = labels
-        written.append(out / f"{stem}{LABELS.suffix}")
-        _write(written[-1], write_labels(LabelFile(own.events), LABELS, About(target.name)).text.encode())
-        removed.append(f"all of {path.name} but {counted(len(own.events), 'label')}")
-    return Deidentified(source, tuple(written), tuple(removed), labels=None if labels is None else labels[0])
+    if labels is None:
+        return Deidentified(source, tuple(written), tuple(removed))
+    path, own = labels
+    written.append(out / f"{stem}{LABELS.suffix}")
+    content, notes = table_of(own, target.name)
+    _write(written[-1], content)
+    removed.append(f"all of {path.name} but {counted(sum(bool(e.annotated) for e in own.events), 'label')}")
+    return Deidentified(source, tuple(written), tuple(removed), labels=path, notes=notes)
 
 
 def left_out(files: Sequence[Path], done: Sequence[Deidentified]) -> list[Path]:

@@ -24,11 +24,10 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, GeneralAudioWaveformStorage, generate_uid
 
-from laennec.annotations.formats import About, write_labels
 from laennec.audio.dicom import OF_FULL_SCALE
 from laennec.audio.level import STEP_16_BIT
 from laennec.audio.recording import Recording
-from laennec.clinic.recordings import LABELS, labels_beside, named_recordings
+from laennec.clinic.recordings import LABELS, labels_beside, named_recordings, table_of
 from laennec.errors import LaennecError, UsageError
 from laennec.files import holds, make_folder, refuse_loss, write_bytes
 from laennec.patient import CHEST_PLACES, check_position
@@ -102,15 +101,14 @@ def _one(source: Path, out: Path, number: int, position: str | None) -> WrittenD
     target = out / f"{source.stem}.dcm"
     held = io.BytesIO()
     pydicom.dcmwrite(held, dataset, enforce_file_format=True)
-    contents = {target: held.getvalue()}
+    contents, not_held = {target: held.getvalue()}, tuple[str, ...]()
     if labels is not None:
-        text = write_labels(labels[1], LABELS, About(target.name)).text
-        contents[out / f"{source.stem}{LABELS.suffix}"] = text.encode(errors="backslashreplace")
+        contents[out / f"{source.stem}{LABELS.suffix}"], not_held = table_of(labels[1], target.name)
     for path, content in contents.items():
         refuse_loss(path, holds(content))
     for path, content in contents.items():
         write_bytes(path, content)
-    return WrittenDicom(source, tuple(contents), (*recording.repairs, *notes))
+    return WrittenDicom(source, tuple(contents), (*recording.repairs, *notes, *not_held))
 
 
 def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], float, tuple[str, ...]]:

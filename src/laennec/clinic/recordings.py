@@ -5,7 +5,7 @@ from pathlib import Path
 
 from laennec.annotations import SUFFIXES, read_labels
 from laennec.annotations.events import LabelFile
-from laennec.annotations.formats import FORMATS
+from laennec.annotations.formats import FORMATS, About, write_labels
 from laennec.audio.folder import audio_files
 from laennec.errors import LaennecError, UsageError
 
@@ -31,3 +31,10 @@ def labels_beside(source: Path) -> tuple[Path, LabelFile] | None:
     if labels.problems:
         raise LaennecError(f"{path}: {labels.problems[0]}; mend it or move it away")
     return path, labels
+
+
+def table_of(labels: LabelFile, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return labels as a table beside a copy of this name, and sentences for what is not in it."""
+    written = write_labels(labels, LABELS, About(name))
+    notes = (*map(str, labels.points), *written.not_held)
+    return written.text.encode(errors="backslashreplace"), notes

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from laennec.audio.containers import read_riff
 from laennec.audio.media import id3_bytes
+from laennec.audio.samples import counted
 from laennec.audio.source import Input
 from laennec.errors import LaennecError
 
@@ -89,7 +90,7 @@ def _wave_parts(content: bytes) -> list[str]:
         if name not in _WAVE_KEPT:
             removed.append(_described(name.decode("ascii").strip(), part))
         elif name == b"fmt " and size > 18:
-            removed.append(f"fmt: {size - 16} bytes of an extended header")
+            removed.append(f"fmt: {counted(size - 16, 'byte', '')} of an extended header")
         position += 8 + size + size % 2
     if position < len(content) and any(content[position:]):
         removed.append(_described("bytes behind the last chunk", content[position:]))
@@ -147,4 +148,4 @@ def _described(name: str, content: bytes) -> str:
             run = ""
     text = " ".join(each.strip() for each in (*runs, run) if len(each.strip()) > 2)
     shown = text[:SHOWN] + ("…" if len(text) > SHOWN else "")
-    return f"{name}, {len(content)} bytes" + (f": {shown}" if shown else "")
+    return f"{name}, {counted(len(content), 'byte', '')}" + (f": {shown}" if shown else "")

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from rich.table import Table
 
+from laennec.audio.samples import by_number, counted
 from laennec.console import plain, terminal
 from laennec.datasets.table import Defect, write_csv
 from laennec.errors import LaennecError
@@ -98,12 +99,14 @@ def audit(clips: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     known = clips.set_index("clip_id")
     missing = [clip for clip in predictions.clip_ids if clip not in known.index]
     if missing:
-        raise LaennecError(f"{len(missing)} predicted clips are not in this data, first {missing[0]}")
+        are = f"{counted(len(missing), 'predicted clip')} {by_number(len(missing), 'is', 'are')}"
+        raise LaennecError(f"{are} not in this data, first {missing[0]}")
     ordered = known.loc[list(predictions.clip_ids)].reset_index()
     differs = (ordered["label"] != list(predictions.labels)) & ordered["label"].isin(predictions.classes)
     moved = ordered["clip_id"][differs].tolist()
     if moved:
-        raise LaennecError(f"{len(moved)} clips have another label in this data, first {moved[0]}")
+        have = f"{counted(len(moved), 'clip')} {by_number(len(moved), 'has', 'have')}"
+        raise LaennecError(f"{have} another label in this data, first {moved[0]}")
     classes, probabilities = np.array(predictions.classes), predictions.probabilities
     label = predictions.label_indices
     issues = confident_learning(label, probabilities)
@@ -140,7 +143,8 @@ def print_audit(
     console = terminal()
     table = audit(clips, predictions)
     console.print(
-        f"{len(table)} of {len(predictions.labels)} annotations are likely label errors (confident learning, "
+        f"{len(table)} of {counted(len(predictions.labels), 'annotation', '')} "
+        f"{by_number(len(table), 'is a likely label error', 'are likely label errors')} (confident learning, "
         "out-of-fold predictions). Listen before you change one: the models are wrong more often than the "
         "annotators. Nothing was changed.",
         soft_wrap=True,

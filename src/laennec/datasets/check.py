@@ -216,4 +216,6 @@ def _shared_patients(clips: pd.DataFrame) -> Iterator[Defect]:
         shared = sorted(subjects[one] & subjects[other])
         if shared:
             some = ", ".join(shared[:5]) + (", …" if len(shared) > 5 else "")
-            yield Defect("patient in two splits", f"{one} and {other}", f"{len(shared)} patients: {some}")
+            yield Defect(
+                "patient in two splits", f"{one} and {other}", f"{counted(len(shared), 'patient')}: {some}"
+            )

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from laennec.annotations import described, read_labels
 from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES
+from laennec.audio.samples import by_number, counted
 from laennec.datasets import check as checks
 from laennec.datasets.table import (
     Archive,
@@ -187,7 +188,7 @@ def _rows(root: Path, name: str, columns: int, defects: list[Defect]) -> Iterato
         defects.append(Defect("odd form", str(path), "lines end with CRLF; read all the same"))
     blank = sum(not line.strip() for line in lines[:-1])  # the last is what follows the last line's end
     if blank:
-        defects.append(Defect("odd form", str(path), f"{blank} empty lines; left out"))
+        defects.append(Defect("odd form", str(path), f"{counted(blank, 'empty line')}; left out"))
     for number, line in enumerate(lines, start=1):
         cells = line.split()
         if cells and len(cells) != columns:
@@ -209,7 +210,8 @@ def _read_tables(root: Path, defects: list[Defect]) -> _Tables:
         halves[half].add(stem.split("_")[0])
     both = sorted(halves["train"] & halves["test"])
     if both:
-        detail = f"{len(both)} patients are in both halves of the official split: {', '.join(both)}"
+        are = f"{counted(len(both), 'patient')} {by_number(len(both), 'is', 'are')}"
+        detail = f"{are} in both halves of the official split: {', '.join(both)}"
         defects.append(Defect("patient in two splits", SPLIT_FILE, detail))
     for patient, age, sex, *_ in _rows(root, DEMOGRAPHICS_FILE, 6, defects):
         where = f"patient {patient}"
@@ -235,7 +237,8 @@ def _absent(split: dict[str, str], audio: dict[str, Path], root: Path) -> Iterat
     if absent:
         halves = Counter(split[stem] for stem in absent)
         counts = " and ".join(f"{halves[half]} of {half}" for half in ("train", "test") if halves[half])
-        detail = f"{len(absent)} of {len(split)} listed recordings are not here ({counts}): a part of ICBHI"
+        are = by_number(len(absent), "is", "are")
+        detail = f"{len(absent)} of {len(split)} listed recordings {are} not here ({counts}): a part of ICBHI"
         yield Defect("missing", str(root), detail)
 
 

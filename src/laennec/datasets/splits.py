@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError
 
 NAMES = ("patient", "random", "official", "official-disjoint")
@@ -90,7 +91,7 @@ def holdout(clips: pd.DataFrame, test_fraction: float = 0.3, seed: int = 0, by: 
         return _split("patient", clips, part == 0, part == 1)
     if by == "clip":
         if len(clips) < 2:
-            raise LaennecError(f"{len(clips)} clips cannot be split in two")
+            raise LaennecError(f"{counted(len(clips), 'clip')} cannot be split in two")
         order = np.argsort(clips["clip_id"].to_numpy(dtype=str), kind="stable")
         held_out = min(max(round(test_fraction * len(clips)), 1), len(clips) - 1)
         validation = np.zeros(len(clips), dtype=bool)
@@ -142,10 +143,14 @@ def official_disjoint(clips: pd.DataFrame, test: str | None = None) -> Split:
         raise LaennecError(
             "every patient of the official test set is trained on as well; nothing is left of it"
         )
-    note = (
-        f"{int(split.validation.sum() - validation.sum())} test clips of {len(shared)} patients were left out"
+    left = int(split.validation.sum() - validation.sum())
+    whose = counted(len(shared), "patient", "")
+    note = f"{counted(left, 'test clip', '')} of {whose} {by_number(left, 'was', 'were')} left out"
+    notes = (
+        (f"{note}, who {by_number(len(shared), 'is', 'are')} trained on: {', '.join(shared)}",)
+        if shared
+        else ()
     )
-    notes = (f"{note}, who are trained on: {', '.join(shared)}",) if shared else ()
     return Split("official-disjoint", split.train, validation, 0, notes)
 
 
@@ -173,7 +178,7 @@ def cohort_folds(clips: pd.DataFrame, sick: np.ndarray, folds: int = 7, seed: in
         raise LaennecError(
             f"{folds} folds of {len(unwell)} patients with the target class: give 2 to {len(unwell)} folds"
             if len(unwell) > 1
-            else f"{len(unwell)} patients have the target class; cross-validation needs 2 or more"
+            else f"{counted(len(unwell), 'patient')} with the target class; cross-validation needs 2 or more"
         )
     rng = np.random.default_rng(seed)
     fold_of: dict[str, int] = {}
@@ -208,14 +213,13 @@ def in_test_set(clips: pd.DataFrame) -> np.ndarray:
 def refuse_leakage(train: pd.DataFrame, test: pd.DataFrame) -> None:
     """Raise LaennecError if a patient, or a recording, is in both tables."""
     for what, shared in (
-        ("patients", set(subject_groups(train)) & set(subject_groups(test))),
-        ("recordings", set(train["recording"].dropna()) & set(test["recording"].dropna())),
+        ("patient", set(subject_groups(train)) & set(subject_groups(test))),
+        ("recording", set(train["recording"].dropna()) & set(test["recording"].dropna())),
     ):
         if shared:
             some = ", ".join(sorted(map(str, shared))[:3]) + (", …" if len(shared) > 3 else "")
-            raise LaennecError(
-                f"{len(shared)} {what} are both trained and tested on ({some}); split by patient"
-            )
+            are = f"{counted(len(shared), what)} {by_number(len(shared), 'is', 'are')}"
+            raise LaennecError(f"{are} both trained and tested on ({some}); split by patient")
 
 
 def unknown_patients(clips: pd.DataFrame) -> str:
@@ -248,7 +252,8 @@ def _split(name: str, clips: pd.DataFrame, train: np.ndarray, validation: np.nda
         notes.append(unknown)
     if shared:
         notes.append(
-            f"{shared} patients are in both parts: the result is higher than new patients would give"
+            f"{counted(shared, 'patient')} {by_number(shared, 'is', 'are')} in both parts: the result is "
+            "higher than new patients would give"
         )
     return Split(name, train, validation, shared, tuple(notes))
 
@@ -262,7 +267,8 @@ def _deal(clips: pd.DataFrame, fractions: tuple[float, ...], seed: int) -> np.nd
     labels, label_of_row = np.unique(clips["label"].to_numpy(dtype=str), return_inverse=True)
     parts = len(fractions)
     if len(groups) < parts:
-        raise LaennecError(f"{len(groups)} patients cannot be dealt into {parts} parts that share none")
+        patients = counted(len(groups), "patient")
+        raise LaennecError(f"{patients} cannot be dealt into {parts} parts that share none")
     counts = np.zeros((len(groups), len(labels)))
     np.add.at(counts, (group_of_row, label_of_row), 1)
     # One more column, the clips of all classes, keeps the parts' sizes right and weighs as much as they do.

@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError
 
 CHUNK_BYTES = 1 << 16
@@ -55,7 +56,8 @@ def _check_size(members: list[zipfile.ZipInfo], path: Path, to: Path) -> None:
     """Refuse what would fill the disk: the sizes are those that the archive states, and no more is read."""
     size = sum(member.file_size for member in members)
     if size > max(SMALL_BYTES, LARGEST_RATIO * path.stat().st_size) or len(members) > MOST_FILES:
-        what = f"{len(members):,} files of {size / 1e9:,.1f} GB in {path.stat().st_size / 1e6:,.1f} MB"
+        held = f"{size / 1e9:,.1f} GB in {path.stat().st_size / 1e6:,.1f} MB"
+        what = f"{counted(len(members), 'file')} of {held}"
         raise LaennecError(f"{path}: holds {what}, which is no data set; not unpacked")
     free = shutil.disk_usage(to).free
     if size > free:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
+from laennec.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, counted, resample
 from laennec.errors import LaennecError
 from laennec.labels import vocabulary_index
 from laennec.model.card import OUTPUT, ClipCard
@@ -133,7 +133,7 @@ def _each(value: Any, count: int, what: str) -> list[Any]:
     if value is None or isinstance(value, str) or np.ndim(value) == 0:
         return [value] * count
     if len(value) != count:
-        raise LaennecError(f"{what}: {len(value)} values for {count} clips")
+        raise LaennecError(f"{what}: {counted(len(value), 'value')} for {counted(count, 'clip')}")
     return list(value)
 
 

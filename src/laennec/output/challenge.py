@@ -25,6 +25,7 @@ from laennec.analyze.inputs import model_for
 from laennec.annotations.sprsound import parse_name
 from laennec.audio.folder import audio_files, counted_endings
 from laennec.audio.recording import Recording
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError, no_folder
 from laennec.files import make_folder, printable, refuse_loss, write_json
 from laennec.labels import (
@@ -101,8 +102,8 @@ def answer_folder(
     write_json(out, dict(sorted(answers.items())))
     if unread:
         raise LaennecError(
-            f"{len(unread)} of {len(paths)} files have no answer in {out}: {'; '.join(unread[:5])}"
-            + ("; …" if len(unread) > 5 else "")
+            f"{len(unread)} of {counted(len(paths), 'file', '')} {by_number(len(unread), 'has', 'have')} "
+            f"no answer in {out}: {'; '.join(unread[:5])}" + ("; …" if len(unread) > 5 else "")
         )
 
 

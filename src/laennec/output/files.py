@@ -14,7 +14,7 @@ from laennec.analyze.analysis import Analysis
 from laennec.audio.folder import Found, audio_files
 from laennec.audio.recording import Recording
 from laennec.audio.source import STANDARD_INPUT
-from laennec.errors import LaennecError, UsageError
+from laennec.errors import LaennecError, UsageError, without_name
 from laennec.files import write_json, write_text
 from laennec.output.formats import to_audacity, to_csv, to_icbhi, to_json, to_record_csv, to_sprsound
 
@@ -75,7 +75,8 @@ class Recordings(NamedTuple):
     """Recordings to analyse, each with the name of its results, and what of the folders is none."""
 
     names: dict[Path, str]
-    unreadable: dict[str, str]
+    lost: dict[str, str]
+    """Folders of which nothing is analysed, and why: they cannot be read, or hold no recording."""
     passed_over: Counter[str]
     linked: list[Path]
 
@@ -85,19 +86,25 @@ def find_recordings(files: Sequence[Path], formats: Sequence[str] = ()) -> Recor
 
     The name is the path below the folder, or that of a file alone, without suffix, unless another recording
     differs from it in the suffix alone. One too long for a file of these formats ends in a checksum.
-    UsageError if nothing is named; LaennecError if a folder holds no audio or cannot be read.
+    UsageError if nothing is named; LaennecError if the only folder named holds no audio or cannot be read.
     """
     if not files:
         raise UsageError("name at least one recording or folder; see --help")
     names: dict[str, tuple[Path, str]] = {}
-    unreadable: dict[str, str] = {}
+    lost: dict[str, str] = {}
     passed_over: Counter[str] = Counter()
     linked: list[Path] = []
     for given in files:
-        found = audio_files(given) if given.is_dir() else Found([given], {}, Counter(), [])
+        try:
+            found = audio_files(given) if given.is_dir() else Found([given], {}, Counter(), [])
+        except LaennecError as error:  # one of several stops none of the others
+            if len(files) == 1:
+                raise
+            lost[os.path.join(given, "")] = without_name(error, given)
+            continue
         for place, why in found.unreadable.items():
             name = os.path.join(place.relative_to(given), "")
-            unreadable[os.path.join(place, "") if name in unreadable else name] = why
+            lost[os.path.join(place, "") if name in lost else name] = f"cannot be read ({why})"
         passed_over += found.passed_over
         linked += found.linked
         for path in found.paths:
@@ -105,7 +112,7 @@ def find_recordings(files: Sequence[Path], formats: Sequence[str] = ()) -> Recor
             whole = os.path.realpath(path.parent) + os.sep + path.name
             names.setdefault(whole, (path, str(below.with_name(below.stem))))
     told = {path: _short(name, formats) for path, name in _told_apart(dict(names.values())).items()}
-    return Recordings(told, unreadable, passed_over, linked)
+    return Recordings(told, lost, passed_over, linked)
 
 
 def called(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from laennec.analyze.analysis import Analysis, Event, RecordingPrediction
 from laennec.annotations import audacity, icbhi, rounded_span, sprsound, table
+from laennec.annotations.table import PREDICTION
 from laennec.files import write_json as write_json_file
 from laennec.output.presentation import refusals
 from laennec.version import DISCLAIMER, __version__
@@ -19,7 +20,6 @@ DIGITS |= dict.fromkeys(("inspiration_s", "expiration_s", "pause_s"), TIME_DIGIT
 DIGITS |= {"pitch_hz": 1, "share": 3, "ie_ratio": 3, "ie_quartiles": 3}
 DETAILS = ("quality", "error", "uncertain_events", "not_analysed_s", "heard_as")  # the last of the summary
 SUMMARY_DIGITS = {"probability": PROBABILITY_DIGITS, "rate_per_min": 1, "duration_s": 3, "not_analysed_s": 1}
-PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")  # columns
 EVENT = ("channel", "start_s", "end_s", "label", "probability", "uncertain", "presence")  # columns
 NOT_ANALYSED = "not analysed: "  # begins the note that says why
 EVENT_DIGITS = {"start_s": TIME_DIGITS, "end_s": TIME_DIGITS}

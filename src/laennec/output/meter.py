@@ -12,7 +12,7 @@ from rich.text import Text
 from laennec.analyze.analysis import Event
 from laennec.audio.capture import levels_db
 from laennec.audio.quality import Finding
-from laennec.audio.samples import Array
+from laennec.audio.samples import Array, counted
 from laennec.console import plain, terminal
 from laennec.terminal import is_unicode
 
@@ -76,7 +76,7 @@ class Meter:
         table = Table(box=None, pad_edge=False, show_header=False)
         for event in self._events:
             table.add_row(plain(in_words(event)))
-        lines += [table, Text(f"{self._found} events; Ctrl+C ends the recording", "dim")]
+        lines += [table, Text(f"{counted(self._found, 'event')}; Ctrl+C ends the recording", "dim")]
         return Group(*lines)
 
 

@@ -50,15 +50,12 @@ class Outcome:
 def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -> int:
     """Analyse recordings, and show a row of each in order; only summaries are kept of them.
 
-    With `again`, what was done before is analysed too. A folder that could not be read has a row as well.
+    With `again`, what was done before is analysed too. A folder that is `lost` has a row as well.
     With several `jobs`, so many processes share the work; what comes of it is the same.
     Returns 1 if a recording or folder failed, or the folder's state cannot be written, else 0.
     """
     names = recordings.names
-    lost = [
-        Summary(printable(folder), error=f"cannot be read ({why})")
-        for folder, why in recordings.unreadable.items()
-    ]
+    lost = [Summary(printable(folder), error=printable(why)) for folder, why in recordings.lost.items()]
     ledger = job.ledger(names)
     if ledger is not None:
         remove_leftovers(ledger.out)
@@ -93,9 +90,9 @@ def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -
     for row in failed if job.as_json else ():  # otherwise the table shows the reasons
         warn(f"{row.recording}: {row.error}")
     if lost:
-        warn(f"{counted(len(lost), 'folder')} could not be read")
+        warn(f"{counted(len(lost), 'folder')} could not be analysed")
     if failed[len(lost) :]:
-        warn(f"{len(failed) - len(lost)} of {len(names)} recordings failed")
+        warn(f"{len(failed) - len(lost)} of {counted(len(names), 'recording', '')} failed")
     return 1 if failed else code
 
 

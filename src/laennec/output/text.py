@@ -8,6 +8,7 @@ from rich.text import Text
 
 from laennec.analyze.analysis import Analysis
 from laennec.analyze.breath_words import in_words
+from laennec.audio.samples import counted
 from laennec.console import plain
 from laennec.output.formats import Summary
 from laennec.output.presentation import (
@@ -38,7 +39,7 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
     console.print(_event_table(analysis) if analysis.events else "no events", highlight=False)
     more = len(analysis.events) - SHOWN_EVENTS
     if more > 0:
-        console.print(f"{more:,} more events; --out or --json has all of them", highlight=False)
+        console.print(f"{counted(more, 'more event')}; --out or --json has all of them", highlight=False)
     problems = brief([finding.message for finding in analysis.quality])
     repairs = brief(analysis.repairs)
     for title, lines in (("quality", problems), ("repaired", repairs), ("note", notes(analysis))):

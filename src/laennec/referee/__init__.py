@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError, UsageError
 from laennec.referee import checks, data
 from laennec.referee.definitions import Claim, Definition, definitions, read_claim
@@ -241,7 +242,8 @@ def _aligned(other: Submitted, first: Submitted) -> Submitted:
     labels = tuple(other.labels[k] for k in order)
     differing = sum(a != b for a, b in zip(labels, first.labels, strict=True))
     if differing:
-        raise LaennecError(f"{other.source}: {differing} clips have other labels than in {first.source}")
+        clips = f"{counted(differing, 'clip', '')} {by_number(differing, 'has', 'have')}"
+        raise LaennecError(f"{other.source}: {clips} other labels than in {first.source}")
     assert other.probabilities is not None
     return Submitted(
         other.source,

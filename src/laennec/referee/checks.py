@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from laennec.audio.samples import by_number, counted
 from laennec.referee.definitions import TWO_CLASS, Claim, Definition, usual
 from laennec.referee.findings import CAUTION, FAULT, NOTE, Finding, listed
 from laennec.referee.names import ClipName
@@ -32,10 +33,11 @@ def shared_between(sets: Names, dataset: str) -> Iterator[Finding]:
         yield from _shared_names(here, there, first, second)
         recordings = _values(here, "recording") & _values(there, "recording")
         if recordings:
+            have = f"{counted(len(recordings), 'recording', '')} {by_number(len(recordings), 'has', 'have')}"
             yield Finding(
                 FAULT if second == TEST else CAUTION,
                 "shared-recordings",
-                f"{len(recordings)} recordings have clips in both {first} and {second}: {listed(recordings)}",
+                f"{have} clips in both {first} and {second}: {listed(recordings)}",
                 {"sets": [first, second], "recordings": sorted(recordings)},
             )
         patients = _values(here, "subject") & _values(there, "subject")
@@ -46,9 +48,10 @@ def shared_between(sets: Names, dataset: str) -> Iterator[Finding]:
 def _shared_patients(sets: Names, patients: set[str], first: str, second: str, dataset: str) -> Finding:
     of_second = _values(sets[second], "subject")
     clips = sum(name.subject in patients for name in sets[second])
+    are, account = by_number(len(patients), "is accounts", "are account").split()
     sentence = (
-        f"{len(patients)} of the {len(of_second)} patients in {second} are also in {first}, and account for "
-        f"{clips} of its {len(sets[second])} entries: {listed(patients)}"
+        f"{len(patients)} of the {counted(len(of_second), 'patient', '')} in {second} {are} also in "
+        f"{first}, and {account} for {clips} of its {len(sets[second])} entries: {listed(patients)}"
     )
     by_design = all(
         official_set(name.recording, dataset) == which
@@ -76,14 +79,15 @@ def _shared_names(
     names -= {name.written for name in here if name.recording}
     if names:
         evidence = {"sets": [first, second], "names": sorted(names)}
-        sentence = f"{len(names)} names appear in both {first} and {second}: {listed(names)}"
+        appear = f"{counted(len(names), 'name', '')} {by_number(len(names), 'appears', 'appear')}"
+        sentence = f"{appear} in both {first} and {second}: {listed(names)}"
         yield Finding(FAULT, "shared-names", sentence, evidence)
     if unread and {first, second} == {TRAIN, TEST}:
         yield Finding(
             CAUTION,
             "unread-names",
-            f"{len(unread)} of {len(here) + len(there)} names match no recording of the data set, so "
-            f"their patients are unknown: {listed(unread)}",
+            f"{len(unread)} of {len(here) + len(there)} names {by_number(len(unread), 'matches', 'match')} "
+            f"no recording of the data set, so their patients are unknown: {listed(unread)}",
             {"names": sorted(unread)},
         )
 
@@ -101,9 +105,13 @@ def against_official(sets: Names, dataset: str) -> Iterator[Finding]:
     if moved or kept:
         parts = []
         if moved:
-            parts.append(f"{len(moved)} of its test recordings are used for training")
+            parts.append(
+                f"{len(moved)} of its test recordings {by_number(len(moved), 'is', 'are')} used for training"
+            )
         if kept:
-            parts.append(f"{len(kept)} of its training recordings are used for testing")
+            parts.append(
+                f"{len(kept)} of its training recordings {by_number(len(kept), 'is', 'are')} used for testing"
+            )
         sentence = f"the split differs from {title}: {', and '.join(parts)}; their scores are not comparable"
         yield Finding(CAUTION, "not-official", sentence, evidence)
     elif dataset == "icbhi":
@@ -113,13 +121,15 @@ def against_official(sets: Names, dataset: str) -> Iterator[Finding]:
         if missing:
             sentence = (
                 f"{len(missing)} of the {sum(which == TEST for which in listed_there.values())} test "
-                f"recordings of {title} are missing from the test set: {listed(missing)}"
+                f"recordings of {title} {by_number(len(missing), 'is', 'are')} missing from the test set: "
+                f"{listed(missing)}"
             )
             yield Finding(CAUTION, "part-of-official", sentence, {"missing": missing})
         else:
             yield Finding(NOTE, "official", f"the test set is the one of {title}")
     if unknown and dataset == "icbhi":
-        sentence = f"{len(unknown)} recordings are in none of the lists of the data set: {listed(unknown)}"
+        are = f"{counted(len(unknown), 'recording', '')} {by_number(len(unknown), 'is', 'are')}"
+        sentence = f"{are} in none of the lists of the data set: {listed(unknown)}"
         yield Finding(CAUTION, "unknown-recordings", sentence, {"recordings": unknown})
 
 
@@ -129,7 +139,8 @@ def predictions_against_split(
     """Yield names that were predicted and are not in the test list, or twice, or not at all."""
     twice = sorted(name for name, count in Counter(submitted.names).items() if count > 1)
     if twice:
-        sentence = f"{len(twice)} clips are predicted more than once: {listed(twice)}"
+        are = f"{counted(len(twice), 'clip', '')} {by_number(len(twice), 'is', 'are')}"
+        sentence = f"{are} predicted more than once: {listed(twice)}"
         yield Finding(FAULT, "predicted-twice", sentence, {"names": twice})
     if not sets:
         return
@@ -212,8 +223,8 @@ def without_patients(predictions: Predictions, patients: set[str]) -> Iterator[F
     yield Finding(
         NOTE,
         "score-without-shared",
-        f"excluding the {len(predictions.subjects) - len(rows)} clips of patients seen in training, the "
-        f"Score is {number(score.value)}{bracketed(score.interval)}",
+        f"excluding the {counted(len(predictions.subjects) - len(rows), 'clip', '')} of patients seen in "
+        f"training, the Score is {number(score.value)}{bracketed(score.interval)}",
         {"clips": len(rows), "score": score.value, "interval": score.interval},
     )
 
@@ -289,7 +300,7 @@ def compared(first: Predictions, second: Predictions) -> tuple[dict[str, Score],
     sure = score.interval is not None and (score.interval[0] > 0 or score.interval[1] < 0)
     sentence = (
         f"the second system's Score minus the first's is {number(score.value, sign='+')}"
-        f"{bracketed(score.interval)}, paired over {score.n} patients"
+        f"{bracketed(score.interval)}, paired over {counted(score.n, 'patient', '')}"
         + ("" if sure else "; the difference may be due to chance")
     )
     evidence = {"difference": score.value, "interval": score.interval, "patients": score.n}

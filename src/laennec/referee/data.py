@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from laennec.audio.samples import by_number, counted
 from laennec.datasets import load
 from laennec.datasets.check import read_audio
 from laennec.referee.findings import CAUTION, FAULT, Finding, listed
@@ -88,9 +89,10 @@ def labels_against_annotation(
         submitted.names[k] for k, row in enumerate(rows) if row >= 0 and annotated[row] != submitted.labels[k]
     ]
     if wrong:
+        there = counted(int((rows >= 0).sum()), "clip", "")
         sentence = (
-            f"{len(wrong)} of {int((rows >= 0).sum())} clips are labelled differently from the data "
-            f"set's annotation: {listed(wrong)}"
+            f"{len(wrong)} of {there} {by_number(len(wrong), 'is', 'are')} labelled differently from the "
+            f"data set's annotation: {listed(wrong)}"
         )
         yield Finding(FAULT, "other-labels", sentence, {"names": sorted(wrong)})
 
@@ -118,17 +120,20 @@ def same_content(
         if trained != tested
     ]
     if pairs:
+        same = len({tested for _, tested in pairs})
         sentence = (
-            f"{len({tested for _, tested in pairs})} test recordings have exactly the samples of a training "
-            f"recording: {listed(f'{tested} as {trained}' for trained, tested in pairs)}"
+            f"{counted(same, 'test recording', '')} {by_number(same, 'has', 'have')} exactly the samples "
+            f"of a training recording: {listed(f'{tested} as {trained}' for trained, tested in pairs)}"
         )
         yield Finding(FAULT, "same-content", sentence, {"pairs": sorted(pairs)})
     absent = {
         name.recording for which in (TRAIN, TEST) for name in sets.get(which, ()) if name.recording
     } - path_of.keys()
     if absent:
+        what, whose = by_number(len(absent), "is its", "are their").split()
         sentence = (
-            f"{len(absent)} recordings of the split are not in this copy, so their content was not compared"
+            f"{counted(len(absent), 'recording', '')} of the split {what} not in this copy, so {whose} "
+            "content was not compared"
         )
         yield Finding(CAUTION, "not-compared", sentence, {"recordings": sorted(absent)})
 

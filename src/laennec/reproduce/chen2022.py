@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from laennec import datasets
+from laennec.audio.samples import by_number
 from laennec.datasets import splits
 from laennec.datasets.table import read_csv
 from laennec.errors import UsageError
@@ -321,7 +322,8 @@ def render(result: dict[str, Any]) -> str:
 
 def _render_table(side: str, split: str, rows: list[dict[str, Any]]) -> list[str]:
     shared = rows[0]["shared_patients"]
-    how = "no patient was trained on" if not shared else f"{shared} of the patients were trained on as well"
+    were = f"{shared} of the patients {by_number(shared, 'was', 'were')} trained on as well"
+    how = were if shared else "no patient was trained on"
     title = (
         f"**Table {rows[0]['table']}**, {side}, trained on the {split} split: {rows[0]['clips']} events of "
         f"{rows[0]['patients']} patients; {how}"

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from laennec import datasets
+from laennec.audio.samples import by_number, counted
 from laennec.datasets import splits
 from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
@@ -63,7 +64,8 @@ def draw_patients(clips: pd.DataFrame, healthy: int, sick: int, seed: int) -> pd
     chosen: list[str] = []
     for wanted, among in ((sick, sorted(target)), (healthy, sorted(set(groups) - target))):
         if wanted > len(among):
-            raise LaennecError(f"{wanted} patients are wanted and {len(among)} are there")
+            are = f"{counted(wanted, 'patient')} {by_number(wanted, 'is', 'are')} wanted"
+            raise LaennecError(f"{are} and {len(among)} {by_number(len(among), 'is', 'are')} there")
         chosen += rng.permutation(among)[:wanted].tolist()
     return clips[np.isin(groups, chosen)].reset_index(drop=True)
 
@@ -142,7 +144,7 @@ def _run_rows(
             start = _source(job, row, source_dataset, cohort) if row.start else None
             recipe = row_recipe(row, cohort.clip_samples, job.epochs, job.patience)
             recipe = in_precision(recipe, job.precision)
-            folds = f"{job.runs} runs of {cohort.folds} folds, {job.epochs} epochs"
+            folds = f"{counted(job.runs, 'run')} of {cohort.folds} folds, {counted(job.epochs, 'epoch')}"
             say(f"[{number}/{len(order)}] {row.name}: {folds}")
             if images != (recipe.front_end, recipe.padding, recipe.known_phases):
                 images = (recipe.front_end, recipe.padding, recipe.known_phases)
@@ -188,7 +190,10 @@ def _source_work(
         recipe = _source_recipe(job, row, dataset, cohort)
         clips = training_clips(load_clips(dataset, job.source))
         refuse_shared_patients(clips, cohort.clips)
-        say(f"source model {name} on {dataset}: {len(clips)} clips, {recipe.epochs} epochs")
+        say(
+            f"source model {name} on {dataset}: {counted(len(clips), 'clip', '')}, "
+            f"{counted(recipe.epochs, 'epoch')}"
+        )
         data = prepare(clips, recipe)
         own = data.settled(hardware, recipe, job.out)
         yield Work(f"source model {name}", partial(fit, data, recipe, folder, own))

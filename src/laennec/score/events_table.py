@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from laennec.annotations.table import for_spreadsheet
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError, shown
 from laennec.files import written_whole
 from laennec.score.events import Span
@@ -48,7 +49,7 @@ def write_events(path: str | os.PathLike[str], detections: Sequence[Detection]) 
             if len(certainty) != len(each.estimated):
                 raise LaennecError(
                     f"{path}: {each.recording} has {len(certainty)} probabilities for "
-                    f"{len(each.estimated)} events"
+                    f"{counted(len(each.estimated), 'event')}"
                 )
             rows = [("reference", span, "") for span in each.reference]
             rows += [("estimated", span, p) for span, p in zip(each.estimated, certainty, strict=True)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from laennec.audio.samples import counted
 from laennec.output.html import text
 from laennec.output.presentation import label_colours
 from laennec.score.calibration import confidence_and_truth, reliability, risk_coverage
@@ -49,8 +50,7 @@ def _axes(x_label: str, y_label: str, inside: str, name: str, y_top: float = 1.0
         f'aria-label="{text(name)}">{"".join(marks)}{inside}'
         f'<text x="{middle}" y="{PLOT + 34}" text-anchor="middle">{text(x_label)}</text>'
         f'<text transform="translate({-LEFT + 10} {middle}) rotate(-90)" text-anchor="middle">'
-        f"{text(y_label)}</text>"
-        "</svg>"
+        f"{text(y_label)}</text></svg>"
     )
 
 
@@ -156,9 +156,10 @@ def _reliability(predictions: Predictions, scores: Metrics) -> str:
             continue
         place = f'x="{PLOT * low + 1:.1f}" width="{PLOT * (high - low) - 2:.1f}"'
         height, clips = PLOT * accuracy, 60 * count / wide.count.max()
-        words = f"<title>{low:.2f} to {high:.2f}: {count} clips, {100 * accuracy:.0f} % right</title>"
+        words = f"{low:.2f} to {high:.2f}: {counted(int(count), 'clip', '')}, {100 * accuracy:.0f} % right"
         bars.append(
-            f'<rect class="bar" {place} y="{PLOT - height:.1f}" height="{height:.1f}">{words}</rect>'
+            f'<rect class="bar" {place} y="{PLOT - height:.1f}" height="{height:.1f}">'
+            f"<title>{words}</title></rect>"
             f'<rect class="count" {place} y="{PLOT - clips:.1f}" height="{clips:.1f}"/>'
         )
     dots = "".join(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.analyze.analysis import BreathPhase
+from laennec.audio.samples import counted
 from laennec.labels import PHASES
 from laennec.score.bootstrap import Patients, Score, over_patients
 from laennec.score.confusion import Floats, ratio
@@ -123,10 +124,10 @@ def phase_scores(own: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, An
     clips, cycles = own["clips"], own["cycles"]
     rows: list[tuple[str, str, Mapping[str, Any] | None]] = []
     if clips:
-        of = f"{clips['clips']} clips of {clips['recordings']} recordings"
+        of = f"{counted(clips['clips'], 'clip', '')} of {counted(clips['recordings'], 'recording', '')}"
         rows.append((of, "inspiration against expiration, AUC", clips["auc"]))
         rows.append((of, "the same, balanced accuracy", clips["balanced_accuracy"]))
-    of = f"{cycles['recordings']} recordings of {cycles['patients']} patients"
+    of = f"{counted(cycles['recordings'], 'recording', '')} of {counted(cycles['patients'], 'patient', '')}"
     rows += [(of, f"onsets of inspiration, {name}", score) for name, score in cycles["onsets"].items()]
     rows.append((of, "phases that are right", cycles["phases"]["right"]))
     rows.append((of, "recordings whose phases are told", cycles["told"]["share"]))

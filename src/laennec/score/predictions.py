@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laennec.annotations.table import for_spreadsheet, from_spreadsheet
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError, shown, unread
 from laennec.files import written_whole
 from laennec.score.confusion import as_runs, class_indices, ignored_classes, normal_class, validate
@@ -146,7 +147,8 @@ def check(predictions: Predictions, name: str) -> None:
         raise LaennecError(f"{name}: clip {twice[0]!r} occurs twice; score each clip once")
     if len(predictions.clip_ids) != len(predictions.labels):
         raise LaennecError(
-            f"{name}: {len(predictions.clip_ids)} clip names for {len(predictions.labels)} labels"
+            f"{name}: {counted(len(predictions.clip_ids), 'clip name')} for "
+            f"{counted(len(predictions.labels), 'label')}"
         )
     try:
         for run in as_runs(predictions.probabilities):

@@ -211,8 +211,9 @@ def describe_matching(scores: EventScores) -> str:
     """Describe in two sentences what was matched and how."""
     counts, rules = scores["counts"], scores["conventions"]
     return (
-        f"{scores['recordings']} recordings of {of_patients(scores['subjects'])}: {counts['reference']} "
-        f"events annotated, {counts['estimated']} found; {counts['correct']} correct, "
+        f"{counted(scores['recordings'], 'recording', '')} of {of_patients(scores['subjects'])}: "
+        f"{counted(counts['reference'], 'event', '')} annotated, {counts['estimated']} found; "
+        f"{counts['correct']} correct, "
         f"{counts['substitutions']} substituted, {counts['deletions']} missed, "
         f"{counts['insertions']} inserted. "
         f"An event matches if it starts within {1000 * rules['onset_tolerance_s']:g} ms and ends within "

@@ -31,6 +31,7 @@ from laennec.version import DISCLAIMER, __version__
 
 LANGUAGES = ("en", "de")
 MODULE, PAGE, PAGE_SCRIPT, STYLE, ALONE = "laennec.js", "index.html", "page.js", "page.css", "laennec.html"
+WRITTEN = "laennec-files.json"  # what the export wrote: only that may be replaced by another
 PUBLIC = {  # of the module: what each of ours lends it
     "laennec": ("load", "Model"),
     "sound": ("readSound",),
@@ -48,13 +49,13 @@ def write(job: ExportJob) -> Path:
     """Write the folder that a job of `laennec export --target web` asks for, and return its path.
 
     LaennecError if model or runtime cannot be used, or the folder cannot be written; UsageError if one of
-    them is not named.
+    them is not named, or a file in the folder is none of an earlier export, or was changed.
     """
     if job.out is None:
         raise UsageError("--out is missing: the folder to write")
     runtime = read_runtime(job.runtime)
     content = contents(load_model(job.model or RECORDING), runtime)
-    with folder_written_whole(job.out, MODULE) as folder:
+    with folder_written_whole(job.out, WRITTEN) as folder:
         for name, data in content.items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from laennec import datasets
+from laennec.audio.samples import counted
 from laennec.datasets.discovery import OWN
 from laennec.datasets.simulated import PREFIX, shown_name
 from laennec.model.integer import IntegerModel
@@ -273,7 +274,8 @@ def limits(recipe: Recipe, trained: pd.DataFrame, *others: pd.DataFrame) -> str:
     rare = f" Classes that rest on fewer than 20 patients: {', '.join(few)}." if few else ""
     basis = f"Trained on patients{of_age} and the devices of {shown_name(recipe.dataset, trained)}"
     beside = [
-        f"{len(clips)} clips of {of_patients(clips['subject'].nunique())} of {shown_name(name, clips)}"
+        f"{counted(len(clips), 'clip', '')} of {of_patients(clips['subject'].nunique())} of "
+        f"{shown_name(name, clips)}"
         for name, clips in zip(recipe.also, others, strict=False)
         if len(clips)
     ]

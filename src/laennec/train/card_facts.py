@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from laennec.audio.samples import counted
 from laennec.model.card import BREATHS, OF_RECORDINGS, RECORDING, WINDOW
 from laennec.score.text import of_patients
 
@@ -65,7 +66,8 @@ def development_data(metadata: Mapping[str, Any]) -> list[str]:
         counts = ", ".join(f"{label} {count}" for label, count in own["per_class"].items())
         cited = f" Cite: {own['citation']}." if own["citation"] else ""
         lines += [
-            f"{own['dataset']}: {own['clips']} events of {of_patients(own['patients'])} ({counts}).",
+            f"{own['dataset']}: {counted(own['clips'], 'event', '')} of {of_patients(own['patients'])} "
+            f"({counts}).",
             "",
             f"Licence: {own['licence']}.{cited}",
             "",
@@ -92,7 +94,10 @@ def measured_on(metadata: Mapping[str, Any]) -> str:
     if metadata["task"] in OF_RECORDINGS or not metrics:
         how, of = str(metrics.get("how", "")), metrics.get("of")
         return (f"{how[:1].upper()}{how[1:]}." if how else "") + (f" The figures are of {of}." if of else "")
-    events, seeds = f"{metrics['clips']} events of {of_patients(metrics['patients'])}", metrics.get("seeds")
+    events, seeds = (
+        f"{counted(metrics['clips'], 'event', '')} of {of_patients(metrics['patients'])}",
+        metrics.get("seeds"),
+    )
     if not seeds:
         return (
             f"On the validation set, {events} (split {metrics['split']}). The best epoch and the temperature "

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from laennec.audio.samples import by_number, counted
 from laennec.datasets import splits
 from laennec.errors import LaennecError
 from laennec.features.cycle import read_cycles
@@ -100,16 +101,17 @@ def check_cohort(clips: pd.DataFrame, labels: tuple[str, ...], folds: int = 7, s
     """Fold of each clip, or LaennecError saying why these clips cannot be cross-validated; reads no sound."""
     lasting = (clips["end_s"] - clips["start_s"]).round(6)  # 0.2 s in binary may be a little less
     if (lasting < SHORTEST_CYCLE_S).any():
-        row = clips.iloc[int(lasting.argmin())]
+        row, short = clips.iloc[int(lasting.argmin())], int((lasting < SHORTEST_CYCLE_S).sum())
         raise LaennecError(
-            f"{int((lasting < SHORTEST_CYCLE_S).sum())} cycles are shorter than {SHORTEST_CYCLE_S} s, first "
+            f"{counted(short, 'cycle', '')} {by_number(short, 'is', 'are')} shorter than "
+            f"{SHORTEST_CYCLE_S} s, first "
             f"{row['clip_id']} ({lasting.min():.3f} s); repair or remove them"
         )
     for label in labels:
         patients = len(set(splits.subject_groups(clips[clips["label"] == label])))
         if patients < 2:
             raise LaennecError(
-                f"{patients} patient{'s' if patients != 1 else ''} with {label!r}: two or more are needed "
+                f"{counted(patients, 'patient')} with {label!r}: two or more are needed "
                 "to train on one and measure on another"
             )
     target = (clips["label"] == labels[-1]).to_numpy()
@@ -120,7 +122,8 @@ def check_cohort(clips: pd.DataFrame, labels: tuple[str, ...], folds: int = 7, s
             "patients are different ones"
         )
     if folds < 3:
-        raise LaennecError(f"{folds} folds leave none to train on beside validation and test; give 3 or more")
+        leave = f"{counted(folds, 'fold')} {by_number(folds, 'leaves', 'leave')}"
+        raise LaennecError(f"{leave} none to train on beside validation and test; give 3 or more")
     fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
     for test in range(int(fold.max()) + 1):
         trained = set(clips["label"][splits.rotation(fold, test)[0]])
@@ -141,9 +144,11 @@ def describe(cohort: Cohort, dataset: str) -> str:
     counts = ", ".join(f"{int((clips['label'] == label).sum())} {label}" for label in cohort.labels)
     over = sum(length > cohort.clip_samples for length in cohort.lengths)
     return (
-        f"target {dataset}: {counts} cycles of {len(set(groups))} patients, {len(sick)} of them with "
+        f"target {dataset}: {counts} cycles of {counted(len(set(groups)), 'patient', '')}, {len(sick)} of "
+        "them with "
         f"{cohort.labels[-1]}; {cohort.folds} folds; cycles are brought to {cohort.clip_samples} samples "
-        f"({cohort.clip_samples / cohort.sample_rate:.2f} s), {over} are longer and lose their end"
+        f"({cohort.clip_samples / cohort.sample_rate:.2f} s), {over} "
+        f"{by_number(over, 'is longer and loses its', 'are longer and lose their')} end"
     )
 
 
@@ -156,8 +161,9 @@ def refuse_shared_patients(source: pd.DataFrame, target: pd.DataFrame) -> None:
     if shared:
         some = ", ".join(sorted(subject for _, subject in shared)[:3])
         raise LaennecError(
-            f"{len(shared)} patients are in the source and in the target ({some}); what is measured on them "
-            "would be memory"
+            f"{counted(len(shared), 'patient')} {by_number(len(shared), 'is', 'are')} in the source and in "
+            f"the target ({some}); what is measured on {by_number(len(shared), 'this one', 'them')} would be "
+            "memory"
         )
 
 
@@ -190,7 +196,11 @@ class FoldProgress:
             self._taken.append(seconds)
             if not terminal() and len(self._taken) % EVERY == 0:
                 left_s = self._left * float(np.mean(self._taken)) / self._jobs
-                print(f"{self._left} folds left, about {left_s / 60:.0f} min", file=sys.stderr, flush=True)
+                print(
+                    f"{counted(self._left, 'fold')} left, about {left_s / 60:.0f} min",
+                    file=sys.stderr,
+                    flush=True,
+                )
         self._progress.advance(self._task)
 
 

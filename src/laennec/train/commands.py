@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from laennec.audio.samples import by_number, counted
 from laennec.datasets.records import load_clips
 from laennec.errors import LaennecError, UsageError
 from laennec.features import build_front_end
@@ -90,7 +91,7 @@ def _train(job: TrainJob, recipe: Recipe, also: Mapping[str, Path], hardware: Ha
             out,
             {
                 "model": recipe.name,
-                "data": f"{recipe.dataset}, validation side, {len(validation)} events",
+                "data": f"{recipe.dataset}, validation side, {counted(len(validation), 'event', '')}",
                 "split": f"{recipe.split}, seed {recipe.split_seed}",
                 "command": command(),
                 "seeds": [recipe.seed],
@@ -119,12 +120,12 @@ def _tables(
 def _describe(recipe: Recipe, data: CrossValidationData) -> str:
     fold = data.folds[0]
     text = (
-        f"{recipe.title or recipe.name}: {fold.train.sum()} events to train on, "
+        f"{recipe.title or recipe.name}: {counted(int(fold.train.sum()), 'event', '')} to train on, "
         f"{fold.test.sum()} to validate on, split {recipe.split}"
     )
     shared = data.shared_patients(fold)
     if shared and recipe.split != "none":
-        text += f"; it leaks: {shared} patients are in both sets"
+        text += f"; it leaks: {counted(shared, 'patient')} {by_number(shared, 'is', 'are')} in both sets"
     return text
 
 
@@ -261,7 +262,7 @@ def report_clips(
     part = f", folds {', '.join(map(str, job.only))} only" if job.only else ""
     together = stacked(runs)
     given = {
-        "data": f"{recipe.dataset}, {len(together.clip_ids)} events",
+        "data": f"{recipe.dataset}, {counted(len(together.clip_ids), 'event', '')}",
         "split": provenance["split"] + part,
     }
     scores = measure(together, data.clips, {**provenance, **given})

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from laennec import datasets
+from laennec.audio.samples import counted
 from laennec.datasets import splits
 from laennec.datasets.records import load_clips
 from laennec.datasets.simulated import shown_name
@@ -60,7 +61,7 @@ def evaluate_model(model: str, dataset: str | None, data: Path, split: str, out:
         out,
         {
             "model": f"{lung_model.card.name}, sha256 {lung_model.sha256}",
-            "data": f"{shown}, {len(clips)} events",
+            "data": f"{shown}, {counted(len(clips), 'event', '')}",
             "split": split + note,
             "command": command(),
             "seeds": [lung_model.card.recipe.get("seed")],
@@ -85,7 +86,8 @@ def for_model(clips: pd.DataFrame, model: LungModel) -> pd.DataFrame:
         clips = in_taxonomy(clips, recipe)
         if len(clips) < before:
             print(
-                f"{before - len(clips)} clips have none of the labels {', '.join(labels)}; left out",
+                f"left out: {counted(before - len(clips), 'clip', '')} with none of the labels "
+                f"{', '.join(labels)}",
                 file=sys.stderr,
             )
     unknown = sorted(set(clips["label"]) - set(labels))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError
 from laennec.labels import as_record, to_icbhi
 from laennec.model.detector import Detector
@@ -57,9 +58,10 @@ def evaluate_recordings(
         )
     analyses = [analyze(str(path), model=detector) for path in track(list(recordings["path"]), "recordings")]
     refused = sum(analysis.record is None or analysis.record.refused is not None for analysis in analyses)
+    number = counted(len(recordings), "recording", "")
     provenance = {
         "model": f"{detector.card.name}, sha256 {detector.sha256}",
-        "data": f"{dataset}, {len(recordings)} recordings, {refused} of them refused and counted as {POOR}",
+        "data": f"{dataset}, {number}, {refused} of them refused and counted as {POOR}",
         "split": split + (", perhaps with patients that the model was trained on" if learnt else ""),
         "command": command,
         "seeds": detector.card.recipe.get("seeds"),
@@ -72,9 +74,8 @@ def evaluate_recordings(
         print(render_detection(detection))
     classes = detector.card.records
     if refused and POOR not in classes:
-        raise LaennecError(
-            f"{detector.source}: {refused} recordings are refused, and its records have no class {POOR!r}"
-        )
+        what = f"{counted(refused, 'recording')} {by_number(refused, 'is', 'are')} refused"
+        raise LaennecError(f"{detector.source}: {what}, and its records have no class {POOR!r}")
     label = [as_record(str(name), classes) or "" for name in recordings["label"]]
     known = np.isin(label, classes)
     if events is None and not known.any():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError
 from laennec.labels import AGE_GROUPS, TO_ICBHI
 from laennec.score.bootstrap import DRAWS
@@ -123,7 +124,8 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     place = {clip: row for row, clip in enumerate(first.clip_ids)}
     missing = [clip for clip in second.clip_ids if clip not in place]
     if missing:
-        raise LaennecError(f"{len(missing)} clips are not in the other cross-validation, first {missing[0]}")
+        are = f"{counted(len(missing), 'clip')} {by_number(len(missing), 'is', 'are')}"
+        raise LaennecError(f"{are} not in the other cross-validation, first {missing[0]}")
     first = first.chosen([place[clip] for clip in second.clip_ids])
 
     def of(one: Predictions, other: Predictions) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def render_differences(figures: Mapping[str, Any]) -> str:
                 with_interval(one["scores"][name], one["intervals"][name])
                 for name in ("binary_f1", "binary_roc_auc")
             )
-            text += f"Normal against {sound}: F {f1}, AUC {auc}; {one['clips']} events\n"
+            text += f"Normal against {sound}: F {f1}, AUC {auc}; {counted(one['clips'], 'event', '')}\n"
     against, *tasks = figures.get("difference", {"against": None}).items()
     for task, scores in tasks:
         one = scores["challenge_score"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from laennec.analyze.analysis import RecordingPrediction
-from laennec.audio.samples import counted
+from laennec.audio.samples import by_number, counted
 from laennec.model.calibration import Curve, calibration_file
 from laennec.model.card import RecordingCard
 from laennec.model.probability import log_odds
@@ -186,8 +186,9 @@ def notes_of(after: RecordingCard, patients: dict[str, int], prevalence: float) 
             notes.append(f"An answer {answer} is certain from a certainty of {at:g} on.")
         elif there < fewest:
             notes.append(
-                f"No answer {answer} is certain: {counted(there, 'patient')} {what} are too few to vouch for "
-                f"it; {fewest} are needed, even without a mistake."
+                f"No answer {answer} is certain: {counted(there, 'patient')} {what} "
+                f"{by_number(there, 'is', 'are')} too few to "
+                f"vouch for it; {fewest} are needed, even without a mistake."
             )
         else:
             notes.append(

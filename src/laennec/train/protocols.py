@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from laennec.audio.samples import counted
 from laennec.datasets import data_sets, splits
 from laennec.errors import LaennecError
 from laennec.features import build_front_end
@@ -155,7 +156,8 @@ def chronological(clips: pd.DataFrame, seed: int = 0, share: float = 0.7) -> lis
     for number, (title, own) in enumerate(early.items()):
         if not 0 < len(own) < len(order):
             at_cut = title if cuts_of.get(name) else f"{share:.0%}"
-            raise LaennecError(f"{len(order)} patients cannot be cut at {at_cut}; one set would be empty")
+            patients = counted(len(order), "patient")
+            raise LaennecError(f"{patients} cannot be cut at {at_cut}; one set would be empty")
         test = third == number % 3
         test[rows] = [group not in own for group in groups]
         folds.append(measuring(title, clips, test))

@@ -13,6 +13,7 @@ import numpy as np
 
 from laennec import datasets
 from laennec.analyze.rate import breath_onsets, rate_of_onsets
+from laennec.audio.samples import counted
 from laennec.errors import LaennecError, UsageError
 from laennec.files import write_json, write_text
 from laennec.model.load import RUN_MODEL
@@ -78,7 +79,7 @@ def report_recordings(
     runs = [outputs_of_run(other) for other in job.chosen_with]
     beside = {seed: [own for run in runs for own in run.get(seed, ())] for seed in outputs}
     figures, decision = measure(outputs, recipe, out, beside)
-    size = f"{figures['recordings']} recordings of {of_patients(figures['patients'])}"
+    size = f"{counted(figures['recordings'], 'recording', '')} of {of_patients(figures['patients'])}"
     named, beside_records = data.clips.assign(clip_id=recording_names(data.clips)), ""
     for seed in folders:
         folder = out / f"seed{seed}"

@@ -13,7 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import nn
 
 from laennec.errors import LaennecError, UsageError, unread
-from laennec.files import claimed, has_content, make_folder, written_whole
+from laennec.files import claimed, folder_to_fill, has_content, make_folder, written_whole
 from laennec.train.processes import is_first, started_by
 
 RESULTS = ("run.json", "fold.json", "model.pt", "predictions.csv", "events.csv", "outputs.npz")
@@ -112,6 +112,8 @@ def at_work(
             f"{launcher} started several processes, but this command trains each model by one: start it "
             "once, with --jobs, or a command for each fold, with --only"
         )
-    folder = make_folder(out, outside)
-    with claimed(folder, shared=part) if is_first() else nullcontext():
+    with (
+        folder_to_fill(out, outside) as folder,
+        claimed(folder, shared=part) if is_first() else nullcontext(),
+    ):
         yield folder

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from laennec import datasets
+from laennec.audio.samples import counted
 from laennec.datasets.records import load_clips
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
@@ -123,7 +124,10 @@ def target_of(job: TransferJob) -> tuple[str, pd.DataFrame, tuple[str, str]]:
     clips, labels = target_clips(load_clips(dataset, job.data), job.target_class)
     whole, clips = len(clips), training_clips(clips)
     if len(clips) < whole:
-        print(f"left out, being of a published test set: {whole - len(clips)} clips", file=sys.stderr)
+        print(
+            f"left out, being of a published test set: {counted(whole - len(clips), 'clip', '')}",
+            file=sys.stderr,
+        )
     return dataset, clips, labels
 
 
@@ -179,7 +183,8 @@ def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tu
         refuse_shared_patients(source_clips, clips)
         if not is_done(folder, "run.json"):
             make_folder(folder)
-            print(f"training the source model {recipe.name} on {len(source_clips)} clips", file=sys.stderr)
+            what = counted(len(source_clips), "clip", "")
+            print(f"training the source model {recipe.name} on {what}", file=sys.stderr)
             work = Work("source model", partial(fit, prepare(source_clips, recipe), recipe, folder, hardware))
             run_all([work], hardware.jobs)
         other, weights = source_weights(folder)

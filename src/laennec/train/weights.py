@@ -71,14 +71,21 @@ def take_over(network: nn.Module, weights: Mapping[str, Tensor], source: str) ->
     own = network.state_dict()
     shared = {}
     for name, value in own.items():
-        candidates = (name, BRANCH.sub("branches.0.", name))
-        given = next((weights[key] for key in candidates if key in weights), None)
+        given = next((weights[key] for key in _keys(name) if key in weights), None)
         if given is not None and given.shape == value.shape:
             shared[name] = given
     if not any(name.endswith("weight") and own[name].ndim > 1 for name in shared):
         raise LaennecError(f"{source} has no layer in common with the network to train")
     network.load_state_dict(own | shared)
     return list(shared)
+
+
+def _keys(name: str) -> tuple[str, str]:
+    """Names under which a weight may be: its own, or that of the first branch.
+
+    A network of one branch has no other, and a model file keeps weights once that branches share.
+    """
+    return name, BRANCH.sub("branches.0.", name)
 
 
 def freeze_before(network: nn.Module, place: str, norms: bool = False) -> None:
@@ -119,7 +126,7 @@ def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Te
     Raises
     ------
     LaennecError
-        If it is neither.
+        If it is neither, or a model file that does not hold all weights of its network.
     """
     path = Path(source)
     if has_content(path / "model.pt"):
@@ -131,7 +138,29 @@ def source_weights(source: str | os.PathLike[str]) -> tuple[Recipe, dict[str, Te
     if "name" not in model.card.recipe:
         shipped = ", ".join(shipped_models())
         raise LaennecError(f"{source} does not say how it was made; name a run folder or one of {shipped}")
-    return recipe_from_dict(dict(model.card.recipe), model.source), onnx_weights(Path(model.source))
+    recipe = recipe_from_dict(dict(model.card.recipe), model.source)
+    weights = onnx_weights(Path(model.source))
+    _refuse_part(weights, recipe, str(source))
+    return recipe, weights
+
+
+def _refuse_part(weights: Mapping[str, Tensor], recipe: Recipe, source: str) -> None:
+    """Refuse a model file whose graph computes what its network does by other weights.
+
+    Batch norms of a model for recordings are folded into the convolutions, and those of eight bits rounded:
+    the network would be filled in part, and be another one.
+    """
+    own = build_parts(recipe)[1].state_dict()
+    lacking = []
+    for name, value in own.items():
+        kept = next((weights[key] for key in _keys(name) if key in weights), None)
+        if "num_batches" not in name and (kept is None or kept.shape != value.shape):
+            lacking.append(name)
+    if lacking:
+        raise LaennecError(
+            f"{source}: the model file does not hold its network as it was trained: {lacking[0]} and others "
+            "are folded into other weights; name the run folder of `laennec train`, which has model.pt"
+        )
 
 
 def onnx_weights(path: Path) -> dict[str, Tensor]:

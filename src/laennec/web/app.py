@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 
 from anyio import to_thread
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from laennec.errors import LaennecError
 from laennec.version import __version__
 from laennec.web.api import corrections, learn, live, recordings, sound, system
+from laennec.web.api.answers import errors
+from laennec.web.api.parameters import SENTENCE, refuse_unknown
 from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
@@ -42,13 +44,15 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.server.stop()
 
     app = FastAPI(
-        title="Laennec", version=__version__, lifespan=running, docs_url=None, redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        title="Laennec", version=__version__, description=SENTENCE, lifespan=running,
+        docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json",
     )  # fmt: skip
     app.state.server = Server(settings)
     app.add_middleware(Guard, settings=settings)
     for router in ROUTERS:
-        app.include_router(router, prefix="/api/v1")
+        app.include_router(
+            router, prefix="/api/v1", dependencies=[Depends(refuse_unknown)], responses=errors(422)
+        )
     app.add_exception_handler(LaennecError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)

@@ -9,6 +9,7 @@ from typing import Any
 
 from laennec.annotations import table
 from laennec.annotations.formats import Format
+from laennec.audio.samples import by_number, counted
 from laennec.files import printable
 from laennec.labels import PHASES
 from laennec.web.corrections import Corrections, Reading
@@ -36,7 +37,7 @@ Labels of {reader}, written by Laennec.
 
 clips.csv    The events of recordings that are marked as reviewed, a row each. Beside the recordings it makes
              the folder a data set, which laennec datasets info, calibrate, transfer and train read.
-             {reviewed} of {recordings} recordings are marked.
+             {reviewed} of {recordings} {are} marked.
 records.csv  Labels of whole recordings that were given by the reader, of the same form.
 events.csv   Every event of every recording, also those that were rejected or that nobody has decided about
              (column status), with what the model said, its name and the SHA-256 of its file.
@@ -104,7 +105,8 @@ def _archive(corrections: Corrections, reader: str, form: Format, folder: Path |
         readme = README.format(
             reader=reader,
             reviewed=reviewed,
-            recordings=recordings,
+            recordings=counted(recordings, "recording", ""),
+            are=by_number(reviewed, "is", "are"),
             title=form.title,
             sounds="" if folder else "; unpack this into it",
             not_held="\n".join(["", "Not in the label files:", *not_held]) if not_held else "",

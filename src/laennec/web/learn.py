@@ -112,7 +112,7 @@ def needs(readings: Sequence[Reading]) -> dict[str, Any]:
 def _missing(patients: int, sides: Mapping[bool, set[str]], unnamed: int) -> dict[str, str | None]:
     """What is `lacking`, in a word, and `why` nothing can be learnt, in a sentence."""
     if patients < FEWEST_PATIENTS:
-        nobody = f"; {counted(unnamed, 'labelled recording')} have no patient" if unnamed else ""
+        nobody = f"; {counted(unnamed, 'labelled recording')} without a patient" if unnamed else ""
         why = (
             f"corrected recordings of {counted(patients, 'patient')}; a model needs {FEWEST_PATIENTS} or "
             f"more, since it is measured on patients that it did not learn from{nobody}"

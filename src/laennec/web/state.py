@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from laennec.audio.samples import by_number, counted
 from laennec.web.activity import Activity
 from laennec.web.corrections import Corrections
 from laennec.web.database import Database
@@ -62,7 +63,8 @@ class Server:
             self.queue.start(Order(model=model.source, calibration=model.calibration), self._started)
         if left_out := self.library.rescan()["left_out"]:
             most = self.settings.recordings
-            print(f"laennec: {left_out} recordings are left out; {most} are the most", file=sys.stderr)
+            what = f"{counted(left_out, 'recording')} {by_number(left_out, 'is', 'are')} left out"
+            print(f"laennec: {what}; {most} are the most", file=sys.stderr)
         self.live.start()
 
     def _started(self, message: Message) -> None:
