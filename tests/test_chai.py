@@ -13,11 +13,12 @@ from laennec.cli import main
 from laennec.errors import LaennecError
 from laennec.model.integer import load_integer_model
 from laennec.model.load import load_model, shipped_models
+from laennec.model.phases import load_phase_model
 from laennec.targets.chai import chai_card
 from laennec.train.chai import NAMESPACE, UNNAMED, bibliography, render_chai
 
 PRETRAINED = Path(str(files("laennec") / "pretrained"))
-MODELS = (*shipped_models(), "microcontroller")
+MODELS = (*shipped_models(), "microcontroller", "phases")
 # Elements of version 0.2 of the published schema, in their order: "?" may be missing, "*" may be several.
 METRIC = """MetricGoal Results Results/MetricResult* Results/MetricResult/Label Results/MetricResult/ValueJson
     Interpretation TestType TestingDataDescription ValidationProcessAndJustification"""
@@ -119,11 +120,20 @@ def test_the_cards_that_ship_are_valid_and_true_to_their_files(name: str) -> Non
 @pytest.mark.parametrize("name", MODELS)
 def test_the_cards_in_markdown_say_what_the_files_say(name: str) -> None:
     """Each line is what the file gives; a remark may follow in it."""
-    from laennec.train.card import render_card, render_recording_card, render_window_card
+    from laennec.train.card import (
+        render_card,
+        render_phase_card,
+        render_recording_card,
+        render_window_card,
+    )
 
     if name == "microcontroller":
         path = PRETRAINED / "microcontroller.npz"
         rendered = render_window_card(load_integer_model(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    elif name == "phases":
+        model = load_phase_model()
+        digest = hashlib.sha256((PRETRAINED / "phases.onnx").read_bytes()).hexdigest()
+        rendered = render_phase_card(json.loads(str(model.graph.metadata)), digest)
     else:
         model = load_model(name)
         entries = json.loads(str(model.graph.metadata))
@@ -147,6 +157,11 @@ def test_figures_are_those_of_the_model() -> None:
     fair = results(root, "FairnessEquity")
     assert len(fair) == sum(len(members) for members in metrics["groups"].values())
     assert "expected calibration error" in results(root, "SafetyReliability")
+    told = results(ET.fromstring(chai_card("phases")), "UsefulnessUsabilityEfficacy")
+    clips = json.loads(str(load_phase_model().graph.metadata))["metrics"]["seeds"]["0"]["clips"]
+    (area,) = [own for label, own in told.items() if "inspiration against expiration, AUC" in label]
+    assert area["estimate"] == pytest.approx(clips["auc"]["value"], abs=5e-5)
+    assert [area["lower"], area["upper"]] == pytest.approx(clips["auc"]["interval"], abs=5e-5)
     strangers = load_model("recording").card.metrics["strangers"]
     safety = results(ET.fromstring(chai_card("recording")), "SafetyReliability")
     (missed,) = [own for label, own in safety.items() if "sick called Normal" in label and ": icbhi" in label

@@ -3,6 +3,8 @@
 Run:  python docs/images/screenshots.py        (needs pytest-playwright, and Chromium on this computer)
 
 With the file laennec.html of `laennec export --target web` behind it, only the picture of that page is made.
+Breath phases in the pictures are those that the recordings were made of, which the page says ("as given"):
+the model tells none of simulated breaths.
 """
 
 import json
@@ -17,23 +19,37 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import soundfile
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
+from laennec import Recording, analyze
+from laennec.labels import PHASES
+from laennec.output.formats import to_json
 from laennec.output.html import asset
 from laennec.output.presentation import COLOURS, NORMAL_COLOUR
 from laennec.simulate import demo_recordings
 from laennec.simulate.dataset import write_wav
+from laennec.simulate.recording import SimulatedRecording
 from laennec.web.app import create_app
 from laennec.web.serving import PageServer
 from laennec.web.settings import Settings
 
 HERE = Path(__file__).parent
 SIZE = {"width": 1280, "height": 900}
+LIVE_SIZE = {"width": 1280, "height": 720}
+MICROPHONE_HZ = 48_000  # what Chromium plays a file at in place of a microphone
+EVENTS_LIVE = 4  # that are found when the picture is taken
+SHOWN = "12-right-posterior.wav"
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 WAIT_MS = 60_000
 SETTLED_MS = 3000  # tiles are loaded and drawn
+SHORTEST_S = 0.05  # of a phase that is cut by an end of its recording
 READER = "Reader A"
+KEPT = 160  # colours of a picture: with more, those of the spectrogram take a fifth more bytes
+WHITE, CURSOR = "ffffff", "e02020"  # of which others would be made, else
 # Patient, age, sex; and at each position a recording of `laennec simulate --layout demo`, by name and seed.
 PATIENTS = {
     "12": (4.0, "female", {
@@ -79,25 +95,66 @@ def describe(api: str, known: dict[str, dict[str, Any]]) -> None:
 def palette() -> list[int]:
     """The colours of labels and page, which a picture keeps: red, green and blue of each in turn."""
     page = re.findall(r"#([0-9a-f]{6})\b", asset("page.css").partition("@media")[0])
-    return [*b"".join(map(bytes.fromhex, [*page, *(colour[1:] for colour in (*COLOURS, NORMAL_COLOUR))]))]
+    labels = [colour[1:] for colour in (*COLOURS, NORMAL_COLOUR)]
+    return [*b"".join(map(bytes.fromhex, [WHITE, CURSOR, *page, *labels]))]
+
+
+def nearest(pixels: npt.NDArray[np.uint8], colours: npt.NDArray[np.int_]) -> npt.NDArray[np.uint8]:
+    """The place of the nearest colour for each of ``(rows, columns, 3)`` pixels, which Pillow only nears."""
+    codes = pixels.astype(np.int32) @ (65536, 256, 1)
+    found, places = np.unique(codes, return_inverse=True)
+    rgb = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=-1).astype(np.float32)
+    wanted = colours.astype(np.float32)
+    chosen = (np.square(wanted).sum(axis=1) - 2 * rgb @ wanted.T).argmin(axis=1)
+    return chosen.astype(np.uint8)[places].reshape(codes.shape)
 
 
 def shoot(page: Page, name: str) -> None:
-    """Keep what is seen, in 256 colours."""
+    """Keep what is seen, in few colours."""
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(SETTLED_MS)
     path = HERE / f"{name}.png"
     page.screenshot(path=path)
     seen = Image.open(path).convert("RGB")
     fixed = palette()
-    others = seen.quantize(256 - len(fixed) // 3, dither=Image.Dither.NONE).getpalette() or []
-    colours = Image.new("P", (1, 1))
-    colours.putpalette(fixed + others)
-    seen.quantize(palette=colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    others = seen.quantize(KEPT - len(fixed) // 3, dither=Image.Dither.NONE).getpalette() or []
+    colours = (fixed + others)[: 3 * KEPT]
+    kept = Image.fromarray(nearest(np.asarray(seen), np.reshape(colours, (-1, 3))), "P")
+    kept.putpalette(colours)
+    kept.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def draw(url: str) -> None:
+def phases_of(made: SimulatedRecording) -> list[tuple[float, float, str]]:
+    """The phases of a simulated recording, as far as they lie within it."""
+    end_s = len(made.samples) / made.sample_rate
+    inspiration, expiration = PHASES
+    spans = [
+        (max(0.0, start_s), min(stop_s, end_s), label)
+        for breath in made.breaths
+        for start_s, stop_s, label in (
+            (breath.start_s, breath.inspiration_end_s, inspiration),
+            (breath.inspiration_end_s, breath.expiration_end_s, expiration),
+        )
+    ]
+    return [(start_s, stop_s, label) for start_s, stop_s, label in spans if stop_s - start_s > SHORTEST_S]
+
+
+def give_phases(page: Page, folder: Path) -> None:
+    """Have the recording that is shown be told with the phases that it was made of."""
+    patient, _, place = SHOWN.removesuffix(".wav").partition("-")
+    which, seed = PATIENTS[patient][2][place]
+    told = to_json(analyze(folder / SHOWN, phases=phases_of(demo_recordings(seed)[which])))
+
+    def answered(route: Route) -> None:
+        row = route.fetch().json()
+        given = {"analysis": told} if row["name"] == SHOWN else {}
+        route.fulfill(json=row | given)
+
+    page.route(re.compile(r"/api/v1/recordings/\d+$"), answered)
+
+
+def draw(url: str, folder: Path) -> None:
     """Open the views and keep them."""
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
@@ -108,7 +165,9 @@ def draw(url: str) -> None:
         page.goto(url)
         expect(page.locator("td.answer strong").first).to_be_visible()
         shoot(page, "page-list")
-        page.get_by_role("link", name="12-right-posterior.wav").click()
+        give_phases(page, folder)
+        page.get_by_role("link", name=SHOWN).click()
+        expect(page.locator(".viewer-breaths li").first).to_be_visible()
         page.locator(".viewer-lanes button.event", has_text="W").nth(3).click()
         page.mouse.move(1, 1)
         shoot(page, "page-recording")
@@ -117,6 +176,34 @@ def draw(url: str) -> None:
         page.get_by_role("button", name="Pause").first.click()
         page.mouse.move(1, 1)
         shoot(page, "page-chest")
+        browser.close()
+
+
+def draw_live(url: str, folder: Path) -> None:
+    """Record what a simulated microphone hears, and keep what is seen of it."""
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        heard = Path(place) / "microphone.wav"
+        samples = Recording.open(folder / SHOWN).resampled(MICROPHONE_HZ).samples[0]
+        soundfile.write(heard, samples / np.abs(samples).max() * 0.5, MICROPHONE_HZ, "PCM_16")
+        fake = [f"--use-fake-{kind}-for-media-stream" for kind in ("device", "ui")]
+        flags = [*FLAGS, *fake, f"--use-file-for-fake-audio-capture={heard}"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        context = browser.new_context(
+            viewport=LIVE_SIZE, locale="en-GB", reduced_motion="reduce", permissions=["microphone"]
+        )
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.add_init_script(f"localStorage.setItem('laennec.reader', {READER!r})")
+        page.goto(f"{url}#/live")
+        page.get_by_label("Patient").fill("12")
+        page.get_by_label("Position").select_option("right-posterior")
+        page.get_by_label("Length").select_option("0")
+        page.get_by_label(re.compile("Countdown")).uncheck()
+        page.get_by_role("button", name="Record", exact=True).click()
+        expect(page.locator(".live .found li").nth(EVENTS_LIVE - 1)).to_be_visible()
+        shoot(page, "page-live")
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_url(re.compile(r"#/recording/\d+"))
         browser.close()
 
 
@@ -145,7 +232,7 @@ def main() -> None:
         known = write_recordings(folder)
         listening = socket.create_server(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = PageServer(create_app(Settings(folder, port=port)))
+        server = PageServer(create_app(Settings(folder, port=port, phases=True)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -153,7 +240,8 @@ def main() -> None:
                 time.sleep(0.1)
             url = f"http://127.0.0.1:{port}/"
             describe(f"{url}api/v1/", known)
-            draw(url)
+            draw(url, folder)
+            draw_live(url, folder)
         finally:
             server.should_exit = True
             thread.join()

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from laennec.errors import LaennecError
+from laennec.experiments.rehearsal import averaged
 from laennec.files import write_json
 from laennec.labels import SPRSOUND_EVENTS
 from laennec.model.card import EventRule
@@ -220,6 +222,23 @@ def test_nobody_s_answers_take_part_in_what_is_chosen_for_them() -> None:
     alone = Chooser(later, SPRSOUND_EVENTS)
     alone.decide = chooser.decide  # type: ignore[method-assign]
     assert {own.on for own in cross_fitted(alone)} == {"other patients of the fold"}
+
+
+def test_networks_of_several_seeds_answer_by_their_mean(tmp_path: Path) -> None:
+    outputs = cohort("a", 4)
+    other = [replace(own, kind_logits=own.kind_logits + 2, presence=own.presence - 4) for own in outputs]
+    folders = [tmp_path / name / "fold1" for name in ("seed0", "seed1", "seed2")]
+    for folder, own in zip(folders, (outputs, other, outputs[:3]), strict=True):
+        folder.mkdir(parents=True)
+        save_outputs(folder / "outputs.npz", own)
+    together = averaged(folders[:2])
+    for own, given in zip(together, outputs, strict=True):
+        np.testing.assert_allclose(own.kind_logits, given.kind_logits + 1, atol=1e-3)
+        np.testing.assert_allclose(own.presence, given.presence - 2, atol=1e-2)
+        np.testing.assert_allclose(own.classes, given.classes, atol=1e-2)
+        assert (own.name, own.record, own.fold) == (given.name, given.record, "fold1")
+    with pytest.raises(LaennecError, match="folds of other recordings"):
+        averaged(folders)
 
 
 @pytest.fixture(scope="module")

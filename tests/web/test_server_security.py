@@ -246,7 +246,11 @@ def test_no_request_leaves_a_trace_of_patients(
 def test_the_page_names_no_other_host() -> None:
     """The page's files ask nobody else: the only addresses in them are this computer's, and SVG's name."""
     package = Path(laennec.web.__file__).parents[1]
-    files = [*(package / "web" / "static").rglob("*"), *(package / "output" / "viewer").rglob("*")]
+    files = [
+        *(package / "web").glob("*.html"),
+        *(package / "web" / "static").rglob("*"),
+        *(package / "output" / "viewer").rglob("*"),
+    ]
     texts = [path for path in files if path.suffix in (".html", ".js", ".css", ".json")]
     assert len(texts) > 10
     for path in texts:

@@ -19,6 +19,7 @@ import io
 import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,29 +48,40 @@ def keep(cv: Path, name: str, out: Path, about: dict[str, Any]) -> list[str]:
             number = {"seed": int(seed.name.removeprefix("seed"))}
             tables[f"{name}-{seed.name}{suffix}.csv.gz"] = ((seed / source).read_bytes(), number)
     for row in sorted(path for path in cv.glob("rows/*") if any(path.glob("run-*/predictions.csv"))):
-        runs = sorted(row.glob("run-*/predictions.csv"), key=lambda path: int(path.parent.name[4:]))
-        seeds = {"seed": [int(path.parent.name[4:]) - 1 for path in runs]}
-        tables[f"{name}-{row.name}.csv.gz"] = (_of_runs(runs), seeds)
+        files = sorted(row.glob("run-*/predictions.csv"), key=lambda path: int(path.parent.name[4:]))
+        seeds = [int(path.parent.name[4:]) - 1 for path in files]
+        runs = read_runs(files)
+        own = [replace(runs, probabilities=values) for values in runs.probabilities]
+        tables[f"{name}-{row.name}.csv.gz"] = (_of_runs(own, seeds), {"seed": seeds})
     if not tables:
         raise LaennecError(f"{cv} holds no seed*/predictions.csv; laennec crossvalidate writes them")
-    manifest = read_manifest(out)
     for file, (content, number) in tables.items():
-        with written_whole(out / file) as temporary:
-            temporary.write_bytes(gzip.compress(content, 9, mtime=0))
-        count, digest = len(read_table(out / file)) - 1, sha256_of(out / file)
-        manifest[file] = {**about, **number, "n": count, "sha256": digest}
-    write_json(out / MANIFEST, dict(sorted(manifest.items())))
+        _enter(out, file, content, {**about, **number})
     return list(tables)
 
 
-def _of_runs(files: Sequence[Path]) -> bytes:
+def keep_row(out: Path, name: str, row: str, runs: Sequence[Predictions], about: dict[str, Any]) -> None:
+    """Keep a row's predictions of several runs; `about` says of which seeds they are (`seed`)."""
+    _enter(out, f"{name}-{row}.csv.gz", _of_runs(runs, about["seed"]), about)
+
+
+def _enter(out: Path, file: str, content: bytes, about: dict[str, Any]) -> None:
+    """Write a table, and enter it in the manifest."""
+    with written_whole(out / file) as temporary:
+        temporary.write_bytes(gzip.compress(content, 9, mtime=0))
+    count, digest = len(read_table(out / file)) - 1, sha256_of(out / file)
+    manifest = {**read_manifest(out), file: {**about, "n": count, "sha256": digest}}
+    write_json(out / MANIFEST, dict(sorted(manifest.items())))
+
+
+def _of_runs(runs: Sequence[Predictions], seeds: Sequence[int]) -> bytes:
     """A table of several runs on the same cycles: the probability of the last class, a column for each."""
-    runs = read_runs(files)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(file.parent.name for file in files)])
-    named = zip(runs.clip_ids, runs.subjects, runs.labels, strict=True)
-    for names, values in zip(named, runs.probabilities[:, :, -1].T, strict=True):
+    writer.writerow([*COLUMNS, *(f"run-{seed + 1}" for seed in seeds)])
+    first, values_of = runs[0], [run.probabilities[:, -1] for run in runs]
+    named = zip(first.clip_ids, first.subjects, first.labels, strict=True)
+    for names, values in zip(named, np.array(values_of).T, strict=True):
         writer.writerow([*map(for_spreadsheet, names), *(f"{value:.9g}" for value in values)])
     return text.getvalue().encode()
 

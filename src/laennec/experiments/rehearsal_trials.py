@@ -1,6 +1,7 @@
 """The table of the rehearsal: what each trial's recipe of recordings does for strangers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from laennec.score.markdown import Load, table
@@ -32,12 +33,12 @@ def _at(figures: Any, *path: str) -> dict[str, Any] | None:
     return figures if isinstance(figures, dict) else None
 
 
-def trials_table(load: Load) -> str:
+def trials_table(load: Load, name: str = "rehearsal") -> str:
     """A column a trial: scores of each data set that was measured, and what of each sound was refused."""
-    trials = load("rehearsal")["trials"]
+    trials = load(name)["trials"]
     every = [own["figures"] for own in trials.values()]
     rows = []
-    for dataset in dict.fromkeys(name for own in every for name in own["recordings"]):
+    for dataset in dict.fromkeys(key for own in every for key in own["recordings"]):
         size = next(own["recordings"][dataset] for own in every if dataset in own["recordings"])
         rows.append(
             [
@@ -47,7 +48,7 @@ def trials_table(load: Load) -> str:
         )
         rows += _score_rows([(own, dataset) for own in every])
     rows.append(["**refused**", *[""] * len(every)])
-    for sound in dict.fromkeys(name for own in every for name in own["refusals"]):
+    for sound in dict.fromkeys(key for own in every for key in own["refusals"]):
         found = [_at(own, "refusals", sound) for own in every]
         count = next(own["sounds"] for own in found if own)
         rows.append([f"{sound}, {count} recordings", *(_cell(own) for own in found)])
@@ -149,8 +150,9 @@ def _ranked(own: dict[str, Any] | None) -> str:
     return "" if own is None else ", ".join(f"{own['auc']['sick'][by]:.3f}" for by in ("head", "frames"))
 
 
-TABLES = {
+TABLES: dict[str, Callable[[Load], str]] = {
     "rehearsal": trials_table,
+    "rehearsal-seeds": partial(trials_table, name="rehearsal-seeds"),
     "rehearsal-screens": screens_table,
     "recording-strangers": strangers_table,
     "recording-others": others_table,

@@ -5,6 +5,7 @@ from typing import Any
 
 from laennec.score.markdown import Load, table
 from laennec.score.text import number, with_interval
+from laennec.train.sound_patterns import SHARE
 
 TITLES = {"sprsound": "SPRSound", "icbhi": "ICBHI", "kauh": "KAUH"}
 SOURCES = {
@@ -18,6 +19,7 @@ SOURCES = {
     "hls-cmds": "manikin's lungs",
     "hf-lung": "HF_Lung's breaths",
 }
+SEEDS = ("sound-patterns", "sound-patterns-seed1")
 RULES = {"lungs": "lungs alone", "both": "both errors"}
 
 
@@ -44,6 +46,26 @@ def patterns(load: Load) -> str:
     rows.append(["new generated sounds (200)", *(number(row["generated_refused"]) for row in run["rows"])])
     head = [f"{_by(row['share'])}; {RULES[row['threshold']]}" for row in run["rows"]]
     return f"{_about(run)}\n{table(['refused of', *head], rows)}"
+
+
+def patterns_by_seed(load: Load) -> str:
+    """Share refused of every source by the networks of three seeds: as it was, and as it is."""
+    runs = [load(name) for name in SEEDS]
+    chosen = [
+        next(row for row in run["rows"] if (row["share"], row["threshold"]) == of)
+        for run in runs
+        for of in ((0.0, "lungs"), (SHARE, "both"))
+    ]
+    rows = [
+        [title, *(_value(row["sources"][source]["refused"]) for row in chosen)]
+        for source, title in SOURCES.items()
+    ]
+    head = [
+        f"seed {seed}: {what}"
+        for seed in range(len(runs))
+        for what in ("layer; lungs alone", "patterns; both errors")
+    ]
+    return table(["refused of", *head], rows)
 
 
 def left_out(load: Load) -> str:
@@ -98,6 +120,7 @@ def signals(load: Load) -> str:
 
 TABLES: Mapping[str, Callable[[Load], str]] = {
     "strangers-patterns": patterns,
+    "strangers-patterns-seeds": patterns_by_seed,
     "strangers-patterns-left-out": left_out,
     "strangers-patterns-written": written,
     "strangers-rules": rules,

@@ -1,7 +1,7 @@
-"""What every page shares: the skeleton of one self-contained HTML file, and pictures and sounds inside it.
+"""What every page shares: the skeleton of an HTML page, and pictures and sounds inside it.
 
-A page is opened from disk and asks nothing of anybody: its Content-Security-Policy forbids every request, and
-lets no script run but the page's own. Names, labels and notes can hold anything, so they go through
+A report is opened from disk and asks nothing of anybody: its Content-Security-Policy forbids every request,
+and lets no script run but its own. Names, labels and notes can hold anything, so they go through
 :func:`text` on their way into a page, and through :func:`script_json` on their way into a script.
 """
 
@@ -31,6 +31,10 @@ _PNG_PALETTE = 3
 _PNG_UP = 2  # filter: less the row above (section 9.2)
 _TAG = re.compile("<[^>]*>")
 _LONG_FACT = 60  # letters, from which on it gets a line of its own
+POLICY = (
+    "default-src 'none'; script-src {script}; style-src 'unsafe-inline'; img-src data:; media-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 PEAK = 10 ** (-3 / 20)  # of a sound: -3 dBFS
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")  # have no place in HTML
 
@@ -44,14 +48,20 @@ def page(title: str, body: str, css: str = "", scripts: str = "") -> str:
     """
     scripts = f"\n{scripts}\n".replace("\r\n", "\n") if scripts else ""
     digest = base64.b64encode(hashlib.sha256(scripts.encode()).digest()).decode()
-    return fill(
-        "page.html",  # its empty icon keeps browsers from asking for one
-        allowed=f"'sha256-{digest}'" if scripts else "'none'",
-        title=text(title),
-        css=f"{asset('page.css')}\n{css}",
-        body=body,
-        script=f"<script>{scripts}</script>" if scripts else "",
-    )
+    allowed = f"'sha256-{digest}'" if scripts else "'none'"
+    script = f"<script>{scripts}</script>" if scripts else ""
+    style = f"<style>\n{asset('page.css')}\n{css}\n</style>"
+    return skeleton(title, f"{body}\n{script}", style, POLICY.format(script=allowed))
+
+
+def skeleton(title: str, body: str, links: str, policy: str | None = None) -> str:
+    """Return a whole HTML page: the one place where a head stands, whoever serves the page or opens it.
+
+    `title` is plain text; `links` are the HTML of its styles and scripts, `policy` is its
+    Content-Security-Policy where no server sends one. An empty icon keeps browsers from asking for one.
+    """
+    stated = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n' if policy else ""
+    return fill("page.html", policy=stated, title=text(title), links=links.rstrip("\n"), body=body)
 
 
 def text(value: object) -> str:

@@ -52,11 +52,20 @@ DIFFERENCES = (
 
 def collect(out: Path, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
     """Scores of all finished rows and of the baselines with 95 % intervals over patients, and differences."""
-    rows, baselines = finished_rows(out), read_baselines(out)
+    rows = finished_rows(out)
+    return collected(rows, read_baselines(out), {name: settings_of(out, name) for name in rows}, draws, seed)
+
+
+def collected(
+    rows: Mapping[str, Sequence[Predictions]],
+    baselines: Mapping[str, Sequence[Predictions]],
+    settings: Mapping[str, Mapping[str, Any]],
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The same, of the predictions of each row's runs, and what is to be said of each row's trainings."""
     scores = _scores({**rows, **baselines}, draws, seed)
-    entries = [
-        {**_entry(name, runs, scores), "settings": _settings(out, name)} for name, runs in rows.items()
-    ]
+    entries = [{**_entry(name, runs, scores), "settings": settings[name]} for name, runs in rows.items()]
     # F of a system that calls every cycle a crackle: no skill, and what a row must be compared with.
     everything = 0.0
     for first, *_ in {**baselines, **rows}.values():
@@ -141,7 +150,7 @@ def _differences(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]
     ]
 
 
-def _settings(out: Path, name: str) -> dict[str, Any]:
+def settings_of(out: Path, name: str) -> dict[str, Any]:
     """What of a row's folds matters beside its scores."""
     folds = [part / "fold.json" for parts in whole_runs(out, name).values() for part in parts]
     kinds: dict[str, Any] = {"recipe": dict, "best_epoch": int, "seconds": (int, float)}

@@ -119,8 +119,8 @@ def balanced_accuracy(positive: NDArray[np.bool_], told: NDArray[np.bool_], subj
 PHASE_HEADER = ("", "measured on", "score", "value", "95 %")
 
 
-def phase_rows(own: Mapping[str, Any], first: str = "") -> list[list[str]]:
-    """The rows of a table of the figures of `laennec.train.phase_report`."""
+def phase_scores(own: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """The figures of `laennec.train.phase_report` one by one: measured on what, which, and its score."""
     clips, cycles = own["clips"], own["cycles"]
     rows: list[tuple[str, str, Mapping[str, Any] | None]] = []
     if clips:
@@ -136,6 +136,11 @@ def phase_rows(own: Mapping[str, Any], first: str = "") -> list[list[str]]:
     rows += [
         (of, f"onsets of inspiration, {name}", score) for name, score in cycles["told"]["onsets"].items()
     ]
+    return [(where, what, score) for where, what, score in rows if score is not None]
+
+
+def phase_rows(own: Mapping[str, Any], first: str = "") -> list[list[str]]:
+    """The same as rows of a table."""
     return [
         [
             first if place == 0 else "",
@@ -144,6 +149,5 @@ def phase_rows(own: Mapping[str, Any], first: str = "") -> list[list[str]]:
             number(score["value"]),
             interval(score["interval"], missing=""),
         ]
-        for place, (where, what, score) in enumerate(rows)
-        if score is not None
+        for place, (where, what, score) in enumerate(phase_scores(own))
     ]

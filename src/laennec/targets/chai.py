@@ -9,9 +9,14 @@ from typing import Any
 
 from laennec.errors import LaennecError, UsageError
 from laennec.files import begins, refuse_loss, write_text
-from laennec.model.card import RECORDING
+from laennec.model.card import BREATHS, FORMAT, RECORDING
 from laennec.model.integer import RUN_INTEGERS, load_integer_model
-from laennec.model.load import RUN_MODEL, load_model, model_path
+from laennec.model.load import RUN_MODEL, file_content, load_model, model_path
+from laennec.model.metadata import entries_in
+from laennec.model.phases import NAME as PHASES
+from laennec.model.phases import SHIPPED as SHIPPED_PHASES
+from laennec.model.phases import load_phase_model
+from laennec.model.session import Graph
 from laennec.targets.microcontroller import SHIPPED, integer_model_path
 from laennec.train.chai import DEVELOPERS, UNNAMED, render_chai
 from laennec.train.jobs import ExportJob
@@ -50,5 +55,14 @@ def _metadata(name: str) -> tuple[Mapping[str, Any], Path]:
     if name == SHIPPED or given.suffix.lower() == ".npz" or run_of_windows:
         path = integer_model_path(name)
         return load_integer_model(path).metadata, path
-    path = model_path(name)
-    return json.loads(load_model(name).graph.metadata or "{}"), path
+    path = SHIPPED_PHASES if name == PHASES else model_path(name)
+    entries = json.loads(_loaded(name, path).graph.metadata or "{}")
+    return entries, path
+
+
+def _loaded(name: str, path: Path) -> Any:
+    """The model, by the reader of its task."""
+    if name == PHASES:
+        return load_phase_model(name)
+    told = entries_in(Graph(file_content(path), str(path), 1).metadata, str(path), FORMAT)
+    return load_phase_model(path) if told.get("task") == BREATHS else load_model(name)

@@ -22,7 +22,7 @@ from laennec.model.card import RECORDING, ModelCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import load_model
-from laennec.output.html import asset, script_json
+from laennec.output.html import asset, script_json, skeleton
 from laennec.output.presentation import label_colours, short_label
 from laennec.output.scripts import joined
 from laennec.targets.runtime import ARCHIVE_SHA256, FETCH, SCRIPT, VERSION, WASM, licences, read_runtime
@@ -129,7 +129,8 @@ def _style() -> str:
 
 
 def _page(policy: str, style: str, script: str) -> str:
-    return Template(_text("targets/browser/page.html")).substitute(policy=policy, style=style, script=script)
+    body = Template(_text("targets/browser/page.html")).substitute(script=script).rstrip("\n")
+    return skeleton("Laennec: lung sounds", body, style, policy)
 
 
 def _served_policy() -> str:

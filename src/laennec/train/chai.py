@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from laennec.audio.samples import counted
-from laennec.model.card import RECORDING, WINDOW
+from laennec.model.card import BREATHS, RECORDING, WINDOW
+from laennec.score.phases import phase_scores
 from laennec.score.text import of_patients
 from laennec.score.windows import SPECIFICITY
 from laennec.train.card_facts import REMARKS, citations, development_data, inputs, measured_on, purpose
@@ -127,6 +128,8 @@ def _uses(metadata: Mapping[str, Any]) -> dict[str, Element]:
         "whole; uncertain answers are marked and sounds that are no lung refused.",
         WINDOW: "`laennec export --target microcontroller` writes it as a C program. Each probability is "
         "compared with its threshold.",
+        BREATHS: "`laennec analyze recording.wav --phases` tells the phases of a recording's breaths, or "
+        "that they are not known.",
     }
     events = "`laennec analyze recording.wav --events FILE --model MODEL` classifies events with given "
     return {
@@ -155,12 +158,13 @@ def _facts(metadata: Mapping[str, Any]) -> dict[str, Element]:
     kinds = [str(recipe.get(part, {}).get("kind", "")) for part in ("model", "front_end")]
     network = f": architecture {kinds[0]} on {kinds[1]}" if all(kinds) else ""
     labels = ", ".join(metadata["labels"])
+    every = " for every frame" if metadata["task"] == BREATHS else ""
     return {
         "OutcomesAndOutputs": purpose(metadata),
         "ModelType": f"Neural network{network}",
         "FoundationModels": NONE,
         "InputDataSource": "Sound of an electronic stethoscope or a microphone on the chest",
-        "OutputAndInputDataTypes": f"{inputs(metadata)}. Output: probabilities of {labels}",
+        "OutputAndInputDataTypes": f"{inputs(metadata)}. Output: probabilities of {labels}{every}",
         "DevelopmentDataCharacterization": "\n".join(development_data(metadata))
         or "Not stated in the model file",
         "BiasMitigationApproaches": f"{NONE} by age, sex or ethnicity",
@@ -181,7 +185,8 @@ def _command(metadata: Mapping[str, Any]) -> str:
 
 
 def _metrics(metadata: Mapping[str, Any]) -> dict[str, Element]:
-    of_task = {RECORDING: _of_recordings, WINDOW: _of_windows}.get(metadata["task"], _of_clips)
+    by_task = {RECORDING: _of_recordings, WINDOW: _of_windows, BREATHS: _of_phases}
+    of_task = by_task.get(metadata["task"], _of_clips)
     use, groups, safety = of_task(metadata.get("metrics", {}))
     held_out = measured_on(metadata) or f"{NOT_DONE}."
     of_recordings = metadata["task"] == RECORDING
@@ -290,6 +295,15 @@ def _size(own: Mapping[str, Any], what: str) -> str:
     """Return how many clips, recordings or windows of how many patients a figure is of."""
     count = next(own[name] for name in ("clips", "recordings", "windows") if name in own)
     return f"{counted(count, what, '')} of {of_patients(own.get('patients', own.get('subjects')))}"
+
+
+def _of_phases(metrics: Mapping[str, Any]) -> Results:
+    use = [
+        Measured(f"{what}, {of} (seed {seed})", score["value"], score["interval"])
+        for seed, own in metrics.get("seeds", {}).items()
+        for of, what, score in phase_scores(own)
+    ]
+    return use, [], []
 
 
 def _of_windows(metrics: Mapping[str, Any]) -> Results:

@@ -38,7 +38,7 @@ FEWEST, MOST = 10, 2000  # sounds of a source; more are drawn from evenly
 REFUSED = 0.02  # of each source of lungs, at most
 PASSED, PASSED_OTHERS = {"noise": 0.10}, 0.05  # of each other source, by its class
 # A source of which more passes, even where so much of the lungs is refused, cannot be told from lungs.
-HOPELESS, REFUSED_FOR_IT = 0.5, 0.1
+HOPELESS, REFUSED_FOR_IT = 0.5, 0.05
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from anyio import to_thread
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -16,6 +16,7 @@ from laennec.version import __version__
 from laennec.web.api import corrections, learn, live, recordings, sound, system
 from laennec.web.api.answers import errors
 from laennec.web.api.parameters import SENTENCE, refuse_unknown
+from laennec.web.pages import main_page
 from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
@@ -56,9 +57,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(LaennecError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_route("/", _page)
     app.mount("/viewer", StaticFiles(directory=str(files("laennec.output").joinpath("viewer"))))
-    app.mount("/", StaticFiles(directory=str(files("laennec.web").joinpath("static")), html=True))
+    app.mount("/", StaticFiles(directory=str(files("laennec.web").joinpath("static"))))
     return app
+
+
+async def _page(_: Request) -> HTMLResponse:
+    return HTMLResponse(main_page())
 
 
 def _answer(status: int, sentence: str) -> JSONResponse:

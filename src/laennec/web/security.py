@@ -11,9 +11,7 @@ import ipaddress
 import sys
 import traceback
 from collections.abc import Mapping
-from functools import cache
 from http.cookies import CookieError, SimpleCookie
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,10 +21,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from laennec.web.pages import PLAIN, token_page
 from laennec.web.settings import LOOPBACK, Settings
 
 COOKIE = "laennec"
-PLAIN = "/style.css"  # needs no token
 SHORTEST_TOKEN = 16  # characters; a shorter one can be found by trying
 BODY_BYTES = 2**22  # of a request that carries no recording
 LABEL_BYTES = 2**25  # of a label file
@@ -171,17 +169,6 @@ def _without_token(scope: Scope, headers: Headers, token: str) -> Response | Non
         return HTMLResponse(token_page(), 401)
     sentence = "the token is missing or wrong; open the page with ?token=TOKEN, or send it as a bearer token"
     return JSONResponse({"error": sentence}, 401, {"WWW-Authenticate": "Bearer"})
-
-
-@cache
-def token_page() -> str:
-    """The page that asks for the token: the head of the page itself, as far as it needs it, and a body."""
-    page, body = (
-        files("laennec.web").joinpath("static", name).read_text("utf-8")
-        for name in ("index.html", "token.html")
-    )
-    head = page[: page.index("    <!--")].replace('href="style.css"', f'href="{PLAIN}"')
-    return f"{head}  </head>\n{body}"
 
 
 def cookie_of(token: str) -> str:

@@ -1,5 +1,6 @@
 """Breath phases in a browser: the lane over the time axis, I:E, and when in a breath events are heard."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from laennec.output.formats import to_json
 from laennec.output.page import write_report
 from laennec.simulate import demo_recordings
 from laennec.simulate.dataset import write_wav
+from waiting import until
 from watching import Watch
 
 Serve = Callable[..., str]
@@ -52,7 +54,7 @@ def within(box: Locator, area: Locator, phase: dict[str, Any], length_s: float) 
     return abs(own["x"] - start) <= 2 and abs(own["x"] + own["width"] - end) <= 3
 
 
-def expect_lane(page: Page, told: dict[str, Any]) -> None:
+def expect_lane(page: Page | Locator, told: dict[str, Any]) -> None:
     phases, length_s = told["breathing"][0]["phases"], told["recording"]["duration_s"]
     lane = page.get_by_role("list", name="Breath phases")
     boxes = lane.get_by_role("img")
@@ -107,6 +109,60 @@ def test_the_page_shows_phases_their_ratio_and_when_events_are_heard(
         "Atemzüge: Phasen und I:E nicht bekannt (kein ganzer Atemzug war zu hören)"
     )
     expect(page.locator(".viewer-breaths")).to_be_hidden()
+
+
+def test_two_recordings_and_two_readers_are_compared_by_breaths_too(
+    page: Page, watch: Watch, served: Serve, axe: Axe, crackles: tuple[Path, Analysis], tmp_path: Path
+) -> None:
+    told = to_json(crackles[1])
+    for name, recording in demo_recordings(0).items():
+        write_wav(tmp_path / f"{name}.wav", recording.samples, recording.sample_rate)
+    url = served(tmp_path, phases=True)
+    page.goto(url)
+    expect(page.locator("td.answer strong")).to_have_count(2)
+    other = told | {"breathing": [vars(UNKNOWN) | {"phases": []}]}
+
+    def with_given(route: Route) -> None:
+        row = route.fetch().json()
+        route.fulfill(json=row | {"analysis": other if row["id"] == 2 else told})
+
+    page.route(re.compile(r"/api/v1/recordings/\d$"), with_given)
+    page.goto(f"{url}#/compare/1/2")
+    halves = page.locator(".compared")
+    expect(halves.nth(0).locator(".viewer-breathing")).to_contain_text("I:E 1:")
+    expect(halves.nth(1).locator(".viewer-breathing")).to_contain_text("(no whole breath was heard)")
+    expect_lane(halves.nth(0), told)
+    expect(page.get_by_role("columnheader", name="I:E")).to_be_visible()
+    cells = page.locator(".facts tbody tr").get_by_role("cell", name=re.compile(r"^(1:\d\.\d|–)$"))
+    shown = halves.nth(0).locator(".viewer-breathing").inner_text()
+    assert f"I:E {cells.nth(0).inner_text()} (" in shown
+    assert axe(page) == []
+
+    edits = {
+        "Anna": [{"kind": "add", "events": [{"start_s": 2.5, "end_s": 3.0, "label": "Wheeze"}]}],
+        "Ben": [],
+    }
+    for reader, own in edits.items():
+        assert page.request.post(f"{url}api/v1/readers", data={"name": reader}).ok
+        path = f"{url}api/v1/recordings/1"
+        state = page.request.get(f"{path}/events?reader={reader}").json()
+        data = {"reader": reader, "edits": [*own, {"kind": "review"}], "revision": state["revision"]}
+        assert page.request.post(f"{path}/edits", data=data).ok
+    page.goto(f"{url}#/review")
+    page.get_by_role("button", name="Play fine_crackles.wav").click()
+    seen = page.get_by_role("region", name="The disagreement in its recording")
+    expect(seen.locator(".viewer-names > span")).to_have_text(["Anna", "Ben"])
+    expect(seen.get_by_role("button", name="Wheeze, 2.50 to 3.00 s")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    assert seen.get_by_role("list", name="Breath phases").get_by_role("img").count() > 1
+    expect(seen.locator(".viewer-breathing")).to_contain_text("I:E 1:")
+    expect(seen.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "true")
+    assert axe(page) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    until(lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"))  # laid out late
+    page.get_by_label("Layer").select_option("phases")
+    expect(seen).to_be_hidden()
 
 
 def test_a_report_has_the_same_lane(

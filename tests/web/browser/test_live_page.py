@@ -1,6 +1,6 @@
 """Recording in the page, from a file in place of a microphone.
 
-With LAENNEC_SHOTS, a folder, pictures of it are left there; docs/images has one of them.
+With LAENNEC_SHOTS, a folder, pictures of it are left there.
 """
 
 import os
@@ -92,7 +92,7 @@ def test_a_microphone_is_recorded_told_saved_and_analysed(
 ) -> None:
     folder = tmp_path / "ward"
     folder.mkdir()
-    url = served(folder)
+    url = served(folder, phases=True)
     page = opened(microphone, watch, url, permissions=["microphone"])
     page.get_by_label("Patient").fill("7")
     page.get_by_label("Position").select_option("left-posterior")
@@ -104,6 +104,9 @@ def test_a_microphone_is_recorded_told_saved_and_analysed(
     expect(page.locator(".live .found li").nth(2)).to_be_visible()
     expect(page.locator(".live .found")).to_contain_text("Wheeze")
     expect(page.locator(".live .clock")).to_have_text(re.compile(r"\d s"))
+    expect(
+        page.get_by_text("Breath phases are told of the whole recording, once it is saved.")
+    ).to_be_visible()
     assert page.evaluate(SHADES) > 20
     assert axe(page) == []
     if shown := os.environ.get("LAENNEC_SHOTS"):
@@ -125,6 +128,7 @@ def test_a_microphone_is_recorded_told_saved_and_analysed(
     whole = analyze(kept)
     assert [event["label"] for event in told["analysis"]["events"]] == [event.label for event in whole.events]
     assert any(event.label == "Wheeze" for event in whole.events)
+    expect(page.locator(".viewer-breathing")).to_contain_text("Breaths: ")
 
 
 def test_a_countdown_runs_to_its_end_or_is_stopped(

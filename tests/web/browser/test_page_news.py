@@ -138,6 +138,7 @@ def test_a_correction_of_another_window_that_comes_while_one_is_saved_is_shown(
     page.goto(f"{address}#/recording/{number}")
     events = page.locator(".viewer-lanes button.event")
     expect(page.locator(".edit-status")).to_have_text("All corrections are saved.")
+    expect(events.first).to_be_visible()  # drawn in the next frame
     count = events.count()
     saved = Held(page, "**/edits", is_answered=True)
     events.first.click()

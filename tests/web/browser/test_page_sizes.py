@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from waiting import until
+
 Serve = Callable[..., str]
 Axe = Callable[[Page], list[str]]
 PHONE, ZOOMED = 390, 640  # pixels of CSS; the second is 1280 pixels at 200 %
@@ -20,6 +22,7 @@ VIEWS = {
     "learn": ".model-list li",
     "live": "main h1",
 }
+FITS = "document.documentElement.scrollWidth <= innerWidth"
 # What sticks out of the window, and is in nothing that scrolls by itself.
 CUT_OFF = """() => {
   const scrolls = (each) => ["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(each).overflowX);
@@ -48,7 +51,7 @@ def test_every_view_fits(page: Page, served: Serve, axe: Axe, ward: Path) -> Non
         expect(page.locator(seen).first).to_be_visible()
         for width in (PHONE, ZOOMED):
             page.set_viewport_size({"width": width, "height": 800})
-            page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")  # laid out late
+            until(lambda: page.evaluate(FITS))  # laid out late
             assert page.evaluate(CUT_OFF) == [], (view, width)
             if view.startswith("recording"):
                 table = page.locator(".recording-events .wide")

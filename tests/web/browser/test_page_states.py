@@ -52,6 +52,7 @@ def test_everything_is_german_on_a_german_page(
     expect(page.locator("tr.done td.answer")).to_contain_text(re.compile(r"DAS 0,\d\d"))
     failed.get_by_role("link", name="empty.wav").click()
     expect(page.locator(".recording-answer .notice")).to_have_text("leer, die Datei hat 0 Bytes")
+    expect(page.locator(".recording-answer")).to_contain_text("Kopieren Sie sie noch einmal")
     expect(page.locator(".viewer")).to_have_count(0)  # and no error in the console, which `watch` sees
     page.goto(f"{url}#/recording/1")
     expect(page.locator(".reasons")).to_contain_text(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 from watching import Watch
 
@@ -80,6 +80,28 @@ VISITS = """async (times) => {
     await seen("main.list h1");
   }
 }"""
+# Every view, each until it is whole; in the review a disagreement is looked at.
+TOURS = """async (times) => {
+  const seen = async (selector) => {
+    while (!document.querySelector(selector)) await new Promise(requestAnimationFrame);
+  };
+  const views = { "": "main.list tbody tr", "recording/1": ".recording .viewer-spectrogram",
+    "compare/1/2": ".compare section + section .viewer", "patient/7": ".marker",
+    review: ".disagreements button", learn: ".model-list li", live: ".live h1" };
+  for (let k = 0; k < times; k += 1) {
+    for (const [view, whole] of Object.entries(views)) {
+      location.hash = `#/${view}`;
+      await seen(whole);
+      if (view !== "review") continue;
+      document.querySelector(".disagreements button").click();
+      await seen(".heard .viewer-spectrogram");
+    }
+  }
+  location.hash = "#/";
+  await seen("main.list h1");
+}"""
+TOURED, VIEWERS = 12, 4  # viewers of a tour: one of a recording, two compared, one of a disagreement
+COUNTED = ("HTMLAudioElement", "ImageBitmap", "WebGL2RenderingContext", "WebGLTexture", "ResizeObserver")
 PIXELS = """() => {
   const { canvas } = window.viewer.spectrogram;
   const { width, height } = canvas;
@@ -237,7 +259,7 @@ def test_keys_sound_and_settings(
     assert faults(axe, page) == []
     page.set_viewport_size({"width": 360, "height": 700})
     page.evaluate(SETTLED)
-    page.wait_for_function("document.documentElement.scrollWidth <= 360")  # it is laid out late
+    page.wait_for_function("() => document.documentElement.scrollWidth <= 360")  # it is laid out late
 
 
 @pytest.mark.slow  # a hundred recordings are opened
@@ -247,50 +269,65 @@ def test_nothing_is_left_of_a_hundred_recordings(
     shutil.copy(demo_sounds[0], tmp_path)
     url = open_folder(tmp_path)
     session = page.context.new_cdp_session(page)
-
-    def left() -> dict[str, int]:
-        session.send("HeapProfiler.collectGarbage")
-        session.send("HeapProfiler.collectGarbage")
-        metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-        counts = {name: int(metrics[name]) for name in ("JSEventListeners", "Nodes", "JSHeapUsedSize")}
-        for kind in (
-            "HTMLAudioElement",
-            "ImageBitmap",
-            "WebGL2RenderingContext",
-            "WebGLTexture",
-            "ResizeObserver",
-        ):
-            prototype = session.send("Runtime.evaluate", {"expression": f"{kind}.prototype"})["result"]
-            found = session.send("Runtime.queryObjects", {"prototypeObjectId": prototype["objectId"]})[
-                "objects"
-            ]
-            answer = session.send(
-                "Runtime.callFunctionOn",
-                {"objectId": found["objectId"], "functionDeclaration": "function () { return this.length; }"},
-            )
-            counts[kind] = answer["result"]["value"]
-            session.send("Runtime.releaseObject", {"objectId": found["objectId"]})
-        return counts
-
     page.goto(f"{url}#/")
     session.send("Performance.enable")
     page.evaluate(VISITS, 5)
-    before = left()
+    before = left(session)
     page.evaluate(VISITS, OPENED)
     for _ in range(5):  # with WebGL, which the page leaves alone where there is no graphics card
         page.evaluate(CREATE, {"id": 1, "flat": False, "events": 10})
         page.evaluate(SETTLED)
     page.evaluate("() => { viewer.dispose(); delete window.viewer; location.hash = '#/recording/1'; }")
     page.evaluate(VISITS, 1)
-    after = left()
-    for kind in (
-        "HTMLAudioElement",
-        "ImageBitmap",
-        "WebGL2RenderingContext",
-        "WebGLTexture",
-        "ResizeObserver",
-    ):
+    expect_none_left(before, left(session), OPENED)
+
+
+def test_nothing_is_left_of_any_view(
+    page: Page, watch: Watch, open_folder: Callable[[Path], str], demo_sounds: list[Path], tmp_path: Path
+) -> None:
+    for name, sound in zip(("one", "other"), demo_sounds, strict=True):
+        shutil.copy(sound, tmp_path / f"{name}.wav")
+    url = open_folder(tmp_path)
+    api, own = f"{url}api/v1", "recordings/1"
+    for number, position in ((1, "left-posterior"), (2, "right-posterior")):
+        described = {"patient": "7", "position": position}
+        assert page.request.patch(f"{api}/recordings/{number}", data=described).ok
+    wheeze = {"start_s": 1.0, "end_s": 2.0, "label": "Wheeze"}
+    for reader, edits in {"Anna": [{"kind": "add", "events": [wheeze]}], "Ben": []}.items():
+        assert page.request.post(f"{api}/readers", data={"name": reader}).ok
+        revision = page.request.get(f"{api}/{own}/events?reader={reader}").json()["revision"]
+        data = {"reader": reader, "edits": [*edits, {"kind": "review"}], "revision": revision}
+        assert page.request.post(f"{api}/{own}/edits", data=data).ok
+    session = page.context.new_cdp_session(page)
+    page.goto(f"{url}#/")
+    session.send("Performance.enable")
+    page.evaluate(TOURS, 3)
+    before = left(session)
+    page.evaluate(TOURS, TOURED)
+    expect_none_left(before, left(session), VIEWERS * TOURED)
+
+
+def left(session: CDPSession) -> dict[str, int]:
+    """How much there is in the page of what views have to take away with them."""
+    session.send("HeapProfiler.collectGarbage")
+    session.send("HeapProfiler.collectGarbage")
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    counts = {name: int(metrics[name]) for name in ("JSEventListeners", "Nodes", "JSHeapUsedSize")}
+    for kind in COUNTED:
+        prototype = session.send("Runtime.evaluate", {"expression": f"{kind}.prototype"})["result"]
+        found = session.send("Runtime.queryObjects", {"prototypeObjectId": prototype["objectId"]})["objects"]
+        answer = session.send(
+            "Runtime.callFunctionOn",
+            {"objectId": found["objectId"], "functionDeclaration": "function () { return this.length; }"},
+        )
+        counts[kind] = answer["result"]["value"]
+        session.send("Runtime.releaseObject", {"objectId": found["objectId"]})
+    return counts
+
+
+def expect_none_left(before: dict[str, int], after: dict[str, int], times: int) -> None:
+    for kind in COUNTED:
         assert after[kind] <= before[kind], kind
     assert after["JSEventListeners"] <= before["JSEventListeners"] + 5
     assert after["Nodes"] <= before["Nodes"] * 1.1 + 50
-    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + OPENED * 20_000
+    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + times * 20_000

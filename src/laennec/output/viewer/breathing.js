@@ -85,14 +85,21 @@ export function createBreathing({ label, text, sentence, changed }) {
   };
 }
 
+const oneTo = (ratio) => `1:${fixed(1 / ratio, 1)}`;
+
+/** The I:E of each channel where it is known, in a few letters: 1:2.1 */
+export function ieShort(breathing) {
+  return (breathing ?? []).filter(({ known, ie_ratio: ratio }) => known && ratio != null).map(({ ie_ratio: ratio }) => oneTo(ratio)).join(", ");
+}
+
 /** What is told of a channel's breaths: I:E with its quartiles, or why it is not known. */
 export function breathsInWords(breathing, text, sentence) {
   if (!breathing.known) return text("viewer.breaths_unknown", { reason: sentence(breathing.reason ?? "") });
   const sure = breathing.probability == null ? text("viewer.breaths_given")
     : text("viewer.breaths_sure", { value: fixed(breathing.probability, 2) });
   if (breathing.ie_ratio == null) return text("viewer.breaths_none", { sure });
-  const [low, high] = breathing.ie_quartiles.map((ratio) => `1:${fixed(1 / ratio, 1)}`);
-  return text("viewer.breaths_ie", { ratio: `1:${fixed(1 / breathing.ie_ratio, 1)}`, low: high, high: low, breaths: breathing.breaths, sure });
+  const [low, high] = breathing.ie_quartiles.map(oneTo);
+  return text("viewer.breaths_ie", { ratio: oneTo(breathing.ie_ratio), low: high, high: low, breaths: breathing.breaths, sure });
 }
 
 /** When in a breath an adventitious sound is heard: `{words, why}`, both text, the latter perhaps empty. */

@@ -4,7 +4,6 @@ import { readableOn } from "./colours.js";
 import { h } from "./dom.js";
 import { fixed } from "./decimals.js";
 
-const LAYERS = ["events", "phases"];
 const MOST = 250; // buttons; where more would be seen, they are drawn, and zooming in makes them buttons
 const MOST_LANES = 6; // of a layer; what overlaps still more lies on the last one
 const LETTER_PX = 7, AIR_PX = 6;
@@ -12,12 +11,12 @@ const EDGE_PX = 1; // between neighbours
 
 /**
  * @param {{label: (name: string) => object, text: Function, select: (id: string|null) => void}} options
- *   `label`: {text, short, colour} of a label
+ *   `label`: {text, short, colour} of a label; `names`: those of the layers, from above
  */
-export function createLanes({ label, text, select, changed }) {
+export function createLanes({ label, text, names, select, changed }) {
   const element = h("div", { class: "viewer-lanes", role: "group", "aria-label": text("viewer.events") });
   const canvas = h("canvas", { class: "viewer-dense", "aria-hidden": "true" });
-  const layers = Object.fromEntries(LAYERS.map((name) => [name, { events: [], longest_s: 0, lanes: 0 }]));
+  const layers = Object.fromEntries(names.map((name) => [name, { events: [], longest_s: 0, lanes: 0 }]));
   const buttons = new Map(); // id: element
   let byId = new Map();
   let channel = 0;
@@ -41,7 +40,7 @@ export function createLanes({ label, text, select, changed }) {
   const arrange = () => {
     let top = 0;
     byId = new Map();
-    for (const name of LAYERS) {
+    for (const name of names) {
       const layer = layers[name];
       layer.shown = layer.events.filter((event) => event.channel === channel);
       layer.longest_s = Math.max(0, ...layer.shown.map((event) => event.end_s - event.start_s));
@@ -106,14 +105,15 @@ export function createLanes({ label, text, select, changed }) {
       channel = of;
       arrange();
     },
-    get: (id) => byId.get(id) ?? LAYERS.flatMap((name) => layers[name].events).find((event) => event.id === id),
-    shown: (name) => layers[name].shown ?? [],
+    get: (id) => byId.get(id) ?? names.flatMap((name) => layers[name].events).find((event) => event.id === id),
+    shown: (name) => layers[name]?.shown ?? [],
     get rows() {
-      return LAYERS.map((name) => ({ name, lanes: layers[name].lanes })).filter((row) => row.lanes);
+      return names.map((name) => ({ name, lanes: layers[name].lanes })).filter((row) => row.lanes);
     },
     /** The event before or after one, or after a time. */
     beside(id, step, t = 0) {
-      const all = layers[byId.has(id) && layers.phases.shown.some((e) => e.id === id) ? "phases" : "events"].shown ?? [];
+      const own = names.find((name) => layers[name].shown?.some((event) => event.id === id)) ?? names[0];
+      const all = layers[own].shown ?? [];
       const at = all.findIndex((event) => event.id === id);
       if (at >= 0) return all[at + step];
       return step > 0 ? all.find((event) => event.start_s >= t) : all.findLast((event) => event.start_s < t);
@@ -124,7 +124,7 @@ export function createLanes({ label, text, select, changed }) {
     },
     focus: (id) => buttons.get(id)?.focus(),
     update(axis, scale) {
-      const seen = LAYERS.map((name) => [name, within(layers[name], axis)]);
+      const seen = names.map((name) => [name, within(layers[name], axis)]);
       const dense = seen.reduce((sum, [, events]) => sum + events.length, 0) > MOST;
       const wanted = new Set();
       paint(canvas, dense ? seen : [], layers, axis, label, scale);

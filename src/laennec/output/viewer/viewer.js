@@ -9,6 +9,7 @@ import { everyFrame, h } from "./dom.js";
 import { createEvidence } from "./evidence.js";
 import { showKeys, useText } from "./keys.js";
 import { createLanes } from "./lanes.js";
+import { Life } from "./life.js";
 import { createOverview } from "./overview.js";
 import { fixed } from "./decimals.js";
 import { createPlayer } from "./player.js";
@@ -32,6 +33,7 @@ let made = 0;
  * @param {object} options {text(key, values), label(name) → {colour, text, short, adventitious},
  *   relevance(event) → where its evidence lies, for events that do not say,
  *   sentence(english) → a sentence of an analysis in the page's language,
+ *   layers: {name → its words}, where others are shown than events and phases,
  *   flat: without WebGL (true) or with it anyhow (false), compact: without overview, sound: false for none}
  * @returns {Viewer}
  */
@@ -41,10 +43,9 @@ export function createViewer(element, source, options) {
 
 /** Emits `select` {id}, `events` {layer}, `seek` {t}, `time`, `played`, `channel`, `look` (all CustomEvents, `detail`). */
 export class Viewer extends EventTarget {
-  #control = new AbortController();
+  #life = new Life();
   #frame = everyFrame(() => this.#draw());
   #pending = true; // something has changed since the last drawing
-  #undo = [];
   #dark = matchMedia("(prefers-color-scheme: dark)");
   #scale = 1;
   #channel = 0;
@@ -61,6 +62,7 @@ export class Viewer extends EventTarget {
       const { colour = UNKNOWN, text = name, short = name, adventitious } = options.label?.(name) ?? {};
       return { colour, text, short, adventitious };
     };
+    this.layers = options.layers ?? { events: this.text("viewer.layer_events"), phases: this.text("viewer.layer_phases") };
     this.look = sensible(rememberedLook(), source.topHz);
     this.time = new TimeAxis(source.duration_s);
     this.#build(element, `viewer-${++made}`);
@@ -72,7 +74,7 @@ export class Viewer extends EventTarget {
 
   /** Aborted when the viewer is disposed of: for listeners of those that build on it. */
   get signal() {
-    return this.#control.signal;
+    return this.#life.signal;
   }
 
   get channel() {
@@ -96,7 +98,7 @@ export class Viewer extends EventTarget {
     const { text, source, signal } = this;
     const changed = () => this.#ask();
     useText(text);
-    this.lanesView = createLanes({ label: this.label, text, select: (chosen) => this.select(chosen), changed });
+    this.lanesView = createLanes({ label: this.label, text, names: Object.keys(this.layers), select: (chosen) => this.select(chosen), changed });
     this.lanes = this.lanesView.element;
     this.cursor = h("div", { class: "viewer-cursor" });
     this.span = h("div", { class: "viewer-span", hidden: true });
@@ -134,19 +136,20 @@ export class Viewer extends EventTarget {
   }
 
   #listen() {
-    const { signal } = this;
-    this.time.addEventListener("change", () => {
+    const life = this.#life;
+    const { signal } = life;
+    life.on(this.time, "change", () => {
       this.#ask();
       this.dispatchEvent(new CustomEvent("time"));
-    }, { signal });
+    });
     attachDrag(this.area, this.time, { signal, click: (t) => this.seek(t) });
     for (const element of [this.area, this.lanes]) attachWheel(element, this.time, signal);
-    const take = () => { current = this; };
-    for (const kind of ["pointerdown", "focusin"]) this.element.addEventListener(kind, take, { signal });
-    this.#dark.addEventListener("change", () => this.#recolour(), { signal });
+    life.on(this.element, ["pointerdown", "focusin"], () => { current = this; });
+    life.on(this.#dark, "change", () => this.#recolour());
     const size = new ResizeObserver(() => this.#resize());
     size.observe(this.canvasArea);
-    this.#undo.push(() => size.disconnect(), keysOf(this));
+    life.atEnd(() => size.disconnect());
+    life.atEnd(keysOf(this));
   }
 
   #ask() {
@@ -273,7 +276,7 @@ export class Viewer extends EventTarget {
     const spans = this.lanesView.shown("events").map((event) => ({ ...event, ...this.label(event.label) }));
     this.#spans = spans.filter((span) => span.adventitious !== false);
     this.names.replaceChildren(...this.lanesView.rows.map(({ name, lanes }) =>
-      h("span", { style: { "--lanes": lanes } }, this.text(`viewer.layer_${name}`))));
+      h("span", { style: { "--lanes": lanes } }, h("span", { title: this.layers[name] }, this.layers[name]))));
     this.lanes.parentElement.classList.toggle("empty", this.lanesView.rows.length === 0);
     this.#ask();
   }
@@ -346,8 +349,7 @@ export class Viewer extends EventTarget {
 
   /** End everything: sound, listeners, pictures. */
   dispose() {
-    this.#control.abort();
-    for (const undo of this.#undo) undo();
+    this.#life.end();
     this.#frame.cancel();
     this.player.dispose();
     this.spectrogram.dispose();

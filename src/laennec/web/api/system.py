@@ -32,6 +32,7 @@ class Health(BaseModel):
     disclaimer: str
     folder: str = Field(description="its name")
     model: Chosen
+    phases: bool = Field(description="whether the phases of breaths are told as well")
     ready: bool
     waiting: int = Field(description="analyses that wait")
 
@@ -93,6 +94,7 @@ def health(server: Here) -> Response:
             "disclaimer": DISCLAIMER,
             "folder": server.settings.folder.name,
             "model": {name: getattr(used, name) for name in Chosen.model_fields},
+            "phases": server.settings.phases,
             "ready": True,
             "waiting": server.queue.waiting(),
         }

@@ -6,9 +6,11 @@ import { button, h, replace } from "./dom.js";
 import { createShell } from "./shell.js";
 import * as words from "./text.js";
 import { useText } from "./viewer/keys.js";
+import { Life } from "./viewer/life.js";
 
 const { text } = words;
-// A view is the class that views/NAME.js exports: `new View(main, params, app)`, `await open()`, `close()`.
+// A view is the class that views/NAME.js exports: `new View(main, params, app, life)`, `await open()`. Whatever it
+// begins ends with its life, when another view is shown.
 const ROUTES = [
   { view: "list", pattern: /^\/$/, names: [] },
   { view: "recording", pattern: /^\/recording\/([^/]+)$/, names: ["id"] },
@@ -36,7 +38,7 @@ class App {
   labels = NO_LABELS;
   health = {};
   #shown = 0;
-  #view = null;
+  #life = new Life(); // of the view that is shown
 
   get reader() {
     return words.remembered(READER) || null;
@@ -80,17 +82,17 @@ class App {
   async refresh(moved = false) {
     const number = ++this.#shown;
     const { view, params } = routed(location.hash);
-    this.#end();
+    this.#life.end();
     const main = this.shell.main(view);
     try {
       if (!view) throw new Error(text("app.no_such_page"));
       const { default: View } = await import(`./views/${view}.js`);
       if (number !== this.#shown) return;
-      this.#view = new View(main, params, this);
-      await this.#view.open();
+      this.#life = new Life();
+      await new View(main, params, this, this.#life).open();
     } catch (error) {
       if (number !== this.#shown) return; // another one was asked for meanwhile, and this one is closed
-      this.#end();
+      this.#life.end();
       failed(main, error, this);
       return;
     }
@@ -100,14 +102,6 @@ class App {
     if (moved) {
       main.focus({ preventScroll: true });
       if (view !== "list") scrollTo(0, 0);
-    }
-  }
-
-  #end() {
-    try {
-      this.#view?.close();
-    } finally {
-      this.#view = null;
     }
   }
 }

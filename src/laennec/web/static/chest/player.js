@@ -4,14 +4,17 @@ import { address } from "../api.js";
 import { toast } from "../dialogs.js";
 import { text } from "../text.js";
 
-/** Returns {toggle(id), plays(id), close()}; `changed` is called when something begins or ends. */
-export function createPlayer(changed) {
+/** Returns {toggle(id), plays(id)}, until the end of `life`; `changed` is called when something begins or ends. */
+export function createPlayer(life, changed) {
   const sound = new Audio();
-  const end = new AbortController();
-  const { signal } = end;
   let current = null;
   sound.preload = "none";
-  for (const kind of ["play", "pause", "ended"]) sound.addEventListener(kind, changed, { signal });
+  life.on(sound, ["play", "pause", "ended"], changed);
+  life.atEnd(() => {
+    sound.pause();
+    sound.removeAttribute("src");
+    sound.load(); // lets the connection and the buffer go
+  });
   return {
     plays: (id) => id === current && !sound.paused && !sound.ended,
     toggle(id) {
@@ -22,14 +25,8 @@ export function createPlayer(changed) {
       if (id !== current) sound.src = address(`recordings/${id}/sound/0.wav`);
       current = id;
       sound.play().catch((error) => {
-        if (error.name !== "AbortError" && !signal.aborted) toast(text("patient.no_sound"), "error");
+        if (error.name !== "AbortError" && !life.ended) toast(text("patient.no_sound"), "error");
       });
-    },
-    close() {
-      end.abort();
-      sound.pause();
-      sound.removeAttribute("src");
-      sound.load(); // lets the connection and the buffer go
     },
   };
 }

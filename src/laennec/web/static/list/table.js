@@ -17,7 +17,7 @@ const active = { id: null, column: 1 };
 
 /**
  * @param {object} app
- * @param {{changed: () => void, chosen: Set, save: (row, changes) => Promise<void>, signal: AbortSignal}} options
+ * @param {{changed: () => void, chosen: Set, save: (row, changes) => Promise<void>, life: Life}} options
  *   `changed` is called when the order or the choice changed.
  * @returns {{element: HTMLElement, show: (rows: object[]) => void, update: (row: object) => void}}
  */
@@ -45,12 +45,11 @@ class Table {
       "aria-colcount": String(COLUMNS.length), onkeydown: (event) => this.#key(event), onclick: (event) => this.#click(event),
       ondblclick: (event) => this.#open(event), onfocusin: (event) => this.#focused(event), onchange: (event) => this.#choose(event) },
     h("thead", {}, h("tr", { "aria-rowindex": "1" }, this.#head())), this.body);
-    const { signal } = options;
-    addEventListener("scroll", this.#frame.ask, { passive: true, signal });
-    addEventListener("resize", this.#frame.ask, { signal });
-    signal.addEventListener("abort", this.#frame.cancel, { once: true });
-    addEventListener("beforeprint", () => this.#draw(true), { signal }); // paper has all rows
-    addEventListener("afterprint", this.#frame.ask, { signal });
+    const { life } = options;
+    life.on(window, "scroll", this.#frame.ask, { passive: true });
+    life.on(window, ["resize", "afterprint"], this.#frame.ask);
+    life.on(window, "beforeprint", () => this.#draw(true)); // paper has all rows
+    life.atEnd(this.#frame.cancel);
   }
 
   /** Have these rows, in this order. */
@@ -262,7 +261,7 @@ class Table {
     const target = this.#made.get(row.id)?.element.querySelector(`td[data-column="${column.key}"]`);
     if (!target || target.querySelector(".editing")) return;
     const step = await edit(this.#app, target, row, column, (changes) => this.#options.save(row, changes));
-    if (this.#options.signal.aborted) return;
+    if (this.#options.life.ended) return;
     this.#made.delete(row.id);
     target.parentNode?.remove();
     const place = this.#places.get(row.id) ?? 0;

@@ -34,7 +34,7 @@ export function createEventTable(app, viewer, { doubt, timing }) {
     events = viewer.events("events");
     const own = events.filter((event) => app.label(event.label).adventitious !== false);
     const unsure = own.filter((event) => event.uncertain).length;
-    heading.textContent = text("recording.events_of", { own: own.length, all: events.length, unsure });
+    heading.textContent = events.length === 0 ? text("recording.no_events") : text("recording.events_of", { own: own.length, all: events.length, unsure });
     replace(body, events.slice(0, rows).map((event, k) => line(app, viewer, event, k, eventDoubt(doubt(event)), timing(event))));
     table.classList.toggle("untimed", !events.some(timing));
     table.hidden = events.length === 0;
@@ -59,7 +59,7 @@ export function createEventTable(app, viewer, { doubt, timing }) {
     if (row) viewer.select(row.dataset.id);
   }, { signal });
   show();
-  return { element, show, dispose: () => element.remove() };
+  return { element, show };
 }
 
 /** Scroll the table, but not the page, to a row. */

@@ -3,6 +3,7 @@
 import { inOrder, meaning, recordDoubt, refusal, shortWord } from "../answer.js";
 import { button, h } from "../dom.js";
 import { placeName } from "../list/cells.js";
+import { isUnreadable } from "../list/rows.js";
 import { sentence } from "../sentences.js";
 import { duration, number, percent, text, textOr } from "../text.js";
 
@@ -51,7 +52,9 @@ function answer(app, row) {
         h("span", { class: "quiet" }, text("recording.running", { share: percent(row.progress) }))];
     case "waiting": return h("span", { class: "quiet" }, text("list.state.waiting"));
     case "cancelled": return h("span", { class: "quiet" }, text("list.state.cancelled"));
-    case "failed": return h("p", { class: "notice error" }, sentence(row.error));
+    case "failed": return [h("p", { class: "verdict" }, h("strong", {}, text("recording.not_analysed"))),
+      h("p", { class: "notice error" }, sentence(row.error)),
+      h("p", { class: "small" }, text(isUnreadable(row) ? "recording.add_a_copy" : "recording.mark_by_hand"))];
     default: return [row.error && h("p", { class: "notice warn" }, sentence(row.error)),
       row.record ? said(app, row) : h("span", { class: "quiet" }, text("answer.none"))];
   }

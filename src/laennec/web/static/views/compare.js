@@ -6,11 +6,11 @@ import { button, field, h, replace } from "../dom.js";
 import { toastError } from "../dialogs.js";
 import { placeName } from "../list/cells.js";
 import { isUnreadable } from "../list/rows.js";
+import { openViewer, showAnalysis } from "../recording/shown.js";
 import { sentence } from "../sentences.js";
 import { duration, number, remember, remembered, text } from "../text.js";
+import { ieShort } from "../viewer/breathing.js";
 import { register } from "../viewer/keys.js";
-import { serverSource } from "../viewer/source.js";
-import { createViewer } from "../viewer/viewer.js";
 
 const COMMON = "laennec.compare.common";
 
@@ -20,12 +20,13 @@ export default class Compare {
   #ids;
   #rows = [];
   #viewers = [];
-  #end = new AbortController();
+  #life;
   #isCommon = remembered(COMMON) !== "no";
   #isFollowing = false; // a change that came from the other viewer
 
-  constructor(main, { first, second }, app) {
+  constructor(main, { first, second }, app, life) {
     this.#app = app;
+    this.#life = life;
     this.#ids = [first, second];
     const common = h("input", { type: "checkbox", checked: this.#isCommon, onchange: () => this.#link(common.checked) });
     this.table = h("section", { class: "wide", tabindex: "0", role: "region", "aria-label": text("compare.table") });
@@ -38,32 +39,24 @@ export default class Compare {
         h("a", { class: "button screen", href: `#/compare/${encodeURIComponent(second)}/${encodeURIComponent(first)}` }, text("compare.swap"))),
       this.table,
       this.#ids.map((id, k) => h("section", { "aria-label": text(k ? "compare.second" : "compare.first") }, this.heads[k], this.places[k])));
-    const { signal } = this.#end;
-    this.keys = register([{ keys: "x", text: text("compare.switch_help"), run: () => this.#playOther() }]);
-    app.activity.addEventListener("recording", ({ detail }) => this.#news(detail), { signal });
-    app.activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
+    life.atEnd(register([{ keys: "x", text: text("compare.switch_help"), run: () => this.#playOther() }]));
+    life.on(app.activity, "recording", ({ detail }) => this.#news(detail));
+    life.on(app.activity, "reload", () => this.#load().catch(toastError));
   }
 
   async open() {
     await this.#load();
     this.#viewers = await Promise.all(this.#rows.map((row, k) => this.#open(row, k)));
-    if (this.#end.signal.aborted) return;
+    if (this.#life.ended) return;
     this.#showEvents();
     this.#tie();
     this.#link(this.#isCommon);
   }
 
-  close() {
-    this.#end.abort();
-    this.keys();
-    for (const viewer of this.#viewers) viewer?.dispose();
-    this.#viewers = [];
-  }
-
   #load = oneAtATime(() => this.#ask());
 
   async #ask() {
-    const { signal } = this.#end;
+    const { signal } = this.#life;
     const found = await Promise.all(this.#ids.map((id) => this.#app.api.get(`recordings/${encodeURIComponent(id)}`, { signal })));
     this.#rows = found.map((row, k) => merged(this.#rows[k], row));
     this.#show();
@@ -85,23 +78,11 @@ export default class Compare {
       replace(this.places[k], h("p", { class: "notice error" }, sentence(row.error)));
       return null;
     }
-    try {
-      const source = await serverSource(row.id, { signal: this.#end.signal });
-      if (this.#end.signal.aborted) return null;
-      const label = (name) => this.#app.label(name);
-      return createViewer(this.places[k], source, { text, label, compact: true });
-    } catch (error) {
-      if (!this.#end.signal.aborted) replace(this.places[k], h("p", { class: "notice error" }, sentence(row.error ?? error.message)));
-      return null;
-    }
+    return openViewer(this.#app, this.places[k], row, this.#life, { compact: true });
   }
 
   #showEvents() {
-    const phases = new Set(this.#app.labels.phases.map((phase) => phase.name));
-    this.#viewers.forEach((viewer, k) => {
-      const found = (this.#rows[k].analysis?.events ?? []).map((event, n) => ({ ...event, id: `a${n}`, channel: event.channel ?? 0 }));
-      viewer?.setEvents(found.filter((event) => !phases.has(event.label)));
-    });
+    this.#viewers.forEach((viewer, k) => viewer && showAnalysis(this.#app, viewer, this.#rows[k].analysis));
   }
 
   /** What is shown and how, of one as of the other; one plays at a time. */
@@ -109,10 +90,9 @@ export default class Compare {
     const [first, second] = this.#viewers;
     if (!first || !second) return;
     for (const [one, other] of [[first, second], [second, first]]) {
-      const { signal } = this.#end;
-      one.time.addEventListener("change", () => this.#isCommon && this.#follow(() => other.time.set(one.time.start_s, one.time.end_s)), { signal });
-      one.addEventListener("look", () => this.#follow(() => other.setLook(one.look)), { signal });
-      one.addEventListener("played", ({ detail }) => detail.playing && other.pause(), { signal });
+      this.#life.on(one.time, "change", () => this.#isCommon && this.#follow(() => other.time.set(one.time.start_s, one.time.end_s)));
+      this.#life.on(one, "look", () => this.#follow(() => other.setLook(one.look)));
+      this.#life.on(one, "played", ({ detail }) => detail.playing && other.pause());
     }
   }
 
@@ -167,12 +147,13 @@ export default class Compare {
 
   #facts() {
     const names = inOrder(this.#app, [...new Set(this.#rows.flatMap((row) => Object.keys(row.counts)))]);
+    const told = this.#rows.some((row) => row.analysis?.breathing);
     const head = (content) => h("th", { scope: "col" }, content);
     const line = (row, k) => h("tr", {}, h("th", { scope: "row" }, which(k), " ", row.name),
       h("td", {}, row.state === "done" ? answerShort(this.#app, row.record) : answerSentence(this.#app, row)),
-      h("td", {}, qualityShort(row)), h("td", {}, rate(row)), names.map((label) => h("td", {}, count(row, label.name))));
+      h("td", {}, qualityShort(row)), h("td", {}, rate(row)), told && h("td", {}, ieShort(row.analysis?.breathing) || "–"), names.map((label) => h("td", {}, count(row, label.name))));
     return h("table", { class: "facts" }, h("caption", { class: "hidden" }, text("compare.table")),
-      h("thead", {}, h("tr", {}, head(text("list.column.name")), head(text("list.column.answer")), head(text("list.column.quality")), head(text("compare.rate")),
+      h("thead", {}, h("tr", {}, head(text("list.column.name")), head(text("list.column.answer")), head(text("list.column.quality")), head(text("compare.rate")), told && head(text("compare.ie")),
         names.map((label) => head([h("span", { class: "swatch", style: { "--colour": label.colour } }), " ", label.text])))),
       h("tbody", {}, this.#rows.map(line)));
   }

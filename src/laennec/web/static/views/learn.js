@@ -14,13 +14,14 @@ const CHANGES_MS = 1000; // corrections come in fast
 /** Show what can be learnt. */
 export default class Learn {
   #app;
-  #end = new AbortController();
+  #life;
   #timer = 0;
   #jobs = new Map(); // the latest of each kind
   #opened = new Set(); // models whose details are shown
 
-  constructor(main, params, app) {
+  constructor(main, params, app, life) {
     this.#app = app;
+    this.#life = life;
     this.device = card("device");
     this.train = card("train");
     this.models = card("models");
@@ -29,9 +30,9 @@ export default class Learn {
     replace(main, h("link", { rel: "stylesheet", href: STYLE }), h("h1", {}, text("app.learn")),
       h("p", { class: "lead quiet" }, text("learn.lead")), this.said,
       h("div", { class: "cards" }, this.device.element, this.train.element, this.models.element));
-    const { signal } = this.#end;
-    app.activity.addEventListener("job", ({ detail }) => this.#job(detail), { signal });
-    for (const kind of ["edits", "recording", "reload"]) app.activity.addEventListener(kind, () => this.#later(), { signal });
+    life.on(app.activity, "job", ({ detail }) => this.#job(detail));
+    life.on(app.activity, ["edits", "recording", "reload"], () => this.#later());
+    life.atEnd(() => clearTimeout(this.#timer));
   }
 
   open() {
@@ -42,7 +43,7 @@ export default class Learn {
 
   async #ask() {
     const { api, reader } = this.#app;
-    const { signal } = this.#end;
+    const { signal } = this.#life;
     const query = `?reader=${encodeURIComponent(reader ?? "")}`;
     const known = reader ? [api.get(`device${query}`, { signal }), api.get(`learn${query}`, { signal })] : [null, null];
     const [{ models }, device, told] = await Promise.all([api.get("models", { signal }), ...known]);
@@ -51,11 +52,6 @@ export default class Learn {
     this.#showDevice(device);
     this.#showTrain(told);
     this.#showModels(models);
-  }
-
-  close() {
-    clearTimeout(this.#timer);
-    this.#end.abort();
   }
 
   #later() {
@@ -200,7 +196,7 @@ export default class Learn {
     const body = details.querySelector(".body");
     if (!details.open || body.childElementCount) return;
     try {
-      const beside = await this.#app.api.get(`models/compare?sha256=${model.sha256}`, { signal: this.#end.signal });
+      const beside = await this.#app.api.get(`models/compare?sha256=${model.sha256}`, { signal: this.#life.signal });
       replace(body, verdict(model.content), modelFigures(model.content), this.#beside(beside),
         h("p", { class: "small quiet" }, text("learn.basis")), h("p", { class: "small quiet" }, text("learn.not_learnt")));
     } catch (error) {

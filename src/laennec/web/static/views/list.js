@@ -18,14 +18,14 @@ export default class List {
   #rows = new Map();
   #chosen = new Set();
   #found = new Map(); // id → events by label of an analysis that runs
-  #end = new AbortController();
+  #life;
   #timer = 0;
 
-  constructor(main, params, app) {
+  constructor(main, params, app, life) {
     this.#app = app;
-    const { signal } = this.#end;
+    this.#life = life;
     this.filters = createFilters(app, () => this.#show());
-    this.table = createTable(app, { changed: () => this.#show(), chosen: this.#chosen, signal,
+    this.table = createTable(app, { changed: () => this.#show(), chosen: this.#chosen, life,
       save: (row, changes) => this.#save(row, changes), act: (kind, row) => this.#act(kind, [row]) });
     this.count = h("span", { class: "quiet" });
     this.sending = h("section", { class: "sending screen", "aria-label": text("list.uploads") });
@@ -36,7 +36,7 @@ export default class List {
     replace(main, this.#head(), this.sending, this.working, this.said, this.filters.element, this.table.element, this.empty, this.bar,
       h("div", { class: "drop", "aria-hidden": "true" }, h("p", {}, text("list.drop_here"))));
     for (const part of [this.filters.element, this.table.element, this.bar]) part.hidden = true; // until there are rows
-    this.#listen(main, signal);
+    this.#listen();
   }
 
   open() {
@@ -46,18 +46,11 @@ export default class List {
   #load = oneAtATime(() => this.#ask());
 
   async #ask() {
-    const list = await this.#app.api.get("recordings", { signal: this.#end.signal });
+    const list = await this.#app.api.get("recordings", { signal: this.#life.signal });
     this.#rows = upToDate(this.#rows.values(), list);
     for (const id of this.#chosen) if (!this.#rows.has(id)) this.#chosen.delete(id);
     this.#show();
     this.#showUploads();
-  }
-
-  close() {
-    clearTimeout(this.#timer);
-    document.body.classList.remove("dragging");
-    this.keys();
-    this.#end.abort();
   }
 
   #head() {
@@ -70,30 +63,35 @@ export default class List {
         button(text("list.add_folder"), () => folder.click())));
   }
 
-  #listen(main, signal) {
+  #listen() {
+    const life = this.#life;
     const { activity } = this.#app;
-    activity.addEventListener("recording", ({ detail }) => this.#changed(detail), { signal });
-    activity.addEventListener("found", ({ detail }) => this.#count(detail), { signal });
-    activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
-    uploads.addEventListener("change", () => this.#showUploads(), { signal });
-    uploads.addEventListener("sent", ({ detail }) => this.#sent(detail), { signal });
-    addEventListener("dragover", (event) => {
+    life.on(activity, "recording", ({ detail }) => this.#changed(detail));
+    life.on(activity, "found", ({ detail }) => this.#count(detail));
+    life.on(activity, "reload", () => this.#load().catch(toastError));
+    life.on(uploads, "change", () => this.#showUploads());
+    life.on(uploads, "sent", ({ detail }) => this.#sent(detail));
+    life.on(window, "dragover", (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
       event.preventDefault();
       document.body.classList.add("dragging");
-    }, { signal });
-    addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dragging"), { signal });
-    addEventListener("drop", (event) => {
+    });
+    life.on(window, "dragleave", (event) => event.relatedTarget || document.body.classList.remove("dragging"));
+    life.on(window, "drop", (event) => {
       event.preventDefault();
       document.body.classList.remove("dragging");
       dropped(event.dataTransfer).then(({ files, isFolder }) => this.#add(files, isFolder), toastError);
-    }, { signal });
-    this.keys = register([
+    });
+    life.atEnd(() => {
+      clearTimeout(this.#timer);
+      document.body.classList.remove("dragging");
+    });
+    life.atEnd(register([
       { keys: "/", text: text("list.key.search"), run: () => this.filters.search.focus() },
       { keys: ["ArrowDown", "ArrowUp"], text: text("list.key.row"), run: () => this.table.focus() },
       { keys: "Enter", text: text("list.key.enter"), when: () => !this.table.element.hidden, run: () => this.table.focus() },
       { keys: "Space", text: text("list.key.choose"), when: () => !this.table.element.hidden, run: () => this.table.focus() },
-    ]);
+    ]));
   }
 
   #send(input, isFolder) {

@@ -20,7 +20,7 @@ const INPUT = "laennec.live.input";
 /** Show what is needed to record. */
 export default class Live {
   #app;
-  #end = new AbortController();
+  #life;
   #input = null; // an open input
   #session = null;
   #phase = "closed"; // closed, ready, counting, beginning, recording, saving
@@ -31,11 +31,13 @@ export default class Live {
   #found = 0;
   #quality = "";
 
-  constructor(main, params, app) {
+  constructor(main, params, app, life) {
     this.#app = app;
+    this.#life = life;
     this.#draw(main);
-    addEventListener("beforeunload", (event) => this.#session && event.preventDefault(), { signal: this.#end.signal });
-    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#list(), { signal: this.#end.signal });
+    life.on(window, "beforeunload", (event) => this.#session && event.preventDefault());
+    if (navigator.mediaDevices?.addEventListener) life.on(navigator.mediaDevices, "devicechange", () => this.#list());
+    life.atEnd(() => this.#leave());
   }
 
   /** Open the input at once where it was allowed before; else wait until somebody asks. */
@@ -52,8 +54,7 @@ export default class Live {
     else this.#show("closed");
   }
 
-  close() {
-    this.#end.abort();
+  #leave() {
     clearInterval(this.#timer);
     cancelAnimationFrame(this.#frame);
     this.#session?.leave();
@@ -88,7 +89,8 @@ export default class Live {
     this.count = h("h2", {});
     this.delay = h("p", { class: "quiet small" });
     this.#moving = createMoving(({ label }) => this.#app.label(label), text("live.spectrogram"));
-    this.results = h("section", { class: "events", hidden: true }, this.count, this.list, this.delay);
+    const later = this.#app.health.phases && h("p", { class: "quiet small" }, text("live.phases"));
+    this.results = h("section", { class: "events", hidden: true }, this.count, this.list, this.delay, later);
     this.work = h("div", { class: "desk" },
       h("div", { class: "row controls" }, this.start, this.stop, this.clock, h("span", { class: "gap" }), h("span", { class: "row levels" }, this.meter, this.level)),
       this.warning, this.#moving.element, this.results);
@@ -132,7 +134,7 @@ export default class Live {
     const open = (wanted) => openInput(wanted || null, (samples) => this.#take(samples), () => this.#lost());
     try {
       const input = await open(id).catch((error) => (id && error.key === "missing" ? open("") : Promise.reject(error)));
-      if (this.#end.signal.aborted) return input.close();
+      if (this.#life.ended) return input.close();
       this.#input = input;
     } catch (error) {
       if (!(error instanceof InputError)) console.warn(error);
@@ -216,7 +218,7 @@ export default class Live {
     this.#counted();
     try {
       const session = await Session.begin(this.#app.api, this.#input.rate, facts, (news) => this.#tell(news), (error) => this.#failed(error));
-      if (this.#end.signal.aborted || !this.#input) return session.leave();
+      if (this.#life.ended || !this.#input) return session.leave();
       this.#session = session;
     } catch (error) {
       this.#show(this.#input ? "ready" : "closed");
@@ -230,7 +232,7 @@ export default class Live {
   }
 
   #tell({ columns, events, quality, delay_s: delayS, duration_s: sentS }) {
-    if (this.#end.signal.aborted || !this.#input) return;
+    if (this.#life.ended || !this.#input) return;
     this.#moving.add(columns);
     this.#moving.events(events);
     for (const event of events) this.list.prepend(this.#line(event));
@@ -270,7 +272,7 @@ export default class Live {
     try {
       const row = await session.end();
       this.#session = null;
-      if (!this.#end.signal.aborted) this.#app.navigate(`#/recording/${row.id}`);
+      if (!this.#life.ended) this.#app.navigate(`#/recording/${row.id}`);
     } catch (error) {
       this.#session = null;
       this.#say(error.message, true);

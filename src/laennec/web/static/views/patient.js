@@ -17,10 +17,11 @@ export default class Patient {
   #known = new Map(); // every recording, by its number
   #rows = []; // those of the patient
   #place = null; // the position whose recordings are shown; "" for those of none
-  #end = new AbortController();
+  #life;
 
-  constructor(main, { name }, app) {
+  constructor(main, { name }, app, life) {
     this.#app = app;
+    this.#life = life;
     this.#name = name;
     this.facts = h("p", { class: "quiet" });
     this.faces = { front: h("div", { class: "markers" }), back: h("div", { class: "markers" }) };
@@ -28,7 +29,7 @@ export default class Patient {
     this.elsewhere = h("section", { class: "elsewhere" });
     this.pairs = h("div", { class: "pairs row screen" });
     this.legend = h("ul", { class: "legend", "aria-label": text("patient.legend") });
-    this.player = createPlayer(() => this.#show());
+    this.player = createPlayer(life, () => this.#show());
     replace(main, h("p", { class: "screen back" }, h("a", { href: "#/" }, text("app.to_list"))),
       h("h1", {}, text("patient.title", { patient: name })), this.facts,
       h("div", { class: "chest-view" },
@@ -36,9 +37,8 @@ export default class Patient {
           h("div", { class: "drawing" }, drawChest(face), this.faces[face]))),
         h("div", { class: "beside" }, this.panel, this.elsewhere)),
       this.pairs, this.legend);
-    const { signal } = this.#end;
-    app.activity.addEventListener("recording", ({ detail }) => this.#changed(detail), { signal });
-    app.activity.addEventListener("reload", () => this.#load().catch(toastError), { signal });
+    life.on(app.activity, "recording", ({ detail }) => this.#changed(detail));
+    life.on(app.activity, "reload", () => this.#load().catch(toastError));
   }
 
   open() {
@@ -48,14 +48,9 @@ export default class Patient {
   #load = oneAtATime(() => this.#ask());
 
   async #ask() {
-    const list = await this.#app.api.get("recordings", { signal: this.#end.signal });
+    const list = await this.#app.api.get("recordings", { signal: this.#life.signal });
     this.#known = upToDate(this.#known.values(), list);
     this.#show();
-  }
-
-  close() {
-    this.player.close();
-    this.#end.abort();
   }
 
   #changed(row) {

@@ -7,10 +7,8 @@ import { attachEditor } from "../edit/editor.js";
 import { isUnreadable } from "../list/rows.js";
 import { createEventTable } from "../recording/events.js";
 import { details, head } from "../recording/head.js";
-import { sentence } from "../sentences.js";
+import { openViewer, showAnalysis } from "../recording/shown.js";
 import { text } from "../text.js";
-import { serverSource } from "../viewer/source.js";
-import { createViewer } from "../viewer/viewer.js";
 
 /** Show the recording `params.id`. */
 export default class RecordingView {
@@ -18,15 +16,16 @@ export default class RecordingView {
   #id;
   #query;
   #row = null;
-  #end = new AbortController();
+  #life;
   #viewer = null;
   #table = null;
   #editor = null; // its disposer
   #found = []; // events of an analysis that runs
   #opening = false;
 
-  constructor(main, { id, query }, app) {
+  constructor(main, { id, query }, app, life) {
     this.#app = app;
+    this.#life = life;
     this.#id = id;
     this.#query = query;
     this.head = h("section", { class: "recording-head" });
@@ -37,21 +36,16 @@ export default class RecordingView {
     replace(main, this.head, this.place, this.edit, this.events, this.more);
   }
 
-  get #signal() {
-    return this.#end.signal;
-  }
-
   async open() {
     const { activity } = this.#app;
-    const signal = this.#signal;
-    activity.addEventListener("recording", ({ detail }) => this.#news(detail), { signal });
-    activity.addEventListener("found", ({ detail }) => this.#add(detail), { signal });
-    activity.addEventListener("reload", () => this.#again().catch(toastError), { signal });
+    this.#life.on(activity, "recording", ({ detail }) => this.#news(detail));
+    this.#life.on(activity, "found", ({ detail }) => this.#add(detail));
+    this.#life.on(activity, "reload", () => this.#again().catch(toastError));
     await this.#again();
   }
 
   #ask = oneAtATime(async () => {
-    this.#show(await this.#app.api.get(`recordings/${encodeURIComponent(this.#id)}`, { signal: this.#signal }));
+    this.#show(await this.#app.api.get(`recordings/${encodeURIComponent(this.#id)}`, { signal: this.#life.signal }));
   });
 
   async #again() {
@@ -76,21 +70,16 @@ export default class RecordingView {
     }
     this.#opening = true;
     replace(this.place, h("p", { class: "quiet", role: "status" }, text("recording.opening")));
-    try {
-      const source = await serverSource(this.#id, { signal: this.#signal });
-      if (this.#signal.aborted) return;
-      this.#viewer = createViewer(this.place, source, {
-        text, label: (name) => this.#app.label(name), relevance: (event) => this.#relevance(event), sentence });
-      const told = { doubt: (event) => this.#doubt(event), timing: (event) => this.#timing(event) };
-      this.#table = createEventTable(this.#app, this.#viewer, told);
-      replace(this.events, this.#table.element);
-      this.#goTo(this.#query);
-    } catch (error) {
-      if (this.#signal.aborted) return;
-      replace(this.place, h("p", { class: "notice error" }, sentence(error.message)));
-    } finally {
-      this.#opening = false;
-    }
+    const relevance = (event) => this.#relevance(event);
+    const viewer = await openViewer(this.#app, this.place, { id: this.#id }, this.#life, { relevance });
+    this.#opening = false;
+    if (!viewer) return;
+    this.#viewer = viewer;
+    this.#life.atEnd(() => { this.#viewer = null; });
+    const told = { doubt: (event) => this.#doubt(event), timing: (event) => this.#timing(event) };
+    this.#table = createEventTable(this.#app, viewer, told);
+    replace(this.events, this.#table.element);
+    this.#goTo(this.#query);
   }
 
   /** Where the model's evidence for an event lies: a corrected one has that of what the model said there. */
@@ -134,19 +123,17 @@ export default class RecordingView {
     if (this.#editor || busy || !this.#viewer) return;
     const options = { app: this.#app, recording: this.#id, name: this.#row.name, element: this.edit };
     const editor = await attachEditor(this.#viewer, options).catch(toastError);
-    if (this.#signal.aborted) editor?.();
-    else this.#editor = editor ?? null;
+    this.#editor = editor ?? null;
+    if (editor) this.#life.atEnd(editor);
   }
 
   #showEvents() {
-    this.#viewer?.setBreathing(this.#row.analysis?.breathing);
-    if (this.#editor) this.#table?.show(); // its events stay, their timing may be another
-    if (!this.#viewer || this.#editor) return;
-    const found = this.#row.analysis?.events ?? this.#found;
-    const phases = new Set(this.#app.labels.phases.map((phase) => phase.name));
-    const events = found.map((event, k) => ({ ...event, id: `a${k}`, channel: event.channel ?? 0 }));
-    this.#viewer.setEvents(events.filter(({ label }) => !phases.has(label)));
-    this.#viewer.setEvents(events.filter(({ label }) => phases.has(label)), { layer: "phases" });
+    const { analysis } = this.#row;
+    if (!this.#viewer) return;
+    if (this.#editor) { // its events stay, their timing may be another
+      this.#viewer.setBreathing(analysis?.breathing);
+      this.#table?.show();
+    } else showAnalysis(this.#app, this.#viewer, analysis, analysis?.events ?? this.#found);
   }
 
   #news(row) {
@@ -172,13 +159,5 @@ export default class RecordingView {
     } catch (error) {
       toastError(error);
     }
-  }
-
-  close() {
-    this.#end.abort();
-    this.#editor?.();
-    this.#table?.dispose();
-    this.#viewer?.dispose();
-    this.#viewer = null;
   }
 }

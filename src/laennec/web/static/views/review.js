@@ -5,43 +5,42 @@ import { toastError } from "../dialogs.js";
 import { button, choice, field, h, replace } from "../dom.js";
 import { orderChoice, reviewOrder } from "../edit/panel.js";
 import { isUnreadable } from "../list/rows.js";
+import { openViewer } from "../recording/shown.js";
 import { sentence } from "../sentences.js";
 import { chooseReader } from "../shell.js";
 import { number, text } from "../text.js";
+import { Life } from "../viewer/life.js";
 
 const SHOWN = 30; // recordings that are listed
 const AROUND_S = 0.3; // that is heard before and after a disagreement
+const SEEN_S = 3; // that is seen before and after it: about a breath
 const SCORES = ["kappa", "same_time", "f1", "agnostic_f1"];
 
 /** Show the order of review and the agreement of readers. */
 export default class ReviewView {
   #app;
-  #end = new AbortController();
-  #sound = new Audio();
-  #until = Infinity;
+  #life;
+  #shown = new Life(); // of the viewer of a disagreement
+  #viewer = null;
+  #opened = null; // the recording that the viewer is of
+  #wanted = null; // the disagreement to be shown
   #recordings = new Map(); // by id
   #readers = [];
   #pair = ["", ""];
   #layer = "events";
 
-  constructor(main, params, app) {
+  constructor(main, params, app, life) {
     this.#app = app;
+    this.#life = life;
     this.order = h("section", {});
     this.agreement = h("section", {});
+    this.heard = h("section", { class: "heard", "aria-label": text("review.shown"), hidden: true });
     replace(main, h("div", { class: "review-view" }, h("h1", {}, text("review.title")), this.order, this.agreement));
-    this.#sound.preload = "none";
-    const { signal } = this.#end;
-    this.#sound.addEventListener("timeupdate", () => this.#sound.currentTime >= this.#until && this.#sound.pause(), { signal });
-  }
-
-  get #signal() {
-    return this.#end.signal;
+    life.atEnd(() => this.#shown.end());
   }
 
   async open() {
-    const { activity } = this.#app;
-    const again = () => this.#load().catch(toastError);
-    activity.addEventListener("reload", again, { signal: this.#signal });
+    this.#life.on(this.#app.activity, "reload", () => this.#load().catch(toastError));
     await this.#load();
   }
 
@@ -49,7 +48,7 @@ export default class ReviewView {
 
   async #ask() {
     const { api } = this.#app;
-    const signal = this.#signal;
+    const { signal } = this.#life;
     const [{ recordings }, { readers }] = await Promise.all([api.get("recordings", { signal }), api.get("readers", { signal })]);
     this.#recordings = new Map(recordings.map((row) => [row.id, row]));
     this.#readers = readers;
@@ -65,7 +64,7 @@ export default class ReviewView {
     const { api, reader } = this.#app;
     const known = this.#readers.some(({ name }) => name === reader);
     const query = new URLSearchParams({ order: reviewOrder(), ...(known && { reader }) });
-    const { recordings } = await api.get(`review?${query}`, { signal: this.#signal });
+    const { recordings } = await api.get(`review?${query}`, { signal: this.#life.signal });
     const unreadable = [...this.#recordings.values()].filter(isUnreadable).length;
     const total = this.#recordings.size - unreadable;
     replace(this.order,
@@ -99,7 +98,8 @@ export default class ReviewView {
       this.#showAgreement().catch(toastError);
     });
     const query = new URLSearchParams([...this.#pair.map((name) => ["readers", name]), ["layer", this.#layer]]);
-    const found = await this.#app.api.get(`agreement?${query}`, { signal: this.#signal });
+    const found = await this.#app.api.get(`agreement?${query}`, { signal: this.#life.signal });
+    this.#close();
     replace(this.agreement, heading,
       h("p", { class: "row" }, field(text("review.first"), reader(0)), field(text("review.second"), reader(1)), field(text("review.layer"), layer)),
       found.recordings === 0 ? h("p", { class: "quiet" }, text("review.none_common")) : this.#scores(found));
@@ -121,19 +121,18 @@ export default class ReviewView {
   #disagreements(found, first, second) {
     if (found.disagreements.length === 0) return h("p", {}, text("review.no_disagreement"));
     const cell = (event) => (event ? [`${this.#app.label(event.label).text} `, h("span", { class: "quiet number" }, `${number(event.start_s, 2)}–${number(event.end_s, 2)}`)] : "–");
-    const body = h("tbody", {}, found.disagreements.map((each) => h("tr", {},
-      h("td", {}, button("▶", (event) => this.#play(each, event.target.closest("tr")), { "aria-label": text("review.play", {
+    const whole = ({ target }) => target.closest("button, a") || target.closest("tr")?.querySelector("button").click();
+    const body = h("tbody", { onclick: whole }, found.disagreements.map((each) => h("tr", {},
+      h("td", {}, button("▶", (event) => this.#choose(each, event.target.closest("tr")), { "aria-label": text("review.play", {
         name: this.#name(each.recording), start: number(each.start_s, 2), end: number(each.end_s, 2) }) })),
       h("th", { scope: "row" }, h("a", { href: `#/recording/${each.recording}?t=${each.start_s}&channel=${each.channel}` }, this.#name(each.recording))),
       h("td", { class: "number" }, number(each.start_s, 2)),
       h("td", {}, text(`review.kind_${each.kind}`, { first, second })),
       h("td", {}, cell(each.first)),
       h("td", {}, cell(each.second)))));
-    body.addEventListener("click", (event) => {
-      if (!event.target.closest("button, a")) event.target.closest("tr")?.querySelector("button").click();
-    }, { signal: this.#signal });
     return [
       h("h3", {}, text("review.disagreements", { count: found.disagreements.length + found.more })),
+      this.heard,
       h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": text("review.list") }, h("table", { class: "disagreements" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "hidden" }, text("review.sound"))),
           [text("review.recording"), text("review.start"), text("review.what"), first, second].map((words) => h("th", { scope: "col" }, words)))), body)),
@@ -141,28 +140,62 @@ export default class ReviewView {
     ];
   }
 
-  #play({ recording, channel, start_s, end_s }, row) {
+  /** Show a disagreement in its recording, with the breaths around it, and play it again and again. */
+  async #choose(disagreement, row) {
     for (const other of row.parentElement.children) other.setAttribute("aria-current", String(other === row));
-    const path = this.#app.api.address(`recordings/${recording}/sound/${channel}.wav`);
-    this.#until = end_s + AROUND_S;
-    const begin = () => {
-      this.#sound.currentTime = Math.max(0, start_s - AROUND_S);
-      this.#sound.play().catch((error) => error.name !== "AbortError" && toastError(error));
-    };
-    if (this.#sound.getAttribute("src") === path) begin();
-    else {
-      this.#sound.src = path;
-      this.#sound.addEventListener("loadedmetadata", begin, { once: true, signal: this.#signal });
-      this.#sound.load();
+    this.#wanted = disagreement;
+    try {
+      if (this.#opened !== disagreement.recording) await this.#open(disagreement.recording);
+      else if (this.#viewer) this.#hear(this.#wanted);
+    } catch (error) {
+      this.#close();
+      toastError(error);
     }
   }
 
-  close() {
-    this.#end.abort();
-    this.#sound.pause();
-    this.#sound.removeAttribute("src");
-    this.#sound.load();
+  /** Open the viewer of a recording, with what both readers marked. */
+  async #open(recording) {
+    this.#close();
+    const life = this.#shown = new Life();
+    const { signal } = life;
+    const { api } = this.#app;
+    this.#opened = recording;
+    this.heard.hidden = false;
+    const place = h("div", {}, h("p", { class: "quiet", role: "status" }, text("recording.opening")));
+    replace(this.heard, h("h4", {}, h("a", { href: `#/recording/${recording}` }, this.#name(recording))), place);
+    const path = `recordings/${recording}`;
+    const marked = this.#pair.map((reader) => api.get(`${path}/events?${new URLSearchParams({ reader })}`, { signal }));
+    const [row, ...both] = await Promise.all([api.get(path, { signal }), ...marked]);
+    const [first, second] = this.#pair;
+    const viewer = await openViewer(this.#app, place, row, life, { compact: true, layers: { first, second } });
+    if (!viewer) return;
+    ["first", "second"].forEach((layer, k) => viewer.setEvents(marks(both[k].events, this.#layer, layer), { layer }));
+    viewer.setBreathing(row.analysis?.breathing);
+    this.#viewer = viewer;
+    this.#hear(this.#wanted);
   }
+
+  #hear({ channel, start_s, end_s, first, second }) {
+    const viewer = this.#viewer;
+    if (viewer.channel !== channel) viewer.chooseChannel(channel);
+    viewer.time.set(start_s - SEEN_S, end_s + SEEN_S);
+    const [layer, own] = first ? ["first", first] : ["second", second];
+    viewer.select(viewer.events(layer).find((event) => event.label === own.label && Math.abs(event.start_s - own.start_s) < 1e-3)?.id ?? null);
+    viewer.loop(Math.max(0, start_s - AROUND_S), end_s + AROUND_S);
+  }
+
+  #close() {
+    this.#shown.end();
+    this.#viewer = this.#opened = null;
+    this.heard.hidden = true;
+    replace(this.heard);
+  }
+}
+
+/** What a reader marked, as a layer of a viewer: without what the model says of it. */
+function marks(events, kind, layer) {
+  return events.filter((event) => event.layer === kind).map(({ id, channel, start_s, end_s, label }) => (
+    { id: `${layer}-${id}`, channel, start_s, end_s, label }));
 }
 
 function score({ value, interval }) {
