@@ -47,17 +47,15 @@ from laennec.train.recipe import Recipe, load_recipe
 from laennec.train.recordings import levelled, read_each
 from laennec.train.rehearsal import told
 from laennec.train.sound_patterns import (
-    GENERATED,
-    MOST,
     SHARE,
     Patterns,
     fit_patterns,
     margins,
-    source_name,
     threshold_of_both,
     threshold_of_lungs,
 )
 from laennec.train.tables import recording_names, recordings_in, source_of, with_auxiliary
+from laennec.train.with_patterns import GENERATED, MOST, source_name
 
 Floats = NDArray[np.float64]
 PARTS, DEALS = 5, 10

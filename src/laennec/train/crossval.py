@@ -37,11 +37,11 @@ from laennec.train.protocols import Fold, Protocol, measuring
 from laennec.train.recipe import Recipe, changed_settings, check_families, recipe_to_dict
 from laennec.train.recordings import read_recordings
 from laennec.train.saved import held, is_done
-from laennec.train.sound_patterns import with_patterns
 from laennec.train.tables import joined, of_data_set, recordings_of
 from laennec.train.weights import DIVERGED, Start, save_decision, save_model
 from laennec.train.window_teacher import refuse_teacher
 from laennec.train.windows import read_windows
+from laennec.train.with_patterns import with_patterns
 from laennec.train.workers import Work, run_all
 
 IN_TRAINING = "training"  # folder of a fold that is being trained: where an interrupted one goes on

@@ -36,8 +36,8 @@ from laennec.train.recipe import Recipe
 from laennec.train.recording_choice import fit_recording_decision
 from laennec.train.recording_decision import RecordingDecision
 from laennec.train.recording_predictions import outputs_of, save_outputs, write_tables
-from laennec.train.sound_patterns import GENERATED
 from laennec.train.tables import recording_names, source_of
+from laennec.train.with_patterns import GENERATED
 
 JOINED = (*SOUND_KINDS[1:], *PHASES)  # labels whose short recordings are continued
 LONGEST_TURN = 512  # clips of a subject that another one is continued by
