@@ -73,6 +73,11 @@ def test_a_later_run_is_one_more_column_and_the_row_is_measured_again(
     entry = read_manifest(folder)[f"{NAME}-{ROW}.csv.gz"]
     assert (entry["seed"], entry["sha256"]) == ([0, 1, 2], sha256_of(folder / f"{NAME}-{ROW}.csv.gz"))
     assert entry["later"] == [{"command": "laennec reproduce --runs 3", "seed": [2]}]
+    a_reproduction(tmp_path / "out", 4, a_run(3))  # goes on in the same folder
+    add(tmp_path / "out", NAME, folder, result, "laennec reproduce --runs 4")
+    (row,) = result["rows"]
+    assert (row["runs"], row["settings"]["trainings"]) == (4, 8)
+    assert [own["seed"] for own in read_manifest(folder)[f"{NAME}-{ROW}.csv.gz"]["later"]] == [[2], [3]]
 
 
 def test_a_run_that_is_kept_and_one_of_other_cycles_are_refused(
@@ -82,7 +87,7 @@ def test_a_run_that_is_kept_and_one_of_other_cycles_are_refused(
     before = (folder / f"{NAME}-{ROW}.csv.gz").read_bytes()
     for number, (run, predictions, folds, wrong) in enumerate(
         [
-            (2, a_run(1), 2, "run 2 is kept already"),
+            (2, a_run(5), 2, "another run 2 is kept already"),
             (3, a_run(2, 40), 2, "40 cycles are not the 60"),
             (3, replace(a_run(2), labels=a_run(2).labels[::-1]), 2, "other labels"),
             (3, a_run(2), 3, "has 3 folds, the kept runs 2"),

@@ -2,14 +2,16 @@
 
     python -m laennec.experiments.more_runs OUT [OUT …]
 
-OUT is the folder of a reproduction on the same cycles. Each of its whole runs becomes one more column of the
-kept row, whatever its number there; the rows, and what the paper compares, are measured again.
+OUT is the folder of a reproduction on the same cycles. Each of its whole runs that is not kept yet becomes
+one more column of the kept row; the rows, and what the paper compares, are measured again.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from laennec.errors import LaennecError
 from laennec.experiments import run
@@ -58,13 +60,20 @@ def add(out: Path, name: str, kept: Path, result: dict[str, Any], command: str) 
             continue
         if row not in runs:
             raise LaennecError(f"{row} is not kept yet; laennec.experiments.predictions keeps it")
-        more = [in_order(read_folds(parts), runs[row][0]) for parts in whole.values()]
-        runs[row] = [*runs[row], *more]
-        settings[row] = joined(settings[row], settings_of(out, row))
-        seeds = [int(folder.name.removeprefix("run-")) - 1 for folder in whole]
         about = read_manifest(kept)[f"{name}-{row}.csv.gz"]
-        if known := set(seeds) & set(about["seed"]):
-            raise LaennecError(f"{row}: run {min(known) + 1} is kept already")
+        known = dict(zip(about["seed"], runs[row], strict=True))
+        more = {}
+        for folder, parts in whole.items():
+            seed, own = int(folder.name.removeprefix("run-")) - 1, in_order(read_folds(parts), runs[row][0])
+            if seed not in known:
+                more[folder] = (seed, own)
+            elif not np.allclose(own.probabilities, known[seed].probabilities, atol=1e-6):
+                raise LaennecError(f"{row}: another run {seed + 1} is kept already")
+        if not more:
+            continue
+        seeds = [seed for seed, _ in more.values()]
+        runs[row] = [*runs[row], *(own for _, own in more.values())]
+        settings[row] = joined(settings[row], settings_of(out, row, list(more)))
         later = [*about.get("later", []), {"command": command, "seed": seeds}]
         keep_row(kept, name, row, runs[row], {**about, "seed": [*about["seed"], *seeds], "later": later})
     result.update(collected(runs, baselines_of(out, runs), settings, result["draws"]))

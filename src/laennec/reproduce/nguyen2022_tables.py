@@ -150,9 +150,10 @@ def _differences(scores: Mapping[tuple[str, str], Score]) -> list[dict[str, Any]
     ]
 
 
-def settings_of(out: Path, name: str) -> dict[str, Any]:
-    """What of a row's folds matters beside its scores."""
-    folds = [part / "fold.json" for parts in whole_runs(out, name).values() for part in parts]
+def settings_of(out: Path, name: str, runs: Sequence[Path] = ()) -> dict[str, Any]:
+    """What of a row's folds matters beside its scores; of some of its whole runs, or of all."""
+    whole = whole_runs(out, name)
+    folds = [part / "fold.json" for run in runs or whole for part in whole[run]]
     kinds: dict[str, Any] = {"recipe": dict, "best_epoch": int, "seconds": (int, float)}
     facts = [read_json(path, f"delete {path.parent}", **kinds) for path in folds]
     recipe, best = facts[0]["recipe"], np.array([fold["best_epoch"] + 1 for fold in facts])
