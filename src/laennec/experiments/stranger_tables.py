@@ -19,7 +19,7 @@ SOURCES = {
     "hls-cmds": "manikin's lungs",
     "hf-lung": "HF_Lung's breaths",
 }
-SEEDS = ("sound-patterns", "sound-patterns-seed1")
+SEEDS = ("sound-patterns", "sound-patterns-seed1", "sound-patterns-seed2")
 RULES = {"lungs": "lungs alone", "both": "both errors"}
 
 
