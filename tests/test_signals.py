@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,8 +172,26 @@ def test_while_ffmpeg_reads(
     interrupted(path.parent, tmp_path / "out", CODES[sent], capsys)
 
 
-def test_where_python_drops_the_exception(sent: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
-    """Finalisers, callbacks of weak references and of C libraries: nobody there hears an exception."""
+@pytest.mark.parametrize("starts_slowly", [False, True])
+def test_where_python_drops_the_exception(
+    sent: signal.Signals,
+    starts_slowly: bool,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Finalisers, callbacks of weak references and of C libraries: nobody there hears an exception.
+
+    Nor where a busy machine lets the thread that raises it anew start slowly.
+    """
+    start = threading.Timer.start
+
+    def slow(timer: threading.Timer) -> None:
+        start(timer)
+        for _ in range(30):
+            time.sleep(0.01)
+
+    if starts_slowly:
+        monkeypatch.setattr(threading.Timer, "start", slow)
 
     class Finalised:
         def __del__(self) -> None:

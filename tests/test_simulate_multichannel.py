@@ -175,5 +175,5 @@ def test_what_cannot_be_simulated(wrong: dict, message: str, tmp_path: Path) -> 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["simulate", str(tmp_path / "c"), "--layout", "multichannel", "--recordings", "1", "--subjects"]
     assert run([*line, "1", "healthy"]) == 0
-    assert "1 simulated recordings" in capsys.readouterr().out
+    assert "1 simulated recording is" in capsys.readouterr().out
     assert set(multichannel.load(tmp_path / "c")["label"]) == {"normal"}

@@ -7,6 +7,7 @@ exception is printed and dropped: the signal is lost, and the library takes the 
 import signal
 import sys
 import threading
+import time
 from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,15 +64,26 @@ def ended_by_signals() -> Iterator[None]:
     def end(number: int, _: object) -> None:
         raise Terminated(number)
 
+    is_telling = is_over = False
+
+    def again(number: signal.Signals) -> None:
+        while is_telling:  # an exception in the hook itself would be dropped for good
+            time.sleep(_AGAIN_S)
+        if not is_over:
+            interrupt_main(number)
+
     def raise_again(dropped: "sys.UnraisableHookArgs") -> None:
+        nonlocal is_telling
         if not issubclass(dropped.exc_type, KeyboardInterrupt):
             hook(dropped)
             return
         is_ours = isinstance(dropped.exc_value, Terminated)
         number = dropped.exc_value.args[0] if is_ours and dropped.exc_value else signal.SIGINT
-        timers.append(threading.Timer(_AGAIN_S, interrupt_main, [number]))
+        timers.append(threading.Timer(_AGAIN_S, again, [number]))
         timers[-1].daemon = True
-        timers[-1].start()
+        is_telling = True
+        timers[-1].start()  # which waits until the other thread runs, on a busy machine for long
+        is_telling = False
 
     timers: list[threading.Timer] = []
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -82,6 +94,7 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        is_over = True
         sys.unraisablehook = hook
         for timer in timers:
             timer.cancel()

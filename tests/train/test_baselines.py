@@ -141,7 +141,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     monkeypatch.setattr(nguyen2022_tables, "finished_rows", lambda out: rows)
     settings = {"epochs": 150, "patience": 60, "late_epoch": 90, "late_best_share": 0.25, "trainings": 4}
-    monkeypatch.setattr(nguyen2022_tables, "_settings", lambda out, name: settings)
+    monkeypatch.setattr(nguyen2022_tables, "settings_of", lambda out, name: settings)
     (tmp_path / "baselines").mkdir()
     everything = np.tile([0.0, 1.0], (PATIENTS * EACH, 1))
     write_predictions(baseline_file(tmp_path, "all"), replace(made_up(0, 0), probabilities=everything))

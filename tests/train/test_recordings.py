@@ -38,6 +38,7 @@ from laennec.train.recording_decision import POOR_SHIFTS, SHIFTS, Labelled, Reco
 from laennec.train.recording_predictions import load_outputs
 from laennec.train.recordings import Example, RecordingExamples, image_of
 from laennec.train.weights import save_model
+from laennec.train.with_patterns import with_patterns
 
 RATE = 8_000
 SMALL = {"channels": (4, 6, 8, 8, 8), "width": 16, "dilations": (1, 2)}
@@ -247,6 +248,17 @@ def test_it_learns_exports_and_is_read_back(
         expected = network(front_end(torch.from_numpy(wave)[None]))
     for name in OUTPUTS:
         np.testing.assert_allclose(frames[name], expected[name][0].numpy(), atol=2e-3)
+
+
+def test_too_few_sounds_of_a_kind_make_no_patterns_and_it_is_said(
+    front_end: RecordingLogMel, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    few = RecordingExamples([example(rng, front_end, f"p{k}") for k in range(12)]).normalised(front_end)
+    network = RecordingNet(**SMALL).eval()  # type: ignore[arg-type]
+    assert with_patterns(network, few, recipe) is network
+    assert network.patterns is None
+    assert "not as many of speech, music, noise, heart" in capsys.readouterr().err
 
 
 def test_the_logit_of_a_kind_of_sound_is_that_of_all_its_patterns() -> None:

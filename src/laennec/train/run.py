@@ -30,6 +30,7 @@ from laennec.train.protocols import holdout
 from laennec.train.recipe import Recipe, parent_of
 from laennec.train.saved import is_done, load_weights, read_saved
 from laennec.train.weights import RETRAIN, SAVED, Start, save_model
+from laennec.train.with_patterns import with_patterns
 
 
 def prepare(
@@ -97,7 +98,7 @@ def fit(
             progress=terminal(),
         )
         if trainer.is_global_zero:
-            finish_run(out, data, recipe, module, test, trainer)
+            finish_run(out, data, recipe, module, (training, test), trainer)
     return out
 
 
@@ -141,14 +142,19 @@ def finish_run(
     data: CrossValidationData,
     recipe: Recipe,
     module: Module,
-    validation: Any,
+    sets: tuple[Any, Any],
     trainer: L.Trainer,
 ) -> None:
-    """Write the run's figures, predictions and model, the last of them ``run.json``."""
+    """Write the run's figures, predictions and model, the last of them ``run.json``.
+
+    `sets` are what was trained on, and what is measured on.
+    """
     network, history = module.network.cpu(), module.history
+    training, validation = sets
     chooses, measured = recipe.chooses_epoch, recipe.split != "none"
     if chooses:
         load_best(out, network)
+    network = with_patterns(network.float().eval(), training, recipe)
     decision = validation.undecided()
     if measured:
         # The decision is fitted on the validation set, which no weight was trained on. A model trained
@@ -157,7 +163,7 @@ def finish_run(
         if chooses:
             decision = validation.decision(outputs, recipe)
         validation.write(out, data.clips[data.folds[0].test], recipe, outputs, decision)
-    save_model(out, data.front_end, network.float().eval(), decision, recipe)
+    save_model(out, data.front_end, network, decision, recipe)
     best = max(history, key=lambda epoch: epoch[f"val_{recipe.monitor}"]) if chooses else None
     write_json(
         out / "run.json",

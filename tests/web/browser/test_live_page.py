@@ -146,6 +146,7 @@ def test_a_countdown_runs_to_its_end_or_is_stopped(
     page.get_by_label("Length").select_option("0")
     record, stop = (page.get_by_role("button", name=name, exact=True) for name in ("Record", "Stop"))
     clock = page.locator(".live .clock")
+    expect(page.get_by_role("meter")).not_to_have_attribute("aria-valuenow", "-80")  # the input is open
     record.click()
     expect(clock).to_have_text("begins in 3 …")
     expect(record).to_be_hidden()
