@@ -255,7 +255,7 @@ def test_too_few_sounds_of_a_kind_make_no_patterns_and_it_is_said(
 ) -> None:
     rng = np.random.default_rng(0)
     few = RecordingExamples([example(rng, front_end, f"p{k}") for k in range(12)]).normalised(front_end)
-    network = RecordingNet(**SMALL).eval()  # type: ignore[arg-type]
+    network = RecordingNet(image=(front_end.channels, front_end.bands, 0), **SMALL).eval()  # type: ignore[arg-type]
     assert with_patterns(network, few, recipe) is network
     assert network.patterns is None
     assert "not as many of speech, music, noise, heart" in capsys.readouterr().err
