@@ -145,13 +145,18 @@ def of(*words: str, need: tuple[str, ...] = ("pandas",)) -> Any:
     return pytest.param(words, marks=pytest.mark.needs(*need))
 
 
+WRITE_ONE_FILE = (
+    ("export", "recording", "--target", "chai"),
+    ("challenge", "--task", "22", "--wav", "ward"),
+    of("referee", "--dataset", "icbhi", "--predictions", "answers.csv"),
+    of("datasets", "croissant", "folder", "ward"),
+)
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        ("export", "recording", "--target", "chai"),
-        ("challenge", "--task", "22", "--wav", "ward"),
-        of("referee", "--dataset", "icbhi", "--predictions", "answers.csv"),
-        of("datasets", "croissant", "folder", "ward"),
+        *WRITE_ONE_FILE,
         of("export", "recording", "--target", "int8", "--data", "ward", need=("torch", "onnx", "pandas")),
         of("calibrate", "--data", "ward", "--dataset", "folder"),
     ],
@@ -176,15 +181,7 @@ def test_a_model_and_what_goes_beside_it(here: Path, capsys: pytest.CaptureFixtu
         (here / mine).unlink()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("export", "recording", "--target", "chai"),
-        ("challenge", "--task", "22", "--wav", "ward"),
-        of("referee", "--dataset", "icbhi", "--predictions", "answers.csv"),
-        of("datasets", "croissant", "folder", "ward"),
-    ],
-)
+@pytest.mark.parametrize("words", WRITE_ONE_FILE)
 def test_a_command_writes_over_its_own_earlier_file(words: tuple[str, ...], here: Path) -> None:
     Path("answers.csv").write_text(
         "name,label,predicted\n"

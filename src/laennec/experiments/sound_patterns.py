@@ -27,7 +27,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from laennec.audio.recording import Recording
-from laennec.datasets.not_lung import NAME as NOT_LUNG
 from laennec.datasets.table import read_csv
 from laennec.errors import LaennecError, UsageError
 from laennec.experiments import run
@@ -97,8 +96,8 @@ def kept(path: Path | None, hear: Any) -> Heard:
 
 def chosen_clips(clips: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.str_]]:
     """The clips that are heard, at most `MOST` of a source, evenly drawn; and the source of each."""
-    names = source_of(clips)
-    sources = names.where(names != NOT_LUNG, clips["device"]).astype(str)
+    of = zip(source_of(clips), clips["device"].astype(str), strict=True)
+    sources = pd.Series([source_name(*each, 0) for each in of], clips.index)
     steps = {name: -(-int((sources == name).sum()) // MOST) for name in sources.unique()}
     parts = [clips[sources == name].iloc[::step] for name, step in steps.items()]
     return pd.concat(parts), np.repeat(list(steps), [len(part) for part in parts])
