@@ -30,7 +30,11 @@ class Held:
         if self._is_over:
             route.continue_()
             return
-        self._waiting.append((route, route.fetch() if self._is_answered else None))
+        answer = route.fetch() if self._is_answered else None
+        if self._is_over:  # let go while the server answered
+            self._let_go(route, answer)
+        else:
+            self._waiting.append((route, answer))
 
     def wait(self) -> None:
         """Until the page has asked, and where it is to be answered late, the server has answered."""
@@ -40,10 +44,13 @@ class Held:
         """Let the page have what it asked for, and hold no more."""
         self._is_over = True
         for route, answer in self._waiting:
-            if answer is None:
-                route.continue_()
-            else:
-                route.fulfill(response=answer)
+            self._let_go(route, answer)
+
+    def _let_go(self, route: Route, answer: APIResponse | None) -> None:
+        if answer is None:
+            route.continue_()
+        else:
+            route.fulfill(response=answer)
 
 
 def add(page: Page, address: str, path: Path, name: str) -> int:
