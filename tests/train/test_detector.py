@@ -189,7 +189,10 @@ def test_any_data_set_trains_and_measures_a_recording_model(
     assert run([*words, "--accelerator", "cpu", "--threads", "1"]) == 0
     assert "12 recordings to train on, 6 to validate on" in capsys.readouterr().err
     weights = read_saved(out / "model.pt", SAVED, "")["network"]
-    assert weights["patterns._extra_state"]["sources"] == ["icbhi", *(f"generated {k}" for k in SOUND_KINDS[1:])]
+    assert weights["patterns._extra_state"]["sources"] == [
+        "icbhi",
+        *(f"generated {k}" for k in SOUND_KINDS[1:]),
+    ]
     assert read_events_table(out / "events.csv")
     assert set(read_predictions(out / "predictions.csv").classes) == set(SPRSOUND_RECORDS)
     words = ["evaluate", str(out), "--data", str(data), "--split", "all", "--out", str(tmp_path / "scores")]
