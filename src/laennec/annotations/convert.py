@@ -17,7 +17,7 @@ from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.audio.recording import Recording
 from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError, UsageError
-from laennec.files import holds, refuse_loss, write_bytes
+from laennec.files import refuse_loss, write_new
 from laennec.labels import known_term
 
 ROUNDING_S = 0.0011  # more than a millisecond, which is the coarsest that formats have
@@ -174,9 +174,7 @@ def _converted(source: Path, target: Path, form: Format, terms: bool) -> Convert
         labels, said = in_known_terms(labels)
         notes += said
     written = write_labels(labels, form, about(source))
-    content = written.text.encode(errors="backslashreplace")
-    refuse_loss(target, holds(content))
-    write_bytes(target, content)
+    write_new(target, written.text)
     return Converted(source, target, (*notes, *written.not_held))
 
 
