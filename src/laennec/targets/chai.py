@@ -55,7 +55,7 @@ def _metadata(name: str) -> tuple[Mapping[str, Any], Path]:
     if name == SHIPPED or given.suffix.lower() == ".npz" or run_of_windows:
         path = integer_model_path(name)
         return load_integer_model(path).metadata, path
-    path = SHIPPED_PHASES if name == PHASES else model_path(name)
+    path = SHIPPED_PHASES if name == PHASES else model_path(name, more=(PHASES, SHIPPED))
     entries = json.loads(_loaded(name, path).graph.metadata or "{}")
     return entries, path
 
