@@ -11,6 +11,7 @@ import soundfile
 
 from laennec.annotations import read_labels
 from laennec.cli import main
+from laennec.clinic.recordings import changed_at
 from laennec.clinic.tags import strip_tags
 from laennec.errors import LaennecError
 
@@ -204,3 +205,64 @@ def test_labels_that_are_not_copied_are_named(tmp_path, capsys):
 def test_what_is_not_there_is_said_as_elsewhere(tmp_path, capsys):
     assert laennec("deidentify", tmp_path / "gone.wav", "--out", tmp_path / "out") == 1
     assert "gone.wav: no such file\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["dicom", "deidentify"])
+def test_an_empty_folder_of_several_stops_none_of_the_others(command, tmp_path, capsys):
+    if command == "dicom":
+        pytest.importorskip("pydicom")
+    first, empty, last = (tmp_path / name for name in ("first", "empty", "last"))
+    for folder in (first, empty, last):
+        folder.mkdir()
+    soundfile.write(first / "a.wav", samples("PCM_16"), 8000)
+    soundfile.write(last / "b.wav", samples("PCM_16"), 8000)
+    (last / "memo.dss").write_bytes(b"dss")
+    assert laennec(command, first, empty, last, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"laennec: {empty}/: no audio file in it or below it (.wav, .flac")
+    assert said.err.count("\n") == 1
+    done = "written" if command == "dicom" else "copied"
+    assert f"1 file with other endings passed over (.dss 1); name a file to have it {done}\n" in said.out
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert laennec(command, empty, empty, "--out", tmp_path / "none") == 1
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", ["dicom", "deidentify"])
+def test_every_label_file_that_stays_behind_is_named(command, tmp_path, capsys):
+    """One of another name, and one of a recording whose labels are taken from another file."""
+    if command == "dicom":
+        pytest.importorskip("pydicom")
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    for name in ("a", "b"):
+        soundfile.write(ward / f"{name}.wav", samples("PCM_16"), 8000)
+    for name in ("a.txt", "a.TextGrid", "c.txt"):
+        (ward / name).write_text("0.1\t0.2\tWheeze\n")
+    (ward / "b.json").write_text("{")
+    assert laennec(command, ward, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "  a.TextGrid is left behind: the labels are those of a.txt\n" in said.out
+    assert f"since no recording of their name lies beside them: {ward / 'c.txt'}\n" in said.out
+    assert "b.json" in said.err
+    assert laennec(command, ward / "a.wav", "--out", tmp_path / "one") == 0
+    assert "  a.TextGrid is left behind" in capsys.readouterr().out
+
+
+def test_the_time_that_is_taken_off_can_be_read(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", samples("PCM_16"), 8000)
+    os.utime(tmp_path / "a.wav", (0, 1795849799))
+    assert laennec("deidentify", tmp_path / "a.wav", "--out", tmp_path / "out") == 0
+    assert "  without time 2026-11-28 07:09:59 UTC\n" in capsys.readouterr().out
+
+
+class Late(type(Path())):
+    """A file of the year 33658, which few disks can hold."""
+
+    def stat(self, **_):
+        return os.stat_result((0,) * 8 + (10**12, 0))
+
+
+def test_a_time_beyond_all_calendars_is_one_sentence():
+    with pytest.raises(LaennecError, match=r"a\.wav: the time of the file is no date"):
+        changed_at(Late("a.wav"))

@@ -14,7 +14,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from pydicom.uid import ExplicitVRLittleEndian, GeneralAudioWaveformStorage, gen
 from laennec.audio.dicom import OF_FULL_SCALE
 from laennec.audio.level import STEP_16_BIT
 from laennec.audio.recording import Recording
-from laennec.clinic.recordings import LABELS, labels_beside, named_recordings, table_of
+from laennec.clinic.recordings import LABELS, changed_at, labels_beside, table_of
 from laennec.errors import LaennecError, UsageError
 from laennec.files import holds, make_folder, refuse_loss, write_bytes
 from laennec.patient import CHEST_PLACES, check_position
@@ -48,18 +48,19 @@ class WrittenDicom:
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
+    labels: Path | None = None
+    """The label file that was written with it; None where none of its name lies beside it."""
 
 
-def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> Iterator[WrittenDicom]:
+def write_all(sources: Sequence[Path], out: Path, position: str | None = None) -> Iterator[WrittenDicom]:
     """Write recordings as DICOM files; a bad one does not stop the rest.
 
     A file that is there stays, unless it would be written again as it is: that is an error of its recording.
 
     Parameters
     ----------
-    files
-        Recordings, and folders of them. A label file of a recording's name beside it becomes a CSV table
-        beside the DICOM file.
+    sources
+        Recordings. A label file of a recording's name beside it becomes a CSV table beside the DICOM file.
     out
         Folder for the files, under the names of the recordings.
     position
@@ -68,10 +69,9 @@ def write_all(files: Sequence[Path], out: Path, position: str | None = None) -> 
     Raises
     ------
     UsageError
-        If nothing is named, the position is unknown, or two recordings would become the same file.
+        If the position is unknown, or two recordings would become the same file.
     """
     place = _place(position)
-    sources = named_recordings(files)
     make_folder(out)
     taken: dict[str, Path] = {}
     for source in sources:
@@ -95,20 +95,20 @@ def _place(position: str | None) -> str | None:
 def _one(source: Path, out: Path, number: int, position: str | None) -> WrittenDicom:
     recording = Recording.read(source)
     samples, gain, notes = sixteen_bits(recording)
-    when = datetime.fromtimestamp(source.stat().st_mtime, UTC)
-    dataset = to_dicom(samples, recording.sample_rate, when, number, position, gain)
+    dataset = to_dicom(samples, recording.sample_rate, changed_at(source), number, position, gain)
     labels = labels_beside(source)  # before anything is written: a fault in them is one of both
     target = out / f"{source.stem}.dcm"
     held = io.BytesIO()
     pydicom.dcmwrite(held, dataset, enforce_file_format=True)
     contents, not_held = {target: held.getvalue()}, tuple[str, ...]()
     if labels is not None:
-        contents[out / f"{source.stem}{LABELS.suffix}"], not_held = table_of(labels[1], target.name)
+        contents[out / f"{source.stem}{LABELS.suffix}"], not_held = table_of(labels[1], source, target.name)
     for path, content in contents.items():
         refuse_loss(path, holds(content))
     for path, content in contents.items():
         write_bytes(path, content)
-    return WrittenDicom(source, tuple(contents), (*recording.repairs, *notes, *not_held))
+    notes = (*recording.repairs, *notes, *not_held)
+    return WrittenDicom(source, tuple(contents), notes, labels=None if labels is None else labels[0])
 
 
 def sixteen_bits(recording: Recording) -> tuple[NDArray[np.int16], float, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from laennec.analyze.analysis import Analysis
-from laennec.audio.folder import Found, audio_files
+from laennec.audio.folder import Found, audio_files, counted_endings, counted_links
 from laennec.audio.recording import Recording
 from laennec.audio.source import STANDARD_INPUT
 from laennec.errors import LaennecError, UsageError, without_name
@@ -79,6 +79,11 @@ class Recordings(NamedTuple):
     """Folders of which nothing is analysed, and why: they cannot be read, or hold no recording."""
     passed_over: Counter[str]
     linked: list[Path]
+
+    def left_out(self, done: str) -> list[str]:
+        """Sentences for the files of folders that are no recordings, and for links to what is `done`."""
+        lines = [f"{counted_endings(self.passed_over)}; name a file to have it {done}"]
+        return [*(lines if self.passed_over else ()), *([counted_links(self.linked)] if self.linked else ())]
 
 
 def find_recordings(files: Sequence[Path], formats: Sequence[str] = ()) -> Recordings:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from laennec.audio.folder import counted_endings, counted_links
 from laennec.audio.samples import counted
 from laennec.audio.source import STANDARD_INPUT
 from laennec.cores import forks_safely
@@ -77,10 +76,8 @@ def analyze_many(recordings: Recordings, job: Job, again: bool, jobs: int = 1) -
     rows += lost
     if not job.as_json:
         show_table(rows)
-    if recordings.passed_over:
-        job.say(f"{counted_endings(recordings.passed_over)}; name a file to have it analysed")
-    if recordings.linked:
-        job.say(counted_links(recordings.linked))
+    for line in recordings.left_out("analysed"):
+        job.say(line)
     if done:
         job.say(f"{done} done before; --again analyses them anew")
     if others:
