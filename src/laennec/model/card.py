@@ -340,7 +340,7 @@ class RecordingCard(FrameCard):
         `answer_certainty`.
     """
 
-    positions: ClassVar[tuple[str, ...]] = POSITIONS  # that may be given, though it makes no use of them
+    positions: ClassVar[tuple[str, ...]] = POSITIONS  # of which it makes no use
     uses_metadata: ClassVar[bool] = False
 
     records: tuple[str, ...] = entry(words)
