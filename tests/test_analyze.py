@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from laennec import Recording, analyze
-from laennec.analyze import Event
+from laennec.analyze import Analysis, Event
 from laennec.analyze.windows import merge_windows
 from laennec.annotations import read_events
 from laennec.errors import LaennecError
@@ -563,6 +563,24 @@ def test_what_is_known_of_the_patient_reaches_the_model(tiny: LungModel) -> None
         analyze(x, sample_rate=RATE, model=tiny, age_years=-1)
     with pytest.raises(LaennecError, match="position is 'back'"):
         analyze(x, sample_rate=RATE, model=tiny, position="back")
+
+
+def test_any_place_is_taken_and_what_the_model_does_with_it_is_noted(tiny: LungModel) -> None:
+    """The model knows four places, as SPRSound has them."""
+
+    def given(position: str | None) -> Analysis:
+        return analyze(sound(0.02, 0.02), sample_rate=RATE, model=tiny, position=position)
+
+    unknown, coarse, fine, other = map(given, (None, "p1", "P L L", "Tc"))
+    assert (coarse.position, fine.position, other.position) == (
+        *("left-posterior", "left-posterior-lower"),
+        "trachea",
+    )
+    assert coarse.notes == ()
+    does_not_know = "the model tiny does not know the position"
+    assert fine.notes == (f"{does_not_know} left-posterior-lower, which is taken for left-posterior",)
+    assert other.notes == (f"{does_not_know} trachea, which is left out",)
+    assert fine.events == coarse.events != unknown.events == other.events
 
 
 def test_a_model_without_metadata_says_that_it_was_told_in_vain(tiny: LungModel, tmp_path: Path) -> None:

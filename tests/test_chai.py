@@ -12,13 +12,14 @@ import pytest
 from laennec.cli import main
 from laennec.errors import LaennecError
 from laennec.model.integer import load_integer_model
-from laennec.model.load import load_model, shipped_models
-from laennec.model.phases import load_phase_model
+from laennec.model.load import OTHER_USES, load_model, shipped_models
+from laennec.model.phases import NAME, load_phase_model
 from laennec.targets.chai import chai_card
+from laennec.targets.microcontroller import SHIPPED
 from laennec.train.chai import NAMESPACE, UNNAMED, bibliography, render_chai
 
 PRETRAINED = Path(str(files("laennec") / "pretrained"))
-MODELS = (*shipped_models(), "microcontroller", "phases")
+MODELS = (*shipped_models(), SHIPPED, NAME)
 # Elements of version 0.2 of the published schema, in their order: "?" may be missing, "*" may be several.
 METRIC = """MetricGoal Results Results/MetricResult* Results/MetricResult/Label Results/MetricResult/ValueJson
     Interpretation TestType TestingDataDescription ValidationProcessAndJustification"""
@@ -208,6 +209,41 @@ def test_the_command_writes_the_card_of_a_file_of_ones_own(tmp_path: Path, capsy
     assert str(tmp_path) not in out.read_text(encoding="utf-8")
     assert laennec("export", "--target", "chai") == 2
     assert "--out is missing" in capsys.readouterr().err
+
+
+EVERY = "(those are: default, microcontroller, phases, recording, recording-int8, source)"
+OF_SOUND = "default, recording, recording-int8, source"
+OF_PHASES = "phases: tells phases of breaths alone; `laennec analyze --phases` uses it"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("export", "gone", "--target", "chai", "--out", "x"),
+            EVERY,
+        ),
+        (
+            ("export", "gone", "--target", "web", "--out", "x"),
+            f"(those are: {OF_SOUND})",
+        ),
+        (("export", "phases", "--target", "web", "--out", "x"), f"{OF_PHASES}; others that ship: {OF_SOUND}"),
+        (("export", "phases", "--target", "int8"), f"{OF_PHASES}; others that ship: {OF_SOUND}"),
+        (("export", "phases"), "phases: ships as a model file; --target onnx writes one of a run of"),
+        (("export", "phases", "--target", "microcontroller"), "phases: not in integers of 8 bits, as a"),
+        (("export", "recording", "--target", "microcontroller"), "microcontroller ships, and `laennec train"),
+        (("analyze", "x.wav", "--model", "phases"), f"{OF_PHASES}; others that ship: {OF_SOUND}"),
+        (("analyze", "x.wav", "--model", "microcontroller"), "microcontroller: for microcontrollers alone; "),
+    ],
+)
+def test_every_model_that_ships_is_named_where_it_can_be_taken(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert laennec(*words) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_models_of_other_uses_are_called_what_they_are() -> None:
+    assert {NAME, SHIPPED} == set(OTHER_USES)
 
 
 def test_metadata_that_others_wrote_are_refused_in_a_sentence(monkeypatch) -> None:

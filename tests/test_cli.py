@@ -95,6 +95,7 @@ def test_every_file_is_a_command() -> None:
         "__init__",
         "analyze_arguments",
         "arguments",
+        "given",
         "names",
         "options",
         "parser",

@@ -150,8 +150,29 @@ def test_a_folder_without_labels_stops_none_of_the_others(folder, tmp_path, caps
     assert laennec("convert", *words) == 1
     said = capsys.readouterr()
     assert "empty: no label file in it or below it" in said.err
-    assert said.out.endswith("1 of 2 files converted\n")
+    assert "files converted" not in said.out  # a folder is no file
     assert (tmp_path / "out" / "a.csv").is_file()
+
+
+def test_the_json_of_an_analysis_goes_before_its_table(tmp_path, capsys):
+    from laennec import analyze
+    from laennec.output.files import write_outputs
+    from laennec.simulate import demo_recordings
+
+    recording = demo_recordings()["wheezes"]
+    soundfile.write(tmp_path / "a.wav", recording.samples, recording.sample_rate)
+    results, table = tmp_path / "results", tmp_path / "results" / "a.csv"
+    write_outputs(analyze(tmp_path / "a.wav"), None, results, "a", ["json", "csv"])
+    assert laennec("convert", results, "--to", "textgrid", "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert f"{results / 'a.json'} → " in said
+    assert "1 file passed over, whose events its analysis in JSON has (a.csv, for a.json)\n" in said
+    assert _spans(tmp_path / "out" / "a.TextGrid") == _spans(results / "a.json") == _spans(table)
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:-1]))  # the user has taken an event out
+    assert laennec("convert", results, "--to", "textgrid", "--out", tmp_path / "other") == 2
+    assert "would both write" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_fifty_simulated_recordings_go_round_every_format(tmp_path):

@@ -123,8 +123,9 @@ def test_a_program_for_a_microcontroller(mine: str, here: Path, capsys: pytest.C
     folder = here / "program"
     folder.mkdir()
     (folder / mine).write_bytes(MINE)
-    assert laennec("export", "--target", "microcontroller", "--out", folder) == 1
-    assert "program: holds other files; name a new folder" in capsys.readouterr().err
+    assert laennec("export", "--target", "microcontroller", "--out", folder) == 2
+    said = f"program: holds files that this command did not write ({mine}); name another --out"
+    assert said in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == [mine]
     assert (folder / mine).read_bytes() == MINE
 
@@ -195,6 +196,22 @@ def test_a_command_writes_over_its_own_earlier_file(words: tuple[str, ...], here
         assert laennec(*words, "--out", "earlier") == 0
         first = first or Path("earlier").read_bytes()
     assert Path("earlier").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("export", "recording", "--target", "chai"), of("datasets", "croissant", "folder", "ward")],
+)
+def test_what_somebody_has_worked_on_stays(words: tuple[str, ...], here: Path, capsys) -> None:
+    """A card is edited before it is published, and metadata get their licence by hand."""
+    Path("ward/rec.txt").write_text("0.1\t0.4\tWheeze\n")
+    assert laennec(*words, "--out", "mine") == 0
+    edited = Path("mine").read_bytes() + b"\n"
+    Path("mine").write_bytes(edited)
+    capsys.readouterr()
+    assert laennec(*words, "--out", "mine") == 2
+    assert f"mine: {IN_THE_WAY} --out" in capsys.readouterr().err
+    assert Path("mine").read_bytes() == edited
 
 
 def test_what_is_no_model_in_integers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,7 @@ from laennec.patient import (
     check_position,
     check_sex,
     chest_place,
+    nearest_place,
     read_age,
 )
 
@@ -104,6 +105,20 @@ def test_words_of_a_place_come_in_any_order(written: str, place: str | None) -> 
     else:
         with pytest.raises(LaennecError, match="expected left-posterior, left-lateral, right-posterior,"):
             check_position(written)
+
+
+def test_a_patient_may_have_any_place_and_a_model_takes_the_nearest_that_it_knows() -> None:
+    for name, place in CHEST_PLACES.items():
+        for written in (name, *place.spellings):
+            assert Patient(position=written).position == name
+    with pytest.raises(LaennecError) as error:
+        Patient(position="knee")
+    assert "expected trachea, left-anterior, right-anterior, left-lateral, " in str(error.value)
+    assert "upper" not in str(error.value)
+    wanted = {"left-posterior": "left-posterior", "left-posterior-lower": "left-posterior", "trachea": None}
+    assert {name: nearest_place(name, POSITIONS) for name in wanted} == wanted
+    assert nearest_place(None, POSITIONS) is None
+    assert nearest_place("left-posterior-knee", POSITIONS) is None
 
 
 def test_the_left_of_a_chest_is_drawn_opposite_to_the_right() -> None:

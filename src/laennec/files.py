@@ -153,7 +153,7 @@ def folder_written_whole(path: str | os.PathLike[str], marker: str) -> Iterator[
 
     `marker` is a file of every such folder, written here: the SHA-256 of all others in it. One that is there
     is replaced where it is empty, or has that file and no others than it lists, as they were written; it is
-    refused otherwise, since nobody's files are to be lost (LaennecError, UsageError of `refuse_loss`).
+    refused otherwise, since nobody's files are to be lost (UsageError, as of `refuse_other_folder`).
     """
     path = Path(path)
     refuse_other_folder(path, marker)
@@ -181,8 +181,10 @@ def _refuse_changes(folder: Path, marker: str) -> None:
         return
     written = read_json(folder / marker, "name another --out", files=dict)["files"]
     for name, file in _below(folder):
+        if name not in (marker, *written):
+            raise _of_others(folder, name)
         if name != marker:
-            refuse_loss(file, partial(_is_of, written.get(name)))
+            refuse_loss(file, partial(_is_of, written[name]))
 
 
 def _is_of(sha256: str | None, path: Path) -> bool:
@@ -196,11 +198,16 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
 
 
 def refuse_other_folder(path: Path, marker: str) -> None:
-    """LaennecError for a file, and for a folder with files that has none of the name `marker`."""
+    """LaennecError for a file, UsageError for a folder with files that has none of the name `marker`."""
     if path.exists() and not path.is_dir():
         raise LaennecError(f"{path}: is a file, not a folder to write")
-    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
-        raise LaennecError(f"{path}: holds other files; name a new folder")
+    first = min(path.iterdir(), default=None) if path.is_dir() else None
+    if first is not None and not (path / marker).is_file():
+        raise _of_others(path, first.name)
+
+
+def _of_others(folder: Path, name: str) -> UsageError:
+    return UsageError(f"{folder}: holds files that this command did not write ({name}); name another --out")
 
 
 def create_whole(path: Path, content: bytes) -> None:
@@ -266,7 +273,22 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
     A file name that is no UTF-8 is read back as it was: JSON spells its bytes as :func:`write_text` does.
     """
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, stored_json(value))
+
+
+def stored_json(value: Any) -> str:
+    """Return what `write_json` writes."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write_new(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as `write_text` does, for people to go on with: another content that is there stays.
+
+    UsageError of `refuse_loss` then, also of an earlier text of ours, which somebody may have worked on.
+    """
+    content = text.encode(errors="backslashreplace")
+    refuse_loss(path, holds(content))
+    write_bytes(path, content)
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

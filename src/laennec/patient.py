@@ -84,19 +84,20 @@ class Patient:
     """What is known of a patient and of where the chest piece lay; None where it is not known.
 
     Every spelling that the checks below take is taken, else LaennecError; the values kept are years from 0 to
-    130, those of :data:`laennec.labels.SEXES`, and those of `positions`, such as a model's.
+    130, those of :data:`laennec.labels.SEXES`, and those of `CHEST_PLACES` or a model's own `positions`.
     """
 
     age_years: float | None = None
     sex: str | None = None
     position: str | None = None
-    positions: InitVar[Sequence[str]] = POSITIONS
+    positions: InitVar[Sequence[str]] = ()
 
     def __post_init__(self, positions: Sequence[str]) -> None:
         age_years = check_age(self.age_years)
         object.__setattr__(self, "age_years", None if math.isnan(age_years) else age_years)
         object.__setattr__(self, "sex", check_sex(self.sex))
-        object.__setattr__(self, "position", check_position(self.position, positions))
+        known = tuple(dict.fromkeys((*CHEST_PLACES, *positions)))
+        object.__setattr__(self, "position", check_position(self.position, known))
 
     @property
     def known(self) -> bool:
@@ -177,14 +178,24 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
     """
     if is_unknown(position):
         return None
-    known = chest_place(position) or _hyphened(position)
-    if known in CHEST_PLACES and known not in positions:
-        known = "-".join(known.split("-")[:2])
-    if known not in positions:
-        raise LaennecError(
-            f"position is {position!r}; expected {', '.join(positions)} (p1 to p4), or nothing"
-        )
+    known = nearest_place(chest_place(position) or _hyphened(position), positions)
+    if known is None:
+        coarse = [place for place in positions if place not in CHEST_PLACES or _coarser(place) == place]
+        raise LaennecError(f"position is {position!r}; expected {', '.join(coarse)} (p1 to p4), or nothing")
     return known
+
+
+def nearest_place(place: str | None, positions: Sequence[str]) -> str | None:
+    """Return a place as one of `positions`, such as a model's: itself, the next coarser, or None."""
+    if place is None or place in positions:
+        return place
+    coarser = _coarser(place)
+    return coarser if place in CHEST_PLACES and coarser in positions else None
+
+
+def _coarser(place: str) -> str:
+    """Return a place without upper, middle or lower."""
+    return "-".join(place.split("-")[:2])
 
 
 def chest_place(position: Any) -> str | None:

@@ -13,7 +13,7 @@ from laennec.cli import run
 from laennec.datasets import kauh
 from laennec.errors import LaennecError, UsageError
 from laennec.experiments import phases
-from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS
+from laennec.labels import SOUND_KINDS, SPRSOUND_EVENTS, SPRSOUND_RECORDS
 from laennec.model.card import RecordingCard
 from laennec.model.load import load_model
 from laennec.score.events_table import read_events_table
@@ -21,7 +21,8 @@ from laennec.score.predictions import read_predictions
 from laennec.simulate import simulate_dataset
 from laennec.train import crossval
 from laennec.train.recording_predictions import load_outputs, save_outputs
-from laennec.train.weights import onnx_weights
+from laennec.train.saved import read_saved
+from laennec.train.weights import SAVED, onnx_weights
 
 LABELS = [SPRSOUND_EVENTS[0], *reversed(SPRSOUND_EVENTS[1:])]  # not in the usual order
 
@@ -176,16 +177,22 @@ def test_any_data_set_trains_and_measures_a_recording_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = tmp_path / "icbhi", tmp_path / "run"
-    simulate_dataset(data, subjects=6, seed=2, layout="icbhi", recordings_per_subject=2)
+    simulate_dataset(data, subjects=8, seed=2, layout="icbhi", recordings_per_subject=3)
     recipe = tmp_path / "small.toml"
     shipped = Path(crossval.__file__).parents[1] / "recipes" / "recording.toml"
     text = shipped.read_text().replace("epochs = 25", "epochs = 4").replace("3e-3", "1e-2")
     small = 'kind = "recording"\nchannels = [4, 6, 8, 8, 8]\nwidth = 16\ndilations = [1, 2]'
-    fewer = "batches = 6\nbatch_s = 30.0\nother_sounds = 1"
+    fewer = "batches = 6\nbatch_s = 30.0\nother_sounds = 10"
     text = text.replace("batches = 100", fewer).replace("averaging_decay = 0.998\n", "")
     recipe.write_text(text.replace('kind = "recording"\n', small + "\n"))
     words = ["train", str(recipe), "--data", str(data), "--dataset", "icbhi", "--out", str(out)]
     assert run([*words, "--accelerator", "cpu", "--threads", "1"]) == 0
+    assert "12 recordings to train on, 6 to validate on" in capsys.readouterr().err
+    weights = read_saved(out / "model.pt", SAVED, "")["network"]
+    assert weights["patterns._extra_state"]["sources"] == [
+        "icbhi",
+        *(f"generated {k}" for k in SOUND_KINDS[1:]),
+    ]
     assert read_events_table(out / "events.csv")
     assert set(read_predictions(out / "predictions.csv").classes) == set(SPRSOUND_RECORDS)
     words = ["evaluate", str(out), "--data", str(data), "--split", "all", "--out", str(tmp_path / "scores")]

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from laennec.experiments import certainty, sound_patterns
+from laennec.errors import LaennecError
+from laennec.experiments import certainty, processing, sound_patterns
 from laennec.experiments.certainty import Judged, distances, lowest_normal, lowest_sick, of_all, of_each
 from laennec.experiments.sound_patterns import Fold, Heard, chosen_clips, drawn, kept
 from laennec.labels import SOUND_KINDS, SPRSOUND_RECORDS
@@ -147,6 +148,17 @@ def test_what_is_certain_is_chosen_by_the_other_parts() -> None:
     assert (called[0::2] == np.where(answers.certainty[0::2] > 0.5, answers.called[0::2], NEITHER)).all()
 
 
+def test_another_seed_is_asked_about_the_same_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, other = (object.__new__(Judged) for _ in range(2))
+    judged.names = other.names = ["a", "b"]
+    other.odds = np.array([1.0, -1.0])
+    monkeypatch.setattr(certainty, "judged_of", lambda fold: other)
+    assert certainty.odds_of_seed(Path("seed1"), judged).tolist() == [1.0, -1.0]
+    other.names = ["b", "a"]
+    with pytest.raises(LaennecError, match="other recordings"):
+        certainty.odds_of_seed(Path("seed1"), judged)
+
+
 def test_distances_and_labels_of_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certainty, "NEIGHBOURS", 10)
     rng = np.random.default_rng(0)
@@ -162,11 +174,11 @@ def test_distances_and_labels_of_neighbours(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_equalised_recording_has_the_spectrum_that_is_usual() -> None:
     rng = np.random.default_rng(0)
     samples = np.asarray(np.cumsum(rng.standard_normal(80_000)) / 100, np.float32)
-    target = np.linspace(1, -1, len(certainty.BANDS_HZ) - 1)
-    before = np.abs(certainty.spectrum(samples, 8000) - target).max()
+    target = np.linspace(1, -1, len(processing.BANDS_HZ) - 1)
+    before = np.abs(processing.spectrum(samples, 8000) - target).max()
     for share, left in ((0.5, 0.5), (1.0, 0.0)):
-        changed = certainty.equalised(target, share)(samples, 8000)
-        after = np.abs(certainty.spectrum(changed, 8000) - target).max()
+        changed = processing.equalised(target, share)(samples, 8000)
+        after = np.abs(processing.spectrum(changed, 8000) - target).max()
         assert after == pytest.approx(left * before, abs=0.15 * before)
 
 
@@ -177,7 +189,7 @@ def test_what_a_model_says_of_a_processed_recording(detector: Detector, tmp_path
         [{"path": str(tmp_path / "a.wav"), "recording": "a", "label": "Normal", "dataset": "kauh"}]
     )
     clips = clips.assign(channel=np.nan, subject="", age_years=np.nan)
-    processes = [lambda sound, _: sound, certainty.half(True)]
+    processes = [lambda sound, _: sound, processing.half(True)]
     found = certainty.Processed.of(detector, clips, processes)
     assert found.logits.shape == (2, 1, len(SPRSOUND_RECORDS))
     whole, second = found.odds(RecordingDecision(record_evidence=(0.5, 0.5)))[:, 0]

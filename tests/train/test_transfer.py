@@ -426,15 +426,32 @@ def test_two_sick_patients_are_too_few_and_a_model_that_hears_no_cycles_is_refus
     with pytest.raises(LaennecError, match="a third is needed"):
         make_cohort(clips, labels, 16_000)
     more = own_cohort(tmp_path / "more")
-    for words, message in (
-        (["--from", "default"], "does not hold its network as it was trained"),
-        (["--epochs", "0"], "epochs = 0 is not a whole number from 1"),
-        (["--recipe", "baseline"], "--recipe baseline takes no cycles"),
-        (["--source-data", str(more)], "source is a trained model"),
-        (["--target-class", "Normal"], "normal is the other class; there are: Coarse"),
-    ):
+    for words, message in ((["--target-class", "Normal"], "normal is the other class; there are: Coarse"),):
         with pytest.raises(LaennecError, match=message):
             run(["transfer", *words, "--data", str(more), "--out", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--from", "nowhere"], "nowhere: no such model file"),
+        (["--from", "default"], "does not hold its network as it was trained"),
+        (["--from", "transfer-source"], "--source-data names what to train it on"),
+        (["--source-data", "."], "source is a trained model"),
+        (["--recipe", "baseline"], "--recipe baseline takes no cycles"),
+        (["--epochs", "0"], "epochs = 0 is not a whole number from 1"),
+        (["--threads", "-1"], "--threads is -1"),
+        (["--runs", "0"], "--runs is 0"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_data_are_read(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = own_cohort(tmp_path / "mine")
+    monkeypatch.setattr("laennec.train.transfer.load_clips", lambda *_: pytest.fail("data are read"))
+    with pytest.raises(LaennecError, match=message):
+        run(["transfer", *words, "--data", str(data), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_label_of_ones_own_and_what_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,8 +81,8 @@ def analyze(
         hears nothing but each event; without events, windows are laid over the recording, see
         :func:`merge_windows`.
     age_years, sex, position : optional
-        0 to 130; ``male`` or ``female``; ``left-posterior``, ``left-lateral``, ``right-posterior`` or
-        ``right-lateral``.
+        0 to 130; ``male`` or ``female``; any place of :data:`laennec.patient.CHEST_PLACES`, such as
+        ``left-posterior``. What the model makes no use of, or does not know, is in the notes.
     window_s, hop_s : float, optional
         In place of those of a model for clips, which it was measured with. Not with `events`.
     any_sound : bool

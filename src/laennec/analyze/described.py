@@ -7,10 +7,9 @@ from typing import Any
 from laennec.analyze import analyze
 from laennec.analyze.analysis import Analysis
 from laennec.audio.recording import Recording
-from laennec.errors import LaennecError
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
-from laennec.patient import check_position
+from laennec.patient import nearest_place
 
 METADATA = ("age_years", "sex", "position")
 
@@ -47,8 +46,5 @@ def known_to(model: Detector | LungModel, known: Mapping[str, Any]) -> dict[str,
     """
     if not model.card.uses_metadata:
         return {}
-    try:
-        place = check_position(known.get("position"), model.card.positions)
-    except LaennecError:
-        place = None
+    place = nearest_place(known.get("position"), model.card.positions)
     return {**known, "position": place} if "position" in known else dict(known)

@@ -16,7 +16,7 @@ from laennec.model.card import RECORDING, ClipCard, RecordingCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.load import DEFAULT, load_model, with_calibration
-from laennec.patient import Patient
+from laennec.patient import Patient, nearest_place
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ def channels_of(
         )
     if patient.known and not card.uses_metadata:
         note(f"the model {card.name} makes no use of age, sex and position")
+    elif (place := nearest_place(patient.position, card.positions)) != patient.position:
+        taken = f"is taken for {place}" if place else "is left out"
+        note(f"the model {card.name} does not know the position {patient.position}, which {taken}")
     if any(finding.kind == "too_short" for finding in recording.warnings):
         note(f"not analysed: {recording.duration_s:.3f} s are too short to hold a respiratory sound")
         return []

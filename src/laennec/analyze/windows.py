@@ -17,7 +17,7 @@ from laennec.audio.segment import CENTRE, cut, windows
 from laennec.errors import LaennecError
 from laennec.model.card import ClipCard
 from laennec.model.clips import LungModel
-from laennec.patient import Patient
+from laennec.patient import Patient, nearest_place
 
 SHORTEST_CELL_S = 0.001  # windows meet to the millisecond; what lies between such edges is rounding
 
@@ -94,7 +94,8 @@ def _predict(
             used.append(span)
         else:
             silent.append(span)
-    return used, model.predict(clips, rate, patient.age_years, patient.sex, patient.position), silent
+    place = nearest_place(patient.position, model.card.positions)
+    return used, model.predict(clips, rate, patient.age_years, patient.sex, place), silent
 
 
 def _notes_on(boundaries: Sequence[Boundary], card: ClipCard) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
-from laennec.annotations import SUFFIXES, read_labels, table
+from laennec.annotations import SUFFIXES, analysis, read_labels, table
 from laennec.annotations.events import LabelFile
 from laennec.annotations.formats import About, Format, write_labels
 from laennec.annotations.hf_lung import ENDING
@@ -14,11 +15,12 @@ from laennec.annotations.names import parts_of
 from laennec.annotations.text import read_text
 from laennec.audio.folder import AUDIO_SUFFIXES
 from laennec.audio.recording import Recording
-from laennec.audio.samples import counted
+from laennec.audio.samples import by_number, counted
 from laennec.errors import LaennecError, UsageError
-from laennec.files import holds, refuse_loss, write_bytes
+from laennec.files import refuse_loss, write_new
 from laennec.labels import known_term
 
+ROUNDING_S = 0.0011  # more than a millisecond, which is the coarsest that formats have
 _SUFFIXES = frozenset(suffix.lower() for suffix in SUFFIXES)
 
 
@@ -32,6 +34,8 @@ class Converted:
     error: str = ""
     passed_over: bool = False
     """Whether it is a table of whole recordings in a folder of results, and no label file."""
+    held_by: Path | None = None
+    """The analysis in JSON that has the same events and would write the same file: it is converted."""
 
 
 def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = False) -> Iterator[Converted]:
@@ -54,25 +58,61 @@ def convert_all(files: Sequence[Path], form: Format, out: Path, terms: bool = Fa
     Raises
     ------
     UsageError
-        If nothing is named, two files would become the same one, or one would be replaced itself.
+        If nothing is named, two files would become the same one, or one would be replaced itself. Where the
+        JSON of an analysis and its table hold the same events, the JSON is taken, which says more.
     LaennecError
         If the only folder named has no label file.
     """
     sources, others = _sources(files)
-    targets: dict[str, Path] = {}
-    for source, name in sources.items():
-        target = out / name.with_name(form.file_name(name.name))
-        other = targets.setdefault(str(target).lower(), source)
-        if other != source:
-            raise UsageError(f"{other} and {source} would both write {target}; convert them separately")
+    targets = {source: out / name.with_name(form.file_name(name.name)) for source, name in sources.items()}
+    others += _held_elsewhere(targets)
+    for each in others:
+        targets.pop(each.source, None)
+    for source, target in targets.items():
         if os.path.realpath(target) == os.path.realpath(source):
             refuse_loss(source)
-    for source, name in sources.items():
+    for source, target in targets.items():
         try:
-            yield _converted(source, out / name.with_name(form.file_name(name.name)), form, terms)
+            yield _converted(source, target, form, terms)
         except LaennecError as error:
             yield Converted(source, None, error=str(error))
     yield from others
+
+
+def _held_elsewhere(targets: Mapping[Path, Path]) -> list[Converted]:
+    """Return the files whose target is written from another with the same events; UsageError for others."""
+    held: list[Converted] = []
+    owners: dict[str, Path] = {}
+    for source, target in targets.items():
+        key = str(target).lower()
+        other = owners.setdefault(key, source)
+        if other == source:
+            continue
+        taken = next((path for path in (other, source) if _is_analysis(path)), None)
+        if taken is None or not _same_events(other, source):
+            raise UsageError(f"{other} and {source} would both write {target}; convert them separately")
+        owners[key] = taken
+        held.append(Converted(other if taken == source else source, None, held_by=taken))
+    return held
+
+
+def _is_analysis(path: Path) -> bool:
+    try:
+        return analysis.looks_like(read_text(path))
+    except ValueError:  # which its reader says
+        return False
+
+
+def _same_events(one: Path, other: Path) -> bool:
+    """Whether two files have the same events: labels, channels, and times as far as formats round them."""
+    pairs = zip_longest(read_labels(one).events, read_labels(other).events)
+    return all(
+        a is not None
+        and b is not None
+        and (a.annotated, a.channel) == (b.annotated, b.channel)
+        and max(abs(a.start_s - b.start_s), abs(a.end_s - b.end_s)) < ROUNDING_S
+        for a, b in pairs
+    )
 
 
 def _sources(files: Sequence[Path]) -> tuple[dict[Path, Path], list[Converted]]:
@@ -116,6 +156,15 @@ def counted_tables(count: int) -> str:
     return f"{counted(count, 'table')} of whole recordings passed over (summary.csv and the like)"
 
 
+def counted_held(held: Sequence[Converted]) -> str:
+    """Return how many files were passed over since an analysis in JSON holds their events, in words."""
+    number, first = len(held), held[0]
+    has = by_number(number, "its analysis in JSON has", "their analyses in JSON have")
+    others = by_number(number, "", " and others")
+    which = f"{first.source.name}, for {first.held_by.name if first.held_by else ''}{others}"
+    return f"{counted(number, 'file')} passed over, whose events {has} ({which})"
+
+
 def _converted(source: Path, target: Path, form: Format, terms: bool) -> Converted:
     labels = read_labels(source)
     if labels.problems:
@@ -125,9 +174,7 @@ def _converted(source: Path, target: Path, form: Format, terms: bool) -> Convert
         labels, said = in_known_terms(labels)
         notes += said
     written = write_labels(labels, form, about(source))
-    content = written.text.encode(errors="backslashreplace")
-    refuse_loss(target, holds(content))
-    write_bytes(target, content)
+    write_new(target, written.text)
     return Converted(source, target, (*notes, *written.not_held))
 
 

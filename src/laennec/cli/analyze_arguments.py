@@ -47,8 +47,8 @@ class Analyze:
     sex
         male or female, if known.
     position
-        left-posterior, left-lateral, right-posterior or right-lateral, if known; the words in any order, such
-        as "lower left posterior".
+        trachea, or left- or right- with anterior, lateral or posterior, perhaps with upper, middle or lower;
+        in any order, such as "lower left posterior", or as a data set writes it (p1, Tc, LUP).
     out
         Folder for the results.
     format

@@ -303,7 +303,8 @@ class Live:
     sex
         male or female, if known.
     position
-        left-posterior, left-lateral, right-posterior or right-lateral, if known.
+        trachea, or left- or right- with anterior, lateral or posterior, perhaps with upper, middle or lower;
+        in any order, such as "lower left posterior", or as a data set writes it (p1, Tc, LUP).
     """
 
     source: Annotated[Positional[str], arg(metavar="-")] = ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from laennec.cli import load
 from laennec.errors import LaennecError, UsageError, no_folder
-from laennec.model.load import model_path, shipped_models
+from laennec.model.load import OTHER_USES, model_path, shipped_models
 from laennec.train.jobs import ExportJob
 
 # What writes each target: a function that takes the job and returns the path of what it wrote. Its module is
@@ -34,7 +34,8 @@ def _check_run(command: ExportJob) -> None:
     """
     if not command.model:
         raise UsageError("name the run folder of `laennec train` to export")
-    if command.model in shipped_models():
+    is_there = Path(command.model).exists()
+    if command.model in (*shipped_models(), *(() if is_there else OTHER_USES)):
         raise LaennecError(
             f"{command.model}: ships as a model file; --target onnx writes one of a run of `laennec train`"
         )

@@ -21,7 +21,7 @@ from laennec.datasets.discovery import DataSet
 from laennec.datasets.simulated import shown_name
 from laennec.datasets.table import NUMBERS
 from laennec.errors import LaennecError
-from laennec.files import begins, refuse_loss, sha256_of, write_json
+from laennec.files import begins, refuse_loss, sha256_of, stored_json, write_new
 from laennec.progress import track
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
@@ -96,11 +96,12 @@ CONTEXT: dict[str, Any] = {
 def write_croissant(module: DataSet, root: Path, out: Path, progress: bool = True) -> list[str]:
     """Write the metadata of a copy, and return what is to be said of it, a sentence a line.
 
-    LaennecError if the folder is no copy, a recording lies outside it, or `out` is a file of another kind.
+    LaennecError if the folder is no copy, a recording lies outside it, or `out` is another file, also
+    metadata that were edited.
     """
-    refuse_loss(out, begins(b'{\n  "@context"'))
+    refuse_loss(out, begins(b'{\n  "@context"'))  # before the work, which takes minutes
     metadata = croissant(module, root, progress)
-    write_json(out, metadata)
+    write_new(out, stored_json(metadata))
     sizes = {each["name"].replace("_", " "): len(each["data"]) for each in metadata["recordSet"]}
     parts = [counted(len(metadata["distribution"]), "file")]
     parts += [counted(count, name.removesuffix("s")) for name, count in sizes.items()]

@@ -6,7 +6,8 @@ Everything is chosen on four fifths of the patients that the fold's network was 
 fifth. *Rules* choose the thresholds of certainty. *Signals* stand beside the network's own probability of
 adventitious sounds in a logistic regression, or replace it: do they rank the sick above the well? The folder
 ``--kept`` is that of `laennec.experiments.sound_patterns`, whose features tell how far a recording lies from
-those that the network was trained on.
+those that the network was trained on. ``--also`` are folds of the same patients by trainings that differ in
+their seed: is what they disagree about less sure?
 """
 
 import argparse
@@ -22,8 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from laennec.audio.samples import Array
+from laennec.errors import LaennecError
 from laennec.experiments import run
-from laennec.experiments.processing import band, microphone, through, tilt
+from laennec.experiments.processing import band, equalised, half, microphone, spectrum, tilt
 from laennec.experiments.refusals import model_of
 from laennec.experiments.sound_patterns import drawn, hear, kept
 from laennec.files import read_json, write_json, written_whole
@@ -68,11 +70,6 @@ Rule = Callable[[Answers, Names, Names], tuple[Floats, Floats]]
 # --- processing ---------------------------------------------------------------------------------------------
 
 
-def half(second: bool) -> Callable[[Array, int], Array]:
-    """The first or the second half of a recording."""
-    return lambda samples, _: samples[samples.size // 2 :] if second else samples[: samples.size // 2]
-
-
 PROCESSES: Mapping[str, Callable[[Array, int], Array]] = {
     "tilt up": tilt(3.0),
     "tilt down": tilt(-3.0),
@@ -82,34 +79,9 @@ PROCESSES: Mapping[str, Callable[[Array, int], Array]] = {
     "first half": half(False),
     "second half": half(True),
 }
-BANDS_HZ = np.geomspace(50.0, 1900.0, 17)
 EQUALISED = (0.25, 0.5, 1.0)  # how much of the way to the mean spectrum of what was trained on
 OF_EACH = 60  # recordings of a data set, for that mean
 SLIGHT = ("tilt up", "tilt down", "band", "noise", "later")
-
-
-def spectrum(samples: Array, rate: int) -> Floats:
-    """Mean power in `BANDS_HZ` in natural logarithms, less their mean, ``(bands,)``."""
-    power, hz = np.abs(np.fft.rfft(samples)) ** 2, np.fft.rfftfreq(samples.size, 1 / rate)
-    place = np.digitize(hz, BANDS_HZ)
-    sums = np.array([power[place == k].mean() for k in range(1, len(BANDS_HZ))])
-    bands = np.log(np.maximum(sums, 1e-12 * sums.max() + 1e-30))
-    return np.asarray(bands - bands.mean())
-
-
-def equalised(target: Floats, share: float) -> Callable[[Array, int], Array]:
-    """Brings the spectrum of a recording so much of the way to a target."""
-    middles = np.sqrt(BANDS_HZ[1:] * BANDS_HZ[:-1])
-
-    def change(samples: Array, rate: int) -> Array:
-        gains = 0.5 * share * (target - spectrum(samples, rate))
-
-        def gain(hz: Any) -> Any:
-            return np.exp(np.interp(np.log(np.maximum(hz, 1.0)), np.log(middles), gains))
-
-        return through(gain)(samples, rate)
-
-    return change
 
 
 def usual_spectrum(clips: pd.DataFrame, rate: int) -> Floats:
@@ -167,6 +139,7 @@ class Judged:
 
     def __init__(self, chooser: Chooser) -> None:
         self.chooser, self.rows = chooser, chooser.judged
+        self.names = [chooser.outputs[row].name for row in numbers(self.rows)]
         self.datasets, self.patients = chooser.datasets[self.rows], chooser.patients[self.rows]
         names, of_row = np.unique(chooser.patients, return_inverse=True)
         dealt = (np.random.default_rng(0).permutation(len(names)) % PARTS)[of_row]
@@ -323,10 +296,14 @@ def _variant(processed: Processed, place: int, decision: RecordingDecision) -> F
 
 
 def signals(
-    judged: Judged, processed: Processed, flat: Processed, away: tuple[Floats, Floats, Floats]
+    judged: Judged,
+    processed: Processed,
+    flat: Processed,
+    away: tuple[Floats, Floats, Floats],
+    seeds: Sequence[Floats],
 ) -> dict[str, Any]:
     """Each signal's name, with log-odds or features beside those of the network."""
-    odds = judged.odds
+    odds, trained = judged.odds, np.stack([judged.odds, *seeds])
     variants = np.stack(
         [judged.by_part(partial(_variant, processed, place)) for place in range(1 + len(PROCESSES))]
     )
@@ -341,6 +318,7 @@ def signals(
         "label of neighbours": log_odds(away[2].clip(0.02, 0.98), SUREST),
         "disagreement of slight processing": slight.std(0),
         "disagreement of all processing and halves": variants.std(0),
+        **({f"disagreement of {len(trained)} seeds": trained.std(0)} if seeds else {}),
     }
     return {
         "the network alone": odds,
@@ -348,6 +326,7 @@ def signals(
         "mean over slight processing": slight.mean(0),
         "highest of slight processing": slight.max(0),
         "highest of all processing and halves": variants.max(0),
+        **({f"mean of {len(trained)} seeds": trained.mean(0)} if seeds else {}),
         **{
             f"equalised by {share:g}": judged.by_part(partial(_variant, flat, place))
             for place, share in enumerate(EQUALISED)
@@ -356,11 +335,15 @@ def signals(
 
 
 def measured(
-    judged: Judged, processed: Processed, flat: Processed, away: tuple[Floats, Floats, Floats]
+    judged: Judged,
+    processed: Processed,
+    flat: Processed,
+    away: tuple[Floats, Floats, Floats],
+    seeds: Sequence[Floats],
 ) -> dict[str, Any]:
     """Every rule, and every signal."""
     rows = []
-    for name, own in signals(judged, processed, flat, away).items():
+    for name, own in signals(judged, processed, flat, away, seeds).items():
         values = own if own.ndim == 1 else log_odds(cross_validated(own, judged.sick, judged.parts), SUREST)
         rows.append({"signal": name, "data": judged.ranked(values)})
     rules = [{"rule": name, "data": judged.figures_of(judged.certain(rule))} for name, rule in RULES.items()]
@@ -383,23 +366,35 @@ def stored(path: Path, make: Callable[[], Processed]) -> Processed:
     return made
 
 
-def prepared(fold: Path, store: Path) -> tuple[Judged, Processed, Processed, tuple[Floats, Floats, Floats]]:
-    """What a fold's network says of the recordings that are judged, as they are and processed."""
+def judged_of(fold: Path) -> Judged:
+    """What a fold's network says of its patients, and what others of them choose."""
     recipe = read_run(fold)[0]
     outputs = [replace(own, split="fold") for own in load_outputs([fold])]
-    judged = Judged(Chooser(outputs, recipe.labels, recipe.records, recipe.recording.frames_tell))
+    return Judged(Chooser(outputs, recipe.labels, recipe.records, recipe.recording.frames_tell))
+
+
+def odds_of_seed(fold: Path, judged: Judged) -> Floats:
+    """Log-odds of sick by the network of another seed, of the same recordings."""
+    other = judged_of(fold)
+    if other.names != judged.names:
+        raise LaennecError(f"{fold}: a fold of other recordings")
+    return other.odds
+
+
+def prepared(fold: Path, store: Path) -> tuple[Judged, Processed, Processed, tuple[Floats, Floats, Floats]]:
+    """What a fold's network says of the recordings that are judged, as they are and processed."""
+    judged = judged_of(fold)
     detector, held_out = model_of(fold)
     held_out = held_out.assign(label=held_out["label"].fillna(""))
-    wanted = [outputs[row].name for row in numbers(judged.rows)]
     of_name, order = drawn(held_out)
-    clips = held_out.loc[[of_name[name] for name in wanted]]
+    clips = held_out.loc[[of_name[name] for name in judged.names]]
     model = AdaptableModel(detector)
     table = pd.read_csv(fold / "clips.csv", dtype={"recording": str, "subject": str, "label": str})
     table = table.assign(label=table["label"].fillna(""))
     own = kept(store / "test.npz", lambda: hear(model, held_out))
     train = table[table["side"] == "train"]
     learnt = kept(store / "train.npz", lambda: hear(model, train))
-    features = own.features[[order[name] for name in wanted]]
+    features = own.features[[order[name] for name in judged.names]]
     labels = train.loc[list(drawn(train)[0].values()), "label"].to_numpy(str)
 
     def flattened() -> Processed:
@@ -419,16 +414,19 @@ def main() -> None:
     """Measure a fold."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("fold", type=Path, help="folder of a fold of laennec crossvalidate recording")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="the same fold by other seeds")
     parser.add_argument("--kept", type=Path, required=True, help="folder for what is heard")
     parser.add_argument("--out", type=Path, required=True, help="JSON for the figures")
     options = parser.parse_args()
     options.kept.mkdir(parents=True, exist_ok=True)
+    judged, processed, flat, away = prepared(options.fold, options.kept)
+    seeds = [odds_of_seed(other, judged) for other in options.also]
     figures = {
         "command": "python -m laennec.experiments.certainty " + " ".join(command().split()[1:]),
         "date": str(datetime.date.today()),
         "machine": machine(),
         "fold": read_json(options.fold / "fold.json", "damaged", fold=str)["fold"],
-        **measured(*prepared(options.fold, options.kept)),
+        **measured(judged, processed, flat, away, seeds),
     }
     write_json(options.out, figures)
 

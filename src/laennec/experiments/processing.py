@@ -28,6 +28,7 @@ ANNOUNCEMENT_S = 2.0
 MUSIC_HZ, CALL_HZ = 44100, 48000  # what editors save as MP3, what Opus works at
 PIVOT_HZ, LOWEST_HZ = 200.0, 50.0  # a tilt turns about the one and is level below the other
 DRIVE = 4.0  # 12 dB above full scale
+BANDS_HZ = np.geomspace(50.0, 1900.0, 17)  # of an equaliser towards a usual spectrum
 BELOW_DB, LOUDER_DB = -20.0, 10.0  # against the recording's deviation
 
 
@@ -60,6 +61,35 @@ def tilt(db_per_octave: float) -> Filter:
 
     equalised = through(gain)
     return lambda samples, rate: peaking(equalised(samples, rate), peak(samples))
+
+
+def spectrum(samples: Array, rate: int) -> Floats:
+    """Mean power in `BANDS_HZ` in natural logarithms, less their mean, ``(bands,)``."""
+    power, hz = np.abs(np.fft.rfft(samples)) ** 2, np.fft.rfftfreq(samples.size, 1 / rate)
+    place = np.digitize(hz, BANDS_HZ)
+    sums = np.array([power[place == k].mean() for k in range(1, len(BANDS_HZ))])
+    bands = np.log(np.maximum(sums, 1e-12 * sums.max() + 1e-30))
+    return np.asarray(bands - bands.mean())
+
+
+def equalised(target: Floats, share: float) -> Filter:
+    """Brings the spectrum of a recording so much of the way to a target."""
+    middles = np.sqrt(BANDS_HZ[1:] * BANDS_HZ[:-1])
+
+    def change(samples: Array, rate: int) -> Array:
+        gains = 0.5 * share * (target - spectrum(samples, rate))
+
+        def gain(hz: Floats) -> Floats:
+            return np.asarray(np.exp(np.interp(np.log(np.maximum(hz, 1.0)), np.log(middles), gains)))
+
+        return through(gain)(samples, rate)
+
+    return change
+
+
+def half(second: bool) -> Filter:
+    """The first or the second half of a recording."""
+    return lambda samples, _: samples[samples.size // 2 :] if second else samples[: samples.size // 2]
 
 
 def peak(samples: Floats) -> float:

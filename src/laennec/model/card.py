@@ -22,6 +22,7 @@ METADATA_KEY = "laennec"
 RECORDING = "recording"  # the task of models for whole recordings
 WINDOW = "window"  # of those for windows of a few seconds, which are no ONNX files (`laennec.model.integer`)
 BREATHS = "breath-phases"  # of those for the phases of breaths, beside one for recordings (`.phases`)
+OF_PHASES = "tells phases of breaths alone; `laennec analyze --phases` uses it"  # of such a model, elsewhere
 OF_RECORDINGS = (RECORDING, WINDOW, BREATHS)  # learnt from whole recordings
 CLIP_TASKS = ("event", "cycle")
 INPUTS = {  # of a model for clips
@@ -339,7 +340,7 @@ class RecordingCard(FrameCard):
         `answer_certainty`.
     """
 
-    positions: ClassVar[tuple[str, ...]] = POSITIONS  # that may be given, though it makes no use of them
+    positions: ClassVar[tuple[str, ...]] = POSITIONS  # of which it makes no use
     uses_metadata: ClassVar[bool] = False
 
     records: tuple[str, ...] = entry(words)
@@ -409,7 +410,7 @@ def read_card(metadata: str | None, source: str = "model") -> ClipCard | Recordi
     """
     entries = entries_in(metadata, source, FORMAT)
     if entries.get("task") == BREATHS:
-        raise LaennecError(f"{source}: tells phases of breaths alone; `laennec analyze --phases` uses it")
+        raise LaennecError(f"{source}: {OF_PHASES}")
     if entries.get("task") != RECORDING:
         return read_card_of(ClipCard, entries, source)
     return read_card_of(RecordingCard, entries, source)

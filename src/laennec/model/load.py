@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
 from laennec.errors import LaennecError, unread
 from laennec.model.calibration import calibrated_card, read_calibration
-from laennec.model.card import RecordingCard, read_card
+from laennec.model.card import OF_PHASES, RecordingCard, read_card
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
 from laennec.model.quickest import PRETRAINED, quickest
@@ -20,6 +21,10 @@ RUN_MODEL = "model.onnx"  # in a run folder
 ONNX_START = b"\x08"  # of a file: the field of its version comes first
 LARGEST_FILE = 2**30  # bytes; ONNX itself ends at twice as much
 BESIDE = "phases.onnx"  # ships too, and answers beside one of these (`laennec.model.phases`)
+OTHER_USES = {  # models that ship too, which `load_model` does not take: what each is for
+    "phases": OF_PHASES,
+    "microcontroller": "for microcontrollers alone; `laennec export --target microcontroller` writes it",
+}
 SHIPPED = {  # SHA-256 of the models that ship, so that a damaged or replaced one is not taken for them
     "default": "5785aab5740aa7d36b600fe9851cec6af121340f045d38148965917ea44adfc7",
     "recording": "ef908a947fdf5d1c1bf3f81bbf102a66192ee77c6508a546aecd180662cacb04",
@@ -124,8 +129,11 @@ def named(path_or_name: str | os.PathLike[str] | None) -> str | os.PathLike[str]
     return DEFAULT if path_or_name is None else path_or_name
 
 
-def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
-    """The file of a model by its path, its run folder or its name; of `DEFAULT` where nothing is named."""
+def model_path(path_or_name: str | os.PathLike[str] | None, more: Sequence[str] = ()) -> Path:
+    """The file of a model by its path, its run folder or its name; of `DEFAULT` where nothing is named.
+
+    LaennecError if there is none; it names the models that ship, with `more` that the caller takes.
+    """
     name = named(path_or_name)
     if not isinstance(name, str | os.PathLike) or not (name := os.fspath(name)):
         raise LaennecError(f"model is {path_or_name!r}; expected the path of a model file, or a model's name")
@@ -141,7 +149,9 @@ def model_path(path_or_name: str | os.PathLike[str] | None) -> Path:
             )
         return path / RUN_MODEL
     if not path.exists():
-        shipped = ", ".join(shipped_models()) or "none"
+        shipped = ", ".join(sorted((*shipped_models(), *more))) or "none"
+        if name in OTHER_USES:
+            raise LaennecError(f"{name}: {OTHER_USES[name]}; others that ship: {shipped}")
         raise LaennecError(f"{name}: no such model file, nor a model that ships (those are: {shipped})")
     return path
 

@@ -55,11 +55,11 @@ class Job:
 
         UsageError if age, sex or position cannot be.
         """
+        loaded = model_for(model, clips=False, calibration=calibration)
         try:
-            Patient(**metadata)
+            Patient(**metadata, positions=loaded.card.positions)
         except LaennecError as error:
             raise UsageError(str(error)) from error
-        loaded = model_for(model, clips=False, calibration=calibration)
         if out is not None:
             make_folder(out)
         options = {"events": events, **metadata, "any_sound": any_sound}

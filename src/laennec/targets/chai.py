@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laennec.errors import LaennecError, UsageError
-from laennec.files import begins, refuse_loss, write_text
+from laennec.files import write_new
 from laennec.model.card import BREATHS, FORMAT, RECORDING
 from laennec.model.integer import RUN_INTEGERS, load_integer_model
 from laennec.model.load import RUN_MODEL, file_content, load_model, model_path
@@ -25,12 +25,12 @@ from laennec.train.jobs import ExportJob
 def write(job: ExportJob) -> Path:
     """Write the card that a job of `laennec export --target chai` asks for, and return its path.
 
-    UsageError if no file is named, LaennecError if the model cannot be read.
+    UsageError if no file is named or another one is there, also a card that was edited; LaennecError if the
+    model cannot be read.
     """
     if job.out is None:
         raise UsageError("--out is missing: the file to write")
-    refuse_loss(job.out, begins(b"<?xml"))
-    write_text(job.out, chai_card(job.model or RECORDING))
+    write_new(job.out, chai_card(job.model or RECORDING))
     return job.out
 
 
@@ -55,7 +55,7 @@ def _metadata(name: str) -> tuple[Mapping[str, Any], Path]:
     if name == SHIPPED or given.suffix.lower() == ".npz" or run_of_windows:
         path = integer_model_path(name)
         return load_integer_model(path).metadata, path
-    path = SHIPPED_PHASES if name == PHASES else model_path(name)
+    path = SHIPPED_PHASES if name == PHASES else model_path(name, more=(PHASES, SHIPPED))
     entries = json.loads(_loaded(name, path).graph.metadata or "{}")
     return entries, path
 

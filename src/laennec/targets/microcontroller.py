@@ -26,6 +26,7 @@ from laennec.model.integer import (
     image_factor,
     load_integer_model,
 )
+from laennec.model.load import OTHER_USES, shipped_models
 from laennec.train.jobs import ExportJob
 
 SHIPPED = "microcontroller"  # the name of the model that ships
@@ -59,6 +60,11 @@ def integer_model_path(name: str) -> Path:
             )
         return path / RUN_INTEGERS
     if not path.exists():
+        if name in (*shipped_models(), *OTHER_USES):
+            raise LaennecError(
+                f"{name}: not in integers of 8 bits, as a microcontroller needs it; {SHIPPED} ships, and "
+                f"`laennec train {SHIPPED}` makes others"
+            )
         raise LaennecError(f"{name}: no such model in integers, nor the one that ships ({SHIPPED})")
     return path
 

@@ -53,8 +53,8 @@ def write(job: ExportJob) -> Path:
     """
     if job.out is None:
         raise UsageError("--out is missing: the folder to write")
-    runtime = read_runtime(job.runtime)
-    content = contents(load_model(job.model or RECORDING), runtime)
+    model = load_model(job.model or RECORDING)  # what a browser cannot run needs no runtime
+    content = contents(model, read_runtime(job.runtime))
     with folder_written_whole(job.out, WRITTEN) as folder:
         for name, data in content.items():
             path = folder / name

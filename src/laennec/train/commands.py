@@ -118,9 +118,9 @@ def _tables(
 
 
 def _describe(recipe: Recipe, data: CrossValidationData) -> str:
-    fold = data.folds[0]
+    fold, what = data.folds[0], "recording" if takes_recordings(recipe) else "event"
     text = (
-        f"{recipe.title or recipe.name}: {counted(int(fold.train.sum()), 'event', '')} to train on, "
+        f"{recipe.title or recipe.name}: {counted(int(fold.train.sum()), what, '')} to train on, "
         f"{fold.test.sum()} to validate on, split {recipe.split}"
     )
     shared = data.shared_patients(fold)

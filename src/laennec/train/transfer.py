@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from laennec import datasets
 from laennec.audio.samples import counted
@@ -66,21 +67,35 @@ def transfer(job: TransferJob) -> int:
         If the labels are not there, a class has too few patients, a cycle is too short, source and target
         share patients, or the source model cannot be carried over.
     """
+    # What is wrong with the request is said before data are read, and before anything is trained.
+    asked = Asked(Hardware(threads=job.threads, jobs=job.jobs), asked_recipe(job), source_of(job))
     dataset, clips, labels = target_of(job)
-    # What is wrong with the request is said before anything is trained.
-    if build_front_end(load_recipe(job.recipe).front_end).task != "cycle":
-        raise UsageError(
-            f"--recipe {job.recipe} takes no cycles; transfer, nguyen2022 or a file like them does"
-        )
     check_cohort(clips, labels, job.folds)
     with at_work(job.out, outside=(job.data, job.source_data)):
-        return _transfer(job, dataset, clips, labels)
+        return _transfer(job, asked, dataset, clips, labels)
 
 
-def _transfer(job: TransferJob, dataset: str, clips: pd.DataFrame, labels: tuple[str, str]) -> int:
-    hardware = Hardware(threads=job.threads, jobs=job.jobs)
-    source, start = find_source(job, clips, hardware)
-    recipe = target_recipe(job, dataset, labels, source)
+class Source(NamedTuple):
+    """Where to start: a model's recipe, and its weights or the data to train it on first."""
+
+    recipe: Recipe
+    origin: dict[str, Tensor] | Path
+
+
+class Asked(NamedTuple):
+    """What a job asks for, as far as it can be checked without data."""
+
+    hardware: Hardware
+    recipe: Recipe
+    source: Source
+
+
+def _transfer(
+    job: TransferJob, asked: Asked, dataset: str, clips: pd.DataFrame, labels: tuple[str, str]
+) -> int:
+    hardware, source = asked.hardware, asked.source.recipe
+    start = find_start(asked.source, job, clips, hardware)
+    recipe = target_recipe(asked.recipe, dataset, labels, source)
     rate = build_front_end(source.front_end).sample_rate
     cohort = make_cohort(clips, labels, rate, job.folds, recipe.split_seed)
     # The length that the cohort's cycles are brought to.
@@ -165,37 +180,58 @@ def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, 
     return clips[chosen].reset_index(drop=True), ("normal", target)
 
 
-def find_source(job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> tuple[Recipe, Start]:
-    """The source model's recipe and weights; a recipe is trained first, on ``source_data``."""
+def source_of(job: TransferJob) -> Source:
+    """The source model that is named, as far as can be told without data.
+
+    Raises
+    ------
+    UsageError
+        If ``source_data`` is missing for a recipe, or given for a model.
+    LaennecError
+        If there is no such model or recipe, it takes no cycles, or its weights cannot be carried over.
+    """
     recipe_named = job.source in recipe_names() and job.source not in shipped_models()
     if recipe_named or job.source.endswith(".toml"):
         recipe = load_recipe(job.source)
         if job.source_data is None:
             raise UsageError(f"--from {job.source} is a recipe; --source-data names what to train it on")
-        dataset = datasets.guess(job.source_data)
-        recipe = in_precision(replace(recipe, dataset=dataset), job.precision)
-        if build_front_end(recipe.front_end).task != "cycle":
-            raise LaennecError(
-                f"recipe {recipe.name} takes no cycles; take nguyen2022-source or transfer-source"
-            )
-        folder = job.out / "source"
-        source_clips = training_clips(load_clips(dataset, job.source_data))
-        refuse_shared_patients(source_clips, clips)
-        if not is_done(folder, "run.json"):
-            make_folder(folder)
-            what = counted(len(source_clips), "clip", "")
-            print(f"training the source model {recipe.name} on {what}", file=sys.stderr)
-            work = Work("source model", partial(fit, prepare(source_clips, recipe), recipe, folder, hardware))
-            run_all([work], hardware.jobs)
-        other, weights = source_weights(folder)
-        if recipe_to_dict(other) != recipe_to_dict(recipe):
-            raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
-        return recipe, Start(weights, recipe.name)
-    if job.source_data is not None:
+        recipe = in_precision(replace(recipe, dataset=datasets.guess(job.source_data)), job.precision)
+        source = Source(recipe, job.source_data)
+    elif job.source_data is not None:
         raise UsageError(f"--source-data is what a recipe is trained on, and {job.source} is a trained model")
-    recipe, weights = source_weights(job.source)
-    refuse_known_patients(job.source, recipe, clips)
-    return recipe, Start(weights, recipe.name)
+    else:
+        source = Source(*source_weights(job.source))
+    front_end = source.recipe.front_end
+    if build_front_end(front_end).task != "cycle":
+        raise LaennecError(
+            f"{source.recipe.name} does not take cycles (its front end is {front_end.get('kind')}); transfer "
+            "starts from a model of nguyen2022-source or of transfer-source"
+        )
+    return source
+
+
+def find_start(source: Source, job: TransferJob, clips: pd.DataFrame, hardware: Hardware) -> Start:
+    """The source's weights; a recipe is trained first.
+
+    LaennecError if it was trained on patients of the cohort, or `out` holds another source model.
+    """
+    recipe = source.recipe
+    if not isinstance(source.origin, Path):
+        refuse_known_patients(job.source, recipe, clips)
+        return Start(source.origin, recipe.name)
+    folder = job.out / "source"
+    source_clips = training_clips(load_clips(recipe.dataset, source.origin))
+    refuse_shared_patients(source_clips, clips)
+    if not is_done(folder, "run.json"):
+        make_folder(folder)
+        what = counted(len(source_clips), "clip", "")
+        print(f"training the source model {recipe.name} on {what}", file=sys.stderr)
+        work = Work("source model", partial(fit, prepare(source_clips, recipe), recipe, folder, hardware))
+        run_all([work], hardware.jobs)
+    other, weights = source_weights(folder)
+    if recipe_to_dict(other) != recipe_to_dict(recipe):
+        raise LaennecError(f"{folder} holds a source model of recipe {other.name}; choose another --out")
+    return Start(weights, recipe.name)
 
 
 def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> None:
@@ -227,19 +263,26 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
         )
 
 
-def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
+def asked_recipe(job: TransferJob) -> Recipe:
+    """The recipe that is named, with what is asked for in its place; UsageError if it takes no cycles."""
+    recipe = load_recipe(job.recipe)
+    if build_front_end(recipe.front_end).task != "cycle":
+        raise UsageError(
+            f"--recipe {job.recipe} takes no cycles; transfer, nguyen2022 or a file like them does"
+        )
+    if job.epochs is not None:
+        recipe = recipe_from_dict({**recipe_to_dict(recipe), "epochs": job.epochs}, job.recipe)
+    return in_precision(recipe, job.precision)
+
+
+def target_recipe(asked: Recipe, dataset: str, labels: Sequence[str], source: Recipe) -> Recipe:
     """The recipe for the cohort: the source's image, with the parts of a cycle that the recipe names."""
-    own = recipe_to_dict(load_recipe(job.recipe))
+    own = recipe_to_dict(asked)
     inputs = {
         name: own["front_end"][name]
         for name in ("inputs", "ratio", "highpass_hz")
         if name in own["front_end"]
     }
-    if build_front_end(source.front_end).task != "cycle":
-        raise LaennecError(
-            f"{source.name} does not take cycles (its front end is {source.front_end.get('kind')}); transfer "
-            "starts from a model of nguyen2022-source or of transfer-source"
-        )
     change: dict[str, Any] = {
         "dataset": dataset,
         "labels": list(labels),
@@ -247,15 +290,11 @@ def target_recipe(job: TransferJob, dataset: str, labels: Sequence[str], source:
         "model": source.model,
         "taxonomy": "icbhi" if labels[1] in set(TO_ICBHI.values()) else "own",
     }
-    if job.epochs is not None:
-        change["epochs"] = job.epochs
-    if job.precision:
-        change["precision"] = job.precision
     if own["augmentation"]["vtlp_labels"]:
         change["augmentation"] = {"vtlp_labels": [labels[1]]}
     table = deep_update(own, change)
     table["front_end"] = {**source.front_end, **inputs}
-    return recipe_from_dict(table, job.recipe)
+    return recipe_from_dict(table, asked.name)
 
 
 def report(
