@@ -26,6 +26,16 @@ FLAGS = [
 expect.set_options(timeout=1000 * WAIT_S)
 
 
+def drawn(page: Page) -> None:
+    """Wait until what the page was told is drawn: in the next frame, or the one after it."""
+    page.evaluate("async () => { for (let k = 0; k < 3; k += 1) await new Promise(requestAnimationFrame); }")
+
+
+def expect_fit(page: Page) -> None:
+    """Wait until nothing needs scrolling to the side: what is as wide as the window is laid out late."""
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     """How pytest-playwright starts the browser."""

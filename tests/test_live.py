@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +24,7 @@ from laennec.audio.capture import FLOOR_DB, Capture, PipedSound, levels_db
 from laennec.cli import main
 from laennec.output.formats import to_json
 from laennec.simulate import demo_recordings
+from waiting import WAIT_S, until
 
 RATE = 8_000
 REASON = "signals of another kind"
@@ -229,17 +229,18 @@ def begun(folder: Path, content: bytes) -> subprocess.Popen[bytes]:
     return process
 
 
-def wait_for(what: Any, seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it takes too long"
-        time.sleep(0.02)
+def kept_s(folder: Path) -> float:
+    """How long the recording is that grows in a folder."""
+    try:
+        return sum(Recording.open(path).duration_s for path in folder.glob("*.flac"))
+    except LaennecError:  # not a second has come
+        return 0.0
 
 
 @pytest.mark.skipif(os.name != "posix", reason=REASON)
 def test_what_is_killed_has_lost_nothing_that_came(tmp_path: Path, sound: np.ndarray) -> None:
     process = begun(tmp_path, endless(wav(sound)))
-    wait_for(lambda: sum(path.stat().st_size for path in tmp_path.glob("*.flac")) > 12_000)
+    until(lambda: sum(path.stat().st_size for path in tmp_path.glob("*.flac")) > 12_000)
     process.kill()
     process.communicate()
     (kept,) = tmp_path.glob("*.flac")
@@ -256,8 +257,9 @@ def test_ctrl_c_ends_a_recording_as_it_should(tmp_path: Path, sound: np.ndarray)
     assert process.stdout is not None
     lines = iter(process.stdout.readline, b"")
     assert any(b"Wheeze" in line for line in lines)  # told while the pipe is open
+    until(lambda: kept_s(tmp_path) >= sound.size / RATE - 0.52)  # what is in the pipe has come
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, out
     (kept,) = tmp_path.glob("*.flac")
     assert Recording.open(kept).length == sound.size

@@ -7,6 +7,9 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 
 from waiting import WAIT_S
 
+# What Chromium writes while a page has no server, or one whose connections break.
+AWAY = r"ERR_(INTERNET_DISCONNECTED|NETWORK|FAILED|INCOMPLETE)"
+
 
 class Watch:
     """What went wrong in the pages that it follows."""

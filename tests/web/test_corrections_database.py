@@ -13,6 +13,7 @@ pytest.importorskip("fastapi")
 
 from laennec.web.database import FILE, Database, WorkspaceError, WorkspaceFullError
 from laennec.web.schema import FORMAT
+from waiting import WAIT_S
 
 
 def add_two(database: Database, one: str, two: str) -> None:
@@ -76,7 +77,7 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
         do("INSERT INTO reader (name, added) VALUES ('ben', '2026')")
         other = threading.Thread(target=lambda: seen.append(readers(database)))
         other.start()
-        other.join(5)
+        other.join(WAIT_S)
     assert seen == [["anna"]]
     assert readers(database) == ["anna", "ben"]
 

@@ -22,6 +22,7 @@ from laennec.simulate import write_demo
 from laennec.web.app import create_app
 from laennec.web.serving import PageServer
 from laennec.web.settings import Settings
+from waiting import WAIT_S
 
 EXAMPLES = 3  # of each operation; `make fuzz` is for more
 NO_END = "/activity"
@@ -56,7 +57,8 @@ def address(ward: Path) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
-        thread.join(30)
+        thread.join(WAIT_S)
+        assert not thread.is_alive(), "the server does not end"
 
 
 def test_every_operation_answers_as_described(address: str) -> None:

@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +18,7 @@ from web_client import web_client
 from laennec.model.load import SHIPPED
 from laennec.simulate import write_demo
 from laennec.web.state import Server
+from waiting import until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs signals that stop a process")
 API = "/api/v1"
@@ -38,14 +38,6 @@ def server_of(client: TestClient) -> Server:
     server = client.app.state.server  # type: ignore[attr-defined]
     assert isinstance(server, Server)
     return server
-
-
-def until(wanted: Callable[[], Any]) -> Any:
-    ends = time.monotonic() + 60
-    while not (found := wanted()):
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.01)
-    return found
 
 
 def rows(client: TestClient) -> list[dict[str, Any]]:

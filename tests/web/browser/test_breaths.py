@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from chromium import drawn, expect_fit
 from laennec import Recording, analyze
 from laennec.analyze.analysis import Analysis, Breathing
 from laennec.labels import PHASES
@@ -15,6 +17,7 @@ from laennec.output.formats import to_json
 from laennec.output.page import write_report
 from laennec.simulate import demo_recordings
 from laennec.simulate.dataset import write_wav
+from listening import Listening
 from waiting import until
 from watching import Watch
 
@@ -54,6 +57,14 @@ def within(box: Locator, area: Locator, phase: dict[str, Any], length_s: float) 
     return abs(own["x"] - start) <= 2 and abs(own["x"] + own["width"] - end) <= 3
 
 
+def is_above(box: Locator, other: Locator) -> bool:
+    """Whether a box ends where another one begins."""
+    own, below = box.bounding_box(), other.bounding_box()
+    assert own is not None
+    assert below is not None
+    return own["y"] + own["height"] <= below["y"] + 1
+
+
 def expect_lane(page: Page | Locator, told: dict[str, Any]) -> None:
     phases, length_s = told["breathing"][0]["phases"], told["recording"]["duration_s"]
     lane = page.get_by_role("list", name="Breath phases")
@@ -63,15 +74,11 @@ def expect_lane(page: Page | Locator, told: dict[str, Any]) -> None:
     for k, phase in enumerate(phases):
         span = f"{phase['start_s']:.2f} to {phase['end_s']:.2f} s"
         expect(boxes.nth(k)).to_have_attribute("aria-label", f"{phase['phase'].capitalize()}, {span}")
-        assert within(boxes.nth(k), lane, phase, length_s), phase
+        until(partial(within, boxes.nth(k), lane, phase, length_s))
     shown = [(boxes.nth(k).inner_text(), phase["phase"].capitalize()) for k, phase in enumerate(phases)]
     assert all(name.startswith(words) for words, name in shown), shown
     assert sum(bool(words) for words, _ in shown) > len(shown) / 2, "not told by colour alone"
-    axis = page.locator(".viewer-axis").bounding_box()
-    own = lane.bounding_box()
-    assert own is not None
-    assert axis is not None
-    assert own["y"] + own["height"] <= axis["y"] + 1
+    until(lambda: is_above(lane, page.locator(".viewer-axis")))
 
 
 def test_the_page_shows_phases_their_ratio_and_when_events_are_heard(
@@ -101,7 +108,7 @@ def test_the_page_shows_phases_their_ratio_and_when_events_are_heard(
     page.reload()
     expect(page.get_by_role("img", name="0.87 likely to be right")).to_have_count(1)
     page.set_viewport_size({"width": 390, "height": 800})
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    expect_fit(page)
     assert axe(page) == []
     told["breathing"] = [vars(UNKNOWN) | {"phases": []}]
     page.get_by_label("Language").select_option("de")
@@ -114,6 +121,7 @@ def test_the_page_shows_phases_their_ratio_and_when_events_are_heard(
 def test_two_recordings_and_two_readers_are_compared_by_breaths_too(
     page: Page, watch: Watch, served: Serve, axe: Axe, crackles: tuple[Path, Analysis], tmp_path: Path
 ) -> None:
+    news = Listening(page)
     told = to_json(crackles[1])
     for name, recording in demo_recordings(0).items():
         write_wav(tmp_path / f"{name}.wav", recording.samples, recording.sample_rate)
@@ -155,12 +163,18 @@ def test_two_recordings_and_two_readers_are_compared_by_breaths_too(
     expect(seen.get_by_role("button", name="Wheeze, 2.50 to 3.00 s")).to_have_attribute(
         "aria-pressed", "true"
     )
-    assert seen.get_by_role("list", name="Breath phases").get_by_role("img").count() > 1
+    expect(seen.get_by_role("list", name="Breath phases").get_by_role("img").nth(1)).to_be_visible()
     expect(seen.locator(".viewer-breathing")).to_contain_text("I:E 1:")
     expect(seen.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "true")
+    with page.expect_response("**/api/v1/agreement?**") as response:
+        news.again()
+    response.value.finished()
+    drawn(page)
+    assert seen.is_visible(), "what is heard stays when the page asks anew"
+    expect(page.locator(".disagreements tr[aria-current=true]")).to_have_count(1)
     assert axe(page) == []
     page.set_viewport_size({"width": 390, "height": 800})
-    until(lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"))  # laid out late
+    expect_fit(page)
     page.get_by_label("Layer").select_option("phases")
     expect(seen).to_be_hidden()
 

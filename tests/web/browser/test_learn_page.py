@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from learn_folder import LEARNT_S, READER, labelled_folder
 
+from chromium import expect_fit
 from laennec.model.load import load_model
 
 Serve = Callable[..., str]
@@ -35,7 +36,7 @@ def corrected(page: Page, address: str, sound: Path) -> None:
     page.get_by_role("button", name="Mark as reviewed").click()
     expect(page.locator(".edit-status")).to_have_text("All corrections are saved.")
     page.reload()
-    expect(page.get_by_role("button", name="Reviewed")).to_be_visible()
+    expect(page.get_by_role("button", name="Reviewed", exact=True)).to_be_visible()
     expect(events.first).to_have_accessible_name(re.compile("Rhonchi"))
     page.get_by_role("button", name="Label files").click()
     page.get_by_role("dialog").get_by_label("Format").select_option("sprsound")
@@ -68,9 +69,9 @@ def test_corrections_become_a_model_that_answers(
     models.get_by_text("What it is worth", exact=True).click()
     expect(models.get_by_text("Events found, and labelled")).to_be_visible()
     assert axe(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect_fit(page)
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect_fit(page)
     models.get_by_role("button", name="Use ward").click()
     page.get_by_role("dialog").get_by_role("button", name="Use").click()
     expect(models.get_by_text("in use", exact=True)).to_be_visible()

@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from chromium import expect_fit
 from laennec.web.database import FILE
 from waiting import until
 from watching import Watch
 
 Serve = Callable[..., str]
 Axe = Callable[[Page], list[str]]
+MOST_WORK_S = 2.0  # of a processor, until the first of thousands of rows is shown; most often 0.3
 
 
-def is_too_wide(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+def width(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["width"]
 
 
 def middle(element: Locator) -> float:
@@ -56,7 +60,7 @@ def test_recordings_are_added_and_analysed_and_a_broken_one_stops_none(
     assert axe(page) == []
     for width in (390, 640):  # a phone; 1280 pixels at 200 %
         page.set_viewport_size({"width": width, "height": 800})
-        assert not is_too_wide(page), width
+        expect_fit(page)
         assert axe(page) == [], width
 
 
@@ -106,7 +110,7 @@ def test_list_by_keyboard_alone(page: Page, served: Serve, demo_sounds: list[Pat
 def zoomed(ticks: list[Locator]) -> bool:
     """Whether two axes have the same times, in tenths; they are drawn in the next frame."""
     one, other = (each.all_text_contents() for each in ticks)
-    return one == other and "." in one[0]
+    return one == other and "." in "".join(one[:1])
 
 
 def test_patient_on_the_chest_and_two_recordings_compared(
@@ -119,6 +123,7 @@ def test_patient_on_the_chest_and_two_recordings_compared(
     expect(page.locator("td.answer strong")).to_have_count(3)
     page.get_by_role("link", name="Chest of patient 101").first.click()
     left = page.get_by_role("button", name="Left posterior: DAS")
+    expect(left).to_be_visible()
     back_x, left_x = (middle(each) for each in (page.locator(".drawing").nth(1), left))
     assert left_x < back_x, "seen from behind, left of the spine"
     assert middle(page.get_by_role("button", name="Trachea")) == pytest.approx(
@@ -129,7 +134,7 @@ def test_patient_on_the_chest_and_two_recordings_compared(
     expect(page.get_by_role("button", name="Pause: 101_Pl1_Pl_sc_Meditron.wav")).to_be_visible()
     assert axe(page) == []
     page.set_viewport_size({"width": 390, "height": 800})
-    assert not is_too_wide(page)
+    expect_fit(page)
     page.set_viewport_size({"width": 1280, "height": 800})
 
     page.get_by_role("link", name="Compare Left posterior and Right posterior").click()
@@ -151,10 +156,8 @@ def test_patient_on_the_chest_and_two_recordings_compared(
     page.goto(page.url.split("#")[0] + "#/recording/1")
     expect(page.locator(".viewer-lanes .event").first).to_be_visible()
     page.emulate_media(media="print")
-    plot, picture = (page.locator(f".viewer-{part}").bounding_box() for part in ("plot", "canvases"))
-    assert plot
-    assert picture
-    assert picture["width"] > 0.8 * plot["width"], "on paper the picture is as wide as on the screen"
+    plot, picture = (page.locator(f".viewer-{part}") for part in ("plot", "canvases"))
+    until(lambda: width(picture) > 0.8 * width(plot))  # on paper the picture is as wide as on the screen
 
 
 def test_thousands_of_recordings(page: Page, served: Serve, tmp_path: Path) -> None:
@@ -181,16 +184,13 @@ def test_thousands_of_recordings(page: Page, served: Serve, tmp_path: Path) -> N
         route.fulfill(body=json.dumps({"recordings": rows}), content_type="application/json")
 
     page.route("**/api/v1/recordings", answer)
-    url = served(tmp_path)
     shown = page.locator("tbody tr[data-id]")
-    paints_ms = []
-    while (
-        len(paints_ms) < 4 and min(paints_ms, default=9999) > 1000
-    ):  # something else may run on this computer
-        page.goto(url)
-        expect(shown.first).to_contain_text("r0.wav")
-        paints_ms.append(page.evaluate("performance.getEntriesByType('paint').at(-1).startTime"))
-    assert min(paints_ms) < 5000, "where nothing else runs it is a fraction of a second"
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # whatever else runs on this computer
+    page.goto(served(tmp_path))
+    expect(shown.first).to_contain_text("r0.wav")
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    assert 0 < metrics["TaskDuration"] < MOST_WORK_S
     assert shown.count() < 60
     page.goto(f"{page.url}#/elsewhere")
     expect(page.get_by_text("There is no such page.")).to_be_visible()

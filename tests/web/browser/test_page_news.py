@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 
+from listening import Listening
 from waiting import until
 
 Serve = Callable[..., str]
-LISTEN = """async () => {
-  const news = new EventSource("api/v1/activity");
-  window.told = new Promise((hear) => news.addEventListener("recording", () => { news.close(); hear(); }));
-  await new Promise((resolve) => news.addEventListener("hello", resolve));
-}"""
 
 
 class Held:
@@ -71,6 +67,11 @@ def describe(page: Page, address: str, number: int, **known: Any) -> None:
 
 
 @pytest.fixture
+def news(page: Page) -> Listening:
+    return Listening(page)
+
+
+@pytest.fixture
 def ward(tmp_path: Path) -> Path:
     folder = tmp_path / "ward"
     folder.mkdir()
@@ -82,16 +83,16 @@ def test_what_happens_before_the_first_news_is_shown(
 ) -> None:
     """The list was answered, the page does not listen yet, and a recording comes and is analysed."""
     address = served(ward)
-    news = Held(page, "**/api/v1/activity")
+    held = Held(page, "**/api/v1/activity")
     page.goto(address)
     expect(page.get_by_role("heading", name="No recordings yet")).to_be_visible()
     add(page, address, demo_sounds[0], "a.wav")
-    news.go()
+    held.go()
     expect(page.locator("td.answer strong")).to_be_visible()
 
 
 def test_a_list_that_comes_late_takes_nothing_back(
-    page: Page, served: Serve, demo_sounds: list[Path], ward: Path
+    page: Page, news: Listening, served: Serve, demo_sounds: list[Path], ward: Path
 ) -> None:
     """The list is made, a recording changes, another one comes, and only then the list arrives."""
     address = served(ward)
@@ -102,6 +103,7 @@ def test_a_list_that_comes_late_takes_nothing_back(
     lists = Held(page, "**/api/v1/recordings", is_answered=True)
     page.reload()
     lists.wait()
+    news.wait()
     other = add(page, address, demo_sounds[1], "b.wav")
     describe(page, address, number, patient="7")
     expect(rows.filter(has_text="a.wav").locator("td.patient")).to_have_text("7")
@@ -115,7 +117,7 @@ def test_a_list_that_comes_late_takes_nothing_back(
 
 @pytest.mark.parametrize("view", ["recording/1", "compare/1/2", "patient/7"])
 def test_views_have_news_that_come_before_their_first_answer(
-    page: Page, served: Serve, demo_sounds: list[Path], ward: Path, view: str
+    page: Page, news: Listening, served: Serve, demo_sounds: list[Path], ward: Path, view: str
 ) -> None:
     address = served(ward)
     for sound, name in zip(demo_sounds, ("a.wav", "b.wav"), strict=True):
@@ -126,17 +128,15 @@ def test_views_have_news_that_come_before_their_first_answer(
     answers = Held(page, re.compile(r"/api/v1/recordings(/\d)?$"), is_answered=True)
     page.goto(f"{address}#/{view}")
     answers.wait()
-    page.evaluate(LISTEN)
+    news.begin("recording")
     describe(page, address, 1, age_years=61, position="left-anterior", patient="7")
-    page.evaluate("window.told")  # so that the page was told, too
-    with page.expect_event("requestfinished"):
-        answers.go()
-    page.evaluate("async () => (await fetch('api/v1/health')).json()")  # the page has its answer before this
+    news.end()
+    answers.go()
     expect(page.locator("main")).to_contain_text(re.compile("61|Left anterior"))
 
 
 def test_a_correction_of_another_window_that_comes_while_one_is_saved_is_shown(
-    page: Page, served: Serve, demo_sounds: list[Path], ward: Path
+    page: Page, news: Listening, served: Serve, demo_sounds: list[Path], ward: Path
 ) -> None:
     address = served(ward)
     number = add(page, address, demo_sounds[0], "a.wav")
@@ -152,12 +152,12 @@ def test_a_correction_of_another_window_that_comes_while_one_is_saved_is_shown(
     page.keyboard.press("Delete")
     saved.wait()
     other = {"kind": "add", "events": [{"start_s": 0.1, "end_s": 0.3, "label": "Wheeze"}]}
-    page.evaluate(LISTEN.replace('"recording"', '"edits"'))
+    news.begin("edits")
     place = f"{address}api/v1/recordings/{number}"
     revision = page.request.get(f"{place}/events?reader=Anna").json()["revision"]
     body = {"reader": "Anna", "revision": revision, "edits": [other]}
     assert page.request.post(f"{place}/edits", data=body).ok
-    page.evaluate("window.told")
+    news.end()
     saved.go()
     expect(page.locator('.event[data-status="added"]')).to_have_count(1)
     expect(events).to_have_count(count)

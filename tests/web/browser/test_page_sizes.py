@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from chromium import expect_fit
 from waiting import until
 
 Serve = Callable[..., str]
@@ -22,7 +24,6 @@ VIEWS = {
     "learn": ".model-list li",
     "live": "main h1",
 }
-FITS = "document.documentElement.scrollWidth <= innerWidth"
 # What sticks out of the window, and is in nothing that scrolls by itself.
 CUT_OFF = """() => {
   const scrolls = (each) => ["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(each).overflowX);
@@ -51,10 +52,10 @@ def test_every_view_fits(page: Page, served: Serve, axe: Axe, ward: Path) -> Non
         expect(page.locator(seen).first).to_be_visible()
         for width in (PHONE, ZOOMED):
             page.set_viewport_size({"width": width, "height": 800})
-            until(lambda: page.evaluate(FITS))  # laid out late
-            assert page.evaluate(CUT_OFF) == [], (view, width)
+            expect_fit(page)
+            until(lambda: page.evaluate(CUT_OFF) == [])
             if view.startswith("recording"):
                 table = page.locator(".recording-events .wide")
-                wide = table.evaluate("(each) => each.scrollWidth - each.clientWidth")
-                assert wide <= 0, "the button that plays an event is seen without scrolling"
+                # The button that plays an event is seen without scrolling.
+                until(partial(table.evaluate, "(each) => each.scrollWidth <= each.clientWidth"))
         assert axe(page) == [], view

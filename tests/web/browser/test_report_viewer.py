@@ -18,7 +18,7 @@ BRIGHT = """async () => {
   const canvas = document.querySelector(".viewer-spectrogram");
   const { width, height } = canvas;
   const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
-  for (let tries = 0; tries < 600; tries += 1) {
+  for (const ends = performance.now() + 60_000; performance.now() < ends;) {
     context.drawImage(canvas, 0, 0);
     const { data } = context.getImageData(0, 0, width, height);
     const bright = data.filter((value, k) => k % 4 === 0 && value > 100).length;
@@ -49,7 +49,9 @@ def test_a_report_is_looked_at_listened_to_and_printed(page: Page, watch: Watch,
     watch.allow(r"another host: file:.*/two\.html")
     report(tmp_path / "two.html")
     page.goto((tmp_path / "two.html").as_uri(), wait_until="commit")
-    first, second = page.locator("section.channel").all()
+    channels = page.locator("section.channel")
+    expect(channels).to_have_count(2)
+    first, second = channels.nth(0), channels.nth(1)
     expect(first.locator(".viewer-lanes .event")).to_have_count(2)
     expect(second.locator(".viewer-lanes .event.uncertain")).to_have_count(1)
     expect(first.locator(".still")).to_be_hidden()

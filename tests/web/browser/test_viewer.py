@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 from playwright.sync_api import CDPSession, Page, expect
 
+from waiting import until
 from watching import Watch
 
 Serve = Callable[..., str]
@@ -19,9 +21,10 @@ Axe = Callable[[Page], list[str]]
 
 HOUR_S, RATE = 3600, 4000
 MOST_BUTTONS, MOST_TEXTURES = 250, 256  # of lanes.js and spectrogram.js
-FRAME_MS = 16.7  # what a frame may cost in JavaScript, half the frames of a busy machine
+FRAME_MS = 16.7  # of a processor, that a frame may cost in JavaScript
 PICTURE_STEPS = 3.0  # of 255, by which the two painters may differ on average
 OPENED = 100
+FRAMES = 90  # of the hour that is scrolled
 
 # A viewer in the page, without the page's own views; `events` is how many there are.
 CREATE = """async ({id, flat, events}) => {
@@ -141,9 +144,13 @@ def test_an_hour_is_scrolled_and_zoomed(
     open_folder(tmp_path)
     page.evaluate(CREATE, {"id": 1, "events": 3600})
     page.evaluate(SETTLED)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # whatever else runs on this computer
+    before_s = metrics_of(session)["ScriptDuration"]
     found = page.evaluate(SCROLLED)
+    found["own"] = 1000 * (metrics_of(session)["ScriptDuration"] - before_s) / FRAMES
     record_property("frames", json.dumps(found))
-    assert found["work"] <= FRAME_MS
+    assert 0 < found["own"] <= FRAME_MS
     assert found["moved"] >= 60
     assert found["most"] <= MOST_BUTTONS
     assert found["textures"] <= MOST_TEXTURES
@@ -279,7 +286,7 @@ def test_nothing_is_left_of_a_hundred_recordings(
         page.evaluate(SETTLED)
     page.evaluate("() => { viewer.dispose(); delete window.viewer; location.hash = '#/recording/1'; }")
     page.evaluate(VISITS, 1)
-    expect_none_left(before, left(session), OPENED)
+    expect_none_left(before, session, OPENED)
 
 
 def test_nothing_is_left_of_any_view(
@@ -304,14 +311,18 @@ def test_nothing_is_left_of_any_view(
     page.evaluate(TOURS, 3)
     before = left(session)
     page.evaluate(TOURS, TOURED)
-    expect_none_left(before, left(session), VIEWERS * TOURED)
+    expect_none_left(before, session, VIEWERS * TOURED)
+
+
+def metrics_of(session: CDPSession) -> dict[str, float]:
+    return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
 
 
 def left(session: CDPSession) -> dict[str, int]:
     """How much there is in the page of what views have to take away with them."""
     session.send("HeapProfiler.collectGarbage")
     session.send("HeapProfiler.collectGarbage")
-    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    metrics = metrics_of(session)
     counts = {name: int(metrics[name]) for name in ("JSEventListeners", "Nodes", "JSHeapUsedSize")}
     for kind in COUNTED:
         prototype = session.send("Runtime.evaluate", {"expression": f"{kind}.prototype"})["result"]
@@ -325,9 +336,22 @@ def left(session: CDPSession) -> dict[str, int]:
     return counts
 
 
-def expect_none_left(before: dict[str, int], after: dict[str, int], times: int) -> None:
-    for kind in COUNTED:
-        assert after[kind] <= before[kind], kind
-    assert after["JSEventListeners"] <= before["JSEventListeners"] + 5
-    assert after["Nodes"] <= before["Nodes"] * 1.1 + 50
-    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + times * 20_000
+def expect_none_left(before: dict[str, int], session: CDPSession, times: int) -> None:
+    """What the last view began may end a little later; what is forgotten stays for good."""
+    most = {
+        **before,
+        "JSEventListeners": before["JSEventListeners"] + 5,
+        "Nodes": before["Nodes"] * 1.1 + 50,
+        "JSHeapUsedSize": before["JSHeapUsedSize"] + times * 20_000,
+    }
+    too_many: dict[str, int] = {}
+
+    def none_left() -> bool:
+        after = left(session)
+        too_many.clear()
+        too_many.update({kind: count for kind, count in after.items() if count > most[kind]})
+        return not too_many
+
+    with suppress(AssertionError):
+        until(none_left)
+    assert not too_many, most

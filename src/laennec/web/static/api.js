@@ -1,5 +1,6 @@
 /** The server, from the page: requests, uploads, news. An error is always one sentence to be shown. */
 
+import { released, whenReleased } from "./pressed.js";
 import { sentence } from "./sentences.js";
 import { text } from "./text.js";
 
@@ -31,13 +32,13 @@ export function address(path) {
  * @throws {ApiError} or an AbortError
  */
 export async function request(path, { method, json, body, headers, signal } = {}) {
-  const content = json === undefined ? body : JSON.stringify(json);
+  const sent = json === undefined ? body : JSON.stringify(json);
   const kind = json === undefined ? {} : { "Content-Type": "application/json" };
   let response;
   try {
     response = await fetch(BASE + path, {
-      method: method ?? (content === undefined ? "GET" : "POST"),
-      body: content,
+      method: method ?? (sent === undefined ? "GET" : "POST"),
+      body: sent,
       headers: { Accept: "application/json", ...kind, ...headers },
       signal,
     });
@@ -45,7 +46,9 @@ export async function request(path, { method, json, body, headers, signal } = {}
     if (error.name === "AbortError") throw error;
     throw new ApiError(text("api.unreachable"), 0);
   }
-  return answered(response.status, await response.text());
+  const content = await response.text();
+  await released(); // since it may be drawn
+  return answered(response.status, content);
 }
 
 export const get = (path, options) => request(path, options);
@@ -138,7 +141,7 @@ export function oneAtATime(ask) {
     return running;
   };
   return () => {
-    if (!running) return run();
+    if (!running && !next) return run();
     next ??= running.catch(() => {}).then(() => { next = null; return run(); });
     return next;
   };
@@ -201,6 +204,6 @@ export class Activity extends EventTarget {
   }
 
   #tell(kind, detail) {
-    this.dispatchEvent(new CustomEvent(kind, { detail }));
+    whenReleased(() => this.dispatchEvent(new CustomEvent(kind, { detail })));
   }
 }

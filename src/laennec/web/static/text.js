@@ -10,6 +10,7 @@ let words = {};
 let english = {};
 let current = "en";
 let plural = new Intl.PluralRules("en");
+let choices = 0; // of a language, so far
 
 /** The language that was chosen here before, else the first of the browser's that there is. */
 export function preferredLanguage() {
@@ -24,8 +25,11 @@ export async function useLanguage(language) {
   const read = async (path) => (await fetch(path)).json();
   const load = async (code) => Object.assign({}, ...(await Promise.all(FILES.map((folder) => read(`${folder}texts.${code}.json`)))));
   const others = language === "en" ? [{}, {}] : [load(language), read(`sentences.${language}.json`)];
+  const own = ++choices;
+  const loaded = await Promise.all([Object.keys(english).length ? english : load("en"), ...others]);
+  if (own !== choices) return; // another one was chosen meanwhile
   let sentences;
-  [english, words, sentences] = await Promise.all([Object.keys(english).length ? english : load("en"), ...others]);
+  [english, words, sentences] = loaded;
   current = language;
   useSentences(sentences, term, number(0.5, 1).slice(1, 2));
   plural = new Intl.PluralRules(language);

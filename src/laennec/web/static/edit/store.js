@@ -3,6 +3,7 @@
  * counts. Where it does not answer, they wait and are sent again.
  */
 
+import { oneAtATime } from "../api.js";
 import { applied, countMade, holding } from "./apply.js";
 
 const RETRY_MS = [1000, 2000, 5000];
@@ -57,7 +58,10 @@ export class Store extends EventTarget {
     return this.#server.can_redo || this.#queue.some(({ edit }) => edit.kind === "undo");
   }
 
-  async load() {
+  /** Ask the server how things stand. */
+  load = oneAtATime(() => this.#ask());
+
+  async #ask() {
     const query = new URLSearchParams({ reader: this.reader });
     const state = await this.#app.api.get(`${this.#path}/events?${query}`, { signal: this.#end.signal });
     if (state.revision < this.#server?.revision) return; // something newer is known
@@ -79,6 +83,7 @@ export class Store extends EventTarget {
   async #send() {
     if (this.#sending || this.#queue.length === 0) return;
     clearTimeout(this.#timer);
+    this.waits = "";
     this.#sending = true;
     const [entry] = this.#queue;
     const body = {
@@ -101,7 +106,6 @@ export class Store extends EventTarget {
   #taken(entry, state) {
     this.#queue.shift();
     this.#failures = 0;
-    this.waits = "";
     const known = new Set(this.#server.events.map((event) => event.id));
     const fresh = state.events.map((event) => event.id).filter((id) => !known.has(id));
     this.#server = state;
@@ -122,7 +126,7 @@ export class Store extends EventTarget {
     if (UNSURE.includes(error.status)) {
       this.waits = error.message;
       const wait_ms = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)];
-      this.#timer = setTimeout(() => { this.waits = ""; this.#send(); }, wait_ms);
+      this.#timer = setTimeout(() => this.#send(), wait_ms);
       this.#tell();
       return;
     }

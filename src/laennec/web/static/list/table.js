@@ -4,6 +4,7 @@
  */
 
 import { everyFrame, h } from "../dom.js";
+import { whenReleased } from "../pressed.js";
 import { text } from "../text.js";
 import { cell, COLUMNS } from "./cells.js";
 import { edit } from "./editing.js";
@@ -33,7 +34,8 @@ class Table {
   #made = new Map(); // id → {row, element}
   #height = 36;
   #heads = [];
-  #frame = everyFrame(() => this.#draw());
+  #frame = everyFrame(() => whenReleased(this.#drawn));
+  #drawn = () => this.#draw();
 
   constructor(app, options) {
     this.#app = app;

@@ -7,6 +7,7 @@ import { createFilters } from "../list/filters.js";
 import { selected } from "../list/rows.js";
 import { createTable } from "../list/table.js";
 import { dropped, uploads, uploadsList } from "../list/uploads.js";
+import { whenReleased } from "../pressed.js";
 import { language, percent, text } from "../text.js";
 import { register } from "../viewer/keys.js";
 
@@ -44,6 +45,8 @@ export default class List {
   }
 
   #load = oneAtATime(() => this.#ask());
+  #sending = () => this.#showUploads();
+  #sorted = () => this.#show();
 
   async #ask() {
     const list = await this.#app.api.get("recordings", { signal: this.#life.signal });
@@ -69,7 +72,7 @@ export default class List {
     life.on(activity, "recording", ({ detail }) => this.#changed(detail));
     life.on(activity, "found", ({ detail }) => this.#count(detail));
     life.on(activity, "reload", () => this.#load().catch(toastError));
-    life.on(uploads, "change", () => this.#showUploads());
+    life.on(uploads, "change", () => whenReleased(this.#sending));
     life.on(uploads, "sent", ({ detail }) => this.#sent(detail));
     life.on(window, "dragover", (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
@@ -129,7 +132,7 @@ export default class List {
     this.table.update(row);
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
-      this.#show();
+      whenReleased(this.#sorted);
     }, CHANGES_MS);
   }
 
@@ -175,8 +178,10 @@ export default class List {
 
   #showChoice() {
     const chosen = [...this.#chosen].map((id) => this.#rows.get(id)).filter(Boolean);
+    const ids = chosen.map(({ id }) => id).join();
+    if (this.bar.dataset.ids === ids) return; // a button that has the focus keeps it
+    this.bar.dataset.ids = ids;
     this.bar.hidden = chosen.length === 0;
-    if (!chosen.length) return;
     const [first, second] = chosen;
     const compare = button(text("list.compare"), () => this.#app.navigate(`#/compare/${first.id}/${second.id}`), {
       disabled: chosen.length !== 2, title: text("list.compare_help") });

@@ -22,6 +22,7 @@ export default class Live {
   #app;
   #life;
   #input = null; // an open input
+  #asked = 0; // how often one was asked for
   #session = null;
   #phase = "closed"; // closed, ready, counting, beginning, recording, saving
   #peakDb = LOWEST_DB;
@@ -129,14 +130,17 @@ export default class Live {
   }
 
   async #change(id) {
+    const number = ++this.#asked;
     this.#input?.close();
     this.#input = null;
+    this.start.disabled = true;
     const open = (wanted) => openInput(wanted || null, (samples) => this.#take(samples), () => this.#lost());
     try {
       const input = await open(id).catch((error) => (id && error.key === "missing" ? open("") : Promise.reject(error)));
-      if (this.#life.ended) return input.close();
+      if (this.#life.ended || number !== this.#asked) return input.close(); // or another one was chosen meanwhile
       this.#input = input;
     } catch (error) {
+      if (number !== this.#asked) return;
       if (!(error instanceof InputError)) console.warn(error);
       this.#say(text(`live.input_error.${error instanceof InputError ? error.key : "missing"}`), true);
       this.#show("closed");
@@ -144,6 +148,7 @@ export default class Live {
     }
     remember(INPUT, this.#input.id);
     this.#say("");
+    this.start.disabled = false;
     this.#show("ready");
     this.#frame ||= requestAnimationFrame((now) => this.#meter(now, now));
   }

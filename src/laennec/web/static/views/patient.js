@@ -7,6 +7,7 @@ import { createPlayer } from "../chest/player.js";
 import { button, h, replace } from "../dom.js";
 import { toastError } from "../dialogs.js";
 import { placeName } from "../list/cells.js";
+import { whenReleased } from "../pressed.js";
 import { sentence } from "../sentences.js";
 import { duration, number, text, textOr } from "../text.js";
 
@@ -29,7 +30,7 @@ export default class Patient {
     this.elsewhere = h("section", { class: "elsewhere" });
     this.pairs = h("div", { class: "pairs row screen" });
     this.legend = h("ul", { class: "legend", "aria-label": text("patient.legend") });
-    this.player = createPlayer(life, () => this.#show());
+    this.player = createPlayer(life, () => whenReleased(this.#played));
     replace(main, h("p", { class: "screen back" }, h("a", { href: "#/" }, text("app.to_list"))),
       h("h1", {}, text("patient.title", { patient: name })), this.facts,
       h("div", { class: "chest-view" },
@@ -46,6 +47,7 @@ export default class Patient {
   }
 
   #load = oneAtATime(() => this.#ask());
+  #played = () => this.#show();
 
   async #ask() {
     const list = await this.#app.api.get("recordings", { signal: this.#life.signal });

@@ -24,6 +24,7 @@ export default class ReviewView {
   #viewer = null;
   #opened = null; // the recording that the viewer is of
   #wanted = null; // the disagreement to be shown
+  #asked = ""; // readers and layer of the agreement that is shown
   #recordings = new Map(); // by id
   #readers = [];
   #pair = ["", ""];
@@ -60,7 +61,10 @@ export default class ReviewView {
     await Promise.all([this.#showOrder(), this.#showAgreement()]);
   }
 
-  async #showOrder() {
+  #showOrder = oneAtATime(() => this.#askOrder());
+  #showAgreement = oneAtATime(() => this.#askAgreement());
+
+  async #askOrder() {
     const { api, reader } = this.#app;
     const known = this.#readers.some(({ name }) => name === reader);
     const query = new URLSearchParams({ order: reviewOrder(), ...(known && { reader }) });
@@ -83,7 +87,7 @@ export default class ReviewView {
     return this.#recordings.get(id)?.name ?? String(id);
   }
 
-  async #showAgreement() {
+  async #askAgreement() {
     const heading = h("h2", {}, text("review.agreement"));
     if (this.#readers.length < 2) {
       replace(this.agreement, heading, h("p", { class: "quiet" }, text("review.one_reader")));
@@ -98,8 +102,10 @@ export default class ReviewView {
       this.#showAgreement().catch(toastError);
     });
     const query = new URLSearchParams([...this.#pair.map((name) => ["readers", name]), ["layer", this.#layer]]);
+    const asked = String(query);
     const found = await this.#app.api.get(`agreement?${query}`, { signal: this.#life.signal });
-    this.#close();
+    if (asked !== this.#asked || !found.disagreements.some((each) => isSame(each, this.#wanted))) this.#close();
+    this.#asked = asked;
     replace(this.agreement, heading,
       h("p", { class: "row" }, field(text("review.first"), reader(0)), field(text("review.second"), reader(1)), field(text("review.layer"), layer)),
       found.recordings === 0 ? h("p", { class: "quiet" }, text("review.none_common")) : this.#scores(found));
@@ -122,7 +128,7 @@ export default class ReviewView {
     if (found.disagreements.length === 0) return h("p", {}, text("review.no_disagreement"));
     const cell = (event) => (event ? [`${this.#app.label(event.label).text} `, h("span", { class: "quiet number" }, `${number(event.start_s, 2)}–${number(event.end_s, 2)}`)] : "–");
     const whole = ({ target }) => target.closest("button, a") || target.closest("tr")?.querySelector("button").click();
-    const body = h("tbody", { onclick: whole }, found.disagreements.map((each) => h("tr", {},
+    const body = h("tbody", { onclick: whole }, found.disagreements.map((each) => h("tr", { "aria-current": this.#opened !== null && isSame(each, this.#wanted) && "true" },
       h("td", {}, button("▶", (event) => this.#choose(each, event.target.closest("tr")), { "aria-label": text("review.play", {
         name: this.#name(each.recording), start: number(each.start_s, 2), end: number(each.end_s, 2) }) })),
       h("th", { scope: "row" }, h("a", { href: `#/recording/${each.recording}?t=${each.start_s}&channel=${each.channel}` }, this.#name(each.recording))),
@@ -190,6 +196,11 @@ export default class ReviewView {
     this.heard.hidden = true;
     replace(this.heard);
   }
+}
+
+/** Whether a disagreement is that one, also where the list of them came anew. */
+function isSame(one, other) {
+  return other !== null && JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** What a reader marked, as a layer of a viewer: without what the model says of it. */
