@@ -307,7 +307,7 @@ def test_a_ledger_of_wrong_types_is_named_and_written_anew(
     capsys.readouterr()
     assert analyze_files([source.parent], model=model, out=out, format="json") == 0
     captured = capsys.readouterr()
-    assert "1 of 1 entries cannot be read; what it should tell of is analysed again\n" in captured.err
+    assert "1 of 1 entry cannot be read; what it should tell of is analysed again\n" in captured.err
     assert captured.err.count("\n") == 1
     assert "done before" not in captured.out
     assert analyze_files([source.parent], model=model, out=out, format="json") == 0

@@ -130,7 +130,7 @@ MORE_THAN_ONE = {  # what stands behind counts that are never 1
     *(" channels are not told apart: ", " files, but no ", " patients, and no column path or recording"),
     *(" listed recordings ", " patients with the target class: give 2 to ", " are taken for "),
     *(" events; the JSON result has them all.", " entries: ", " epochs on the test set (epoch ", " cycles"),
-    *(" entries cannot be read", " folds", " names ", " events; expected "),
+    *(" folds", " names ", " events; expected "),
 }
 
 
@@ -164,10 +164,12 @@ def of_programs(tree: ast.AST) -> set[ast.AST]:
         of_train("train", "default", "--data", "empty", "--out", "out/of/it"),
         of_train("crossvalidate", "default", "--data", "empty", "--out", "out/of/it"),
         of_train("transfer", "--data", "empty", "--out", "out/of/it"),
+        ("analyze", "gone.wav", "--out", "out/of/it"),
     ],
 )
 def test_a_folder_with_nothing_in_it_leaves_no_results(words: tuple[str, ...], here: Path, capsys) -> None:
     assert laennec(*words) == 1
+    assert capsys.readouterr().out == "", "nothing is told of work that is not begun"
     assert not (here / "out").exists()
     (here / "out").mkdir()
     assert laennec(*words) == 1
@@ -198,3 +200,39 @@ def test_export_refuses_wrong_names_before_it_loads_pytorch(here: Path, capsys, 
     assert NO_MODEL in capsys.readouterr().err
     assert laennec("export") == 2
     assert "name the run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        of_train("train", "default", "--out", "out"),
+        of_train("evaluate", "default", "--out", "out"),
+        of_train("export", "recording", "--target", "int8", "--out", "out"),
+        of_train("detector", "--out", "out"),
+    ],
+)
+def test_a_data_set_that_nobody_named_is_not_what_the_folder_is_blamed_for(
+    words: tuple[str, ...], here: Path, capsys
+) -> None:
+    """Recipe and model name SPRSound."""
+    assert laennec(*words, "--data", "empty") == 1
+    said = capsys.readouterr().err
+    assert "empty: no recordings of a known layout in it or below it; laennec datasets info sprsound" in said
+    assert laennec(*words, "--data", "ward") == 1
+    said = capsys.readouterr().err
+    assert "ward: read as sprsound, and by its files the data set folder; name it with --dataset" in said
+    assert "annotation here" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        of_tables("calibrate", "--out", "out.json"),
+        of_train("adapt", "--out", "out.onnx"),
+        of_train("transfer", "--out", "out"),
+    ],
+)
+def test_one_recording_is_no_folder_of_them(words: tuple[str, ...], here: Path, capsys) -> None:
+    assert laennec(*words, "--data", "ward/a.wav") == 1
+    said = "ward/a.wav: one recording; name a folder of labelled recordings, or a CSV of them"
+    assert capsys.readouterr().err == f"laennec: {said}\n"

@@ -1,5 +1,6 @@
 """``laennec analyze``: events of recordings and of folders of them."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from laennec.audio.source import STANDARD_INPUT
@@ -7,7 +8,8 @@ from laennec.cli import load
 from laennec.cli.analyze_arguments import Analyze
 from laennec.cores import jobs_of
 from laennec.errors import UsageError
-from laennec.output.files import find_recordings, parse_formats, refuse_twice
+from laennec.files import folder_to_fill
+from laennec.output.files import Recordings, find_recordings, parse_formats, refuse_twice
 from laennec.output.recordings import Job, analyze_one
 
 
@@ -29,6 +31,13 @@ def run(command: Analyze) -> int:
     recordings = find_recordings(command.files, formats)
     if command.out is not None and several:
         refuse_twice(command.out, recordings.names, formats)
+    with nullcontext() if command.out is None else folder_to_fill(command.out):
+        return _analyzed(command, formats, recordings, several, jobs)
+
+
+def _analyzed(
+    command: Analyze, formats: tuple[str, ...], recordings: Recordings, several: bool, jobs: int
+) -> int:
     metadata = {"age_years": command.age, "sex": command.sex, "position": command.position}
     job = Job.prepare(
         command.model,

@@ -34,8 +34,8 @@ def run(command: Score) -> int:
     options, wanted = _wanted(command, source)
     entries = listed(source)
     if read_run(place) is None:
-        _say(f"Listing {source.given}")
         entries = begun(source)  # before there is a place, which would hold nothing
+        _say(f"Listing {source.given}")
     place.prepare()
     own = settled(wanted, source, entries, place)
     with Manifest(place, own) as manifest:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from laennec.datasets.discovery import DataSet, data_sets, dataset, guess
 from laennec.datasets.table import COLUMNS, Archive, Defect, overlapped
-from laennec.errors import UsageError
+from laennec.errors import LaennecError, UsageError
 from laennec.files import begins, printable, refuse_loss
 from laennec.labels import to_icbhi
 
@@ -63,7 +63,10 @@ def load(name: str, root: str | os.PathLike[str], level: str = "event") -> pd.Da
     if level not in module.LEVELS:
         levels = " and ".join(module.LEVELS)
         raise UsageError(f"{module.NAME} has labels of level {levels}, not {level}")
-    clips = module.load(Path(root), level)
+    try:
+        clips = module.load(Path(root), level)
+    except LaennecError as error:
+        raise _of_another(module, Path(root), error) from error
     labels = [module.TO_CANONICAL.get(label, label) for label in clips["label"]]
     keep = np.array([label is not None for label in labels], bool)
     if module.OVERLAPS:
@@ -72,6 +75,25 @@ def load(name: str, root: str | os.PathLike[str], level: str = "event") -> pd.Da
     canonical = clips.assign(label=labels)[keep].reset_index(drop=True)
     canonical.attrs = clips.attrs
     return canonical
+
+
+def _of_another(module: DataSet, root: Path, error: LaennecError) -> LaennecError:
+    """Return what a folder is that could not be read as a data set, which perhaps nobody has named.
+
+    That is the `error` of its reader, unless the files say that it is no such data set.
+    """
+    if not root.is_dir() or module.MATCHES(root):
+        return error
+    try:
+        looks = guess(root)
+    except LaennecError as general:
+        return LaennecError(f"{general}; laennec datasets info {module.NAME} {root} says what is expected")
+    if looks == module.NAME:
+        return error
+    return LaennecError(
+        f"{root}: read as {module.NAME}, and by its files the data set {looks}; name it with --dataset, "
+        "or another folder"
+    )
 
 
 def list_datasets() -> None:

@@ -117,6 +117,8 @@ def read(root: Path, level: str = "event") -> tuple[list[dict[str, Any]], list[D
     checked_level(level)
     if not root.exists():
         raise LaennecError(f"{root}: no such file or folder")
+    if root.is_file() and is_recording(root):
+        raise LaennecError(f"{root}: one recording; name a folder of labelled recordings, or a CSV of them")
     defects: list[Defect] = []
     if root.is_dir() and (root / CSV_NAME).is_file():
         root = root / CSV_NAME

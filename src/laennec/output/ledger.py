@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from laennec.audio.samples import by_number
 from laennec.errors import LaennecError
 from laennec.files import locked, printable, sha256_of, write_json, write_text
 from laennec.output.files import SUMMARY, called, refuse_twice
@@ -232,9 +233,12 @@ class Ledger:
             claimed = {}
         merged = {**claimed, **there, **self._in_order()}
         try:
-            write_json(self.path, {"format": LEDGER_FORMAT, "files": merged})
+            if closing and not merged:
+                self.path.unlink(missing_ok=True)  # nothing was done: nothing stays
+            else:
+                write_json(self.path, {"format": LEDGER_FORMAT, "files": merged})
             self.problem = None
-        except LaennecError as error:
+        except (LaennecError, OSError) as error:
             self.problem = str(error)
         return merged
 
@@ -276,7 +280,8 @@ def _read(path: Path) -> tuple[dict[str, Entry], str | None]:
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             continue
     lost = len(files) - len(entries)
-    return entries, f"{path}: {lost} of {len(files)} entries cannot be read{again}" if lost else None
+    of_all = f"{lost} of {len(files):,} {by_number(len(files), 'entry', 'entries')}"
+    return entries, f"{path}: {of_all} cannot be read{again}" if lost else None
 
 
 def _entry(key: str, value: Mapping[str, Any]) -> Entry:

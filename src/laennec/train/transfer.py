@@ -324,7 +324,9 @@ def report(
     print(render_tables(scores))
     patients = sorted(set(runs[0].subjects))
     se, precision, f = row_scores(by_patient(runs, patients).sum(0))
-    print(f"{job.target_class}, mean of {len(runs)} run(s): Se {se:.4f}, P+ {precision:.4f}, F {f:.4f}")
+    print(
+        f"{job.target_class}, mean of {counted(len(runs), 'run')}: Se {se:.4f}, P+ {precision:.4f}, F {f:.4f}"
+    )
     return scores
 
 
