@@ -174,7 +174,7 @@ def test_wrong_beginnings_are_said(tmp_path: Path) -> None:
         for body, status in (
             ({"sample_rate": 100}, 422),
             ({"sample_rate": RATE, "path": "../x"}, 422),
-            ({"sample_rate": RATE, "position": "knee"}, 400),
+            ({"sample_rate": RATE, "position": "knee"}, 422),
         ):
             assert client.post("/api/v1/live", json=body).status_code == status
         name = begin(client)

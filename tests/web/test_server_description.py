@@ -63,7 +63,7 @@ def address(ward: Path) -> Iterator[str]:
 
 def test_every_operation_answers_as_described(address: str) -> None:
     """No 500, no status, type or content that the description does not have."""
-    schema = schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json", timeout=WAIT_S)
     wrong: list[str] = []
     tried: set[str] = set()
     for result in schema.get_all_operations():
@@ -79,7 +79,7 @@ def test_every_operation_answers_as_described(address: str) -> None:
             # That random bytes are no recording, and which places a chest has, is in no description. That
             # there is too much to do (503) is no error of the server.
             excluded = [positive_data_acceptance, not_a_server_error]
-            assert case.call_and_validate(timeout=60, excluded_checks=excluded).status_code != 500
+            assert case.call_and_validate(timeout=WAIT_S, excluded_checks=excluded).status_code != 500
 
         try:
             check()
@@ -91,7 +91,7 @@ def test_every_operation_answers_as_described(address: str) -> None:
 
 def test_every_operation_is_described(address: str) -> None:
     """With a summary, and each answer that is no plain file with its fields."""
-    schema = schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json", timeout=WAIT_S)
     for result in schema.get_all_operations():
         described = result.ok().definition.raw
         assert described["summary"], result.ok().label

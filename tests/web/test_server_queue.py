@@ -75,8 +75,8 @@ def test_what_runs_and_what_waits_can_be_cancelled(client: TestClient) -> None:
     stopped(client)
     first, second = rows(client)
     assert client.post(f"{API}/recordings/{second['id']}/cancel").json()["state"] == "cancelled"
-    client.post(f"{API}/recordings/{first['id']}/cancel")
-    until(lambda: states(client) == ["cancelled", "cancelled"])
+    assert client.post(f"{API}/recordings/{first['id']}/cancel").json()["state"] == "cancelled"
+    assert states(client) == ["cancelled", "cancelled"]
     assert client.post(f"{API}/rescan").json()["added"] == 0
     assert states(client) == ["cancelled", "cancelled"], "nothing begins them again unasked"
     for row in rows(client):

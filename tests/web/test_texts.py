@@ -95,7 +95,14 @@ SPOKEN = (
     *("analyze/breathing.py", "analyze/timing.py", "analyze/breath_words.py"),
     *("web/corrections.py", "web/database.py", "web/edits.py", "web/exchange.py", "web/folder.py"),
     *("web/jobs.py", "web/learn.py", "web/learning.py", "web/library.py", "web/live.py", "web/models.py"),
-    *("web/device.py", "web/sounds.py", "web/uploads.py", "web/worker.py", "web/described.py"),
+    *(
+        "web/device.py",
+        "web/sounds.py",
+        "web/uploads.py",
+        "web/worker.py",
+        "web/described.py",
+        "web/wrong.py",
+    ),
 )
 # Said to programs and on the terminal alone, or of what the page cannot send.
 SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|PRAGMA|ORDER BY|RAISE)\b")

@@ -20,6 +20,7 @@ from laennec.web.pages import main_page
 from laennec.web.security import Guard
 from laennec.web.settings import Settings
 from laennec.web.state import Server
+from laennec.web.wrong import refused, wrong_value
 
 ROUTERS = (
     system.router,
@@ -77,10 +78,10 @@ async def _unusable(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    return _answer(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    return _answer(422, wrong_value(error.errors()))
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _answer(error.status_code, str(error.detail))
+    sentence = refused(error.status_code, str(error.detail), request.method, request.url.path)
+    return JSONResponse({"error": sentence}, error.status_code, error.headers)

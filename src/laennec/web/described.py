@@ -7,6 +7,7 @@ from typing import Any
 from laennec.annotations.described import Described
 from laennec.errors import LaennecError
 from laennec.patient import CHEST_PLACES, check_age, check_position, check_sex
+from laennec.web.wrong import WrongValueError
 
 FIELDS = tuple(field.name for field in fields(Described))
 PLACES = tuple(CHEST_PLACES)
@@ -14,7 +15,14 @@ LONGEST = 100  # characters
 
 
 def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return changes of `FIELDS` as they are kept; LaennecError if one cannot be."""
+    """Return changes of `FIELDS` as they are kept; WrongValueError if one cannot be."""
+    try:
+        return _checked(changes)
+    except LaennecError as error:
+        raise WrongValueError(str(error)) from error
+
+
+def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in changes.items():
         match name:

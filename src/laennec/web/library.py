@@ -186,10 +186,16 @@ class Library:
         return self._tell(number)
 
     def cancel(self, number: int) -> dict[str, Any]:
-        """Take a recording out of the queue, or end its analysis."""
+        """Take a recording out of the queue, or end its analysis; at once, whenever its worker has ended."""
         self.row(number)
-        self.queue.cancel(str(number))
-        return self.row(number)
+        if not self.queue.cancel(str(number)):
+            return self.row(number)
+        with self._lock:
+            now = self._now.get(number)
+            if now is not None and now["state"] == "running":
+                # In place of the one that the analysis tells of: what still comes of it counts no more.
+                self._now[number] = {**now, "state": "cancelled", "progress": 0.0}
+        return self._tell(number)
 
     def use_model(self, name: str) -> ModelInUse:
         """Analyse with another model from now on, and everything anew."""

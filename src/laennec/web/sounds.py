@@ -28,6 +28,7 @@ from laennec.errors import LaennecError
 from laennec.files import is_running, make_folder, write_json
 from laennec.output.html import PEAK
 from laennec.output.tiles import Pyramid
+from laennec.web.wrong import WrongValueError
 
 Int16 = npt.NDArray[np.int16]
 
@@ -114,7 +115,7 @@ class Sound:
         columns = max(1, min(columns, MOST_COLUMNS))
         start, end = max(0.0, start_s) * self.rate, min(self.duration_s, end_s) * self.rate
         if not end - start >= 1:
-            raise LaennecError("the waveform needs a start before its end, both within the recording")
+            raise WrongValueError("the waveform needs a start before its end, both within the recording")
         values: npt.NDArray[Any] = self.samples(channel)
         unit = 1
         if (end - start) / columns >= 4 * PEAK_LENGTH:

@@ -12,7 +12,7 @@ class Problem(BaseModel):
 
 
 MEANINGS = {
-    400: "The request cannot be understood",
+    400: "What was sent is no sound that can be read",
     401: "The token is missing or wrong",
     403: "The request comes from another page",
     404: "There is no such thing",
@@ -20,7 +20,7 @@ MEANINGS = {
     413: "Too large",
     415: "Not a recording that can be analysed",
     421: "Not served under that name",
-    422: "A value is not allowed",
+    422: "A parameter or a field has a value that it cannot have",
     503: "Too much to do, try again later",
     507: "The disk is full",
 }

@@ -82,7 +82,7 @@ class News(BaseModel):
     response_model=Begun,
     status_code=201,
     summary="Begin a recording",
-    responses=errors(400, 422, 503, 507),
+    responses=errors(422, 503, 507),
 )
 def begin(beginning: Beginning, server: Here) -> Response:
     """Begin a recording, whose sound then comes in parts."""

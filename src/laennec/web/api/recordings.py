@@ -139,7 +139,7 @@ def recording(number: Number, server: Here) -> Response:
 
 
 @router.patch(
-    "/recordings/{number}", response_model=Row, summary="Describe the patient", responses=errors(400, 404)
+    "/recordings/{number}", response_model=Row, summary="Describe the patient", responses=errors(404)
 )
 def describe(number: Number, description: Annotated[Description, Body()], server: Here) -> Response:
     """Set patient, position, age, sex or device."""

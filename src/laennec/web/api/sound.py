@@ -6,10 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from laennec.output.tiles import COLUMN_S, COLUMNS, RANGE_DB, ROWS, WINDOW_MS, WINDOWS_MS
+from laennec.errors import LaennecError
+from laennec.output.tiles import COLUMN_S, COLUMNS, RANGE_DB, ROWS, WINDOW_MS, WINDOWS_MS, Pyramid
 from laennec.web.api.answers import errors
 from laennec.web.sounds import MOST_COLUMNS, Sound
 from laennec.web.state import Server, server_of
+from laennec.web.wrong import WrongValueError
 
 router = APIRouter(tags=["sound"], prefix="/recordings/{recording}", responses=errors(400, 404, 503, 507))
 Responses = dict[int | str, dict[str, Any]]
@@ -42,7 +44,7 @@ Window = Annotated[int, Query(description=f"One of {WINDOWS_MS}")]
 def spectrogram(sound: Decoded, channel: Channel = 0, window_ms: Window = WINDOW_MS) -> dict[str, Any]:
     """How the tiles of a channel lie in time, frequency and level."""
     _check(sound, channel)
-    pyramid = sound.pyramid(window_ms)
+    pyramid = _pyramid(sound, window_ms)
     return {
         "version": sound.version,
         "duration_s": sound.duration_s,
@@ -70,7 +72,7 @@ def tile(
 ) -> Response:
     """One tile of the spectrogram: grey, 256 columns, 512 rows, low frequencies at the bottom."""
     _check(sound, channel)
-    pyramid = sound.pyramid(window_ms)
+    pyramid = _pyramid(sound, window_ms)
     if not 0 <= level < pyramid.levels or not 0 <= index < pyramid.tiles(level):
         raise HTTPException(404, f"there is no tile {index} on level {level}")
     named = f"{sound.folder.name} {channel} {window_ms} {level} {index}"
@@ -107,6 +109,13 @@ def wav(sound: Decoded, channel: int) -> FileResponse:
     _check(sound, channel)
     headers = {"Cache-Control": "private, no-cache"}
     return FileResponse(sound.wav(channel), media_type="audio/wav", headers=headers)
+
+
+def _pyramid(sound: Sound, window_ms: int) -> Pyramid:
+    try:
+        return sound.pyramid(window_ms)
+    except LaennecError as error:
+        raise WrongValueError(f"window_ms: {error}") from error
 
 
 def _check(sound: Sound, channel: int) -> None:
