@@ -153,6 +153,7 @@ def _ranked(own: dict[str, Any] | None) -> str:
 TABLES: dict[str, Callable[[Load], str]] = {
     "rehearsal": trials_table,
     "rehearsal-seeds": partial(trials_table, name="rehearsal-seeds"),
+    "rehearsal-trained": partial(trials_table, name="rehearsal-trained"),
     "rehearsal-screens": screens_table,
     "recording-strangers": strangers_table,
     "recording-others": others_table,
