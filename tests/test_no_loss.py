@@ -9,7 +9,6 @@ import pytest
 
 from laennec.annotations.convert import convert_all
 from laennec.annotations.formats import FORMATS
-from laennec.bulk.places import Folder
 from laennec.cli import main
 from laennec.datasets.tiny import write_sound
 from laennec.errors import LaennecError, UsageError
@@ -230,14 +229,3 @@ def test_a_recording_is_no_folder_to_serve(here: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert "ward/rec.wav: is a file; name the folder that it is in" in said
     assert "mkdir" not in said
-
-
-def test_what_is_made_once_has_the_permissions_of_the_rest(tmp_path: Path) -> None:
-    place = Folder(str(tmp_path))
-    place.write("manifest.json", MINE)
-    assert place.create("run.json", MINE)
-    assert not place.create("run.json", b"yours")
-    assert place.read("run.json") == MINE
-    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
-    assert modes.keys() == {"manifest.json", "run.json"}, "no temporary file stays"
-    assert modes["run.json"] == modes["manifest.json"]

@@ -228,3 +228,14 @@ def test_without_the_extra_the_way_to_it_is_said(package: str, tmp_path: Path) -
     assert done.returncode == 1
     wanted = f'needs the Python package {package}; install it with: pip install "laennec[scale]"'
     assert wanted in done.stderr
+
+
+def test_what_is_made_once_has_the_permissions_of_the_rest(tmp_path: Path) -> None:
+    place = places.Folder(str(tmp_path))
+    place.write("manifest.json", b"mine\n")
+    assert place.create("run.json", b"mine\n")
+    assert not place.create("run.json", b"yours")
+    assert place.read("run.json") == b"mine\n"
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes.keys() == {"manifest.json", "run.json"}, "no temporary file stays"
+    assert modes["run.json"] == modes["manifest.json"]
