@@ -6,8 +6,9 @@ from typing import Any
 
 from laennec.experiments.measured import cores, measured
 from laennec.score.markdown import Load, table
-from laennec.score.text import number
+from laennec.score.text import number, with_interval
 
+TASKS = {"task_11": "task 11: Score", "task_12": "task 12: Score"}
 NAMES = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 
 
@@ -68,6 +69,16 @@ def compiled(load: Load) -> str:
     return f"{_where(found)}\n\n{table(header, rows)}"
 
 
+def third(load: Load) -> str:
+    """What a third of the steps costs in accuracy."""
+    rows = [
+        [own["training"], *(with_interval(own[task]["value"], own[task]["interval"]) for task in TASKS)]
+        + [", ".join(map(str, own["seeds"])), f"`{own['command']}`"]
+        for own in load("training-release")["third"]["rows"]
+    ]
+    return table(["training", *TASKS.values(), "seeds", "command"], rows)
+
+
 def cost(load: Load) -> str:
     """What trainings cost: on a processor by the core, on a graphics card by the hour."""
     found = load("training-release")["cost"]
@@ -99,5 +110,6 @@ TABLES: dict[str, Callable[[Load], str]] = {
     "training-parts": parts,
     "training-release": release,
     "training-compiled": compiled,
+    "training-third": third,
     "training-cost": cost,
 }
