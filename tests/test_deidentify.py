@@ -31,6 +31,14 @@ def samples(subtype: str, channels: int = 1, length: int = 4001) -> np.ndarray:
     return rng.integers(-(2**31), 2**31, (length, channels), dtype=np.int64).astype(np.int32)
 
 
+def recorded(folder: Path, *names: str) -> Path:
+    """Make a folder with recordings of these names; the folder."""
+    folder.mkdir(parents=True)
+    for name in names:
+        soundfile.write(folder / f"{name}.wav", samples("PCM_16"), 8000)
+    return folder
+
+
 def tagged(path: Path, subtype: str, channels: int = 1) -> Path:
     """A file with a name in its tags; a WAV file also with notes before and bytes behind the sound."""
     with soundfile.SoundFile(path, "w", 8000, channels, subtype) as file:
@@ -127,10 +135,7 @@ def test_a_folder_is_copied_without_names_tags_and_times(ward, tmp_path, capsys)
 def test_what_the_table_beside_a_copy_cannot_hold_is_said(command, tmp_path, capsys):
     if command == "dicom":
         pytest.importorskip("pydicom")
-    ward = tmp_path / "ward"
-    ward.mkdir()
-    for name in ("a", "b", "c"):
-        soundfile.write(ward / f"{name}.wav", samples("PCM_16"), 8000)
+    ward = recorded(tmp_path / "ward", "a", "b", "c")
     event = '{"start": "100", "end": "200", "type": "Wheeze"}'
     (ward / "a.json").write_text(f'{{"record_annotation": "CAS", "event_annotation": [{event}]}}')
     (ward / "b.csv").write_text("start_s,end_s,label,patient,mood\n0.1,0.2,Wheeze,7,good\n0.2,0.3,,7,bad\n")
@@ -184,10 +189,8 @@ def test_wrong_places_are_refused(ward, tmp_path, capsys):
 def test_labels_that_are_not_copied_are_named(tmp_path, capsys):
     """A label file of another folder stays behind, and a recording without one is counted."""
     ward = tmp_path / "ward"
-    (ward / "wav").mkdir(parents=True)
+    recorded(ward / "wav", "a", "b")
     (ward / "json").mkdir()
-    for name in ("a", "b"):
-        soundfile.write(ward / "wav" / f"{name}.wav", samples("PCM_16"), 8000)
     (ward / "wav" / "a.txt").write_text("0.1\t0.2\tWheeze\n")
     (ward / "json" / "b.txt").write_text("0.1\t0.2\tWheeze\n")
     assert laennec("deidentify", ward, "--out", tmp_path / "out") == 0
@@ -211,11 +214,8 @@ def test_what_is_not_there_is_said_as_elsewhere(tmp_path, capsys):
 def test_an_empty_folder_of_several_stops_none_of_the_others(command, tmp_path, capsys):
     if command == "dicom":
         pytest.importorskip("pydicom")
-    first, empty, last = (tmp_path / name for name in ("first", "empty", "last"))
-    for folder in (first, empty, last):
-        folder.mkdir()
-    soundfile.write(first / "a.wav", samples("PCM_16"), 8000)
-    soundfile.write(last / "b.wav", samples("PCM_16"), 8000)
+    first, last = recorded(tmp_path / "first", "a"), recorded(tmp_path / "last", "b")
+    empty = recorded(tmp_path / "empty")
     (last / "memo.dss").write_bytes(b"dss")
     assert laennec(command, first, empty, last, "--out", tmp_path / "out") == 1
     said = capsys.readouterr()
@@ -233,10 +233,7 @@ def test_every_label_file_that_stays_behind_is_named(command, tmp_path, capsys):
     """One of another name, and one of a recording whose labels are taken from another file."""
     if command == "dicom":
         pytest.importorskip("pydicom")
-    ward = tmp_path / "ward"
-    ward.mkdir()
-    for name in ("a", "b"):
-        soundfile.write(ward / f"{name}.wav", samples("PCM_16"), 8000)
+    ward = recorded(tmp_path / "ward", "a", "b")
     for name in ("a.txt", "a.TextGrid", "c.txt"):
         (ward / name).write_text("0.1\t0.2\tWheeze\n")
     (ward / "b.json").write_text("{")

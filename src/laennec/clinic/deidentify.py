@@ -14,7 +14,7 @@ from laennec.audio.samples import counted
 from laennec.clinic.recordings import LABELS, changed_at, labels_beside, table_of
 from laennec.clinic.tags import strip_tags
 from laennec.errors import LaennecError, UsageError, unread
-from laennec.files import make_folder, written_whole
+from laennec.files import make_folder, write_bytes
 
 TIME = 315_532_800  # seconds; midnight of 1 January 1980, the earliest that every archive can hold
 
@@ -98,6 +98,5 @@ def _one(source: Path, out: Path, stem: str, renamed: bool) -> Deidentified:
 
 
 def _write(target: Path, content: bytes) -> None:
-    with written_whole(target) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(target, content)
     os.utime(target, (TIME, TIME))
