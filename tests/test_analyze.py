@@ -330,6 +330,12 @@ def test_event_files_that_are_wrong(tmp_path: Path, name: str, content: bytes, m
         read_events(tmp_path / name)
 
 
+def test_a_table_of_ours_without_an_event_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("recording,channel,start_s,end_s,label,probability,Normal,Wheeze\n")
+    assert read_events(path) == []
+
+
 def test_a_table_without_a_row_for_the_recording(tiny: LungModel, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("path,start_s,end_s\none.wav,0,1\ntwo.wav,0,1\n")

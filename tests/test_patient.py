@@ -58,6 +58,10 @@ def test_checks_of_metadata() -> None:
     assert check_position(None) is None
     with pytest.raises(LaennecError, match="position is 'p5'"):
         check_position("p5")
+    for check in (check_age, check_sex, check_position):
+        with pytest.raises(LaennecError) as caught:
+            check("p" * 5000)
+        assert len(str(caught.value)) < 300
 
 
 def test_a_place_is_known_however_a_data_set_writes_it() -> None:

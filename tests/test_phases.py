@@ -218,6 +218,15 @@ def test_given_phases_time_the_sounds_of_an_analysis(recording, tmp_path: Path):
     assert from_file.breathing[0].breaths == own.breaths
 
 
+@pytest.mark.parametrize("words", [("I", "E"), ("inhale", "Exhale"), ("Insp", "exp")])
+def test_other_words_for_phases_are_known(recording, words):
+    made, sound = recording
+    phases = true_phases(made)
+    other = dict(zip(("inspiration", "expiration"), words, strict=True))
+    renamed = [(start, end, other[label.lower()]) for start, end, label in phases]
+    assert analyze(sound, phases=renamed).breathing == analyze(sound, phases=phases).breathing
+
+
 def test_airflow_gives_phases():
     at = np.arange(2000) / 100
     flow = np.sin(2 * np.pi * at / 4)
@@ -232,6 +241,7 @@ def test_airflow_gives_phases():
         ([(0.0, 1.0, "Wheeze")], "the given phases are none"),
         ([(0.0, 2.0, "inspiration"), (1.0, 3.0, "expiration")], "overlap"),
         ([(0.0, 2.0)], "the given phases are none"),
+        ([(0.0, 2.0, "inspiraton")], "the given phases are none"),
         ([("a", 2.0, "inspiration")], "event 1"),
     ],
 )

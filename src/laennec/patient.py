@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, shown
 from laennec.labels import POSITIONS, SEXES
 
 OLDEST_YEARS = 130.0  # no one has lived longer; a larger number is a mistake such as months for years
@@ -130,8 +130,7 @@ def check_age(age_years: Any) -> float:
             raise ValueError
         age = float(age_years)
     except (ValueError, TypeError, OverflowError):
-        shown = repr(age_years)[:40]
-        raise LaennecError(f"age is {shown}; expected years as a number, or nothing") from None
+        raise LaennecError(f"age is {shown(age_years)}; expected years as a number, or nothing") from None
     if not 0 <= age <= OLDEST_YEARS:  # NaN is none
         raise LaennecError(f"age is {age:g} years; expected 0 to {OLDEST_YEARS:g}, or nothing")
     return age
@@ -151,7 +150,7 @@ def read_age(text: str | None) -> tuple[float, str]:
     years = float(number.replace(",", ".")) * YEARS_OF_UNIT[unit]
     if sign.startswith(("<", "≤")):
         if years > 1:
-            raise LaennecError(f"age is {text!r}; expected years as a number, or nothing")
+            raise LaennecError(f"age is {shown(text)}; expected years as a number, or nothing")
         years /= 2
     age_years = check_age(years)
     is_plain = unit == "y" and not sign and not more
@@ -165,7 +164,7 @@ def check_sex(sex: Any) -> str | None:
     word = str(sex).strip().lower()
     known = SEX_SPELLINGS.get(word, word)
     if known not in SEXES:
-        raise LaennecError(f"sex is {sex!r}; expected male or female (m or f), or nothing")
+        raise LaennecError(f"sex is {shown(sex)}; expected male or female (m or f), or nothing")
     return known
 
 
@@ -181,7 +180,8 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
     known = nearest_place(chest_place(position) or _hyphened(position), positions)
     if known is None:
         coarse = [place for place in positions if place not in CHEST_PLACES or _coarser(place) == place]
-        raise LaennecError(f"position is {position!r}; expected {', '.join(coarse)} (p1 to p4), or nothing")
+        expected = f"{', '.join(coarse)} (p1 to p4), or nothing"
+        raise LaennecError(f"position is {shown(position)}; expected {expected}")
     return known
 
 

@@ -38,6 +38,15 @@ def clips(simulated: Path) -> pd.DataFrame:
     return dataset("sprsound").load(simulated)
 
 
+@pytest.mark.parametrize("wrong", [{"accelerator": "tpuu"}, {"accelerator": "cpu", "strategy": "magic"}])
+def test_hardware_that_is_not_there_is_refused_before_anything_is_written(
+    wrong: dict[str, str], simulated: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"^--(accelerator tpuu|strategy magic): expected"):
+        train(TrainJob(str(tiny_recipe), simulated, tmp_path / "run", **wrong))  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_was_held_out_is_known_again(run: Path, model: LungModel, clips: pd.DataFrame) -> None:
     told = pd.read_csv(run / "clips.csv")
     mask = held_out(clips, model)

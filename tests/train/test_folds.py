@@ -345,6 +345,7 @@ def test_data_without_a_class_end_with_tables(labels: tuple[str, ...], subjects:
             difference(predicted, other)
     json.dumps(figures, allow_nan=False)
     text = render_tables(figures) + render_differences(figures)
+    assert "Confusion matrix, 2 runs together as in the column predicted: a row" in text
     assert "None" not in text
     assert "nan" not in text
     assert ("against wheeze" in text) == ({"Normal", "Wheeze"} <= set(labels))

@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from laennec.datasets.splits import refuse_leakage
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.extensions import classes, load_class
 from laennec.features.base import FrontEnd
 from laennec.features.cycle import CycleLogMel
@@ -149,7 +149,7 @@ def test_folds_are_dealt_within_each_data_set_as_if_it_were_alone() -> None:
     assert [int(fold.test[-4:].sum()) for fold in k_fold(few, 4, 0)] == [0, 0, 2, 2]
     with pytest.raises(LaennecError, match="20 patients cannot be dealt into 21 parts"):
         k_fold(TABLE, 21, 0)
-    with pytest.raises(LaennecError, match="folds is 1; expected 2 or more"):
+    with pytest.raises(UsageError, match="folds is 1; expected 2 or more"):
         k_fold(TABLE, 1, 0)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.train.build import build_parts, check_network
 from laennec.train.ranges import AUGMENTATION, FRONT_END, MODEL, RECIPE, RECORDING_SETTINGS
 from laennec.train.recipe import (
@@ -92,6 +92,17 @@ def test_what_is_wrong_with_a_recipe_is_named(text: str, message: str, tmp_path:
     path.write_text(text)
     with pytest.raises(LaennecError, match=message):
         load_recipe(path)
+
+
+def test_an_option_that_does_not_fit_is_wrong_usage_and_a_wrong_recipe_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 3")
+    with pytest.raises(UsageError, match="seed = -1 is not a whole number"):
+        load_recipe(path, seed=-1)
+    path.write_text("epochs = 0")
+    with pytest.raises(LaennecError, match="epochs = 0 is not a whole number") as caught:
+        load_recipe(path, seed=1)
+    assert not isinstance(caught.value, UsageError)
 
 
 TABLES = {"": RECIPE, "augmentation": AUGMENTATION, "recording": RECORDING_SETTINGS}
@@ -196,7 +207,7 @@ def test_what_contradicts_itself_is_named(text: str, message: str, tmp_path: Pat
      "labels=['Normal', 'Normal']", "front_end.n_fft=0x" + "f" * 5000, ".".join("a" * 3000) + "=1"],
 )  # fmt: skip
 def test_a_wrong_setting_of_the_command_line_is_named(setting: str) -> None:
-    with pytest.raises(LaennecError, match=r"--set") as caught:
+    with pytest.raises(UsageError, match=r"--set") as caught:
         with_settings(load_recipe("baseline"), [setting])
     assert len(str(caught.value)) < 1500
 

@@ -16,7 +16,7 @@ from laennec.analyze.timing import timed
 from laennec.annotations import Boundary
 from laennec.audio.recording import Recording
 from laennec.errors import LaennecError
-from laennec.labels import PAUSE, PHASES, spelling
+from laennec.labels import PAUSE, PHASES, known_term
 from laennec.model.phases import STATES, PhaseModel, load_phase_model
 
 Phases = bool | str | os.PathLike[str] | Sequence[Sequence[Any]] | PhaseModel
@@ -134,12 +134,12 @@ def _given(
     """The phases of each channel, from label file or sequence; what is no phase in it is left out."""
     named = []
     for boundary in boundaries_in(phases, recording, remarks):
-        label = spelling(boundary.annotated or "", PHASES)
-        if label is not None:
+        label, sure = known_term(boundary.annotated or "") or ("", False)
+        if sure and label in PHASES:
             named.append(replace(boundary, annotated=label))
     if not named:
         raise LaennecError(
-            f"the given phases are none: expected labels {' and '.join(PHASES)}, or what stands for them"
+            f"the given phases are none: expected labels {' and '.join(PHASES)}, inhale and exhale, I and E"
         )
     for channel in channels:
         own = on_channel(named, channel)

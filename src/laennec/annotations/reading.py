@@ -108,8 +108,9 @@ def read_events(path: str | os.PathLike[str], recording: str | None = None) -> l
     """Read given events of a recording, as :func:`read_labels` does, by start.
 
     Labels are kept as ``annotated``; they tell a model nothing. A JSON or text file may hold no event, as
-    SPRSound's of poor quality do. Labels of a point in time are left out. LaennecError if the file cannot be
-    read, a part of it is no event (the message names it), or it is a table without a row for this recording.
+    SPRSound's of poor quality do, and so may Laennec's own table. Labels of a point in time are left out.
+    LaennecError if the file cannot be read, a part of it is no event (the message names it), or it is a
+    table without a row for this recording.
     """
     return list(read_given(path, recording).events)
 

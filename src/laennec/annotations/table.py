@@ -2,7 +2,7 @@
 
 A table of events has columns ``start_s`` and ``end_s``, perhaps ``label`` and ``channel``. Where there is a
 column ``path`` or ``recording``, or another of `NAMING`, the rows of one recording are read. Capitals of all
-these do not matter. Laennec's own CSV is such a table.
+these do not matter. Laennec's own CSV is such a table. It alone may have no row, where no event was found.
 Several tables may stand below one another in a file, each with its header.
 """
 
@@ -27,6 +27,7 @@ NAMING = (  # columns that say whose a row is, the first of them that a row has
 )
 PEOPLE = ("subject", "patient", "subject_id", "patient_id")
 DETAILS = ("low_hz", "high_hz", "probability")  # of an event, where they are known
+OWN_COLUMNS = {"recording", "channel", *TIMES, "label"}  # of Laennec's own tables, which may have no row
 EVENT_COLUMNS = (*TIMES, "label", "channel", *DETAILS, *NAMING, *PEOPLE)
 # Of a prediction for a whole recording, in tables that hold no events.
 PREDICTION = ("label", "probability", "uncertain", "refused", "rate_per_min", "rate_quality")
@@ -179,7 +180,7 @@ def of_recording(
         rows = [row if isinstance(row, Problem) else _event(row, first_channel) for row in chosen]
     except ValueError as error:
         return LabelFile(problems=(Problem("", str(error)),))
-    if not rows and not table.problems:
+    if not rows and not table.problems and (table.rows or not set(table.columns) >= OWN_COLUMNS):
         what = none_is_for(len(table.rows), "row", recording)
         return LabelFile(problems=(Problem("", what if table.rows else "no row below its header"),))
     labels = collect([*table.problems, *rows], points=points)

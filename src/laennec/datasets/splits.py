@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from laennec.audio.samples import by_number, counted
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 
 NAMES = ("patient", "random", "official", "official-disjoint")
 DRAWS = 256  # random deals, of which the best is improved move by move
@@ -106,10 +106,10 @@ def kfold(clips: pd.DataFrame, folds: int = 5, seed: int = 0) -> list[Split]:
     Raises
     ------
     LaennecError
-        If `folds` is below 2 or above the number of patients.
+        If `folds` is below 2 (UsageError) or above the number of patients.
     """
     if folds < 2:
-        raise LaennecError(f"folds is {folds}; expected 2 or more")
+        raise UsageError(f"folds is {folds}; expected 2 or more")
     part = _deal(clips, (1 / folds,) * folds, seed)
     return [_split(f"fold {k + 1} of {folds}", clips, part != k, part == k) for k in range(folds)]
 

@@ -110,7 +110,9 @@ def detection_tables(detection: DetectionMetrics) -> str:
 def confusion_tables(scores: Metrics) -> str:
     """Return the section of the confusion matrices."""
     classes = scores["confusion"]["classes"]
-    parts = [_confusion(classes, scores["confusion"]["counts"], "")]
+    runs = scores["runs"]
+    together = f"{runs} runs together. " if runs > 1 else ""
+    parts = [_confusion(classes, scores["confusion"]["counts"], together)]
     parts += [
         _confusion(own["classes"], own["confusion"], f"Task {task}. ")
         for task, own in tasks_of(scores).items()

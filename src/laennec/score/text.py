@@ -149,6 +149,8 @@ def render_tables(scores: ClipScores) -> str:
     matrix = [[name, *map(str, row)] for name, row in rows]
     class_header = ["class", "clips", "patients", "predicted", *CLASS_SCORES.values(), f"recall {level}"]
     entries: Mapping[str, Any] = scores
+    runs = scores["runs"]
+    together = f", {runs} runs together as in the column predicted" if runs > 1 else ""
     rules = baselines_table(entries["baselines"]) if "baselines" in entries else ""
     return "\n".join(
         [
@@ -157,7 +159,7 @@ def render_tables(scores: ClipScores) -> str:
             *([rules, ""] if rules else []),
             columns(class_header, [row[:-1] for row in class_rows(scores, PLAIN)]),
             "",
-            "Confusion matrix: a row is the annotated class, a column the predicted one.",
+            f"Confusion matrix{together}: a row is the annotated class, a column the predicted one.",
             "",
             columns(["", *confusion["classes"]], matrix),
             "",

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from laennec.audio.samples import by_number, counted
 from laennec.datasets import splits
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.features.cycle import read_cycles
 from laennec.score.confusion import confusion_by_group, predicted_classes
 from laennec.score.predictions import Predictions
@@ -123,7 +123,7 @@ def check_cohort(clips: pd.DataFrame, labels: tuple[str, ...], folds: int = 7, s
         )
     if folds < 3:
         leave = f"{counted(folds, 'fold')} {by_number(folds, 'leaves', 'leave')}"
-        raise LaennecError(f"{leave} none to train on beside validation and test; give 3 or more")
+        raise UsageError(f"{leave} none to train on beside validation and test; give 3 or more")
     fold = splits.cohort_folds(clips, target, min(folds, patients), seed)
     for test in range(int(fold.max()) + 1):
         trained = set(clips["label"][splits.rotation(fold, test)[0]])

@@ -33,7 +33,7 @@ from laennec.train.crossval import (
 )
 from laennec.train.export import export
 from laennec.train.folds_figures import difference, measure, render_differences
-from laennec.train.hardware import Hardware
+from laennec.train.hardware import Hardware, check_hardware
 from laennec.train.jobs import CrossValidationJob, TrainJob
 from laennec.train.loop import terminal
 from laennec.train.phase_report import final_phases, report_phases
@@ -64,6 +64,7 @@ def train(job: TrainJob) -> int:
     recipe = with_settings(load_recipe(job.recipe, **options), job.settings)
     devices, nodes, launched = started(job.devices, job.nodes)
     hardware = Hardware(job.accelerator, devices, nodes, job.strategy, job.threads, launched=launched)
+    check_hardware(hardware)
     recipe, also = with_auxiliary(recipe, job.also)
     with at_work(job.out, outside=(job.data, *also.values()), together=True):
         return _train(job, recipe, also, hardware)
@@ -145,6 +146,7 @@ def crossvalidate(job: CrossValidationJob, files: tuple[str, str, str] = FILES) 
     recipe = in_precision(recipe, job.precision)
     recipe, also = with_auxiliary(recipe, job.also)
     hardware = Hardware(job.accelerator, threads=job.threads, jobs=job.jobs)
+    check_hardware(hardware)
     if takes_recordings(recipe) and job.against is not None:
         raise UsageError("--against compares models for clips; compare the metrics.json of two others")
     if job.final and job.protocol != "k-fold" and not takes_recordings(recipe):

@@ -18,6 +18,8 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.strategies import StrategyRegistry
 from torch.nn import functional as F
 
 from laennec.audio.samples import counted
@@ -185,6 +187,41 @@ def choose_threads(
     if seconds[best] >= (1 - SAVED_BY_THREADS) * seconds["with 1"]:
         best = "with 1"
     return ways[best][0], best == AHEAD, seconds
+
+
+def check_hardware(hardware: Hardware) -> None:
+    """Refuse a kind of device or a strategy that Lightning does not know or have, before anything is written.
+
+    Raises
+    ------
+    UsageError
+        One sentence that names the option.
+    """
+    kind, strategy = hardware.accelerator, hardware.strategy
+    known = {"auto", "gpu", *AcceleratorRegistry}
+    if kind not in known:
+        raise UsageError(f"--accelerator {kind}: expected one of {', '.join(sorted(known))}")
+    if strategy not in ("auto", *StrategyRegistry):
+        what = "auto, ddp, fsdp, deepspeed or another name of Lightning's"
+        raise UsageError(f"--strategy {strategy}: expected {what}")
+    if not _is_there(kind):
+        raise UsageError(f"--accelerator {kind}: this computer has none that can be used; there is auto")
+
+
+def _is_there(kind: str) -> bool:
+    if kind == "gpu":
+        return _is_there("cuda") or _is_there("mps")
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind in ("auto", "cpu") or bool(AcceleratorRegistry[kind]["accelerator"].is_available())
+
+
+def refused(hardware: Hardware, error: Exception) -> str:
+    """Return in one sentence why Lightning refuses hardware of which it has each part."""
+    kind, strategy = hardware.accelerator, hardware.strategy
+    reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].replace("`", "")
+    count = "1 device" if hardware.devices == 1 else f"{hardware.devices} devices"
+    return f"no training on accelerator {kind} with strategy {strategy} and {count}: {reason}"
 
 
 def settled(hardware: Hardware, recipe: Recipe, folder: Path, trial_step: Callable[[], Trial]) -> Hardware:

@@ -13,10 +13,8 @@ from typing import Any, Protocol
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.strategies import StrategyRegistry
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -28,7 +26,7 @@ from laennec.train.ahead import DRAWN, PreparedAhead, beside, prepared, seed_of,
 from laennec.train.build import build_parts
 from laennec.train.epochs import StopEarly
 from laennec.train.graphs import RecordedPasses
-from laennec.train.hardware import HALF, Hardware, Trial, tuned_cpu, usable_precision
+from laennec.train.hardware import HALF, Hardware, Trial, check_hardware, refused, tuned_cpu, usable_precision
 from laennec.train.processes import gathered, share_buffers, started_by
 from laennec.train.recipe import Recipe
 from laennec.train.saved import WholeCheckpoints
@@ -202,26 +200,11 @@ def make_trainer(
         callbacks.append(EMAWeightAveraging(decay=recipe.averaging_decay))
     if recipe.patience > 0 and recipe.chooses_epoch:
         callbacks.append(StopEarly(recipe))
+    check_hardware(hardware)
     try:
         return _trainer(recipe, hardware, loggers, callbacks, (out or kept) is not None, progress)
     except Exception as error:  # Lightning has several for what is not there
-        raise UsageError(_refused(hardware, error)) from error
-
-
-def _refused(hardware: Hardware, error: Exception) -> str:
-    """Return in one sentence what of the hardware Lightning does not know or have."""
-    there = {name: AcceleratorRegistry[name]["accelerator"].is_available() for name in AcceleratorRegistry}
-    there |= {"auto": True, "gpu": there.get("cuda", False) or there.get("mps", False)}
-    kind, strategy = hardware.accelerator, hardware.strategy
-    if kind not in there:
-        return f"--accelerator {kind}: expected one of {', '.join(sorted(there))}"
-    if strategy not in ("auto", *StrategyRegistry):
-        return f"--strategy {strategy}: expected auto, ddp, fsdp, deepspeed or another name of Lightning's"
-    if not there[kind]:
-        return f"--accelerator {kind}: this computer has none that can be used; there is auto"
-    reason = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].replace("`", "")
-    count = "1 device" if hardware.devices == 1 else f"{hardware.devices} devices"
-    return f"no training on accelerator {kind} with strategy {strategy} and {count}: {reason}"
+        raise UsageError(refused(hardware, error)) from error
 
 
 def _trainer(

@@ -184,9 +184,6 @@ class Recipe:
         return self.split in ("patient", "random")
 
 
-LARGEST_FILE = 2**20  # bytes of a recipe
-
-
 def _available() -> dict[str, Path]:
     folder = Path(str(resources.files("laennec") / "recipes"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
@@ -195,6 +192,7 @@ def _available() -> dict[str, Path]:
 # What a setting is called in messages.
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 NAMES |= {tuple: "a list", dict: "a table"}
+LARGEST_FILE = 2**20  # bytes of a recipe
 ALIASES = {"floor": "baseline"}  # earlier names of recipes
 RETIRED = {"blend": 0.0}  # earlier settings, and what switched them off
 
@@ -212,7 +210,7 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     Raises
     ------
     LaennecError
-        No such recipe, not TOML, or a field that recipes do not have.
+        No such recipe, not TOML, or a field that recipes do not have; UsageError if an override does not fit.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -228,10 +226,14 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
         place, colon, name = str(inside.get("kind", "") if isinstance(inside, dict) else "").rpartition(":")
         if colon and place.endswith(".py"):
             table[part]["kind"] = f"{(path.parent / place).resolve()}:{name}"
-    table |= {key: value for key, value in overrides.items() if value is not None}
+    given = {key: value for key, value in overrides.items() if value is not None}
     # Where the package lies helps nobody.
-    of_package = Path(name_or_path).suffix != ".toml"
-    return recipe_from_dict(table, f"recipe {path.stem}" if of_package else str(path))
+    where = f"recipe {path.stem}" if Path(name_or_path).suffix != ".toml" else str(path)
+    try:
+        return recipe_from_dict(table | given, where)
+    except LaennecError as error:
+        recipe_from_dict(table, where)  # raises where the recipe itself does not fit
+        raise UsageError(str(error)) from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -261,8 +263,7 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     Parameters
     ----------
     settings
-        Such as ``epochs=30`` or ``augmentation.mixup=0.3``: the value as TOML writes it; what is no TOML
-        value is a text.
+        Such as ``epochs=30`` or ``augmentation.mixup=0.3``, as TOML writes it; what is not TOML is a text.
     """
     table = recipe_to_dict(recipe)
     names = [setting.partition("=")[0].strip() for setting in settings]
@@ -287,7 +288,10 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             if not isinstance(inside, dict):
                 raise UsageError(f"--set {setting}: {part} is a setting and not a table")
         inside[last] = value
-    return recipe_from_dict(table, "--set")
+    try:
+        return recipe_from_dict(table, "--set")
+    except LaennecError as error:  # the recipe fitted before
+        raise UsageError(str(error)) from error
 
 
 def recipe_from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:

@@ -265,13 +265,11 @@ def refuse_known_patients(source: str, recipe: Recipe, clips: pd.DataFrame) -> N
 
 def asked_recipe(job: TransferJob) -> Recipe:
     """The recipe that is named, with what is asked for in its place; UsageError if it takes no cycles."""
-    recipe = load_recipe(job.recipe)
+    recipe = load_recipe(job.recipe, epochs=job.epochs)
     if build_front_end(recipe.front_end).task != "cycle":
         raise UsageError(
             f"--recipe {job.recipe} takes no cycles; transfer, nguyen2022 or a file like them does"
         )
-    if job.epochs is not None:
-        recipe = recipe_from_dict({**recipe_to_dict(recipe), "epochs": job.epochs}, job.recipe)
     return in_precision(recipe, job.precision)
 
 
