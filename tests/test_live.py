@@ -194,6 +194,8 @@ def test_sound_from_a_pipe_is_told_kept_and_analysed(
         (["a.wav"], b"", 2, "laennec analyze"),
         (["-", "--device", "2"], b"", 2, "leave out one"),
         (["-", "--duration", "-3"], b"", 2, "above 0"),
+        (["-", "--duration", "nan"], b"", 2, "above 0"),
+        (["-", "--duration", "inf"], b"", 2, "above 0"),
         (["-", "--sex", "other"], b"", 2, "male"),
         (["-", "--model", "default"], wav(np.zeros(9, np.int16)), 1, "for clips"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.labels import SPRSOUND_EVENTS, SPRSOUND_RECORDS, record_label
 from laennec.simulate import chest, dataset, ward
 from laennec.simulate import device as devices
@@ -494,9 +494,16 @@ def test_a_run_cut_short_can_be_run_again(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_dataset_arguments_write_nothing(tmp_path: Path, wrong: dict, message: str) -> None:
-    with pytest.raises(LaennecError, match=message):
+    with pytest.raises(LaennecError, match=message) as caught:
         dataset.simulate_dataset(tmp_path / "out", **wrong)
+    assert isinstance(caught.value, UsageError) or "duration_s" in wrong
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_of_the_demonstration_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="seed is -1; give 0 or more"):
+        dataset.write_demo(tmp_path / "demo", seed=-1)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_demo_is_two_recordings_with_label_tracks(tmp_path: Path) -> None:

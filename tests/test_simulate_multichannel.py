@@ -166,9 +166,15 @@ def test_subjects_as_they_are_told() -> None:
     ],
 )
 def test_what_cannot_be_simulated(wrong: dict, message: str, tmp_path: Path) -> None:
-    with pytest.raises(LaennecError, match=message):
+    with pytest.raises(UsageError, match=message):
         simulate_cohort(tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
+
+
+def test_no_recording_is_a_number_too(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"recordings are .* give 1 to 99 each"):
+        run(["simulate", str(tmp_path / "c"), "--layout", "multichannel", "--recordings", "0"])
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.needs("pandas")

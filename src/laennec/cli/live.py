@@ -1,5 +1,6 @@
 """``laennec live``: record from a microphone, with events as they are found."""
 
+import math
 import queue
 import sys
 import threading
@@ -45,7 +46,7 @@ def run(command: Live) -> int:
         raise UsageError(f"{command.source}: laennec live records; a file is for laennec analyze")
     if command.devices:
         return list_devices()
-    if command.duration is not None and command.duration <= 0:
+    if command.duration is not None and not 0 < command.duration < math.inf:  # NaN is none
         raise UsageError(f"--duration {command.duration:g}: expected a number of seconds above 0")
     was_there = command.out.exists()
     try:

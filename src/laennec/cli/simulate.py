@@ -18,7 +18,7 @@ def run(command: Simulate) -> int:
         counts = count_subjects(command.subjects, layout)
         with progress_bar("simulating") as show:
             if layout == "multichannel":
-                recordings = dict.fromkeys(counts, each) if each else None
+                recordings = None if each is None else dict.fromkeys(counts, each)
                 paths = simulate.simulate_cohort(
                     out, subjects=counts, recordings=recordings, seed=seed, progress=show
                 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from laennec.annotations import audacity, icbhi, sprsound
 from laennec.datasets.simulated import SIMULATION_FILE, SIMULATION_MARK, digests_of, read_simulation
-from laennec.errors import LaennecError
+from laennec.errors import LaennecError, UsageError
 from laennec.files import remove_leftovers, write_json, write_text, written_whole
 from laennec.labels import POOR_QUALITY, record_label
 from laennec.signals import deferred
@@ -200,6 +200,7 @@ def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
     Returns the audio files. ``ground_truth.json`` in `out` holds what it does for `simulate_dataset`.
     LaennecError if the folder holds files that this simulation would not write again, or another seed's.
     """
+    check_seed(seed)
     out, recordings = Path(out), demo_recordings(seed)
     names = [f"{name}{suffix}" for name in recordings for suffix in (".wav", ".txt")]
     head = claim_folder(out, names, "demo", seed)
@@ -213,15 +214,18 @@ def write_demo(out: str | PathLike[str], *, seed: int = 0) -> list[Path]:
 
 def _check_dataset(subjects: int, seed: int, layout: str, recordings_per_subject: int) -> None:
     if layout not in FILES:
-        raise LaennecError(f"layout is {layout!r}; choose sprsound or icbhi.")
+        raise UsageError(f"layout is {layout!r}; choose sprsound or icbhi.")
     if not 1 <= subjects <= 9999:
-        raise LaennecError(f"subjects is {subjects}; give 1 to 9999.")
+        raise UsageError(f"subjects is {subjects}; give 1 to 9999.")
     if not 1 <= recordings_per_subject <= 100:
-        raise LaennecError(
-            f"recordings_per_subject is {recordings_per_subject} (--recordings); give 1 to 100."
-        )
+        raise UsageError(f"recordings_per_subject is {recordings_per_subject} (--recordings); give 1 to 100.")
+    check_seed(seed)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed below 0, which NumPy takes none of, by UsageError."""
     if seed < 0:
-        raise LaennecError(f"seed is {seed}; give 0 or more.")
+        raise UsageError(f"seed is {seed}; give 0 or more.")
 
 
 def claim_folder(out: Path, names: Sequence[str], layout: str, seed: int, **facts: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from laennec.annotations import table
-from laennec.errors import LaennecError
+from laennec.errors import UsageError
 from laennec.files import write_text
 from laennec.simulate.chest import (
     FLOW_EXPONENT,
@@ -29,7 +29,7 @@ from laennec.simulate.chest import (
     flow_shape,
     render_breaths,
 )
-from laennec.simulate.dataset import claim_folder, finish_folder, rounded, write_wav
+from laennec.simulate.dataset import check_seed, claim_folder, finish_folder, rounded, write_wav
 from laennec.simulate.device import Device, through_device
 from laennec.simulate.patient import draw_crackles
 
@@ -131,15 +131,12 @@ def _check(
 ) -> None:
     unknown = sorted(set(counts) - set(GROUPS))
     if unknown or not any(counts.values()) or any(not 0 <= count <= 999 for count in counts.values()):
-        raise LaennecError(
-            f"subjects are {dict(counts)}; give 0 to 999 healthy and ipf, and not none of both."
-        )
+        raise UsageError(f"subjects are {dict(counts)}; give 0 to 999 healthy and ipf, and not none of both.")
     if any(not 1 <= count <= 99 for count in each.values()):
-        raise LaennecError(f"recordings are {dict(each)}; give 1 to 99 each.")
-    if seed < 0:
-        raise LaennecError(f"seed is {seed}; give 0 or more.")
+        raise UsageError(f"recordings are {dict(each)}; give 1 to 99 each.")
+    check_seed(seed)
     if not 12.0 <= duration_s <= 300.0 or not 1 <= channels <= CHANNELS:
-        raise LaennecError(f"{channels} channels of {duration_s:g} s; give 1 to {CHANNELS}, and 12 to 300 s.")
+        raise UsageError(f"{channels} channels of {duration_s:g} s; give 1 to {CHANNELS}, and 12 to 300 s.")
 
 
 def _row(channel: int) -> int:
