@@ -181,7 +181,8 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
     known = nearest_place(chest_place(position) or _hyphened(position), positions)
     if known is None:
         coarse = [place for place in positions if place not in CHEST_PLACES or _coarser(place) == place]
-        raise LaennecError(f"position is {position!r}; expected {', '.join(coarse)} (p1 to p4), or nothing")
+        also = "anterior and posterior also -upper, -middle or -lower; p1 to p4"
+        raise LaennecError(f"position is {position!r}; expected {', '.join(coarse)} ({also}), or nothing")
     return known
 
 
