@@ -5,7 +5,7 @@ process of one thread and with one process as it chooses its threads. What they 
 last bit. The result joins the file that `training.py` wrote, unless other work took more than a twentieth of
 a core meanwhile (Linux): then the times compare nothing.
 
-Run:  python benchmarks/jobs.py --data ~/data/SPRSound --out docs/results/training-speed.json
+Run:  python benchmarks/jobs.py --data ~/data/SPRSound --out docs/results/training-speed-bf16.json
 """
 
 import argparse

@@ -27,9 +27,9 @@ def step(name: str, folder: Path, rows: int) -> dict[str, Any]:
     from laennec.bulk.manifest import Manifest, Run, settled
     from laennec.bulk.merge import merge
     from laennec.bulk.places import place_of
-    from laennec.bulk.source import listed, source_of
+    from laennec.bulk.source import find_source, listed
 
-    source, place = source_of(str(folder / "paths.csv")), place_of(str(folder / "out"))
+    source, place = find_source(str(folder / "paths.csv")), place_of(str(folder / "out"))
     run = Run(source.given, source.base, "none", "0", "0" * 64, None, False, LABELS, "0", 1000)
     place.prepare()
     own = settled(run, source, listed(source), place)

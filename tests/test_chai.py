@@ -209,6 +209,8 @@ def test_the_command_writes_the_card_of_a_file_of_ones_own(tmp_path: Path, capsy
     assert str(tmp_path) not in out.read_text(encoding="utf-8")
     assert laennec("export", "--target", "chai") == 2
     assert "--out is missing" in capsys.readouterr().err
+    assert laennec("export", "--target", "chai", "--out", tmp_path) == 2
+    assert "is a folder, not a file to write; --out names a file" in capsys.readouterr().err
 
 
 EVERY = "(those are: default, microcontroller, phases, recording, recording-int8, source)"

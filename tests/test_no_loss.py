@@ -105,7 +105,7 @@ def test_convert(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_map_of_a_deidentification(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for place, said, code in (
         ("victim.wav", f"victim.wav: {IN_THE_WAY} --map", 2),
-        ("ward", "ward: is a folder, not a file to write; --map names a file", 1),
+        ("ward", "ward: is a folder, not a file to write; --map names a file", 2),
         ("victim.wav/map.csv", "victim.wav is a file", 1),
     ):
         assert laennec("deidentify", "ward", "--out", "copies", "--map", place) == code

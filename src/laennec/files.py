@@ -6,7 +6,6 @@ import math
 import os
 import platform
 import re
-import secrets
 import shutil
 import time
 import zlib
@@ -87,9 +86,9 @@ def refuse_loss(
     Raises
     ------
     UsageError
-        If another file is there.
+        If another file is there, a folder or a device.
     LaennecError
-        If a folder or a device is there, or the file cannot be read.
+        If the file cannot be read.
     """
     path = Path(path)
     try:
@@ -117,10 +116,8 @@ def begins(*starts: bytes) -> Callable[[Path], bool]:
 
 def _refuse_no_file(path: Path, option: str = "") -> None:
     if path.exists() and not path.is_file():
-        named = f"; {option} names a file" if option else ""
-        raise LaennecError(
-            f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write{named}"
-        )
+        wrong = f"{path}: is a {'folder' if path.is_dir() else 'device'}, not a file to write"
+        raise UsageError(f"{wrong}; {option} names a file") if option else LaennecError(wrong)
 
 
 @contextmanager
@@ -198,9 +195,9 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
 
 
 def refuse_other_folder(path: Path, marker: str) -> None:
-    """LaennecError for a file, UsageError for a folder with files that has none of the name `marker`."""
+    """UsageError for a file, and for a folder with files that has none of the name `marker`."""
     if path.exists() and not path.is_dir():
-        raise LaennecError(f"{path}: is a file, not a folder to write")
+        raise UsageError(f"{path}: is a file, not a folder to write")
     first = min(path.iterdir(), default=None) if path.is_dir() else None
     if first is not None and not (path / marker).is_file():
         raise _of_others(path, first.name)
@@ -215,7 +212,7 @@ def create_whole(path: Path, content: bytes) -> None:
 
     FileExistsError if one is there, other OSErrors if it cannot be written or the disk has no hard links.
     """
-    temporary = path.with_name(f"{_temporary_name(path)}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{_temporary_name(path)}.{os.urandom(4).hex()}")
     try:
         temporary.write_bytes(content)
         os.link(temporary, path)  # fails where the name is taken; renaming would replace what is there

@@ -9,7 +9,6 @@ et al., "An open access database for the evaluation of respiratory sound classif
 Physiological Measurement 40(3), 2019; Chen & Zhang, Table 1, for the order of the seven event classes.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -140,6 +139,8 @@ def nearest(label: str, vocabulary: Iterable[str] = KNOWN_LABELS) -> str | None:
         return None
     # Abnormal is no slip of Normal, so the first letter must be right.
     alike = [word for word in by_bare if word[:1] == bare[:1]]
+    import difflib  # for words that are unknown alone
+
     close = difflib.get_close_matches(bare, alike, 1, cutoff=0.85)
     return by_bare[close[0]] if close else None
 

@@ -180,7 +180,8 @@ def check_position(position: Any, positions: Sequence[str] = POSITIONS) -> str |
     known = nearest_place(chest_place(position) or _hyphened(position), positions)
     if known is None:
         coarse = [place for place in positions if place not in CHEST_PLACES or _coarser(place) == place]
-        expected = f"{', '.join(coarse)} (p1 to p4), or nothing"
+        also = "anterior and posterior also -upper, -middle or -lower; p1 to p4"
+        expected = f"{', '.join(coarse)} ({also}), or nothing"
         raise LaennecError(f"position is {shown(position)}; expected {expected}")
     return known
 

@@ -25,7 +25,7 @@ from bulk.conftest import archive, sound
 from laennec.bulk import addresses, places
 from laennec.bulk import score as scoring
 from laennec.bulk.jobs import Score
-from laennec.bulk.source import listed, source_of
+from laennec.bulk.source import find_source, listed
 from laennec.cli import main
 from laennec.cli import score as score_command
 from laennec.errors import LaennecError
@@ -111,7 +111,7 @@ def test_a_table_may_name_addresses_and_lie_in_a_store(stored: str, tmp_path: Pa
 
 def test_a_prefix_is_listed_page_by_page(stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With two keys a page; the order is that of names."""
-    wanted = [entry.path for entry in listed(source_of(f"{stored}/ward"))]
+    wanted = [entry.path for entry in listed(find_source(f"{stored}/ward"))]
     call, pages = s3fs.S3FileSystem.call_s3, []
 
     def small(self: Any, method: str, **options: Any) -> Any:
@@ -119,15 +119,15 @@ def test_a_prefix_is_listed_page_by_page(stored: str, monkeypatch: pytest.Monkey
         return call(self, method, MaxKeys=2, **options)
 
     monkeypatch.setattr(s3fs.S3FileSystem, "call_s3", small)
-    assert [entry.path for entry in listed(source_of(f"{stored}/ward"))] == wanted
+    assert [entry.path for entry in listed(find_source(f"{stored}/ward"))] == wanted
     assert len(pages) == 5
     assert len(wanted) == 7
 
 
 def test_a_store_that_lists_folders_is_walked(stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = sorted(entry.path for entry in listed(source_of(f"{stored}/ward")))
+    wanted = sorted(entry.path for entry in listed(find_source(f"{stored}/ward")))
     monkeypatch.delattr("s3fs.S3FileSystem.call_s3")
-    assert sorted(entry.path for entry in listed(source_of(f"{stored}/ward"))) == wanted
+    assert sorted(entry.path for entry in listed(find_source(f"{stored}/ward"))) == wanted
 
 
 def test_an_object_is_made_once(stored: str) -> None:

@@ -93,6 +93,8 @@ def test_what_is_missing_is_told(package: Path, tmp_path: Path, capsys: pytest.C
     assert "--out is missing" in capsys.readouterr().err
     assert command("recording", "--runtime", package, "--out", tmp_path / "s", "--temperature", "2") == 2
     assert "--temperature is for --target onnx" in capsys.readouterr().err
+    assert command("recording", "--out", package) == 2
+    assert "is a file, not a folder to write" in capsys.readouterr().err, "before a runtime is asked for"
 
 
 @pytest.mark.parametrize(

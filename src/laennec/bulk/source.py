@@ -41,7 +41,7 @@ class Source(NamedTuple):
     base: str
 
 
-def source_of(given: str) -> Source:
+def find_source(given: str) -> Source:
     """Return a source by its path or address; LaennecError if there is no such path."""
     if scheme_of(given) is not None:
         given = given.rstrip("/")

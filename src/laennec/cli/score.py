@@ -13,7 +13,7 @@ from laennec.bulk.manifest import LARGEST_SHARD, Manifest, Run, read_run, settle
 from laennec.bulk.merge import merge, missing
 from laennec.bulk.places import Place, place_of
 from laennec.bulk.score import Options
-from laennec.bulk.source import Source, begun, listed, source_of
+from laennec.bulk.source import Source, begun, find_source, listed
 from laennec.cores import jobs_of
 from laennec.errors import LaennecError, UsageError
 from laennec.model.detector import Detector
@@ -29,7 +29,7 @@ def run(command: Score) -> int:
     """
     _check(command)
     jobs = jobs_of(command.jobs)
-    source, place = source_of(command.source), place_of(command.out)
+    source, place = find_source(command.source), place_of(command.out)
     _refuse_inside(source, place)
     options, wanted = _wanted(command, source)
     entries = listed(source)

@@ -117,8 +117,17 @@ def _by(found: dict[str, Any], *packages: str) -> str:
 
 
 def training(load: Load) -> str:
-    """Training steps against a plain loop, and several trainings at a time."""
-    found = load("training-speed")
+    """Training steps against a plain loop, on two processors, and trainings side by side."""
+    found = load("training-speed-bf16")
+    seconds = {way: median(own) for way, own in found["jobs"]["seconds"].items()}
+    two = seconds["--jobs 2"]
+    several = [[way, f"{own:.0f}", f"{two / own:.2f}"] for way, own in seconds.items()]
+    what = f"There, {found['jobs']['what']}: `{found['jobs']['command']}`"
+    jobs = f"{what}\n\n{table(['folds', 's', '`--jobs 2` takes of it'], several)}"
+    return f"{_steps(load('training-speed'))}\n\n{_steps(found, 'with AVX-512 and bfloat16')}\n\n{jobs}"
+
+
+def _steps(found: dict[str, Any], *details: str) -> str:
     rows = []
     for own in found["rows"]:
         rounds = own["rounds"]
@@ -129,17 +138,23 @@ def training(load: Load) -> str:
         pairs = list(zip(rounds["plain 32-true"], rounds["laennec 32-true"], strict=True))
         clocks = ("wall_ms", "cpu_ms")
         cells += [f"{median(plain[key] / ours[key] for plain, ours in pairs):.2f}" for key in clocks]
-        rows.append([own["recipe"], own["threads"], *cells, len(pairs)])
+        plain, *ours = (
+            median(each["wall_ms"] for each in rounds[side])
+            for side in ("plain 32-true", "laennec 32-true", "laennec bf16-mixed")
+            if side in rounds
+        )
+        rows.append([own["recipe"], own["threads"], *cells, f"{plain / min(ours):.2f}", len(pairs)])
     titles = ["plain loop, ms a step", "Laennec", "plain, bfloat16", "Laennec, bfloat16"]
-    titles = ["recipe", "threads", *titles, "ratio, float32", "of processor time", "rounds"]
-    text = f"{measured(found, 'torch', details=[cores(found)])}\n\n{table(titles, rows)}"
-    if "jobs" not in found:
-        return text
-    seconds = {way: median(own) for way, own in found["jobs"]["seconds"].items()}
-    two = seconds["--jobs 2"]
-    several = [[way, f"{own:.0f}", f"{two / own:.2f}"] for way, own in seconds.items()]
-    what = f"{found['jobs']['what']}: `{found['jobs']['command']}`"
-    return f"{text}\n\n{what}\n\n{table(['folds', 's', '`--jobs 2` takes of it'], several)}"
+    titles = [
+        "recipe",
+        "threads",
+        *titles,
+        "ratio, float32",
+        "of processor time",
+        "plain float32 / chosen",
+        "rounds",
+    ]
+    return f"{measured(found, 'torch', details=[cores(found), *details])}\n\n{table(titles, rows)}"
 
 
 def card(load: Load) -> str:

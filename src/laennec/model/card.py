@@ -66,7 +66,9 @@ def expect(expected: str, valid: Callable[[Any], bool], convert: Check = lambda 
 
 def is_text(value: Any) -> bool:
     """Whether it is text that can be written: an escape of JSON may be half a character."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if not isinstance(value, str):
+        return False
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def is_filled(value: Any) -> bool:

@@ -82,7 +82,7 @@ def load_model(
             f"{path}: not the model {str(name)!r} that ships with this version, but damaged or another one; "
             "install Laennec again, or name a model of your own by its path"
         )
-    graph = Graph(content, str(path), threads, checked=sha256 in SHIPPED.values())
+    graph = Graph(content, str(path), threads, SHIPPED.values(), sha256)
     card = read_card(graph.metadata, str(path))
     graph.check(card)
     model = Detector(card, graph) if isinstance(card, RecordingCard) else LungModel(card, graph)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +21,20 @@ class Graph:
     """The graph of a model file, ready to run. A pickled one opens the same content again.
 
     It has the file's path as `source`, its `content` and SHA-256, and Laennec's part of its metadata, None
-    where there is none. What the graph may do is checked, unless it is `checked` already.
+    where there is none. What the graph may do is checked, unless its SHA-256 is one of `checked`.
     """
 
-    def __init__(self, content: bytes, source: str, threads: int = 1, checked: bool = False) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        source: str,
+        threads: int = 1,
+        checked: Collection[str] = (),
+        sha256: str | None = None,
+    ) -> None:
+        self.sha256 = sha256 or hashlib.sha256(content).hexdigest()
         try:
-            if not checked:
+            if self.sha256 not in checked:
                 check_program(content, source)
             self._session = quiet_session(content, threads)
             # Names and metadata that are no UTF-8 fail here.
@@ -40,7 +48,6 @@ class Graph:
             ) from error
         self.content, self._threads = content, threads  # ONNX Runtime holds the content too: no copy
         self.source = source
-        self.sha256 = hashlib.sha256(content).hexdigest()
 
     def __reduce__(self) -> "tuple[Callable[..., Graph], tuple[bytes, str, int]]":
         return Graph, (self.content, self.source, self._threads)

@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from laennec.errors import LaennecError, UsageError
-from laennec.files import folder_written_whole
+from laennec.files import folder_written_whole, refuse_other_folder
 from laennec.model.card import RECORDING, ModelCard
 from laennec.model.clips import LungModel
 from laennec.model.detector import Detector
@@ -53,7 +53,8 @@ def write(job: ExportJob) -> Path:
     """
     if job.out is None:
         raise UsageError("--out is missing: the folder to write")
-    model = load_model(job.model or RECORDING)  # what a browser cannot run needs no runtime
+    refuse_other_folder(job.out, WRITTEN)  # before a runtime is asked for, which is to be fetched
+    model = load_model(job.model or RECORDING)  # what a browser cannot run needs none
     content = contents(model, read_runtime(job.runtime))
     with folder_written_whole(job.out, WRITTEN) as folder:
         for name, data in content.items():

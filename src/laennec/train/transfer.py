@@ -68,7 +68,7 @@ def transfer(job: TransferJob) -> int:
         share patients, or the source model cannot be carried over.
     """
     # What is wrong with the request is said before data are read, and before anything is trained.
-    asked = Asked(Hardware(threads=job.threads, jobs=job.jobs), asked_recipe(job), source_of(job))
+    asked = Asked(Hardware(threads=job.threads, jobs=job.jobs), asked_recipe(job), source_model(job))
     dataset, clips, labels = target_of(job)
     check_cohort(clips, labels, job.folds)
     with at_work(job.out, outside=(job.data, job.source_data)):
@@ -180,7 +180,7 @@ def target_clips(clips: pd.DataFrame, target_class: str) -> tuple[pd.DataFrame, 
     return clips[chosen].reset_index(drop=True), ("normal", target)
 
 
-def source_of(job: TransferJob) -> Source:
+def source_model(job: TransferJob) -> Source:
     """The source model that is named, as far as can be told without data.
 
     Raises

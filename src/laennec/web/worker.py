@@ -106,7 +106,8 @@ class Worker:
     @property
     def process_id(self) -> int | None:
         """Number of the process, while there is one."""
-        return None if self._process is None else self._process.pid
+        process = self._process  # read once: another thread may end it meanwhile
+        return None if process is None else process.pid
 
     def run(self, order: Order) -> Iterator[Message]:
         """Have an order done, and yield what is told of it; the last is ``done``, ``loaded`` or ``failed``.

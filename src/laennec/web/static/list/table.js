@@ -150,14 +150,19 @@ class Table {
     return { row, element };
   }
 
-  /** The height of a row is the style's, which depends on the width of the window. */
+  /** The height of a row is the style's, which depends on the width of the window. What has the focus stays in sight. */
   #measure() {
     const [one] = this.#made.values();
     const height = one?.element.getBoundingClientRect().height;
-    if (height && Math.abs(height - this.#height) > 0.5) {
-      this.#height = height;
+    if (!height || Math.abs(height - this.#height) <= 0.5) return;
+    this.#height = height;
+    const focused = document.activeElement;
+    if (!this.body.contains(focused) || focused.closest(".editing")) {
       this.#frame.ask();
+      return;
     }
+    this.#draw(); // so that the page is as high as its rows
+    this.#go(this.#places.get(active.id) ?? 0, active.column);
   }
 
   #makeReachable() {
