@@ -152,6 +152,7 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(
     for name in ("a/1.wav", "locked/2.wav", "z/3.wav", "4.raw", "5.RAW", "6.ds2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "laennec.sqlite-wal").write_bytes(b"\x37\x7f\x06\x82\0\x2d\xe2\x18")  # of a server that runs
     scandir = os.scandir
 
     def locked(path: str) -> object:

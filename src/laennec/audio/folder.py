@@ -40,6 +40,7 @@ OTHER_SUFFIXES = (
 _NO_SOUND = (
     *(".txt", ".csv", ".tsv", ".json", ".xml", ".html", ".md", ".log", ".py", ".pyc", ".onnx", ".pkl", ".db"),
     *(".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".pdf", ".zip", ".pt"),
+    *(".sqlite", ".sqlite-wal", ".sqlite-shm"),  # as `laennec serve` leaves in a folder
 )
 _MAGIC_NO_SOUND = (
     *(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM", b"%PDF", b"\xd0\xcf\x11\xe0"),
