@@ -544,7 +544,7 @@ def test_no_other_file_is_written_over(tmp_path: Path, capsys: pytest.CaptureFix
     root = practice(tmp_path / "ward", TWELVE)
     for out, said, expected in (
         (root / "ward.json", "is or lies in the folder of the data", 1),
-        (tmp_path, "is a folder", 1),
+        (tmp_path, "is a folder", 2),
         (tmp_path / "mine.txt", "is there and would be replaced; name another --out", 2),
     ):
         (tmp_path / "mine.txt").write_text("mine")
