@@ -8,6 +8,13 @@ from laennec.experiments.measured import cores, measured
 from laennec.score.markdown import Load, table
 from laennec.score.text import number
 
+SIDES = (
+    "plain 32-true",
+    "laennec 32-true",
+    "plain bf16-mixed",
+    "laennec bf16-mixed",
+)  # of a benchmark of training steps
+
 
 def recordings(load: Load) -> str:
     """Time and memory of an analysis."""
@@ -131,19 +138,13 @@ def _steps(found: dict[str, Any], *details: str) -> str:
     rows = []
     for own in found["rows"]:
         rounds = own["rounds"]
-        cells = []
-        for side in ("plain 32-true", "laennec 32-true", "plain bf16-mixed", "laennec bf16-mixed"):
-            times = [each["wall_ms"] for each in rounds.get(side, [])]
-            cells.append(number(median(times), 1) if times else "–")
+        times = {side: median(each["wall_ms"] for each in of_side) for side, of_side in rounds.items()}
+        cells = [number(times[side], 1) if side in times else "–" for side in SIDES]
         pairs = list(zip(rounds["plain 32-true"], rounds["laennec 32-true"], strict=True))
         clocks = ("wall_ms", "cpu_ms")
         cells += [f"{median(plain[key] / ours[key] for plain, ours in pairs):.2f}" for key in clocks]
-        plain, *ours = (
-            median(each["wall_ms"] for each in rounds[side])
-            for side in ("plain 32-true", "laennec 32-true", "laennec bf16-mixed")
-            if side in rounds
-        )
-        rows.append([own["recipe"], own["threads"], *cells, f"{plain / min(ours):.2f}", len(pairs)])
+        chosen = times["plain 32-true"] / min(ms for side, ms in times.items() if side.startswith("laennec"))
+        rows.append([own["recipe"], own["threads"], *cells, f"{chosen:.2f}", len(pairs)])
     titles = ["plain loop, ms a step", "Laennec", "plain, bfloat16", "Laennec, bfloat16"]
     titles = [
         "recipe",

@@ -119,12 +119,13 @@ def load_phase_model(path_or_name: str | os.PathLike[str] = NAME, *, threads: in
     """
     path = SHIPPED if path_or_name == NAME else model_path(path_or_name)
     content = file_content(path)
-    if path_or_name == NAME and hashlib.sha256(content).hexdigest() != SHA256:
+    sha256 = hashlib.sha256(content).hexdigest()
+    if path_or_name == NAME and sha256 != SHA256:
         raise LaennecError(
             f"{path}: not the model {NAME!r} that ships with this version, but damaged or another one; "
             "install Laennec again"
         )
-    graph = Graph(content, str(path), threads)
+    graph = Graph(content, str(path), threads, sha256=sha256)
     entries = entries_in(graph.metadata, str(path), FORMAT)
     if entries.get("task") != BREATHS:
         raise LaennecError(f"{path}: not a model of breath phases; its task is {shown(entries.get('task'))}")
